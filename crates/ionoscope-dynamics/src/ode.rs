@@ -1,0 +1,66 @@
+//! A [`Model`] as a [`DynamicalSystem`]: `f64` for the rule, dual numbers for its Jacobian, lanes for ensembles.
+
+use crate::{
+    Result,
+    real::{Dual, Real},
+    solve,
+    spec::Spec,
+    system::{DynamicalSystem, Model, Time, check_batch},
+    trajectory::{Experiment, SolveOptions, Trajectory},
+};
+
+/// A model with `D` state variables and `P` parameters.
+pub struct Ode<M, const D: usize, const P: usize> {
+    model: M,
+    spec: Spec,
+}
+
+impl<M: Model, const D: usize, const P: usize> Ode<M, D, P> {
+    /// Wraps a model.
+    ///
+    /// # Panics
+    /// When its definition does not have `D` variables and `P` parameters.
+    pub fn new(model: M) -> Self {
+        let spec = model.definition();
+        assert_eq!((spec.variables.len(), spec.parameters.len()), (D, P), "sizes of {}", spec.id);
+        Ode { model, spec }
+    }
+
+    fn terms<S: Real>(&self, p: &[f64]) -> [S; P] {
+        assert_eq!(p.len(), P, "parameters of {}", self.spec.id);
+        let mut q = std::array::from_fn(|i| S::constant(p[i]));
+        self.model.derive(&mut q);
+        q
+    }
+}
+
+impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn time(&self) -> Time {
+        Time::Continuous
+    }
+
+    fn rule(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
+        assert_eq!((x.len(), out.len()), (D, D), "variables of {}", self.spec.id);
+        self.model.rhs::<f64>(x, i_stim, &self.terms(p), out);
+    }
+
+    fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
+        assert_eq!((x.len(), out.len()), (D, D * D), "variables of {}", self.spec.id);
+        let x: [Dual<f64, D>; D] = std::array::from_fn(|i| Dual::variable(x[i], i));
+        let mut dx = [Dual::fixed(0.0); D];
+        self.model.rhs(&x, Dual::fixed(i_stim), &self.terms(p), &mut dx);
+        for (row, d) in out.chunks_exact_mut(D).zip(dx) {
+            row.copy_from_slice(&d.derivative);
+        }
+    }
+
+    fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
+        options.check()?;
+        check_batch(&self.spec, batch)?;
+        Ok(batch.iter().map(|e| solve::oracle::runge_kutta_4(self, e, 1e-3)).collect())
+    }
+}

@@ -1,0 +1,134 @@
+//! What a system says of itself: names, units, defaults, ranges and source.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A named quantity with its unit, default value and the interval in which it makes sense.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quantity {
+    /// Short name in lower case, as used in files and on the command line.
+    pub name: String,
+    /// Unit, `1` where there is none.
+    pub unit: String,
+    /// What it is, in a few words.
+    pub description: String,
+    /// Value where none is given: the start of a variable, the published value of a parameter.
+    pub default: f64,
+    /// Smallest and largest value that make sense. For a variable also the box searched for fixed points.
+    pub range: [f64; 2],
+}
+
+impl Quantity {
+    /// A quantity from its parts.
+    pub fn new(name: &str, unit: &str, description: &str, default: f64, range: [f64; 2]) -> Self {
+        Quantity { name: name.into(), unit: unit.into(), description: description.into(), default, range }
+    }
+}
+
+/// What the data of a surrogate covered, in physical units and in the order of the [`Spec`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRange {
+    /// Identifier of the model that made the data.
+    pub model: String,
+    /// Values of the model's other parameters, held fixed in the data: name and value.
+    pub fixed: Vec<(String, f64)>,
+    /// Smallest and largest value of each variable in the data.
+    pub state: Vec<[f64; 2]>,
+    /// Smallest and largest value of each control parameter in the data.
+    pub parameters: Vec<[f64; 2]>,
+}
+
+/// Names, units, defaults, ranges and source of a system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Identifier on the command line, such as `sherman-1988`.
+    pub id: String,
+    /// One line for people.
+    pub title: String,
+    /// Whom to cite, with DOI.
+    pub citation: String,
+    /// Unit of time.
+    pub time_unit: String,
+    /// Unit of a stimulus current; positive depolarises.
+    pub stimulus_unit: String,
+    /// State variables, in order.
+    pub variables: Vec<Quantity>,
+    /// Parameters, in order.
+    pub parameters: Vec<Quantity>,
+    /// Name of the variable that is the membrane potential.
+    pub membrane_potential: Option<String>,
+    /// What a surrogate was trained on; `None` for equations.
+    pub trained_on: Option<TrainingRange>,
+}
+
+impl Spec {
+    /// Default start, in the order of the variables.
+    pub fn default_state(&self) -> Vec<f64> {
+        self.variables.iter().map(|q| q.default).collect()
+    }
+
+    /// Default parameters, in order.
+    pub fn default_parameters(&self) -> Vec<f64> {
+        self.parameters.iter().map(|q| q.default).collect()
+    }
+
+    /// Index of a variable.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn variable_index(&self, name: &str) -> Result<usize> {
+        index("variable", &self.variables, name)
+    }
+
+    /// Index of a parameter.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn parameter_index(&self, name: &str) -> Result<usize> {
+        index("parameter", &self.parameters, name)
+    }
+
+    /// The default parameters with some replaced.
+    ///
+    /// # Errors
+    /// An unknown name; a value that is not finite or outside the range that makes sense.
+    pub fn parameters_with<'a>(&self, changes: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Vec<f64>> {
+        replace(self.default_parameters(), &self.parameters, changes, |n| self.parameter_index(n))
+    }
+
+    /// The default start with some variables replaced.
+    ///
+    /// # Errors
+    /// An unknown name; a value that is not finite or outside the range that makes sense.
+    pub fn state_with<'a>(&self, changes: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Vec<f64>> {
+        replace(self.default_state(), &self.variables, changes, |n| self.variable_index(n))
+    }
+
+    /// Whether a state and parameters lie outside what a surrogate was trained on; never for equations.
+    pub fn extrapolates(&self, x: &[f64], p: &[f64]) -> bool {
+        let outside = |values: &[f64], ranges: &[[f64; 2]]| values.iter().zip(ranges).any(|(v, r)| !(r[0]..=r[1]).contains(v));
+        self.trained_on.as_ref().is_some_and(|t| outside(x, &t.state) || outside(p, &t.parameters))
+    }
+}
+
+fn index(kind: &'static str, list: &[Quantity], name: &str) -> Result<usize> {
+    list.iter().position(|q| q.name == name).ok_or_else(|| Error::unknown(kind, name, list.iter().map(|q| q.name.as_str())))
+}
+
+fn replace<'a>(
+    mut values: Vec<f64>,
+    list: &[Quantity],
+    changes: impl IntoIterator<Item = (&'a str, f64)>,
+    find: impl Fn(&str) -> Result<usize>,
+) -> Result<Vec<f64>> {
+    for (name, value) in changes {
+        let i = find(name)?;
+        let [low, high] = list[i].range;
+        if !(low..=high).contains(&value) {
+            return Err(Error::OutOfRange { name: name.to_owned(), value, low, high });
+        }
+        values[i] = value;
+    }
+    Ok(values)
+}

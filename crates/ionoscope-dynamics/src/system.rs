@@ -1,0 +1,94 @@
+//! The traits: a model as its author writes it, and a system as everybody else sees it.
+
+use crate::{
+    Error, Result,
+    real::Real,
+    spec::Spec,
+    trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
+};
+
+/// A model as its author writes it: a definition, and the equations once.
+pub trait Model: Send + Sync + 'static {
+    /// Names, units, defaults, ranges and source.
+    fn definition(&self) -> Spec;
+
+    /// Terms of the parameters alone, computed once a run, in place: on entry `q` holds the parameters in order; on return
+    /// what [`Model::rhs`] wants to read there (reciprocals of time constants, say).
+    #[inline(always)]
+    fn derive<S: Real>(&self, _q: &mut [S]) {}
+
+    /// Time derivatives `dx` at state `x` under stimulus `i_stim`, with `q` as left by [`Model::derive`].
+    fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]);
+}
+
+/// Whether a rule gives a derivative or the next state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Time {
+    /// A flow: the rule is dx/dt.
+    Continuous,
+    /// A map: the rule is x(t + dt).
+    Discrete {
+        /// Time step of the map.
+        dt: f64,
+    },
+}
+
+/// A rule on a state, as every analysis and simulation sees it: stateless, object-safe, plain `f64`.
+///
+/// `x`, `out` have the length of the variables and `p` that of the parameters of [`DynamicalSystem::spec`]; other lengths panic.
+pub trait DynamicalSystem: Send + Sync {
+    /// Names, units, defaults, ranges and source.
+    fn spec(&self) -> &Spec;
+
+    /// Flow or map.
+    fn time(&self) -> Time;
+
+    /// The rule: dx/dt for a flow, x(t + dt) for a map.
+    fn rule(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]);
+
+    /// Exact derivative of the rule by the state, row-major: `out[i * n + j]` = d rule_i / d x_j.
+    fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]);
+
+    /// Runs a batch; one trajectory an experiment, in order. A trajectory that fails says so in its outcome. The numbers depend
+    /// neither on the number of threads nor on what else is in the batch. Uses the current rayon pool.
+    ///
+    /// # Errors
+    /// Wrong input only: lengths, options, output times that a map does not reach.
+    fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>>;
+
+    /// Number of state variables.
+    fn dimension(&self) -> usize {
+        self.spec().variables.len()
+    }
+
+    /// Runs one experiment.
+    ///
+    /// # Errors
+    /// Wrong input, or a trajectory that failed.
+    fn simulate(&self, experiment: &Experiment, options: &SolveOptions) -> Result<Trajectory> {
+        let mut all = self.solve_ensemble(std::slice::from_ref(experiment), options)?;
+        all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?.completed()
+    }
+}
+
+/// Checks the lengths and values of a batch against a system.
+///
+/// # Errors
+/// The first experiment, by its index, whose start or parameters have a wrong length or are not finite.
+pub fn check_batch(spec: &Spec, batch: &[Experiment]) -> Result<()> {
+    for (k, e) in batch.iter().enumerate() {
+        for (what, got, want) in [("start", &e.x0, spec.variables.len()), ("parameters", &e.p, spec.parameters.len())] {
+            if got.len() != want {
+                return Err(Error::Invalid(format!("experiment {k}: the {what} has {} entries; {} has {want}", got.len(), spec.id)));
+            }
+            if let Some(bad) = got.iter().find(|v| !v.is_finite()) {
+                return Err(Error::Invalid(format!("experiment {k}: the {what} holds {bad}; expected finite numbers")));
+            }
+        }
+        if !e.i_stim.is_finite() {
+            return Err(Error::Invalid(format!("experiment {k}: the stimulus is {}; expected a finite number", e.i_stim)));
+        }
+        TimeGrid::new(e.times.start, e.times.dt, e.times.count)?;
+    }
+    Ok(())
+}

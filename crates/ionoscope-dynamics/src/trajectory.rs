@@ -1,0 +1,216 @@
+//! Experiments and what they give: start, parameters and times in, states over time out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, spec::Spec};
+
+/// Output times `start + k dt` for k = 0 .. count - 1. The integration itself always begins at t = 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TimeGrid {
+    /// First output time; what lies before it is integrated and not kept (a transient).
+    pub start: f64,
+    /// Spacing.
+    pub dt: f64,
+    /// Number of output times.
+    pub count: usize,
+}
+
+impl TimeGrid {
+    /// A grid of `count` times.
+    ///
+    /// # Errors
+    /// `start` negative, `dt` not positive, either not finite, or no time at all.
+    pub fn new(start: f64, dt: f64, count: usize) -> Result<Self> {
+        if !(start >= 0.0 && start.is_finite()) {
+            return Err(Error::Invalid(format!("the first output time is {start}; expected a finite number, 0 or larger")));
+        }
+        if !(dt > 0.0 && dt.is_finite()) {
+            return Err(Error::Invalid(format!("the output step dt is {dt}; expected a finite number larger than 0")));
+        }
+        if count == 0 {
+            return Err(Error::Invalid("no output time was asked for; expected at least one".into()));
+        }
+        Ok(TimeGrid { start, dt, count })
+    }
+
+    /// Times 0, dt, .. up to `t_end`, which is included when it is a whole number of steps to 1e-6 of a step.
+    ///
+    /// # Errors
+    /// As [`TimeGrid::new`], and `t_end` negative, not finite or more than 2^40 steps away.
+    pub fn until(t_end: f64, dt: f64) -> Result<Self> {
+        if !(t_end >= 0.0 && t_end.is_finite()) {
+            return Err(Error::Invalid(format!("t_end is {t_end}; expected a finite number, 0 or larger")));
+        }
+        TimeGrid::new(0.0, dt, 1)?;
+        let steps = (t_end / dt + 1e-6).floor();
+        if steps > (1u64 << 40) as f64 {
+            return Err(Error::Invalid(format!("t_end / dt = {steps:e} output times do not fit in memory; take a larger dt")));
+        }
+        TimeGrid::new(0.0, dt, steps as usize + 1)
+    }
+
+    /// The k-th output time.
+    #[inline]
+    pub fn time(&self, k: usize) -> f64 {
+        self.start + k as f64 * self.dt
+    }
+
+    /// The last output time.
+    pub fn end(&self) -> f64 {
+        self.time(self.count - 1)
+    }
+}
+
+/// One run of a system: start, parameters, a constant stimulus and the output times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// State at t = 0, in the order of the [`Spec`].
+    pub x0: Vec<f64>,
+    /// Parameters, in the order of the [`Spec`].
+    pub p: Vec<f64>,
+    /// Stimulus current, held for the whole run; positive depolarises.
+    pub i_stim: f64,
+    /// When the state is wanted.
+    pub times: TimeGrid,
+}
+
+impl Experiment {
+    /// The default start and parameters, without a stimulus.
+    pub fn from_defaults(spec: &Spec, times: TimeGrid) -> Self {
+        Experiment { x0: spec.default_state(), p: spec.default_parameters(), i_stim: 0.0, times }
+    }
+}
+
+/// Numerical knobs of a solve. Maps have a step of their own and ignore them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SolveOptions {
+    /// Relative tolerance.
+    pub rtol: f64,
+    /// Absolute tolerance, the same for all variables.
+    pub atol: f64,
+    /// Steps (accepted and rejected) after which a trajectory is given up.
+    pub max_steps: u64,
+}
+
+impl Default for SolveOptions {
+    fn default() -> Self {
+        SolveOptions { rtol: 1e-8, atol: 1e-10, max_steps: 100_000_000 }
+    }
+}
+
+impl SolveOptions {
+    /// Checks that the numbers make sense.
+    ///
+    /// # Errors
+    /// A tolerance that is not finite, not positive or beyond what double precision can hold.
+    pub fn check(&self) -> Result<()> {
+        if !(self.rtol >= 1e-14 && self.rtol <= 0.1) {
+            return Err(Error::OutOfRange { name: "rtol".into(), value: self.rtol, low: 1e-14, high: 0.1 });
+        }
+        if !(self.atol > 0.0 && self.atol.is_finite()) {
+            return Err(Error::Invalid(format!("atol is {}; expected a finite number larger than 0", self.atol)));
+        }
+        Ok(())
+    }
+}
+
+/// How a trajectory ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// All output times were reached.
+    Completed,
+    /// It stopped early; states after `time` are missing.
+    Failed {
+        /// Time of the last accepted state.
+        time: f64,
+        /// Why.
+        reason: FailureReason,
+    },
+}
+
+/// Why a trajectory stopped early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureReason {
+    /// A state or derivative became infinite or not a number.
+    NotFinite,
+    /// The step became too small to change the time: a singularity, or a tolerance too tight.
+    StepTooSmall,
+    /// More steps than [`SolveOptions::max_steps`].
+    TooManySteps,
+}
+
+impl std::fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            FailureReason::NotFinite => "the state is no longer finite; check start and parameters",
+            FailureReason::StepTooSmall => "the step became too small to go on; check start and parameters, or loosen the tolerances",
+            FailureReason::TooManySteps => "the limit on the number of steps was reached; raise it, or loosen the tolerances",
+        })
+    }
+}
+
+/// The work that a trajectory took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Accepted steps (for a map: iterations).
+    pub accepted: u64,
+    /// Rejected steps.
+    pub rejected: u64,
+    /// Evaluations of the right-hand side.
+    pub evaluations: u64,
+    /// Whether stability, not accuracy, limited the step for long: the problem is stiff at this tolerance.
+    pub stiff: bool,
+}
+
+/// States at the output times, with how the run ended and the work it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trajectory {
+    /// The times asked for.
+    pub times: TimeGrid,
+    /// Number of state variables.
+    pub dimension: usize,
+    /// States, `[time][variable]`, for the times that were reached.
+    pub x: Vec<f64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The work it took.
+    pub statistics: Statistics,
+}
+
+impl Trajectory {
+    /// Number of output times that were reached.
+    pub fn len(&self) -> usize {
+        self.x.len() / self.dimension
+    }
+
+    /// Whether no output time was reached.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
+    /// State at the k-th output time.
+    pub fn state(&self, k: usize) -> &[f64] {
+        &self.x[k * self.dimension..(k + 1) * self.dimension]
+    }
+
+    /// The last state that was reached.
+    pub fn last(&self) -> Option<&[f64]> {
+        self.x.chunks_exact(self.dimension).last()
+    }
+
+    /// One variable over time.
+    pub fn variable(&self, i: usize) -> impl Iterator<Item = f64> + '_ {
+        self.x.iter().skip(i).step_by(self.dimension).copied()
+    }
+
+    /// The trajectory itself if it was completed.
+    ///
+    /// # Errors
+    /// The time and reason where it was not.
+    pub fn completed(self) -> Result<Self> {
+        match &self.outcome {
+            Outcome::Completed => Ok(self),
+            Outcome::Failed { time, reason } => Err(Error::Failed { time: *time, reason: reason.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Surrogates of excitable cells: datasets, architectures and their training.
