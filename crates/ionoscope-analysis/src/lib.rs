@@ -1,1 +1,23 @@
 //! Analyses of dynamical systems, for equations and surrogates alike: they see only the traits of `ionoscope-dynamics`.
+//!
+//! ```
+//! use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
+//! use ionoscope_dynamics::models;
+//!
+//! let cell = models::find("stankevich-2017")?;
+//! let p = cell.spec().parameters_with([("v_s", -36.0)])?;
+//! let found = fixed_points(&*cell, 0.0, &p, &FixedPointOptions::default())?;
+//! assert_eq!(found.len(), 1);
+//! assert!(found[0].stable);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod compare;
+pub mod error;
+pub mod fixed_points;
+mod newton;
+pub mod spectrum;
+#[cfg(test)]
+mod testing;
+
+pub use error::{Error, Result};

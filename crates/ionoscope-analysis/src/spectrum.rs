@@ -1,0 +1,292 @@
+//! Linear stability, and the one place that knows the difference between flows and maps.
+//!
+//! | | flow dx/dt = f(x) | map x(t + dt) = F(x) |
+//! |---|---|---|
+//! | residual, zero at a fixed point | f(x) | F(x) - x |
+//! | eigenvalue per unit of time | mu | mu = ln(lambda) / dt |
+//! | stable | Re mu < 0 for all | abs lambda < 1 for all |
+//!
+//! With J the Jacobian of the residual, lambda = 1 + nu for the eigenvalues nu of J; mu is taken from nu directly, so that a slow
+//! direction (lambda next to 1) keeps its digits.
+
+use faer::Mat;
+use ionoscope_dynamics::system::{DynamicalSystem, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A complex number; `{"re": .., "im": ..}` in files.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Complex {
+    /// Real part.
+    pub re: f64,
+    /// Imaginary part.
+    pub im: f64,
+}
+
+impl Complex {
+    /// Absolute value.
+    pub fn modulus(self) -> f64 {
+        self.re.hypot(self.im)
+    }
+
+    fn distance(self, other: Self) -> f64 {
+        (self.re - other.re).hypot(self.im - other.im)
+    }
+}
+
+/// Eigenvalues at a point and what they say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spectrum {
+    /// Eigenvalues per unit of time, by descending real part, then descending imaginary part.
+    pub eigenvalues: Vec<Complex>,
+    /// For a map its multipliers lambda = exp(mu dt), in the order of `eigenvalues`.
+    pub multipliers: Option<Vec<Complex>>,
+    /// Whether small disturbances decay.
+    pub stable: bool,
+}
+
+/// What is zero at a fixed point, into `out`: f(x) for a flow, F(x) - x for a map.
+pub fn residual(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
+    system.rule(x, i_stim, p, out);
+    if let Time::Discrete { .. } = system.time() {
+        for (o, x) in out.iter_mut().zip(x) {
+            *o -= x;
+        }
+    }
+}
+
+/// Exact derivative of [`residual`] by the state, row-major, into `out` (n * n).
+pub fn residual_jacobian(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
+    system.jacobian(x, i_stim, p, out);
+    if let Time::Discrete { .. } = system.time() {
+        for d in out.iter_mut().step_by(x.len() + 1) {
+            *d -= 1.0;
+        }
+    }
+}
+
+/// The spectrum of the linearisation at `x` (meaningful at a fixed point).
+///
+/// # Errors
+/// [`Error::Eigenvalues`] where the Jacobian is not finite.
+pub fn spectrum(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64]) -> Result<Spectrum> {
+    let n = x.len();
+    let mut jacobian = vec![0.0; n * n];
+    residual_jacobian(system, x, i_stim, p, &mut jacobian);
+    let failed = || Error::Eigenvalues { x: x.to_vec() };
+    if jacobian.iter().any(|j| !j.is_finite()) {
+        return Err(failed());
+    }
+    balance(&mut jacobian, n);
+    let nu = Mat::from_fn(n, n, |i, j| jacobian[i * n + j]).eigenvalues().map_err(|_| failed())?;
+    let mut pairs: Vec<(Complex, Complex)> = nu.iter().map(|z| both(system.time(), z.re, z.im + 0.0)).collect();
+    pairs.sort_by(|(a, _), (b, _)| b.re.total_cmp(&a.re).then(b.im.total_cmp(&a.im)));
+    let (eigenvalues, multipliers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    Ok(match system.time() {
+        Time::Continuous => Spectrum { stable: eigenvalues.iter().all(|m| m.re < 0.0), eigenvalues, multipliers: None },
+        // Re mu < 0 and abs lambda < 1 are the same; mu has the digits.
+        Time::Discrete { .. } => Spectrum { stable: eigenvalues.iter().all(|m| m.re < 0.0), eigenvalues, multipliers: Some(multipliers) },
+    })
+}
+
+/// Eigenvalue per unit of time and multiplier from an eigenvalue `re + i im` of the residual's Jacobian.
+fn both(time: Time, re: f64, im: f64) -> (Complex, Complex) {
+    match time {
+        Time::Continuous => (Complex { re, im }, Complex { re, im }),
+        Time::Discrete { dt } => {
+            // ln abs(1 + nu) = ln(1 + 2 re + re^2 + im^2) / 2. A multiplier of zero counts as the smallest positive number, so that
+            // mu stays finite.
+            let growth = (re.mul_add(re, im * im) + 2.0 * re).max(-1.0);
+            let log_modulus = if growth > -0.5 { 0.5 * growth.ln_1p() } else { (1.0 + re).hypot(im).max(f64::MIN_POSITIVE).ln() };
+            (Complex { re: log_modulus / dt, im: im.atan2(1.0 + re) / dt }, Complex { re: 1.0 + re, im })
+        }
+    }
+}
+
+/// Scales rows and columns by powers of two until their sizes agree (Parlett and Reinsch 1969): a similarity, without rounding. The
+/// variables' units differ by orders of magnitude (mV beside gates), and the QR iteration's error is relative to the largest entry.
+fn balance(a: &mut [f64], n: usize) {
+    for _ in 0..100 {
+        let mut changed = false;
+        for i in 0..n {
+            let off = |f: &dyn Fn(usize) -> f64| (0..n).filter(|&j| j != i).map(|j| f(j).abs()).sum::<f64>();
+            let (row, column) = (off(&|j| a[i * n + j]), off(&|j| a[j * n + i]));
+            if row == 0.0 || column == 0.0 {
+                continue;
+            }
+            let factor = 2f64.powi((0.5 * (row / column).log2()).round() as i32);
+            if column * factor + row / factor < 0.95 * (column + row) {
+                changed = true;
+                for j in 0..n {
+                    a[i * n + j] /= factor;
+                    a[j * n + i] *= factor;
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+}
+
+/// Largest relative difference of two spectra: max abs(mu - mu') / max(1, abs mu), mu of `reference` and mu' of `other`, under the
+/// pairing that minimises the sum of these terms.
+///
+/// # Errors
+/// Spectra of different sizes.
+pub fn eigenvalue_error(reference: &[Complex], other: &[Complex]) -> Result<f64> {
+    if reference.len() != other.len() {
+        return Err(Error::Invalid(format!("a spectrum of {} eigenvalues cannot be paired with one of {}", reference.len(), other.len())));
+    }
+    let cost = |i: usize, j: usize| reference[i].distance(other[j]) / reference[i].modulus().max(1.0);
+    Ok(assignment(reference.len(), cost).into_iter().enumerate().map(|(i, j)| cost(i, j)).fold(0.0, f64::max))
+}
+
+/// For each of n rows its column under the one-to-one assignment of least total cost: the Hungarian method in its form with shortest
+/// augmenting paths (Jonker, Volgenant 1987), O(n^3).
+fn assignment(n: usize, cost: impl Fn(usize, usize) -> f64) -> Vec<usize> {
+    // Column n is a virtual one that holds the row being placed.
+    let (mut row_price, mut column_price) = (vec![0.0; n], vec![0.0; n + 1]);
+    let mut row_of: Vec<Option<usize>> = vec![None; n + 1];
+    for row in 0..n {
+        row_of[n] = Some(row);
+        let mut slack = vec![f64::INFINITY; n];
+        let mut before = vec![n; n];
+        let mut visited = vec![false; n + 1];
+        let mut column = n;
+        while let Some(r) = row_of[column] {
+            visited[column] = true;
+            let (mut next, mut least) = (n, f64::INFINITY);
+            for j in (0..n).filter(|&j| !visited[j]) {
+                let reduced = cost(r, j) - row_price[r] - column_price[j];
+                if reduced < slack[j] {
+                    (slack[j], before[j]) = (reduced, column);
+                }
+                if slack[j] < least {
+                    (next, least) = (j, slack[j]);
+                }
+            }
+            if next == n {
+                break; // Only for costs that are not numbers.
+            }
+            for j in 0..=n {
+                match row_of[j] {
+                    Some(r) if visited[j] => {
+                        row_price[r] += least;
+                        column_price[j] -= least;
+                    }
+                    _ if j < n => slack[j] -= least,
+                    _ => {}
+                }
+            }
+            column = next;
+        }
+        while column != n {
+            row_of[column] = row_of[before[column]];
+            column = before[column];
+        }
+    }
+    let mut column_of: Vec<usize> = (0..n).collect();
+    for (j, r) in row_of[..n].iter().enumerate() {
+        if let Some(r) = r {
+            column_of[*r] = j;
+        }
+    }
+    column_of
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestSystem;
+    use rand::{RngExt, SeedableRng};
+
+    fn z(re: f64, im: f64) -> Complex {
+        Complex { re, im }
+    }
+
+    #[test]
+    fn the_assignment_is_the_best_of_all_permutations() {
+        fn best(n: usize, row: usize, used: &mut Vec<bool>, cost: &[f64]) -> f64 {
+            if row == n {
+                return 0.0;
+            }
+            let mut least = f64::INFINITY;
+            for j in 0..n {
+                if !used[j] {
+                    used[j] = true;
+                    least = least.min(cost[row * n + j] + best(n, row + 1, used, cost));
+                    used[j] = false;
+                }
+            }
+            least
+        }
+        let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
+        for n in 1..7 {
+            for _ in 0..50 {
+                let cost: Vec<f64> = (0..n * n).map(|_| random.random()).collect();
+                let columns = assignment(n, |i, j| cost[i * n + j]);
+                let mut sorted = columns.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, (0..n).collect::<Vec<_>>());
+                let total: f64 = columns.iter().enumerate().map(|(i, j)| cost[i * n + j]).sum();
+                let oracle = best(n, 0, &mut vec![false; n], &cost);
+                assert!((total - oracle).abs() < 1e-12, "{n}: {total} against {oracle}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_is_relative_to_the_reference_and_blind_to_order() {
+        let reference = [z(20.0, 0.0), z(0.1, 0.0), z(-40.0, 0.0)];
+        let other = [z(-41.0, 0.0), z(20.2, 0.0), z(0.13, 0.0)];
+        let error = eigenvalue_error(&reference, &other).unwrap();
+        assert!((error - 0.03).abs() < 1e-12, "{error}");
+        assert!(eigenvalue_error(&reference, &other[..2]).unwrap_err().to_string().contains("3 eigenvalues"));
+    }
+
+    #[test]
+    fn a_pairing_that_minimises_the_sum_may_have_a_larger_maximum() {
+        // Sums: identity 0 + 3 = 3; swapped 2 + 2 = 4 (maximum 2).
+        let cost = [[0.0, 2.0], [2.0, 3.0]];
+        assert_eq!(assignment(2, |i, j| cost[i][j]), [0, 1]);
+    }
+
+    #[test]
+    fn the_exact_map_of_a_linear_flow_has_its_eigenvalues() {
+        // A slow, a fast and a rotating direction, mixed by a matrix that is far from orthogonal.
+        let blocks = [[-0.03, 0.0, 0.0, 0.0], [0.0, -42.0, 0.0, 0.0], [0.0, 0.0, 1.5, -12.0], [0.0, 0.0, 12.0, 1.5]];
+        let flow = TestSystem::linear(&blocks, None);
+        let expected = [z(1.5, 12.0), z(1.5, -12.0), z(-0.03, 0.0), z(-42.0, 0.0)];
+        for dt in [0.005, 0.001] {
+            let map = TestSystem::linear(&blocks, Some(dt));
+            for (system, multipliers) in [(&flow, false), (&map, true)] {
+                let found = spectrum(system, &[0.3; 4], 0.0, &[]).unwrap();
+                for (f, e) in found.eigenvalues.iter().zip(expected) {
+                    assert!(f.distance(e) < 1e-10, "{f:?} {e:?}");
+                }
+                assert!(!found.stable);
+                assert_eq!(found.multipliers.is_some(), multipliers);
+                if let Some(m) = found.multipliers {
+                    assert!((m[0].modulus() - (1.5 * dt).exp()).abs() < 1e-12);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn multipliers_that_are_negative_or_zero() {
+        let (mu, lambda) = both(Time::Discrete { dt: 0.5 }, -1.5, 0.0);
+        assert_eq!(lambda, z(-0.5, 0.0));
+        assert_eq!(mu, z(0.5f64.ln() / 0.5, std::f64::consts::PI / 0.5));
+        let (mu, _) = both(Time::Discrete { dt: 1.0 }, -1.0, 0.0);
+        assert!(mu.re < -700.0 && mu.re.is_finite());
+    }
+
+    #[test]
+    fn a_jacobian_that_is_not_finite_is_refused() {
+        let error = spectrum(&TestSystem::linear(&[[f64::NAN]], None), &[1.0], 0.0, &[]).unwrap_err();
+        assert!(!error.is_input() && error.to_string().contains("[1.0]"), "{error}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Systems with known answers.
+
+use ionoscope_dynamics::{
+    Result,
+    models::sherman_1988::BetaCell,
+    real::{Dual, Real},
+    spec::{Quantity, Spec},
+    system::{DynamicalSystem, Model, Time},
+    trajectory::{Experiment, SolveOptions, Trajectory},
+};
+
+type Rule = Box<dyn Fn(&[f64], &[f64], &mut [f64]) + Send + Sync>;
+
+/// A rule and its Jacobian, each `(x, p, out)`.
+pub struct TestSystem {
+    pub spec: Spec,
+    pub time: Time,
+    pub rule: Rule,
+    pub jacobian: Rule,
+}
+
+impl TestSystem {
+    pub fn new(ranges: &[[f64; 2]], parameters: usize, time: Time, rule: Rule, jacobian: Rule) -> Self {
+        let q = |k: usize, range| Quantity::new(&format!("x{k}"), "1", "", 0.0, range);
+        let spec = Spec {
+            id: "test".into(),
+            title: String::new(),
+            citation: String::new(),
+            time_unit: "s".into(),
+            stimulus_unit: "1".into(),
+            variables: ranges.iter().enumerate().map(|(k, r)| q(k, *r)).collect(),
+            parameters: (0..parameters).map(|k| q(k, [-1e9, 1e9])).collect(),
+            membrane_potential: None,
+            trained_on: None,
+        };
+        TestSystem { spec, time, rule, jacobian }
+    }
+
+    /// dx/dt = M B M^-1 x with the blocks B on the diagonal (1x1, or the 2x2 of a rotation), or its exact map over dt.
+    pub fn linear<const N: usize>(b: &[[f64; N]; N], dt: Option<f64>) -> Self {
+        let mut core = *b;
+        if let Some(dt) = dt {
+            for i in 0..N {
+                // exp of [[a, -w], [w, a]] is e^a [[cos w, -sin w], [sin w, cos w]].
+                let (a, w) = (b[i][i] * dt, (0..N).filter(|&j| j != i).map(|j| b[i][j]).sum::<f64>() * dt);
+                core[i][i] = a.exp() * w.cos();
+                for j in (0..N).filter(|&j| j != i && b[i][j] != 0.0) {
+                    core[i][j] = a.exp() * w.sin();
+                }
+            }
+        }
+        // M = I + strictly upper ones; its inverse has -1 beside the diagonal only when M is bidiagonal, so M is.
+        let mut matrix = [[0.0; N]; N];
+        for i in 0..N {
+            for j in 0..N {
+                let left = core[i][j] + if i + 1 < N { core[i + 1][j] } else { 0.0 };
+                // Column j of (M B) M^-1 with M^-1 = sum of alternating signs above the diagonal.
+                for k in j..N {
+                    matrix[i][k] += left * if (k - j) % 2 == 0 { 1.0 } else { -1.0 };
+                }
+            }
+        }
+        let time = dt.map_or(Time::Continuous, |dt| Time::Discrete { dt });
+        let rule = move |x: &[f64], _: &[f64], out: &mut [f64]| {
+            for i in 0..N {
+                out[i] = (0..N).map(|j| matrix[i][j] * x[j]).sum();
+            }
+        };
+        let jacobian = move |_: &[f64], _: &[f64], out: &mut [f64]| out.copy_from_slice(matrix.as_flattened());
+        TestSystem::new(&[[-1.0, 1.0]; N], 0, time, Box::new(rule), Box::new(jacobian))
+    }
+
+    /// The flow map of the beta-cell over `dt`, with its exact Jacobian: Runge-Kutta steps in dual numbers.
+    pub fn beta_cell_map(model: BetaCell, dt: f64) -> Self {
+        let spec = model.definition();
+        let model = std::sync::Arc::new(model);
+        let other = model.clone();
+        let rule = move |x: &[f64], p: &[f64], out: &mut [f64]| out.copy_from_slice(&advance(&*model, [x[0], x[1], x[2]], p, dt));
+        let jacobian = move |x: &[f64], p: &[f64], out: &mut [f64]| {
+            let x: [Dual<f64, 3>; 3] = std::array::from_fn(|i| Dual::variable(x[i], i));
+            for (row, d) in out.chunks_exact_mut(3).zip(advance(&*other, x, p, dt)) {
+                row.copy_from_slice(&d.derivative);
+            }
+        };
+        let mut system = TestSystem::new(&[], 0, Time::Discrete { dt }, Box::new(rule), Box::new(jacobian));
+        system.spec = spec;
+        system
+    }
+}
+
+fn advance<S: Real>(model: &BetaCell, mut x: [S; 3], p: &[f64], dt: f64) -> [S; 3] {
+    let mut q: Vec<S> = p.iter().map(|p| S::constant(*p)).collect();
+    model.derive(&mut q);
+    let steps = (dt / 2.5e-5).round() as usize;
+    let h = dt / steps as f64;
+    let f = |x: [S; 3]| {
+        let mut dx = [S::constant(0.0); 3];
+        model.rhs(&x, S::constant(0.0), &q, &mut dx);
+        dx
+    };
+    let along = |x: [S; 3], h: f64, k: [S; 3]| std::array::from_fn(|i| x[i] + k[i] * h);
+    for _ in 0..steps {
+        let a = f(x);
+        let b = f(along(x, h / 2.0, a));
+        let c = f(along(x, h / 2.0, b));
+        let d = f(along(x, h, c));
+        x = std::array::from_fn(|i| x[i] + (a[i] + b[i] * 2.0 + c[i] * 2.0 + d[i]) * (h / 6.0));
+    }
+    x
+}
+
+impl DynamicalSystem for TestSystem {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+    fn time(&self) -> Time {
+        self.time
+    }
+    fn rule(&self, x: &[f64], _: f64, p: &[f64], out: &mut [f64]) {
+        (self.rule)(x, p, out);
+    }
+    fn jacobian(&self, x: &[f64], _: f64, p: &[f64], out: &mut [f64]) {
+        (self.jacobian)(x, p, out);
+    }
+    fn solve_ensemble(&self, _: &[Experiment], _: &SolveOptions) -> Result<Vec<Trajectory>> {
+        Ok(Vec::new())
+    }
+}
