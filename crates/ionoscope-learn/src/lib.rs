@@ -1,1 +1,13 @@
 //! Surrogates of excitable cells: datasets, architectures and their training.
+//!
+//! The path of the data: a system of `ionoscope-dynamics` is [sampled](dataset::sample) into a [`Dataset`](dataset::Dataset), an architecture is
+//! trained on it, and the result is again a [`DynamicalSystem`](ionoscope_dynamics::system::DynamicalSystem).
+
+pub mod architectures;
+pub mod dataset;
+pub mod error;
+pub mod files;
+pub mod normalizer;
+pub mod sampling;
+
+pub use error::{Error, Result};

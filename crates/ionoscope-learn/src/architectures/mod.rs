@@ -1,0 +1,3 @@
+//! Trainable families, one file each.
+
+pub mod neural_map;

@@ -1,0 +1,327 @@
+//! The neural map of Kuptsov, Stankevich, Bagautdinova, Chaos, Solitons & Fractals 167 (2023) 113027, equation (8):
+//!
+//! ```text
+//! u_i(t + dt) = u_i + tanh(u_i a_i + alpha_i + tanh(u A_i + q B_i + beta_i)) b_i + gamma_i
+//! ```
+//! one sub-network per state variable, with u the standardised state (row vector of D_u entries), q the standardised control parameters
+//! (D_p), N_h hidden units, and row i of A_i zero, so that u_i enters only through a_i. Here `b_i` and `gamma_i` are kept in units of the
+//! increment's standard deviation, which the normalizer turns back; the map is the same.
+
+use ionoscope_dynamics::{
+    Error as DynamicsError, Result as DynamicsResult,
+    spec::Spec,
+    system::{DynamicalSystem, Time, check_batch},
+    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, Statistics, Trajectory},
+};
+use rayon::prelude::*;
+
+use crate::{Error, Result, normalizer::Normalizer};
+
+mod file;
+
+/// The weights of one sub-network with N_h hidden units; inputs and output are standardised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubNetwork {
+    /// Index of the variable whose increment it gives.
+    pub own: usize,
+    /// Weights of that variable, `[N_h]`.
+    pub a: Vec<f64>,
+    /// Offsets of the outer layer, `[N_h]`.
+    pub alpha: Vec<f64>,
+    /// Output weights, `[N_h]`, in units of the increment's standard deviation.
+    pub b: Vec<f64>,
+    /// Offsets of the inner layer, `[N_h]`.
+    pub beta: Vec<f64>,
+    /// Inner weights, D_u + D_p rows of `[N_h]`: the rows of A_i (row `own` zero), then those of B_i.
+    pub inner: Vec<Vec<f64>>,
+    /// Output offset, in units of the increment's standard deviation.
+    pub gamma: f64,
+}
+
+impl SubNetwork {
+    /// A sub-network of `hidden` units with all weights zero, for `inputs` = D_u + D_p.
+    pub fn zeros(own: usize, inputs: usize, hidden: usize) -> Self {
+        let z = vec![0.0; hidden];
+        SubNetwork { own, a: z.clone(), alpha: z.clone(), b: z.clone(), beta: z.clone(), inner: vec![z; inputs], gamma: 0.0 }
+    }
+
+    /// Number of hidden units N_h.
+    pub fn hidden(&self) -> usize {
+        self.a.len()
+    }
+
+    /// Number of trainable weights: N_h (D_u + D_p + 3) + 1, since row `own` of A_i is not one.
+    pub fn weight_count(&self) -> usize {
+        self.hidden() * (self.inner.len() - 1 + 4) + 1
+    }
+
+    /// The weights as groups, in the order in which trainers lay them out: the rows of A_i without row `own`, the rows of B_i, beta, a,
+    /// alpha, b, gamma.
+    pub fn groups_mut(&mut self) -> Vec<&mut [f64]> {
+        let own = self.own;
+        let inner = self.inner.iter_mut().enumerate().filter(move |(k, _)| *k != own).map(|(_, r)| r.as_mut_slice());
+        let mut groups: Vec<&mut [f64]> = inner.collect();
+        groups.extend([&mut self.beta[..], &mut self.a, &mut self.alpha, &mut self.b, std::slice::from_mut(&mut self.gamma)]);
+        groups
+    }
+
+    /// The increment in units of its standard deviation, and its derivatives by the inputs, for standardised `input` (state, then control).
+    pub fn increment_and_gradient(&self, input: &[f64], gradient: &mut [f64]) -> f64 {
+        gradient.fill(0.0);
+        let mut out = self.gamma;
+        for j in 0..self.hidden() {
+            let y: f64 = self.beta[j] + input.iter().zip(&self.inner).map(|(u, row)| u * row[j]).sum::<f64>();
+            let h = y.tanh();
+            let f = (input[self.own] * self.a[j] + self.alpha[j] + h).tanh();
+            out += f * self.b[j];
+            let slope = (1.0 - f * f) * self.b[j];
+            let inner_slope = slope * (1.0 - h * h);
+            for (k, row) in self.inner.iter().enumerate() {
+                gradient[k] += if k == self.own { slope * self.a[j] } else { inner_slope * row[j] };
+            }
+        }
+        out
+    }
+}
+
+/// One sub-network per state variable, as a discrete dynamical system in physical units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NeuralMap {
+    spec: Spec,
+    dt: f64,
+    normalizer: Normalizer,
+    networks: Vec<SubNetwork>,
+    provenance: serde_json::Value,
+}
+
+impl NeuralMap {
+    /// A map from its parts. `spec` names the variables and only the control parameters; `provenance` is what the file should keep of its
+    /// making (configuration, seeds, errors).
+    ///
+    /// # Errors
+    /// Parts that do not fit together: numbers of variables, parameters and hidden units, the zero row of A_i, numbers that are not finite.
+    pub fn new(spec: Spec, dt: f64, normalizer: Normalizer, networks: Vec<SubNetwork>, provenance: serde_json::Value) -> Result<Self> {
+        let (d, p) = (spec.variables.len(), spec.parameters.len());
+        let fail = |message: String| Err(Error::Invalid(message));
+        if !(dt > 0.0 && dt.is_finite()) {
+            return fail(format!("the time step of the map is {dt}; expected a finite number larger than 0"));
+        }
+        normalizer.check()?;
+        let n = &normalizer;
+        let sizes =
+            [n.state_mean.len(), n.state_sd.len(), n.increment_sd.len(), n.parameter_mean.len(), n.parameter_sd.len(), networks.len()];
+        if sizes != [d, d, d, p, p, d] {
+            return fail(format!("normalizer and sub-networks have sizes {sizes:?}; expected {:?}", [d, d, d, p, p, d]));
+        }
+        for (i, net) in networks.iter().enumerate() {
+            let name = &spec.variables[i].name;
+            let hidden = net.hidden();
+            let rows = [&net.alpha, &net.b, &net.beta].into_iter().chain(&net.inner);
+            if hidden == 0 || net.own != i || net.inner.len() != d + p || rows.clone().any(|r| r.len() != hidden) {
+                return fail(format!("the weights of sub-network '{name}' do not have one size N_h = {hidden} and {} rows", d + p));
+            }
+            if !net.gamma.is_finite() || rows.chain([&net.a]).flatten().any(|w| !w.is_finite()) {
+                return fail(format!("the weights of sub-network '{name}' are not all finite"));
+            }
+            if net.inner[i].iter().any(|w| *w != 0.0) {
+                return fail(format!("row {i} of A of sub-network '{name}' must be zero: the variable enters through a alone"));
+            }
+        }
+        Ok(NeuralMap { spec, dt, normalizer, networks, provenance })
+    }
+
+    /// Time step of the map.
+    pub fn dt(&self) -> f64 {
+        self.dt
+    }
+
+    /// Means and standard deviations.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// The sub-networks, in the order of the variables.
+    pub fn networks(&self) -> &[SubNetwork] {
+        &self.networks
+    }
+
+    /// What the file keeps of its making.
+    pub fn provenance(&self) -> &serde_json::Value {
+        &self.provenance
+    }
+
+    /// Number of trainable weights of all sub-networks.
+    pub fn weight_count(&self) -> usize {
+        self.networks.iter().map(SubNetwork::weight_count).sum()
+    }
+
+    fn standardised(&self, x: &[f64], p: &[f64]) -> Vec<f64> {
+        let n = &self.normalizer;
+        let state = x.iter().enumerate().map(|(i, v)| n.state(i, *v));
+        state.chain(p.iter().enumerate().map(|(l, v)| n.parameter(l, *v))).collect()
+    }
+
+    /// Steps between output times, as whole numbers of the map's own step.
+    fn steps(&self, e: &Experiment) -> DynamicsResult<(u64, u64)> {
+        let whole = |t: f64, what: &str| {
+            let steps = (t / self.dt).round();
+            if (steps * self.dt - t).abs() > 1e-6 * self.dt * steps.max(1.0) {
+                return Err(DynamicsError::Invalid(format!("{what} = {t} is not a whole number of steps of the map, dt = {}", self.dt)));
+            }
+            Ok(steps as u64)
+        };
+        let every = whole(e.times.dt, "the output step dt")?;
+        if every == 0 && e.times.count > 1 {
+            return Err(DynamicsError::Invalid(format!("the output step dt = {} is shorter than the map's, {}", e.times.dt, self.dt)));
+        }
+        Ok((whole(e.times.start, "the first output time")?, every))
+    }
+
+    fn iterate(&self, e: &Experiment, first: u64, every: u64) -> Trajectory {
+        let d = self.dimension();
+        let mut x = e.x0.clone();
+        let mut y = x.clone();
+        let mut out = Vec::with_capacity(d * e.times.count);
+        let mut statistics = Statistics::default();
+        let mut outcome = Outcome::Completed;
+        'times: for k in 0..e.times.count {
+            for _ in 0..if k == 0 { first } else { every } {
+                self.rule(&x, e.i_stim, &e.p, &mut y);
+                if y.iter().any(|v| !v.is_finite()) {
+                    outcome = Outcome::Failed { time: statistics.accepted as f64 * self.dt, reason: FailureReason::NotFinite };
+                    break 'times;
+                }
+                std::mem::swap(&mut x, &mut y);
+                statistics.accepted += 1;
+            }
+            out.extend_from_slice(&x);
+        }
+        statistics.evaluations = statistics.accepted;
+        Trajectory { times: e.times, dimension: d, x: out, outcome, statistics }
+    }
+}
+
+impl DynamicalSystem for NeuralMap {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn time(&self) -> Time {
+        Time::Discrete { dt: self.dt }
+    }
+
+    fn rule(&self, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
+        let input = self.standardised(x, p);
+        let mut gradient = vec![0.0; input.len()];
+        for (i, net) in self.networks.iter().enumerate() {
+            // Adding to x, not to the standardised state, keeps the digits of a small increment.
+            out[i] = x[i] + self.normalizer.increment_sd[i] * net.increment_and_gradient(&input, &mut gradient);
+        }
+    }
+
+    fn jacobian(&self, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
+        let d = self.dimension();
+        let input = self.standardised(x, p);
+        let mut gradient = vec![0.0; input.len()];
+        for (i, net) in self.networks.iter().enumerate() {
+            net.increment_and_gradient(&input, &mut gradient);
+            for k in 0..d {
+                let scaled = gradient[k] * self.normalizer.increment_sd[i] / self.normalizer.state_sd[k];
+                out[i * d + k] = scaled + f64::from(u8::from(i == k));
+            }
+        }
+    }
+
+    fn solve_ensemble(&self, batch: &[Experiment], _options: &SolveOptions) -> DynamicsResult<Vec<Trajectory>> {
+        check_batch(&self.spec, batch)?;
+        if batch.iter().any(|e| e.i_stim != 0.0) {
+            return Err(DynamicsError::Invalid(format!("{} was trained without a stimulus and takes none; set it to 0", self.spec.id)));
+        }
+        let steps = batch.iter().map(|e| self.steps(e)).collect::<DynamicsResult<Vec<_>>>()?;
+        Ok(batch.par_iter().zip(steps).map(|(e, (first, every))| self.iterate(e, first, every)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampling::{normal, stream};
+    use ionoscope_dynamics::{models, trajectory::TimeGrid};
+
+    /// A small map with random weights for the beta-cell's variables and v_s.
+    fn random_map(hidden: usize) -> NeuralMap {
+        let model = models::find("sherman-1988").unwrap();
+        let mut spec = model.spec().clone();
+        spec.parameters.retain(|q| q.name == "v_s");
+        let mut rng = stream(7, "random map", 0);
+        let networks = (0..3)
+            .map(|own| {
+                let mut net = SubNetwork::zeros(own, 4, hidden);
+                net.groups_mut().into_iter().flatten().for_each(|w| *w = 0.3 * normal(&mut rng));
+                net
+            })
+            .collect();
+        let normalizer = Normalizer {
+            state_mean: vec![-50.0, 0.02, 0.18],
+            state_sd: vec![12.0, 0.02, 0.004],
+            parameter_mean: vec![-35.0],
+            parameter_sd: vec![2.9],
+            increment_sd: vec![1.0, 0.003, 2e-5],
+        };
+        NeuralMap::new(spec, 0.005, normalizer, networks, serde_json::json!({"seed": 7})).unwrap()
+    }
+
+    #[test]
+    fn the_papers_map_has_701_weights_a_sub_network() {
+        assert_eq!((random_map(100).networks[0].weight_count(), random_map(100).weight_count()), (701, 2103));
+    }
+
+    #[test]
+    fn the_jacobian_agrees_with_central_differences() {
+        let map = random_map(13);
+        let (x, p) = ([-48.0, 0.03, 0.181], [-36.0]);
+        let mut jacobian = [0.0; 9];
+        map.jacobian(&x, 0.0, &p, &mut jacobian);
+        let (mut up, mut down) = ([0.0; 3], [0.0; 3]);
+        for k in 0..3 {
+            let h = 1e-5 * map.normalizer.state_sd[k];
+            let shifted = |sign: f64| std::array::from_fn::<f64, 3, _>(|i| if i == k { x[i] + sign * h } else { x[i] });
+            map.rule(&shifted(1.0), 0.0, &p, &mut up);
+            map.rule(&shifted(-1.0), 0.0, &p, &mut down);
+            for i in 0..3 {
+                let difference = (up[i] - down[i]) / (2.0 * h);
+                assert!(
+                    (difference - jacobian[i * 3 + k]).abs() < 1e-6 * (1.0 + difference.abs()),
+                    "{i} {k}: {difference} {}",
+                    jacobian[i * 3 + k]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_holds_every_bit_and_damage_is_noticed() {
+        let map = random_map(5);
+        let bytes = map.to_bytes().unwrap();
+        assert_eq!(NeuralMap::from_bytes(&bytes).unwrap(), map);
+        for cut in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+            assert!(NeuralMap::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut swapped = bytes.clone();
+        let at = bytes.windows(7).position(|w| w == b"v.alpha").unwrap();
+        swapped[at..at + 7].copy_from_slice(b"v.alphb");
+        assert!(NeuralMap::from_bytes(&swapped).unwrap_err().contains("v.alpha"));
+    }
+
+    #[test]
+    fn output_times_must_be_steps_of_the_map() {
+        let map = random_map(5);
+        let mut e = Experiment::from_defaults(map.spec(), TimeGrid::new(0.0, 0.01, 3).unwrap());
+        let two = map.simulate(&e, &SolveOptions::default()).unwrap();
+        e.times = TimeGrid::new(0.0, 0.005, 5).unwrap();
+        let one = map.simulate(&e, &SolveOptions::default()).unwrap();
+        assert_eq!(two.state(2), one.state(4));
+        e.times = TimeGrid::new(0.0, 0.007, 3).unwrap();
+        assert!(map.simulate(&e, &SolveOptions::default()).unwrap_err().to_string().contains("whole number of steps"));
+    }
+}

@@ -1,0 +1,461 @@
+//! Datasets of pairs (p, u(t), u(t + dt)) on the attractors of a system, by the recipe of Kuptsov et al. (2023), section 5: chunks of
+//! trajectories at random control parameters and starts, after a transient, never at the fixed point.
+
+use std::collections::BTreeMap;
+
+use ionoscope_dynamics::{
+    spec::{Spec, TrainingRange},
+    system::DynamicalSystem,
+    trajectory::{Experiment, Outcome, SolveOptions, TimeGrid, Trajectory},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    architectures::neural_map::SubNetwork,
+    normalizer::Normalizer,
+    sampling::{Generator, permutation, stream, uniform},
+};
+
+mod file;
+
+/// How a dataset is made. Times, states and parameters in the units of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatasetConfig {
+    /// Identifier of the model.
+    pub model: String,
+    /// Values of parameters that differ from the model's defaults and stay fixed.
+    pub parameters: BTreeMap<String, f64>,
+    /// Control parameters and the ranges from which a chunk's values are drawn.
+    pub control: BTreeMap<String, [f64; 2]>,
+    /// Ranges of the starts, by variable.
+    pub start: BTreeMap<String, [f64; 2]>,
+    /// Time step of the pairs.
+    pub dt: f64,
+    /// Number of chunks for training and validation.
+    pub chunks: usize,
+    /// Pairs taken from a chunk.
+    pub pairs_per_chunk: usize,
+    /// Steps between the beginnings of two pairs of a chunk; 1 is the paper's recipe. A larger stride spreads the same number of pairs over
+    /// a longer stretch of the attractor.
+    pub stride: usize,
+    /// Transient dropped at the beginning of each chunk.
+    pub transient: f64,
+    /// A start nearer than this to the fixed point is drawn again, in standard deviations of the start box.
+    pub distance_of_start: f64,
+    /// Share of the pairs kept for validation; the split is by pair.
+    pub validation_share: f64,
+    /// Number of further chunks for the second validation set, of which nothing is in the training set.
+    pub new_chunks: usize,
+    /// Relative tolerance of the integration.
+    pub rtol: f64,
+    /// Absolute tolerance of the integration.
+    pub atol: f64,
+    /// Seed of everything that is random here.
+    pub seed: u64,
+}
+
+impl Default for DatasetConfig {
+    fn default() -> Self {
+        DatasetConfig {
+            model: "sherman-1988".into(),
+            parameters: BTreeMap::new(),
+            control: BTreeMap::from([("v_s".into(), [-40.0, -30.0])]),
+            start: BTreeMap::from([("v".into(), [-70.0, -10.0]), ("n".into(), [0.0, 0.12]), ("s".into(), [0.17, 0.2])]),
+            dt: 0.005,
+            chunks: 300,
+            pairs_per_chunk: 500,
+            stride: 1,
+            transient: 100.0,
+            distance_of_start: 0.5,
+            validation_share: 0.1,
+            new_chunks: 60,
+            rtol: 1e-11,
+            atol: 1e-14,
+            seed: 1,
+        }
+    }
+}
+
+/// Pairs of states one step apart, in physical units.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pairs {
+    /// Number of state variables D_u.
+    pub dimension: usize,
+    /// Number of control parameters D_p.
+    pub parameters: usize,
+    /// Control parameters, `[pair][D_p]`.
+    pub p: Vec<f64>,
+    /// States, `[pair][D_u]`.
+    pub u: Vec<f64>,
+    /// States one step later, `[pair][D_u]`.
+    pub next: Vec<f64>,
+    /// Euclidean distance of the state to the nearest fixed point in raw units, NaN where none is known, `[pair]`.
+    pub distance: Vec<f64>,
+}
+
+impl Pairs {
+    fn new(dimension: usize, parameters: usize) -> Self {
+        Pairs { dimension, parameters, ..Pairs::default() }
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.distance.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.distance.is_empty()
+    }
+
+    /// Control parameters of pair `k`.
+    pub fn p(&self, k: usize) -> &[f64] {
+        &self.p[k * self.parameters..(k + 1) * self.parameters]
+    }
+
+    /// State of pair `k`.
+    pub fn u(&self, k: usize) -> &[f64] {
+        &self.u[k * self.dimension..(k + 1) * self.dimension]
+    }
+
+    /// Next state of pair `k`.
+    pub fn next(&self, k: usize) -> &[f64] {
+        &self.next[k * self.dimension..(k + 1) * self.dimension]
+    }
+
+    fn push_from(&mut self, other: &Pairs, k: usize) {
+        self.p.extend_from_slice(other.p(k));
+        self.u.extend_from_slice(other.u(k));
+        self.next.extend_from_slice(other.next(k));
+        self.distance.push(other.distance[k]);
+    }
+}
+
+/// How many chunks had to be drawn again, and why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redrawn {
+    /// The start was too near to the fixed point.
+    pub near_fixed_point: u64,
+    /// The trajectory ended on a fixed point.
+    pub on_fixed_point: u64,
+    /// The trajectory could not be completed.
+    pub failed: u64,
+}
+
+/// A sampled dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// How it was made.
+    pub config: DatasetConfig,
+    /// Names, units and ranges of the variables and of the control parameters, with the training ranges.
+    pub spec: Spec,
+    /// Means and standard deviations of the training pairs.
+    pub normalizer: Normalizer,
+    /// Pairs to train on.
+    pub training: Pairs,
+    /// Pairs of the same chunks, kept apart for validation.
+    pub validation: Pairs,
+    /// Pairs of other chunks.
+    pub new_chunks: Pairs,
+    /// Chunks that were drawn again.
+    pub redrawn: Redrawn,
+}
+
+/// One sub-network's regression problem, standardised, structure of arrays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Design {
+    /// D_u + D_p rows, each one value a pair: standardised state, then standardised control parameters.
+    pub inputs: Vec<Vec<f64>>,
+    /// Increment in units of its standard deviation, one a pair.
+    pub target: Vec<f64>,
+}
+
+/// Fixed points of the sampled system at given parameters (all of them, in order): states are kept away from these.
+pub type FixedPoints<'a> = &'a (dyn Fn(&[f64]) -> Vec<Vec<f64>> + Sync);
+
+impl Dataset {
+    /// The regression problem of variable `i`.
+    pub fn design(&self, i: usize, pairs: &Pairs) -> Design {
+        let n = &self.normalizer;
+        let state = (0..pairs.dimension).map(|k| (0..pairs.len()).map(|j| n.state(k, pairs.u(j)[k])).collect());
+        let control = (0..pairs.parameters).map(|l| (0..pairs.len()).map(|j| n.parameter(l, pairs.p(j)[l])).collect());
+        let target = (0..pairs.len()).map(|j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i]).collect();
+        Design { inputs: state.chain(control).collect(), target }
+    }
+
+    /// Mean squared error of a sub-network on pairs, in units of the increment's standard deviation.
+    pub fn increment_mse(&self, network: &SubNetwork, pairs: &Pairs) -> f64 {
+        let design = self.design(network.own, pairs);
+        let mut input = vec![0.0; design.inputs.len()];
+        let mut gradient = input.clone();
+        let sum: f64 = (0..pairs.len())
+            .map(|k| {
+                for (x, row) in input.iter_mut().zip(&design.inputs) {
+                    *x = row[k];
+                }
+                (network.increment_and_gradient(&input, &mut gradient) - design.target[k]).powi(2)
+            })
+            .sum();
+        sum / pairs.len() as f64
+    }
+
+    /// Turns an increment MSE of variable `i` into units of the state's variance: the validation MSE of Kuptsov et al.
+    pub fn state_mse(&self, i: usize, increment_mse: f64) -> f64 {
+        increment_mse * (self.normalizer.increment_sd[i] / self.normalizer.state_sd[i]).powi(2)
+    }
+
+    /// A fingerprint of all numbers that training sees.
+    pub fn hash(&self) -> u64 {
+        let parts = [&self.training, &self.validation, &self.new_chunks];
+        let numbers = parts.into_iter().flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next));
+        numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| (h ^ v.to_bits()).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23))
+    }
+}
+
+/// What all chunks of a dataset have in common, checked.
+struct Sampler<'a> {
+    system: &'a dyn DynamicalSystem,
+    config: &'a DatasetConfig,
+    fixed_points: FixedPoints<'a>,
+    /// Parameters before the control parameters are set.
+    base: Vec<f64>,
+    /// Index among the system's parameters, and range, of each control parameter.
+    control: Vec<(usize, [f64; 2])>,
+    /// Range of each variable's start.
+    start: Vec<[f64; 2]>,
+    /// Standard deviation of a start, by which distances to the fixed point are measured before any data is there.
+    scale: Vec<f64>,
+    times: TimeGrid,
+}
+
+impl<'a> Sampler<'a> {
+    fn new(system: &'a dyn DynamicalSystem, config: &'a DatasetConfig, fixed_points: FixedPoints<'a>) -> Result<Self> {
+        let spec = system.spec();
+        if config.model != spec.id {
+            return Err(Error::Invalid(format!("the dataset is configured for '{}', not for '{}'", config.model, spec.id)));
+        }
+        let range = |what: &str, name: &str, [low, high]: [f64; 2]| {
+            if low.is_finite() && high.is_finite() && low <= high {
+                return Ok([low, high]);
+            }
+            Err(Error::Invalid(format!("the {what} range of '{name}' is [{low}, {high}]; expected two finite numbers, the smaller first")))
+        };
+        let base = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
+        let mut control = Vec::new();
+        for (name, r) in &config.control {
+            let i = spec.parameter_index(name)?;
+            for end in range("control", name, *r)? {
+                spec.parameters_with([(name.as_str(), end)])?;
+            }
+            control.push((i, *r));
+        }
+        control.sort_by_key(|c| c.0);
+        if control.is_empty() {
+            return Err(Error::Invalid("the dataset has no control parameter; expected at least one in [control]".into()));
+        }
+        let mut start: Vec<[f64; 2]> = spec.variables.iter().map(|q| [q.default; 2]).collect();
+        for (name, r) in &config.start {
+            start[spec.variable_index(name)?] = range("start", name, *r)?;
+        }
+        for (what, count) in [("chunks", config.chunks), ("pairs_per_chunk", config.pairs_per_chunk), ("stride", config.stride)] {
+            if count == 0 {
+                return Err(Error::Invalid(format!("{what} = 0; expected at least 1")));
+            }
+        }
+        if !(config.validation_share >= 0.0 && config.validation_share < 1.0) {
+            return Err(Error::Invalid(format!("validation_share = {}; expected a number in [0, 1)", config.validation_share)));
+        }
+        // The standard deviation of a uniform number is its range over sqrt(12); a start without spread is measured by its own size.
+        let scale = start.iter().map(|[l, h]| if h > l { (h - l) / 12f64.sqrt() } else { l.abs().max(1.0) }).collect();
+        let times = TimeGrid::new(config.transient, config.dt, (config.pairs_per_chunk - 1) * config.stride + 2)?;
+        Ok(Sampler { system, config, fixed_points, base, control, start, scale, times })
+    }
+
+    /// The next experiment of a chunk, from the chunk's own generator.
+    fn draw(&self, rng: &mut Generator, redrawn: &mut Redrawn) -> Result<Experiment> {
+        let mut p = self.base.clone();
+        for (i, range) in &self.control {
+            p[*i] = uniform(rng, *range);
+        }
+        let fixed_points = (self.fixed_points)(&p);
+        for _ in 0..10_000 {
+            let x0: Vec<f64> = self.start.iter().map(|r| uniform(rng, *r)).collect();
+            let distance = |f: &Vec<f64>| x0.iter().zip(f).zip(&self.scale).map(|((a, b), s)| ((a - b) / s).powi(2)).sum::<f64>().sqrt();
+            if fixed_points.iter().all(|f| distance(f) >= self.config.distance_of_start) {
+                return Ok(Experiment { x0, p, i_stim: 0.0, times: self.times });
+            }
+            redrawn.near_fixed_point += 1;
+        }
+        Err(Error::Invalid("10 000 starts in a row lay next to a fixed point; widen [start] or lower distance_of_start".into()))
+    }
+
+    /// Whether a trajectory has come to rest: every derivative below 1e-3 standard deviations per unit of time.
+    fn at_rest(&self, e: &Experiment, t: &Trajectory) -> bool {
+        let mut f = vec![0.0; self.scale.len()];
+        t.last().is_some_and(|x| {
+            self.system.rule(x, e.i_stim, &e.p, &mut f);
+            f.iter().zip(&self.scale).all(|(f, s)| f.abs() < 1e-3 * s)
+        })
+    }
+
+    /// `count` good chunks; the stream of random numbers of chunk k depends on the seed, `name` and k alone.
+    fn chunks(&self, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Vec<(Experiment, Trajectory)>> {
+        let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, ..SolveOptions::default() };
+        let mut rngs: Vec<Generator> = (0..count).map(|k| stream(self.config.seed, name, k as u64)).collect();
+        let mut done: Vec<Option<(Experiment, Trajectory)>> = vec![None; count];
+        for round in 0.. {
+            let open: Vec<usize> = (0..count).filter(|k| done[*k].is_none()).collect();
+            if open.is_empty() {
+                break;
+            }
+            if round == 100 {
+                let n = open.len();
+                return Err(Error::Failed(format!(
+                    "{n} chunks were drawn 100 times and always failed or came to rest; widen [start] or [control]"
+                )));
+            }
+            let batch = open.iter().map(|k| self.draw(&mut rngs[*k], redrawn)).collect::<Result<Vec<_>>>()?;
+            let trajectories = self.system.solve_ensemble(&batch, &options)?;
+            for ((k, e), t) in open.into_iter().zip(batch).zip(trajectories) {
+                if t.outcome != Outcome::Completed {
+                    redrawn.failed += 1;
+                } else if self.at_rest(&e, &t) {
+                    redrawn.on_fixed_point += 1;
+                } else {
+                    done[k] = Some((e, t));
+                }
+            }
+        }
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    fn pairs(&self, chunks: &[(Experiment, Trajectory)]) -> Pairs {
+        let mut pairs = Pairs::new(self.scale.len(), self.control.len());
+        for (e, t) in chunks {
+            let fixed_points = (self.fixed_points)(&e.p);
+            for k in (0..self.config.pairs_per_chunk).map(|k| k * self.config.stride) {
+                pairs.p.extend(self.control.iter().map(|(i, _)| e.p[*i]));
+                pairs.u.extend_from_slice(t.state(k));
+                pairs.next.extend_from_slice(t.state(k + 1));
+                let distance = |f: &Vec<f64>| t.state(k).iter().zip(f).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                pairs.distance.push(fixed_points.iter().map(distance).fold(f64::NAN, f64::min));
+            }
+        }
+        pairs
+    }
+
+    /// The spec of a surrogate trained on these pairs: the model's variables, only the control parameters, the ranges covered.
+    fn spec(&self, pairs: &Pairs) -> Spec {
+        let model = self.system.spec();
+        let covered = |rows: &[f64], width: usize, i: usize| {
+            rows.iter().skip(i).step_by(width).fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| [l.min(*v), h.max(*v)])
+        };
+        let is_control = |i: &usize| self.control.iter().any(|(c, _)| c == i);
+        Spec {
+            id: format!("{}-map-dt{}", model.id, self.config.dt),
+            title: format!("neural map of: {}", model.title),
+            parameters: self.control.iter().map(|(i, _)| model.parameters[*i].clone()).collect(),
+            trained_on: Some(TrainingRange {
+                model: model.id.clone(),
+                fixed: (0..self.base.len()).filter(|i| !is_control(i)).map(|i| (model.parameters[i].name.clone(), self.base[i])).collect(),
+                state: (0..pairs.dimension).map(|i| covered(&pairs.u, pairs.dimension, i)).collect(),
+                // The range that was sampled, not the outermost draws: its ends belong to it.
+                parameters: self.control.iter().map(|(_, r)| *r).collect(),
+            }),
+            ..model.clone()
+        }
+    }
+}
+
+/// Samples a dataset. The same configuration gives the same numbers for any number of threads.
+///
+/// # Errors
+/// A configuration that does not fit the system; chunks that fail or come to rest however often they are drawn.
+pub fn sample(system: &dyn DynamicalSystem, config: &DatasetConfig, fixed_points: FixedPoints) -> Result<Dataset> {
+    let sampler = Sampler::new(system, config, fixed_points)?;
+    let mut redrawn = Redrawn::default();
+    let all = sampler.pairs(&sampler.chunks("chunk", config.chunks, &mut redrawn)?);
+    let new_chunks = sampler.pairs(&sampler.chunks("new chunk", config.new_chunks, &mut redrawn)?);
+    let order = permutation(&mut stream(config.seed, "split", 0), all.len());
+    let held_out = (config.validation_share * all.len() as f64).round() as usize;
+    let select = |indices: &[u32]| {
+        let mut set = Pairs::new(all.dimension, all.parameters);
+        indices.iter().for_each(|k| set.push_from(&all, *k as usize));
+        set
+    };
+    let (validation, training) = (select(&order[..held_out]), select(&order[held_out..]));
+    let normalizer = Normalizer::fit(&training)?;
+    Ok(Dataset { config: config.clone(), spec: sampler.spec(&training), normalizer, training, validation, new_chunks, redrawn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ionoscope_dynamics::models;
+
+    fn small() -> DatasetConfig {
+        DatasetConfig {
+            chunks: 6,
+            pairs_per_chunk: 20,
+            transient: 2.0,
+            new_chunks: 2,
+            validation_share: 0.25,
+            rtol: 1e-8,
+            atol: 1e-10,
+            ..DatasetConfig::default()
+        }
+    }
+
+    #[test]
+    fn pairs_are_one_step_apart_and_split_without_loss() {
+        let system = models::find("sherman-1988").unwrap();
+        let data = sample(&*system, &small(), &|_| vec![]).unwrap();
+        assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (90, 30, 40));
+        let e = |k: usize| {
+            let p = system.spec().parameters_with([("v_s", data.training.p(k)[0])]).unwrap();
+            Experiment { x0: data.training.u(k).to_vec(), p, i_stim: 0.0, times: TimeGrid::new(0.005, 0.005, 1).unwrap() }
+        };
+        for k in [0, 41, 89] {
+            let again = system.simulate(&e(k), &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();
+            for (a, b) in again.state(0).iter().zip(data.training.next(k)) {
+                assert!((a - b).abs() < 1e-5 * (1.0 + a.abs()), "{a} {b}");
+            }
+        }
+        let trained = data.spec.trained_on.as_ref().unwrap();
+        assert_eq!((trained.parameters.as_slice(), data.spec.parameters.len()), ([[-40.0, -30.0]].as_slice(), 1));
+    }
+
+    #[test]
+    fn starts_keep_their_distance_and_resting_chunks_are_counted() {
+        let system = models::find("stankevich-2017").unwrap();
+        // At v_s = -36 the fixed point is stable; these starts lie in its basin, those above do not.
+        let near = DatasetConfig {
+            model: "stankevich-2017".into(),
+            control: BTreeMap::from([("v_s".into(), [-36.0, -36.0])]),
+            start: BTreeMap::from([("v".into(), [-70.0, -50.6]), ("n".into(), [0.002, 0.0021]), ("s".into(), [0.187, 0.188])]),
+            transient: 150.0,
+            distance_of_start: 0.0,
+            ..small()
+        };
+        let data = sample(&*system, &near, &|_| vec![vec![-50.636, 2.056e-3, 0.18792]]).unwrap();
+        assert!(data.redrawn.on_fixed_point > 0, "{:?}", data.redrawn);
+        assert!(data.training.distance.iter().all(|d| *d > 0.1));
+    }
+
+    #[test]
+    fn wrong_configurations_are_refused_by_name() {
+        let system = models::find("sherman-1988").unwrap();
+        let refuse = |change: &dyn Fn(&mut DatasetConfig)| {
+            let mut c = small();
+            change(&mut c);
+            sample(&*system, &c, &|_| vec![]).unwrap_err().to_string()
+        };
+        assert!(refuse(&|c| c.model = "stankevich-2017".into()).contains("stankevich-2017"));
+        assert!(refuse(&|c| drop(c.control.insert("vs".into(), [0.0, 1.0]))).contains("did you mean 'v_s'"));
+        assert!(refuse(&|c| drop(c.control.insert("v_s".into(), [-30.0, -40.0]))).contains("smaller first"));
+        assert!(refuse(&|c| c.dt = f64::NAN).contains("dt is NaN"));
+        assert!(refuse(&|c| c.stride = 0).contains("stride"));
+    }
+}

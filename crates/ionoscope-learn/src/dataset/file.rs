@@ -1,0 +1,125 @@
+//! The file of a dataset: one `.safetensors` with double-precision tensors, and the rest as JSON in the header's metadata.
+
+use std::{collections::HashMap, path::Path};
+
+use ionoscope_dynamics::spec::Spec;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{Dataset, DatasetConfig, Pairs, Redrawn};
+use crate::{Error, Result, files, normalizer::Normalizer};
+
+const KEY: &str = "ionoscope";
+const FORMAT: &str = "dataset/1";
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: String,
+    config: DatasetConfig,
+    spec: Spec,
+    normalizer: Normalizer,
+    redrawn: Redrawn,
+}
+
+impl Dataset {
+    /// Writes the dataset through a temporary name. Tensors of each set (`training`, `validation`, `new_chunks`): `set.p` `[pair, D_p]`, `set.u`
+    /// and `set.next` `[pair, D_u]`, `set.distance` `[pair]`, double precision, physical units.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
+        let header = Header {
+            format: FORMAT.into(),
+            config: self.config.clone(),
+            spec: self.spec.clone(),
+            normalizer: self.normalizer.clone(),
+            redrawn: self.redrawn,
+        };
+        let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (set, pairs) in [("training", &self.training), ("validation", &self.validation), ("new_chunks", &self.new_chunks)] {
+            let (n, d, p) = (pairs.len(), pairs.dimension, pairs.parameters);
+            for (part, shape, values) in [
+                ("p", vec![n, p], &pairs.p),
+                ("u", vec![n, d], &pairs.u),
+                ("next", vec![n, d], &pairs.next),
+                ("distance", vec![n], &pairs.distance),
+            ] {
+                tensors.push((format!("{set}.{part}"), shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
+            }
+        }
+        let views = tensors
+            .iter()
+            .map(|(name, shape, bytes)| TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v)))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| fail(&e))?;
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))?;
+        files::write_atomic(path, &bytes)
+    }
+
+    /// Reads a dataset.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not a dataset, is damaged, or its header does not match its tensors.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Dataset::from_bytes(&bytes).map_err(|message| Error::file(path, message))
+    }
+
+    /// The dataset in the content of a file, or what is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`], as a sentence.
+    pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let damaged = |e: safetensors::SafeTensorError| {
+            format!("not a readable .safetensors file, or truncated ({e}); expected a dataset written by ionoscope")
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(KEY))
+            .ok_or_else(|| format!("its header has no '{KEY}' entry; expected a dataset written by ionoscope"))?;
+        let header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a dataset: {e}"))?;
+        if header.format != FORMAT {
+            return Err(format!("its format is '{}'; this version reads '{FORMAT}'", header.format));
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
+        let read = |set: &str| -> std::result::Result<Pairs, String> {
+            let n = tensors.tensor(&format!("{set}.distance")).ok().and_then(|t| t.shape().first().copied()).unwrap_or(0);
+            let part = |part: &str, shape: &[usize]| {
+                let name = format!("{set}.{part}");
+                let t = tensors.tensor(&name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
+                if t.dtype() != Dtype::F64 || t.shape() != shape {
+                    return Err(format!("tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}", t.dtype(), t.shape()));
+                }
+                Ok(t.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>())
+            };
+            let pairs = Pairs {
+                dimension: d,
+                parameters: p,
+                p: part("p", &[n, p])?,
+                u: part("u", &[n, d])?,
+                next: part("next", &[n, d])?,
+                distance: part("distance", &[n])?,
+            };
+            match pairs.p.iter().chain(&pairs.u).chain(&pairs.next).find(|v| !v.is_finite()) {
+                Some(bad) => Err(format!("the set '{set}' holds {bad}; expected finite numbers")),
+                None => Ok(pairs),
+            }
+        };
+        let (training, validation, new_chunks) = (read("training")?, read("validation")?, read("new_chunks")?);
+        header.normalizer.check().map_err(|e| e.to_string())?;
+        Ok(Dataset {
+            config: header.config,
+            spec: header.spec,
+            normalizer: header.normalizer,
+            training,
+            validation,
+            new_chunks,
+            redrawn: header.redrawn,
+        })
+    }
+}
