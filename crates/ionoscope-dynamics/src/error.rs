@@ -43,6 +43,9 @@ pub enum Error {
         /// Why it failed and what may help.
         reason: String,
     },
+    /// The one who watches asked to stop.
+    #[error("interrupted; nothing of this batch was kept")]
+    Interrupted,
 }
 
 impl Error {
@@ -60,7 +63,7 @@ impl Error {
 
     /// Whether the input was wrong (exit code 2) rather than the work failed (exit code 1).
     pub fn is_input(&self) -> bool {
-        !matches!(self, Error::Failed { .. })
+        !matches!(self, Error::Failed { .. } | Error::Interrupted)
     }
 }
 

@@ -61,6 +61,6 @@ impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> 
     fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
         options.check()?;
         check_batch(&self.spec, batch)?;
-        Ok(batch.iter().map(|e| solve::oracle::runge_kutta_4(self, e, 1e-3)).collect())
+        solve::ensemble::solve::<M, D, P>(&self.model, batch, options, solve::ensemble::Layout::for_batch(batch.len()))
     }
 }

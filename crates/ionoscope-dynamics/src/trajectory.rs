@@ -1,5 +1,7 @@
 //! Experiments and what they give: start, parameters and times in, states over time out.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, spec::Spec};
@@ -81,6 +83,46 @@ impl Experiment {
     }
 }
 
+/// Follows a long batch from outside. Called from several threads, and often: keep it cheap.
+pub trait Watch: Send + Sync {
+    /// So many more trajectories of the batch have ended.
+    fn finished(&self, _trajectories: usize) {}
+
+    /// Whether to give the batch up; [`DynamicalSystem::solve_ensemble`](crate::system::DynamicalSystem::solve_ensemble) then soon returns
+    /// [`Error::Interrupted`].
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// A [`Watch`] or nobody. Two options with different watchers are equal: a watcher does not change the numbers.
+#[derive(Clone, Default)]
+pub struct Watcher(Option<Arc<dyn Watch>>);
+
+impl Watcher {
+    /// This one.
+    pub fn new(watch: Arc<dyn Watch>) -> Self {
+        Watcher(Some(watch))
+    }
+
+    /// The one who watches, if anybody.
+    pub fn get(&self) -> Option<&dyn Watch> {
+        self.0.as_deref()
+    }
+}
+
+impl PartialEq for Watcher {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher(somebody)" } else { "Watcher(nobody)" })
+    }
+}
+
 /// Numerical knobs of a solve. Maps have a step of their own and ignore them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SolveOptions {
@@ -90,11 +132,14 @@ pub struct SolveOptions {
     pub atol: f64,
     /// Steps (accepted and rejected) after which a trajectory is given up.
     pub max_steps: u64,
+    /// Who is told of progress and may stop the work; nobody by default, and not saved.
+    #[serde(skip)]
+    pub watch: Watcher,
 }
 
 impl Default for SolveOptions {
     fn default() -> Self {
-        SolveOptions { rtol: 1e-8, atol: 1e-10, max_steps: 100_000_000 }
+        SolveOptions { rtol: 1e-8, atol: 1e-10, max_steps: 100_000_000, watch: Watcher::default() }
     }
 }
 

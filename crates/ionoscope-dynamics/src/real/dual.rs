@@ -58,6 +58,7 @@ impl<S: Real, const N: usize> Sub for Dual<S, N> {
         self.zip(o, self.value - o.value, |a, b| a - b)
     }
 }
+#[allow(clippy::suspicious_arithmetic_impl)] // the product rule
 impl<S: Real, const N: usize> Mul for Dual<S, N> {
     type Output = Self;
     #[inline(always)]
@@ -65,6 +66,7 @@ impl<S: Real, const N: usize> Mul for Dual<S, N> {
         self.zip(o, self.value * o.value, |a, b| a * o.value + self.value * b)
     }
 }
+#[allow(clippy::suspicious_arithmetic_impl)] // the quotient rule
 impl<S: Real, const N: usize> Div for Dual<S, N> {
     type Output = Self;
     #[inline(always)]

@@ -58,6 +58,9 @@ pub trait Real:
 }
 
 mod dual;
+mod elementary;
+mod lane;
 mod scalar;
 
 pub use dual::Dual;
+pub use lane::{Lane, LaneMask};

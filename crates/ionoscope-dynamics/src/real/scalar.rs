@@ -1,8 +1,8 @@
-//! `f64` as a [`Real`]: one number at a time, with the standard library's functions.
+//! `f64` as a [`Real`]: one number at a time, to the bit what a lane computes.
 
-use super::Real;
+use super::{Real, elementary};
 
-/// Below this, x / (exp(x) - 1) is taken from its series.
+/// Below this, the derivative of x / (exp(x) - 1) is taken from its series.
 pub(super) const SERIES_BELOW: f64 = 1e-2;
 
 impl Real for f64 {
@@ -14,11 +14,11 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn exp(self) -> Self {
-        f64::exp(self)
+        elementary::exp(self)
     }
     #[inline(always)]
     fn ln(self) -> Self {
-        f64::ln(self)
+        elementary::ln(self)
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
@@ -26,15 +26,15 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn powi(self, n: i32) -> Self {
-        f64::powi(self, n)
+        elementary::powi(1.0, self, n, |y| 1.0 / y)
     }
     #[inline(always)]
     fn powf(self, e: f64) -> Self {
-        f64::powf(self, e)
+        elementary::powf(self, e)
     }
     #[inline(always)]
     fn tanh(self) -> Self {
-        f64::tanh(self)
+        elementary::tanh(self)
     }
     #[inline(always)]
     fn abs(self) -> Self {
@@ -42,11 +42,11 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn min(self, other: Self) -> Self {
-        f64::min(self, other)
+        if other < self { other } else { self }
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        f64::max(self, other)
+        if self < other { other } else { self }
     }
     #[inline(always)]
     fn lt(self, other: Self) -> bool {
@@ -62,12 +62,6 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn x_over_exp_m1(self) -> Self {
-        if self.abs() < SERIES_BELOW {
-            // Bernoulli numbers: 1 - x/2 + x^2/12 - x^4/720 + x^6/30240.
-            let y = self * self;
-            1.0 - 0.5 * self + y * (1.0 / 12.0 - y * (1.0 / 720.0 - y / 30240.0))
-        } else {
-            self / self.exp_m1()
-        }
+        elementary::x_over_exp_m1(self)
     }
 }

@@ -1,3 +1,92 @@
-//! Integrators.
+//! Integrators: the fast one (Runge-Kutta of order 8, adaptive, over lanes) and the slow, obvious one that checks it.
 
+mod dispatch;
+mod dop853;
+pub(crate) mod ensemble;
+mod group;
 pub mod oracle;
+
+/// What a step may err by, as a share of the tolerance that the user gave: bursting amplifies what a step errs by.
+const LOCAL_SHARE: f64 = 1e-2;
+/// Below this relative tolerance, rounding decides.
+const SMALLEST_RTOL: f64 = 2e-15;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        dispatch::InstructionSet,
+        ensemble::{Layout, solve},
+    };
+    use crate::{
+        models::sherman_1988::BetaCell,
+        system::Model,
+        trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
+    };
+
+    fn bits(t: &Trajectory) -> Vec<u64> {
+        t.x.iter().map(|v| v.to_bits()).collect()
+    }
+
+    /// Neighbours that end at other times, diverge at once, or need other steps.
+    fn mixed_batch() -> Vec<Experiment> {
+        let spec = BetaCell::ORIGINAL.definition();
+        (0..45)
+            .map(|k| {
+                let times = TimeGrid::new(0.1 * f64::from(k % 7), 0.005 + 0.001 * f64::from(k % 3), 1 + 23 * (k as usize % 9)).unwrap();
+                let mut e = Experiment::from_defaults(&spec, times);
+                e.p[11] = -40.0 + 0.2 * f64::from(k);
+                e.x0[0] = -60.0 + f64::from(k % 11);
+                if k % 8 == 3 {
+                    // Negative time constant and slope: the state explodes.
+                    e.p[1] = -1e-3;
+                    e.p[14] = 1e-3;
+                }
+                e
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_lane_never_depends_on_its_neighbours_threads_or_instruction_set() {
+        let batch = mixed_batch();
+        let options = SolveOptions { rtol: 1e-7, max_steps: 3000, ..SolveOptions::default() };
+        let alone: Vec<Trajectory> = batch
+            .iter()
+            .map(|e| {
+                let layout = Layout { instructions: InstructionSet::Baseline, workers: 1, scalar: true };
+                solve::<_, 3, 17>(&BetaCell::ORIGINAL, std::slice::from_ref(e), &options, layout).unwrap().remove(0)
+            })
+            .collect();
+        assert!(alone.iter().any(|t| t.outcome != Outcome::Completed));
+        assert!(alone.iter().any(|t| t.outcome == Outcome::Completed && t.len() > 100));
+        for instructions in InstructionSet::available() {
+            for (workers, scalar) in [(1, false), (2, false), (5, false), (3, true)] {
+                for shift in [0, 1, 7] {
+                    let mut shifted = batch.clone();
+                    shifted.rotate_left(shift);
+                    let mut got =
+                        solve::<_, 3, 17>(&BetaCell::ORIGINAL, &shifted, &options, Layout { instructions, workers, scalar }).unwrap();
+                    got.rotate_right(shift);
+                    for (k, (a, b)) in alone.iter().zip(&got).enumerate() {
+                        assert_eq!(bits(a), bits(b), "experiment {k}, {instructions:?}, {workers} workers, shift {shift}");
+                        assert_eq!((a.statistics, &a.outcome, a.times), (b.statistics, &b.outcome, b.times), "experiment {k}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_steps_is_data_with_the_states_so_far() {
+        let spec = BetaCell::ORIGINAL.definition();
+        let e = Experiment::from_defaults(&spec, TimeGrid::until(10.0, 0.005).unwrap());
+        let options = SolveOptions { max_steps: 100, ..SolveOptions::default() };
+        let layout = Layout::for_batch(1);
+        let cut = solve::<_, 3, 17>(&BetaCell::ORIGINAL, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
+        let whole = solve::<_, 3, 17>(&BetaCell::ORIGINAL, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
+        let Outcome::Failed { time, reason: FailureReason::TooManySteps } = cut.outcome else { panic!("{:?}", cut.outcome) };
+        assert_eq!(cut.statistics.accepted + cut.statistics.rejected, 100);
+        assert_eq!(cut.len(), (time / 0.005).floor() as usize + 1);
+        assert_eq!(cut.x, whole.x[..cut.x.len()]);
+    }
+}
