@@ -1,0 +1,11 @@
+//! Reports: answers on the disk, drawn as one HTML page, SVG figures and CSV tables. Nothing is computed here.
+
+pub mod answer;
+mod axis;
+pub mod figure;
+pub mod html;
+mod rich;
+mod simplify;
+mod space;
+pub mod svg;
+pub mod table;
