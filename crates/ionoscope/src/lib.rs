@@ -1,3 +1,12 @@
-//! Runs, artefacts and reports: what the command line and other front ends share.
+//! What stands behind the command `ionoscope`: run configurations, artefacts, reports and the command line itself.
 
+pub mod error;
+pub mod named;
+
+pub mod artifact;
+pub mod config;
 pub mod report;
+
+pub mod cli;
+
+pub use error::{Error, Result};

@@ -1,3 +1,5 @@
-//! The command line.
+//! The command `ionoscope`; see [`ionoscope::cli`].
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    ionoscope::cli::main()
+}

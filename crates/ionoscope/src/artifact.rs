@@ -1,0 +1,105 @@
+//! Reading and writing files: whole or not at all, with errors that name the file.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ionoscope_dynamics::{models, system::DynamicalSystem};
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// Writes a file through a temporary name beside it, so that `path` holds either what it held before or the whole new content. The
+/// data are on the disk when this returns.
+///
+/// # Errors
+/// The file cannot be written, or `write` fails; the temporary file is removed.
+pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    check_destination(path)?;
+    let temporary = beside(path);
+    let written = File::create(&temporary).and_then(|file| {
+        let mut writer = BufWriter::with_capacity(1 << 18, file);
+        write(&mut writer)?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        Error::write(path, source)
+    })
+}
+
+/// Writes a JSON document, indented, as [`write_atomic`] does.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write_atomic(path, |w| {
+        serde_json::to_writer_pretty(&mut *w, value)?;
+        w.write_all(b"\n")
+    })
+}
+
+/// Checks, before long work, that a file can be made at `path`: it has a name, is no folder, and its folder exists.
+///
+/// # Errors
+/// Wrong input that says which of these does not hold.
+pub fn check_destination(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(Error::Input(format!("{} is a folder; expected the name of a file to write", path.display())));
+    }
+    if !folder.is_dir() {
+        return Err(Error::Input(format!("cannot write {}: there is no folder {}; make it first", path.display(), folder.display())));
+    }
+    Ok(())
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// `path` with `.meta.json` after its whole name: where units and configuration of a data file stand.
+pub fn meta_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".meta.json");
+    name.into()
+}
+
+/// The text of a file, which must hold some.
+///
+/// # Errors
+/// A file that is missing, unreadable, empty or not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    File::open(path).and_then(|mut f| f.read_to_string(&mut text)).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    if text.trim().is_empty() {
+        return Err(Error::Input(format!("{} is empty; was it written completely?", path.display())));
+    }
+    Ok(text)
+}
+
+/// The system that `text` names: a file that exists, or a name that ends in `.safetensors`, is a surrogate; anything else the
+/// identifier of a model.
+///
+/// # Errors
+/// An unknown model, with the nearest known one; a file that is no surrogate.
+pub fn open_system(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
+    let path = Path::new(text);
+    if !is_file_name(path) {
+        return Ok(models::find(text)?);
+    }
+    Err(Error::Input(format!("{}: surrogates cannot be read yet", path.display())))
+}
+
+/// Whether a SYSTEM argument means a file rather than a model.
+pub fn is_file_name(path: &Path) -> bool {
+    path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1
+}

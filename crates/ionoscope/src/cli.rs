@@ -1,0 +1,108 @@
+//! The command line: one verb, one file.
+//!
+//! Data go to standard output, everything else to standard error. Exit codes: 0 done, 1 the work failed, 2 the input was wrong.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{Error, Result};
+
+mod arguments;
+mod fixed_points;
+mod models;
+mod simulate;
+mod table;
+
+/// Learns the dynamics of excitable cells with neural networks, proves what it learned against the original equations, and runs the
+/// result at scale.
+#[derive(Parser)]
+#[command(name = "ionoscope", version, arg_required_else_help = true, infer_subcommands = false)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Models(models::Arguments),
+    Simulate(simulate::Arguments),
+    FixedPoints(fixed_points::Arguments),
+}
+
+impl Verb {
+    fn run(self, shared: &Shared) -> Result<()> {
+        match self {
+            Verb::Models(a) => a.run(shared),
+            Verb::Simulate(a) => a.run(shared),
+            Verb::FixedPoints(a) => a.run(shared),
+        }
+    }
+}
+
+/// What all verbs share.
+#[derive(Args, Clone, Debug)]
+pub struct Shared {
+    /// One JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Number of threads; all cores when not given
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Errors only on standard error: no warnings, no progress
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}
+
+impl Shared {
+    /// Tells the user something that does not stop the work.
+    pub fn warn(&self, message: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "warning: {message}");
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors and go to standard output; a reader that went away is none either.
+            let _ = e.print();
+            return if e.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match set_threads(&cli.shared).and_then(|()| cli.verb.run(&cli.shared)) {
+        Err(e) if !e.is_broken_pipe() => {
+            let _ = writeln!(io::stderr(), "error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn set_threads(shared: &Shared) -> Result<()> {
+    let Some(threads) = shared.threads else { return Ok(()) };
+    let built = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    built.map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))
+}
+
+/// Writes data to standard output, buffered.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    write(&mut out).and_then(|()| out.flush()).map_err(Error::Stdout)
+}
+
+/// Writes a JSON document to standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print(|w| {
+        serde_json::to_writer_pretty(&mut *w, value)?;
+        writeln!(w)
+    })
+}

@@ -1,0 +1,88 @@
+//! `ionoscope models`: what there is, and what one model says of itself.
+
+use ionoscope_dynamics::{
+    models,
+    spec::{Quantity, Spec},
+    system::Time,
+};
+use serde_json::json;
+
+use super::{Shared, print, print_json, table};
+use crate::{Result, artifact};
+
+/// Lists the models, or shows variables, parameters, units and citation of one
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Identifier of a model, or path to a surrogate (.safetensors)
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+}
+
+impl Arguments {
+    /// Runs the verb.
+    pub fn run(&self, shared: &Shared) -> Result<()> {
+        match &self.id {
+            None => list(shared),
+            Some(id) => {
+                let system = artifact::open_system(id)?;
+                if shared.json { print_json(&document(system.spec(), system.time())) } else { show(system.spec(), system.time()) }
+            }
+        }
+    }
+}
+
+fn list(shared: &Shared) -> Result<()> {
+    let all = models::all();
+    if shared.json {
+        let all: Vec<_> = all.iter().map(|m| document(m.spec(), m.time())).collect();
+        return print_json(&json!({ "models": all }));
+    }
+    let rows: Vec<_> = all.iter().map(|m| vec![m.spec().id.clone(), m.spec().title.clone()]).collect();
+    print(|w| table::write(w, &rows))
+}
+
+fn document(spec: &Spec, time: Time) -> serde_json::Value {
+    let step = match time {
+        Time::Continuous => None,
+        Time::Discrete { dt } => Some(dt),
+    };
+    let mut document = json!(spec);
+    document["kind"] = json!(if step.is_some() { "map" } else { "flow" });
+    document["dt"] = json!(step);
+    document
+}
+
+fn show(spec: &Spec, time: Time) -> Result<()> {
+    print(|w| {
+        writeln!(w, "{}: {}", spec.id, spec.title)?;
+        writeln!(w, "{}", spec.citation)?;
+        match time {
+            Time::Continuous => writeln!(w, "time in {}, stimulus in {}", spec.time_unit, spec.stimulus_unit)?,
+            Time::Discrete { dt } => writeln!(w, "a map with a step of {dt} {}", spec.time_unit)?,
+        }
+        let trained = spec.trained_on.as_ref();
+        for (title, list, ranges) in
+            [("variables", &spec.variables, trained.map(|t| &t.state)), ("parameters", &spec.parameters, trained.map(|t| &t.parameters))]
+        {
+            let header = if ranges.is_some() { "trained on" } else { "range" };
+            let mut rows = vec![[title, "default", "unit", header, ""].map(String::from).to_vec()];
+            rows.extend(list.iter().enumerate().map(|(k, q)| row(q, ranges.and_then(|r| r.get(k)).unwrap_or(&q.range))));
+            writeln!(w)?;
+            table::write(w, &rows)?;
+        }
+        if let Some(trained) = trained {
+            let fixed: Vec<_> = trained.fixed.iter().map(|(n, v)| format!("{n}={v}")).collect();
+            writeln!(
+                w,
+                "\ntrained on data of {} with {}",
+                trained.model,
+                if fixed.is_empty() { "nothing fixed".into() } else { fixed.join(", ") }
+            )?;
+        }
+        Ok(())
+    })
+}
+
+fn row(q: &Quantity, range: &[f64; 2]) -> Vec<String> {
+    vec![format!("  {}", q.name), q.default.to_string(), q.unit.clone(), format!("[{}, {}]", range[0], range[1]), q.description.clone()]
+}
