@@ -122,7 +122,7 @@ pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Opt
         }
         damping = damping.min(LONGEST_STEP / length);
         loop {
-            if !(damping >= LEAST_DAMPING) {
+            if damping.is_nan() || damping < LEAST_DAMPING {
                 return None;
             }
             let trial = combine(&z, damping, &step);

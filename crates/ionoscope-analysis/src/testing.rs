@@ -75,10 +75,10 @@ impl TestSystem {
         let spec = model.definition();
         let model = std::sync::Arc::new(model);
         let other = model.clone();
-        let rule = move |x: &[f64], p: &[f64], out: &mut [f64]| out.copy_from_slice(&advance(&*model, [x[0], x[1], x[2]], p, dt));
+        let rule = move |x: &[f64], p: &[f64], out: &mut [f64]| out.copy_from_slice(&advance(&model, [x[0], x[1], x[2]], p, dt));
         let jacobian = move |x: &[f64], p: &[f64], out: &mut [f64]| {
             let x: [Dual<f64, 3>; 3] = std::array::from_fn(|i| Dual::variable(x[i], i));
-            for (row, d) in out.chunks_exact_mut(3).zip(advance(&*other, x, p, dt)) {
+            for (row, d) in out.chunks_exact_mut(3).zip(advance(&other, x, p, dt)) {
                 row.copy_from_slice(&d.derivative);
             }
         };

@@ -8,6 +8,7 @@ use std::{
 };
 
 use ionoscope_dynamics::{models, system::DynamicalSystem};
+use ionoscope_learn::architectures::neural_map::NeuralMap;
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -93,13 +94,10 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// An unknown model, with the nearest known one; a file that is no surrogate.
 pub fn open_system(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
     let path = Path::new(text);
-    if !is_file_name(path) {
-        return Ok(models::find(text)?);
+    // A name with a folder in it is no identifier either: the error should speak of a missing file.
+    if path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1 {
+        Ok(Arc::new(NeuralMap::load(path)?))
+    } else {
+        Ok(models::find(text)?)
     }
-    Err(Error::Input(format!("{}: surrogates cannot be read yet", path.display())))
-}
-
-/// Whether a SYSTEM argument means a file rather than a model.
-pub fn is_file_name(path: &Path) -> bool {
-    path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1
 }

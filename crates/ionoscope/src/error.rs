@@ -19,6 +19,9 @@ pub enum Error {
     /// From an analysis.
     #[error(transparent)]
     Analysis(#[from] ionoscope_analysis::Error),
+    /// From a dataset, a surrogate or a training run.
+    #[error(transparent)]
+    Learn(#[from] ionoscope_learn::Error),
     /// Any other wrong input: what, what was expected, what to do.
     #[error("{0}")]
     Input(String),
@@ -57,6 +60,7 @@ impl Error {
         match self {
             Error::Dynamics(e) => e.is_input(),
             Error::Analysis(e) => e.is_input(),
+            Error::Learn(e) => e.is_input(),
             Error::Input(_) | Error::Read { .. } => true,
             Error::Failed(_) | Error::Write { .. } | Error::Stdout(_) => false,
         }

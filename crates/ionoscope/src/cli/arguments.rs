@@ -1,6 +1,6 @@
 //! Arguments that several verbs share: `NAME=VALUE`, `NAME=LO:HI`, and the system they belong to.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use clap::Args;
 use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
@@ -27,11 +27,6 @@ impl SystemArguments {
         let system = artifact::open_system(&self.system)?;
         let p = system.spec().parameters_with(borrowed(&self.parameters))?;
         Ok((system, p))
-    }
-
-    /// Whether the system is a file.
-    pub fn is_file(&self) -> bool {
-        artifact::is_file_name(Path::new(&self.system))
     }
 }
 
