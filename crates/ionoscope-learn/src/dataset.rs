@@ -453,8 +453,8 @@ mod tests {
             sample(&*system, &c, &|_| vec![]).unwrap_err().to_string()
         };
         assert!(refuse(&|c| c.model = "stankevich-2017".into()).contains("stankevich-2017"));
-        assert!(refuse(&|c| drop(c.control.insert("vs".into(), [0.0, 1.0]))).contains("did you mean 'v_s'"));
-        assert!(refuse(&|c| drop(c.control.insert("v_s".into(), [-30.0, -40.0]))).contains("smaller first"));
+        assert!(refuse(&|c| c.control = BTreeMap::from([("vs".into(), [0.0, 1.0])])).contains("did you mean 'v_s'"));
+        assert!(refuse(&|c| c.control = BTreeMap::from([("v_s".into(), [-30.0, -40.0])])).contains("smaller first"));
         assert!(refuse(&|c| c.dt = f64::NAN).contains("dt is NaN"));
         assert!(refuse(&|c| c.stride = 0).contains("stride"));
     }

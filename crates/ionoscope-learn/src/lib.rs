@@ -9,5 +9,6 @@ pub mod error;
 pub mod files;
 pub mod normalizer;
 pub mod sampling;
+pub mod second_order;
 
 pub use error::{Error, Result};

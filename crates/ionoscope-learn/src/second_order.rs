@@ -1,0 +1,316 @@
+//! Second-order training of one sub-network: Levenberg-Marquardt with geodesic acceleration under a Gaussian prior on each group of weights,
+//! whose precisions come from the evidence.
+//!
+//! Minimised is `beta/2 sum_k r_k^2 + 1/2 sum_g alpha_g |w_g|^2` over the weights w, with residuals r, the noise precision beta and one
+//! precision alpha_g a group (each input's row of inner weights, beta, a, alpha, b, gamma). A step solves
+//! `(beta J'J + (1 + lambda) diag(alpha)) v = -gradient`: the damping is measured by the prior, not by diag(J'J) as Marquardt did, so that
+//! weights without effect on the data do not run away. Geodesic acceleration adds half the second-order correction along v
+//! (Transtrum, Sethna 2012, arXiv:1201.5885). Every few steps alpha and beta are re-estimated (MacKay 1992, Neural Computation 4:415;
+//! Foresee, Hagan 1997): `gamma_g = N_g - alpha_g tr_g(H^-1)`, `alpha_g = gamma_g / |w_g|^2`, `beta = (N - sum gamma) / sum r^2`.
+//!
+//! The prior is what finds the unseen fixed point. It lies outside the data, so it is reached by extrapolation, and a network that makes
+//! needless use of an input extrapolates badly along it. The evidence prunes such use input by input (automatic relevance determination):
+//! it learns from the data alone that the fast variables hardly depend on the control parameter, say.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    architectures::neural_map::SubNetwork,
+    dataset::Design,
+    sampling::{normal, stream},
+};
+
+mod linear_algebra;
+mod residuals;
+
+use linear_algebra::Factor;
+use residuals::{Layout, acceleration, normal_equations, squared_error};
+
+/// Knobs of the second-order training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecondOrderConfig {
+    /// Accepted steps a sub-network.
+    pub iterations: usize,
+    /// Standard deviations of the prior, and of the initial weights: inner weights of the input that matters most.
+    pub inner_sd: f64,
+    /// The same for inner weights of an input that does not matter; those between are scaled by a linear regression of the increments.
+    pub inner_sd_least: f64,
+    /// The same for the offsets beta of the inner layer.
+    pub beta_sd: f64,
+    /// The same for the own variable's weights a.
+    pub a_sd: f64,
+    /// The same for the offsets alpha of the outer layer.
+    pub alpha_sd: f64,
+    /// The same for the output weights b.
+    pub b_sd: f64,
+    /// Accepted steps between two re-estimates of the precisions.
+    pub evidence_every: usize,
+    /// Accepted steps before the first re-estimate.
+    pub evidence_from: usize,
+}
+
+impl Default for SecondOrderConfig {
+    fn default() -> Self {
+        SecondOrderConfig {
+            iterations: 150,
+            inner_sd: 0.5,
+            inner_sd_least: 0.002,
+            beta_sd: 0.5,
+            a_sd: 1.0,
+            alpha_sd: 1.0,
+            b_sd: 0.1,
+            evidence_every: 2,
+            evidence_from: 5,
+        }
+    }
+}
+
+impl SecondOrderConfig {
+    /// Checks that the numbers make sense.
+    ///
+    /// # Errors
+    /// A standard deviation that is not positive and finite; an interval of zero steps.
+    pub fn check(&self) -> Result<()> {
+        for (name, sd) in [
+            ("inner_sd", self.inner_sd),
+            ("inner_sd_least", self.inner_sd_least),
+            ("beta_sd", self.beta_sd),
+            ("a_sd", self.a_sd),
+            ("alpha_sd", self.alpha_sd),
+            ("b_sd", self.b_sd),
+        ] {
+            if !(sd.is_finite() && sd > 0.0) {
+                return Err(Error::Invalid(format!("second_order.{name} = {sd}; expected a positive number")));
+            }
+        }
+        if self.evidence_every == 0 {
+            return Err(Error::Invalid("second_order.evidence_every = 0; expected at least 1".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Where the training of one sub-network stands; enough to go on from it to the bit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecondOrder {
+    layout: Layout,
+    /// Weights, by group.
+    w: Vec<f64>,
+    /// Precision of each group of weights.
+    alpha: Vec<f64>,
+    /// Precision of the data.
+    beta: f64,
+    /// Damping, in units of the prior's precision, and the factor by which the next rejection raises it.
+    lambda: f64,
+    rise: f64,
+    /// Accepted steps.
+    steps: usize,
+    /// No step lowers the objective any more.
+    converged: bool,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// Accepted steps so far.
+    pub steps: usize,
+    /// Mean squared error after the step on the training pairs, in units of the increment's variance.
+    pub mse: f64,
+    /// Weights that the data determine: sum of gamma_g as of the last estimate is not kept; this is the noise precision.
+    pub beta: f64,
+    /// Damping.
+    pub lambda: f64,
+    /// No step lowers the objective any more.
+    pub converged: bool,
+}
+
+/// Largest damping that is tried before the training is called converged.
+const LAMBDA_MAX: f64 = 1e15;
+/// Geodesic acceleration is left out where it is longer than this share of the step (Transtrum, Sethna: 0.75).
+const ACCELERATION_MAX: f64 = 0.75;
+
+impl SecondOrder {
+    /// Training that starts from random weights drawn from the prior.
+    pub fn from_prior(own: usize, hidden: usize, design: &Design, config: &SecondOrderConfig, seed: u64) -> Self {
+        let layout = Layout { own, inputs: design.inputs.len(), hidden };
+        let sd = prior_sd(&layout, design, config);
+        let mut rng = stream(seed, "initial weights", own as u64);
+        let mut w = Vec::with_capacity(layout.count());
+        for (group, sd) in layout.groups().zip(&sd) {
+            // The output's offset starts at zero: increments have zero mean up to the drift of the data.
+            w.extend(group.map(|_| normal(&mut rng) * if sd.is_finite() { *sd } else { 0.0 }));
+        }
+        Self::start(layout, w, &sd, design)
+    }
+
+    /// Training that goes on from given weights, such as those of a first-order method, under the same prior.
+    pub fn from_network(network: &SubNetwork, design: &Design, config: &SecondOrderConfig) -> Self {
+        let layout = Layout { own: network.own, inputs: design.inputs.len(), hidden: network.hidden() };
+        let sd = prior_sd(&layout, design, config);
+        let w = network.clone().groups_mut().into_iter().flat_map(|g| g.iter().copied()).collect();
+        Self::start(layout, w, &sd, design)
+    }
+
+    fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design) -> Self {
+        let beta = design.target.len() as f64 / squared_error(&layout, &w, design).max(f64::MIN_POSITIVE);
+        let alpha = sd.iter().map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 }).collect();
+        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false }
+    }
+
+    /// The network as it stands.
+    pub fn network(&self) -> SubNetwork {
+        let mut network = SubNetwork::zeros(self.layout.own, self.layout.inputs, self.layout.hidden);
+        let mut weights = self.w.iter();
+        network.groups_mut().into_iter().flatten().zip(&mut weights).for_each(|(to, from)| *to = *from);
+        network
+    }
+
+    /// Accepted steps so far.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Whether no step lowers the objective any more.
+    pub fn converged(&self) -> bool {
+        self.converged
+    }
+
+    /// Precision of each group of weights, in the order of [`SubNetwork::groups_mut`].
+    pub fn precisions(&self) -> &[f64] {
+        &self.alpha
+    }
+
+    /// The whole state as numbers, for a checkpoint.
+    pub fn to_numbers(&self) -> Vec<f64> {
+        let head = [self.beta, self.lambda, self.rise, self.steps as f64, f64::from(u8::from(self.converged))];
+        head.iter().chain(&self.alpha).chain(&self.w).copied().collect()
+    }
+
+    /// The state from its numbers.
+    ///
+    /// # Errors
+    /// A list of another length than this network's.
+    pub fn from_numbers(own: usize, inputs: usize, hidden: usize, numbers: &[f64]) -> Result<Self> {
+        let layout = Layout { own, inputs, hidden };
+        let groups = layout.groups().count();
+        let want = 5 + groups + layout.count();
+        if numbers.len() != want {
+            return Err(Error::Invalid(format!("a second-order state of {} numbers; this network has {want}", numbers.len())));
+        }
+        let (head, rest) = numbers.split_at(5);
+        let (alpha, w) = rest.split_at(groups);
+        Ok(SecondOrder {
+            layout,
+            w: w.to_vec(),
+            alpha: alpha.to_vec(),
+            beta: head[0],
+            lambda: head[1],
+            rise: head[2],
+            steps: head[3] as usize,
+            converged: head[4] != 0.0,
+        })
+    }
+
+    /// One accepted step, or the finding that there is none.
+    pub fn step(&mut self, design: &Design, config: &SecondOrderConfig) -> StepReport {
+        let n = design.target.len() as f64;
+        let normal = normal_equations(&self.layout, &self.w, design);
+        let precision = self.layout.spread(&self.alpha);
+        let prior = |w: &[f64]| 0.5 * w.iter().zip(&precision).map(|(w, a)| a * w * w).sum::<f64>();
+        let objective = 0.5 * self.beta * normal.squared_error + prior(&self.w);
+        let gradient: Vec<f64> = (0..self.w.len()).map(|i| self.beta * normal.gradient[i] + precision[i] * self.w[i]).collect();
+        let mut mse = normal.squared_error / n;
+        loop {
+            if self.converged || self.lambda > LAMBDA_MAX {
+                self.converged = true;
+                break;
+            }
+            let damping: Vec<f64> = precision.iter().map(|a| self.lambda * a).collect();
+            let diagonal: Vec<f64> = precision.iter().zip(&damping).map(|(a, d)| a + d).collect();
+            let trial = Factor::new(&normal.jtj, self.beta, &diagonal).map(|factor| {
+                let v: Vec<f64> = factor.solve(&gradient).iter().map(|v| -v).collect();
+                let bend = acceleration(&self.layout, &self.w, &v, design);
+                let correction: Vec<f64> = factor.solve(&bend).iter().map(|a| -0.5 * self.beta * a).collect();
+                let length = |d: &[f64]| d.iter().zip(&diagonal).map(|(d, m)| m * d * d).sum::<f64>().sqrt();
+                let accelerate = length(&correction) <= ACCELERATION_MAX * length(&v);
+                let w: Vec<f64> = (0..v.len()).map(|i| self.w[i] + v[i] + if accelerate { correction[i] } else { 0.0 }).collect();
+                // Decrease that the quadratic model promises for v.
+                let promised: f64 = (0..v.len()).map(|i| 0.5 * v[i] * (damping[i] * v[i] - gradient[i])).sum();
+                let error = squared_error(&self.layout, &w, design);
+                let gain = (objective - 0.5 * self.beta * error - prior(&w)) / promised;
+                (w, error, gain)
+            });
+            match trial {
+                // A gain that is not a number fails the comparison and is rejected.
+                Some((w, error, gain)) if gain > 1e-4 => {
+                    self.w = w;
+                    mse = error / n;
+                    // Nielsen 1999: a smooth decrease for good steps.
+                    self.lambda = (self.lambda * (1.0 - (2.0 * gain - 1.0).powi(3)).clamp(0.1, 2.0)).max(1e-12);
+                    self.rise = 2.0;
+                    self.steps += 1;
+                    if self.steps >= config.evidence_from && self.steps.is_multiple_of(config.evidence_every) {
+                        self.estimate_precisions(design);
+                    }
+                    break;
+                }
+                _ => {
+                    self.lambda = (self.lambda * self.rise).max(1e-15);
+                    self.rise *= 2.0;
+                }
+            }
+        }
+        StepReport { steps: self.steps, mse, beta: self.beta, lambda: self.lambda, converged: self.converged }
+    }
+
+    /// Evidence: precisions of the groups and of the data from the curvature at the present weights.
+    fn estimate_precisions(&mut self, design: &Design) {
+        let normal = normal_equations(&self.layout, &self.w, design);
+        let precision = self.layout.spread(&self.alpha);
+        let Some(inverse_diagonal) = Factor::new(&normal.jtj, self.beta, &precision).map(|f| f.inverse_diagonal()) else {
+            return; // Too ill-conditioned to say anything at present: the precisions stay.
+        };
+        let mut determined = 0.0;
+        let output_offset = self.alpha.len() - 1;
+        for (g, group) in self.layout.groups().enumerate() {
+            let count = group.len() as f64;
+            let trace: f64 = inverse_diagonal[group.clone()].iter().sum();
+            let gamma = (count - self.alpha[g] * trace).clamp(1e-3 * count, count);
+            let size: f64 = self.w[group].iter().map(|w| w * w).sum();
+            // The geometric mean with the old value damps the alternation of weights and precisions.
+            self.alpha[g] = (self.alpha[g] * (gamma / size.max(1e-30)).min(1e14)).sqrt();
+            determined += gamma;
+        }
+        // A single offset should not be held back.
+        self.alpha[output_offset] = self.alpha[output_offset].min(1.0);
+        self.beta = (design.target.len() as f64 - determined).max(1.0) / normal.squared_error.max(f64::MIN_POSITIVE);
+    }
+}
+
+/// Standard deviation of the prior of each group; infinite for the output's offset, which is free.
+fn prior_sd(layout: &Layout, design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
+    let relevance = linear_relevance(design);
+    let inner = (0..layout.inputs).filter(|k| *k != layout.own);
+    let largest = inner.clone().map(|k| relevance[k]).fold(f64::MIN_POSITIVE, f64::max);
+    let mut sd: Vec<f64> = inner.map(|k| (config.inner_sd * relevance[k] / largest).max(config.inner_sd_least)).collect();
+    sd.extend([config.beta_sd, config.a_sd, config.alpha_sd, config.b_sd, f64::INFINITY]);
+    sd
+}
+
+/// Absolute coefficients of a linear least-squares fit of the target by the standardised inputs.
+fn linear_relevance(design: &Design) -> Vec<f64> {
+    let m = design.inputs.len();
+    let n = design.target.len() as f64;
+    let dot = |a: &[f64], b: &[f64]| a.par_iter().zip(b).with_min_len(usize::MAX).map(|(a, b)| a * b).sum::<f64>() / n;
+    let mut gram = faer::Mat::from_fn(m, m, |i, j| dot(&design.inputs[i], &design.inputs[j]));
+    let right: Vec<f64> = design.inputs.iter().map(|row| dot(row, &design.target)).collect();
+    // An input that does not vary gets a zero coefficient instead of a singular matrix.
+    (0..m).for_each(|i| gram[(i, i)] += 1e-9);
+    Factor::new(&gram, 1.0, &vec![0.0; m]).map_or_else(|| vec![1.0; m], |f| f.solve(&right).iter().map(|c| c.abs()).collect())
+}
+
+#[cfg(test)]
+mod tests;
