@@ -14,6 +14,7 @@ use crate::{Error, Result};
 mod arguments;
 mod fixed_points;
 mod models;
+mod plot;
 mod simulate;
 mod table;
 
@@ -101,8 +102,5 @@ fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
 
 /// Writes a JSON document to standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(|w| {
-        serde_json::to_writer_pretty(&mut *w, value)?;
-        writeln!(w)
-    })
+    print(|w| crate::artifact::json_to(w, value))
 }

@@ -179,3 +179,18 @@ fn wrong_input_is_named() {
     assert!(message(None, 4, &[f64::NAN]).contains("NaN"));
     assert!(refine(&system, &[1.0], 0.0, &[]).unwrap_err().to_string().contains("guess"));
 }
+
+#[test]
+fn forty_nine_fixed_points_of_a_lattice() {
+    use std::f64::consts::PI;
+    let lattice = TestSystem::new(
+        &[[-3.5, 3.5], [-3.5, 3.5]],
+        0,
+        Time::Continuous,
+        Box::new(|x, _, out| out.copy_from_slice(&[(PI * x[0]).sin(), (PI * x[1]).sin()])),
+        Box::new(|x, _, out| out.copy_from_slice(&[PI * (PI * x[0]).cos(), 0.0, 0.0, PI * (PI * x[1]).cos()])),
+    );
+    let found = fixed_points(&lattice, 0.0, &[], &FixedPointOptions::default()).unwrap();
+    assert_eq!(found.len(), 49);
+    assert_eq!(found.iter().filter(|f| f.stable).count(), 16);
+}

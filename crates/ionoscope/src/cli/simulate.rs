@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use super::{
     Shared,
     arguments::{self, SystemArguments, borrowed},
-    print, print_json,
+    plot, print, print_json,
 };
 use crate::{
-    Error, Result, artifact,
+    Error, Result,
+    artifact::{self, Staged},
     named::{named, units},
 };
 
@@ -44,20 +45,25 @@ pub struct Arguments {
     /// Absolute tolerance of every variable [default: 1e-10]; for equations only
     #[arg(long, value_name = "TOL", value_parser = arguments::positive)]
     atol: Option<f64>,
-    /// File to write (.csv), with units and configuration beside it in FILE.meta.json; standard output when not given
+    /// Steps after which the solve is given up; for equations only
+    #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps)]
+    max_steps: u64,
+    /// File to write (.csv), with units and configuration beside it in FILE.meta.json; the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Figure to draw (.svg): the variables over time
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
-
-/// What an extension of the output file means.
-const FORMATS: [&str; 1] = ["csv"];
 
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        if let Some(path) = &self.output {
-            check_format(path)?;
-            artifact::check_destination(path)?;
+        for (path, formats) in [(&self.output, ["csv"]), (&self.plot, ["svg"])] {
+            if let Some(path) = path {
+                check_format(path, &formats)?;
+                artifact::check_destination(path)?;
+            }
         }
         let (system, p) = self.system.open()?;
         let spec = system.spec();
@@ -76,14 +82,23 @@ impl Arguments {
                 .warn("the problem is stiff at this tolerance: stability, not accuracy, limited the step; a looser tolerance is no faster");
         }
         let meta = self.meta(spec, system.time(), &experiment, &options, &trajectory, outside);
-        match &self.output {
-            Some(path) => {
-                artifact::write_atomic(path, |w| write_csv(w, spec, &trajectory))?;
-                artifact::write_json(&artifact::meta_path(path), &meta)?;
-                if shared.json { print_json(&meta) } else { Ok(()) }
-            }
-            None if shared.json => print_json(&with_data(meta, spec, &trajectory)),
-            None => print(|w| write_csv(w, spec, &trajectory)),
+        // All files are complete before the first of them gets its name.
+        let mut files = Vec::new();
+        if let Some(path) = &self.output {
+            files.push(Staged::new(path, |w| write_csv(w, spec, &trajectory))?);
+            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+        }
+        if let Some(path) = &self.plot {
+            let drawing = plot::over_time(spec, &experiment.p, &trajectory);
+            files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
+        }
+        let only_print = files.is_empty();
+        files.into_iter().try_for_each(Staged::commit)?;
+        match (shared.json, only_print) {
+            (true, true) => print_json(&with_data(meta, spec, &trajectory)),
+            (true, false) => print_json(&meta),
+            (false, true) => print(|w| write_csv(w, spec, &trajectory)),
+            (false, false) => Ok(()),
         }
     }
 
@@ -115,7 +130,8 @@ impl Arguments {
             return Err(Error::Input(format!("{} is a map and has no tolerances; leave out --rtol and --atol", spec.id)));
         }
         let default = SolveOptions::default();
-        let options = SolveOptions { rtol: self.rtol.unwrap_or(default.rtol), atol: self.atol.unwrap_or(default.atol), ..default };
+        let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));
+        let options = SolveOptions { rtol, atol, max_steps: self.max_steps, ..default };
         options.check()?;
         Ok(options)
     }
@@ -148,12 +164,12 @@ impl Arguments {
     }
 }
 
-fn check_format(path: &Path) -> Result<()> {
+fn check_format(path: &Path, formats: &[&str]) -> Result<()> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if FORMATS.contains(&extension.as_str()) {
+    if formats.contains(&extension.as_str()) {
         return Ok(());
     }
-    let supported: Vec<String> = FORMATS.iter().map(|f| format!(".{f}")).collect();
+    let supported: Vec<String> = formats.iter().map(|f| format!(".{f}")).collect();
     Err(Error::Input(format!("{}: cannot write this kind of file; supported: {}", path.display(), supported.join(", "))))
 }
 

@@ -1,0 +1,258 @@
+//! The command as its users meet it: the real binary, its formats, its exit codes and what it says when something is wrong.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use ionoscope_dynamics::{models, spec::TrainingRange};
+use ionoscope_learn::{
+    architectures::neural_map::{NeuralMap, SubNetwork},
+    normalizer::Normalizer,
+};
+use serde_json::Value;
+
+/// A folder of its own for a test, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ionoscope-cli-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ionoscope"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// Standard output of a run that must succeed without saying anything else.
+fn out(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&out(arguments)).unwrap()
+}
+
+/// Runs what must fail, with this exit code, nothing on standard output and one message that holds all of `parts`.
+fn refused(code: i32, arguments: &[&str], parts: &[&str]) {
+    let output = run(arguments);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{arguments:?}: {message}");
+    assert_eq!(message.matches("error: ").count(), 1, "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{arguments:?} says: {message}");
+    }
+}
+
+/// A surrogate whose variables relax by a tenth of tanh of their distance from (-50, 0.02, 0.18), which is its only fixed point.
+fn surrogate(folder: &Folder) -> String {
+    let mut spec = models::find("sherman-1988").unwrap().spec().clone();
+    spec.id = "relaxation".into();
+    spec.parameters.retain(|q| q.name == "v_s");
+    spec.trained_on = Some(TrainingRange {
+        model: "sherman-1988".into(),
+        fixed: vec![("g_k2".into(), 0.0)],
+        state: vec![[-65.0, -22.0], [0.0, 0.12], [0.17, 0.19]],
+        parameters: vec![[-40.0, -30.0]],
+    });
+    let networks = (0..3).map(|own| {
+        let mut net = SubNetwork::zeros(own, 4, 1);
+        (net.a[0], net.b[0]) = (1.0, -1.0);
+        net
+    });
+    let sd = vec![12.0, 0.02, 0.004];
+    let normalizer = Normalizer {
+        state_mean: vec![-50.0, 0.02, 0.18],
+        increment_sd: sd.iter().map(|s| 0.1 * s).collect(),
+        state_sd: sd,
+        parameter_mean: vec![-35.0],
+        parameter_sd: vec![2.9],
+    };
+    let path = folder.path("relaxation.safetensors");
+    NeuralMap::new(spec, 0.005, normalizer, networks.collect(), Value::Null).unwrap().save(Path::new(&path)).unwrap();
+    path
+}
+
+#[test]
+fn fixed_points_of_equations_as_json() {
+    let answer = json(&["fixed-points", "sherman-1988", "--param", "v_s=-36", "--json"]);
+    assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["fixed_points", "units"]);
+    let points = answer["fixed_points"].as_array().unwrap();
+    assert_eq!(points.len(), 1);
+    assert_eq!(points[0].as_object().unwrap().keys().collect::<Vec<_>>(), ["x", "eigenvalues", "stable", "extrapolated"]);
+    assert_eq!(points[0]["x"].as_object().unwrap().keys().collect::<Vec<_>>(), ["v", "n", "s"]);
+    assert!((points[0]["x"]["v"].as_f64().unwrap() + 49.897).abs() < 5e-4);
+    assert!((points[0]["eigenvalues"][1]["re"].as_f64().unwrap() - 0.090834).abs() < 5e-7);
+    assert_eq!(points[0]["eigenvalues"][1]["im"], 0.0);
+    assert_eq!((&points[0]["stable"], &points[0]["extrapolated"]), (&Value::from(false), &Value::from(false)));
+    assert_eq!(answer["units"], serde_json::json!({"time": "s", "v": "mV", "n": "1", "s": "1", "eigenvalues": "1/s"}));
+}
+
+#[test]
+fn fixed_points_of_a_surrogate_have_multipliers() {
+    let folder = Folder::new("surrogate");
+    let file = surrogate(&folder);
+    let answer = json(&["fixed-points", &file, "--param", "v_s=-36", "--json"]);
+    let points = answer["fixed_points"].as_array().unwrap();
+    assert_eq!(points.len(), 1);
+    assert!((points[0]["x"]["v"].as_f64().unwrap() + 50.0).abs() < 1e-9);
+    for k in 0..3 {
+        assert!((points[0]["multipliers"][k]["re"].as_f64().unwrap() - 0.9).abs() < 1e-12);
+        assert!((points[0]["eigenvalues"][k]["re"].as_f64().unwrap() - 0.9f64.ln() / 0.005).abs() < 1e-9);
+    }
+    assert_eq!((&points[0]["stable"], &points[0]["extrapolated"]), (&Value::from(true), &Value::from(false)));
+
+    let output = run(&["fixed-points", &file, "--param", "v_s=-45", "--json"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("outside the training range"));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["fixed_points"][0]["extrapolated"], true);
+    assert_eq!(out(&["fixed-points", &file, "--box", "v=-40:20,n=0:1", "--quiet"]), "no fixed point found in the box\n");
+}
+
+#[test]
+fn simulate_writes_a_csv_and_its_description() {
+    let folder = Folder::new("simulate");
+    let (csv, svg) = (folder.path("t.csv"), folder.path("t.svg"));
+    let arguments = ["simulate", "sherman-1988", "--param", "v_s=-36", "--x0", "v=-55", "--t-end", "2", "--dt", "0.005"];
+    let with = |more: &[&str]| out(&[&arguments, more].concat());
+    assert_eq!(with(&["--rtol", "1e-10", "--atol", "1e-12", "-o", &csv, "--plot", &svg]), "");
+    assert_eq!(folder.names(), ["t.csv", "t.csv.meta.json", "t.svg"]);
+    let text = fs::read_to_string(&csv).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[1], lines.len()), ("time,v,n,s", "0.0,-55.0,0.01,0.18", 402));
+    let meta: Value = serde_json::from_str(&fs::read_to_string(folder.path("t.csv.meta.json")).unwrap()).unwrap();
+    assert_eq!(meta["units"], serde_json::json!({"time": "s", "v": "mV", "n": "1", "s": "1"}));
+    for (key, value) in [("t_end", 2.0), ("dt", 0.005), ("rtol", 1e-10), ("atol", 1e-12)] {
+        assert_eq!(meta[key], value, "{key}");
+    }
+    assert_eq!((&meta["parameters"]["v_s"], &meta["x0"]["v"], &meta["system"]), (&(-36.0).into(), &(-55.0).into(), &"sherman-1988".into()));
+    assert!(meta["statistics"]["accepted"].as_u64().unwrap() > 100);
+    assert!(fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    // The same numbers on standard output, and as JSON.
+    assert_eq!(with(&["--rtol", "1e-10", "--atol", "1e-12"]), text);
+    let document: Value = serde_json::from_str(&with(&["--rtol", "1e-10", "--atol", "1e-12", "--json"])).unwrap();
+    let last: Vec<f64> = lines[401].split(',').map(|n| n.parse().unwrap()).collect();
+    assert_eq!((document["time"][400].as_f64(), document["x"]["s"][400].as_f64()), (Some(last[0]), Some(last[3])));
+}
+
+#[test]
+fn simulate_iterates_a_surrogate() {
+    let folder = Folder::new("iterate");
+    let file = surrogate(&folder);
+    let own = out(&["simulate", &file, "--t-end", "0.05"]);
+    assert_eq!(own.lines().count(), 12);
+    let every_second = out(&["simulate", &file, "--t-end", "0.05", "--dt", "0.01"]);
+    assert_eq!(every_second.lines().skip(1).collect::<Vec<_>>(), own.lines().skip(1).step_by(2).collect::<Vec<_>>());
+
+    let output = run(&["simulate", &file, "--t-end", "0.05", "--x0", "s=0.2", "--json"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("outside the training range"));
+    let meta: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&meta["extrapolated"], &meta["rtol"], &meta["dt"]), (&true.into(), &Value::Null, &0.005.into()));
+
+    let simulate = |more: &[&'static str], parts: &[&str]| refused(2, &[&["simulate", &file, "--t-end", "1"], more].concat(), parts);
+    simulate(&["--rtol", "1e-6"], &["is a map and has no tolerances"]);
+    simulate(&["--dt", "0.007"], &["--dt 0.007", "step of 0.005", "multiple"]);
+    simulate(&["--param", "g_k=9"], &["unknown parameter 'g_k'", "known: v_s"]);
+}
+
+#[test]
+fn wrong_input_is_named_and_ends_with_2() {
+    let folder = Folder::new("wrong");
+    let simulate = |more: &[&str], parts: &[&str]| refused(2, &[&["simulate", "sherman-1988", "--t-end", "1"], more].concat(), parts);
+    refused(2, &["fixed-points", "shermann-1988"], &["unknown model 'shermann-1988'", "did you mean 'sherman-1988'?"]);
+    simulate(&["--param", "vs=-36"], &["unknown parameter 'vs'", "did you mean 'v_s'?"]);
+    simulate(&["--x0", "w=1"], &["unknown variable 'w'"]);
+    simulate(&["--param", "tau=-1"], &["tau = -1 is outside [0.000001, 1000000]"]);
+    simulate(&["--param", "v_s=nan"], &["NaN is not a finite number"]);
+    simulate(&["--param", "v_s"], &["expected NAME=VALUE"]);
+    simulate(&["--dt", "0"], &["--dt", "0 is not larger than 0"]);
+    simulate(&["--dt", "1e-12"], &["larger --dt"]);
+    simulate(&["--rtol", "NaN"], &["--rtol", "finite"]);
+    simulate(&["--rtol", "1e-20"], &["rtol", "outside"]);
+    simulate(&["--threads", "0"], &["--threads"]);
+    simulate(&["-o", &folder.path("t.xlsx")], &["t.xlsx", "supported: .csv"]);
+    simulate(&["-o", &folder.path("no/such/t.csv")], &["no/such/t.csv", "there is no folder"]);
+    refused(2, &["simulate", "sherman-1988"], &["--t-end"]);
+    refused(2, &["fixed-points", "sherman-1988", "--box", "v=3:1"], &["v=3:1 is empty"]);
+    refused(2, &["fixed-points", "sherman-1988", "--starts", "0"], &["0 starts"]);
+    refused(2, &["no-such-verb"], &["no-such-verb"]);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn surrogate_files_that_are_none_end_with_2() {
+    let folder = Folder::new("files");
+    let whole = fs::read(surrogate(&folder)).unwrap();
+    for (name, content) in [("empty", &b""[..]), ("text", b"not a surrogate"), ("truncated", &whole[..whole.len() / 2])] {
+        let path = folder.path(&format!("{name}.safetensors"));
+        fs::write(&path, content).unwrap();
+        refused(2, &["fixed-points", &path], &[&path]);
+    }
+    let missing = folder.path("missing.safetensors");
+    refused(2, &["models", &missing], &["cannot read", &missing]);
+    refused(2, &["models", &folder.path("")], &[&folder.path("")]);
+}
+
+#[test]
+fn help_is_no_error_and_neither_is_a_reader_that_went_away() {
+    assert!(out(&["--help"]).contains("fixed-points"));
+    assert!(out(&["simulate", "--help"]).contains("--t-end"));
+    assert!(out(&["models"]).contains("stankevich-2017"));
+    assert!(out(&["models", "sherman-1988"]).contains("half activation of s"));
+    assert_eq!(json(&["models", "--json"])["models"][0]["parameters"][11]["name"], "v_s");
+
+    let mut child = command(&["simulate", "sherman-1988", "--t-end", "20", "--dt", "1e-4"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_with_1() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command(&["simulate", "sherman-1988", "--t-end", "20"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+}
+
+#[test]
+fn a_failed_solve_ends_with_1_and_leaves_no_file() {
+    let folder = Folder::new("failed");
+    let wild = ["--param", "theta_m=1e-6", "--param", "g_ca=10000", "--param", "tau=1e-6", "--t-end", "1e6", "--max-steps", "1000"];
+    refused(1, &[&["simulate", "sherman-1988", "-o", &folder.path("t.csv")], &wild[..]].concat(), &["the integration failed at t = "]);
+    assert_eq!(folder.names(), [""; 0]);
+}
