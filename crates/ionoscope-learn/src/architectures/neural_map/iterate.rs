@@ -1,0 +1,135 @@
+//! Iteration of the map, SIMD over the hidden units. One trajectory and many run the same code, so their numbers agree to the bit; there is no
+//! fused multiply-add and no reassociation, so they agree on every instruction set too.
+
+use ionoscope_dynamics::real::Real;
+use pulp::WithSimd;
+
+use super::SubNetwork;
+use crate::normalizer::Normalizer;
+
+/// Hidden units worked on at once: one 512-bit register of double precision.
+const WIDTH: usize = 8;
+
+/// The weights laid out for iteration: hidden units padded with zero weights to a multiple of [`WIDTH`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Packed {
+    networks: Vec<PackedNetwork>,
+    state: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct PackedNetwork {
+    own: usize,
+    /// Variables that enter the inner layer, each with its row of weights.
+    inner: Vec<(usize, Vec<[f64; WIDTH]>)>,
+    control: Vec<Vec<[f64; WIDTH]>>,
+    beta: Vec<[f64; WIDTH]>,
+    a: Vec<[f64; WIDTH]>,
+    alpha: Vec<[f64; WIDTH]>,
+    b: Vec<[f64; WIDTH]>,
+    gamma: f64,
+}
+
+fn pack(row: &[f64]) -> Vec<[f64; WIDTH]> {
+    row.chunks(WIDTH).map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(0.0))).collect()
+}
+
+impl Packed {
+    pub fn new(networks: &[SubNetwork]) -> Self {
+        let state = networks.len();
+        let one = |n: &SubNetwork| PackedNetwork {
+            own: n.own,
+            inner: (0..state).filter(|k| *k != n.own).map(|k| (k, pack(&n.inner[k]))).collect(),
+            control: n.inner[state..].iter().map(|row| pack(row)).collect(),
+            beta: pack(&n.beta),
+            a: pack(&n.a),
+            alpha: pack(&n.alpha),
+            b: pack(&n.b),
+            gamma: n.gamma,
+        };
+        Packed { networks: networks.iter().map(one).collect(), state }
+    }
+
+    /// The inner layer's offsets at standardised control parameters `q`, which stay the same along a trajectory.
+    pub fn offsets(&self, q: &[f64]) -> Vec<Vec<[f64; WIDTH]>> {
+        self.networks
+            .iter()
+            .map(|n| {
+                let mut offset = n.beta.clone();
+                for (q, row) in q.iter().zip(&n.control) {
+                    for (o, w) in offset.iter_mut().zip(row) {
+                        (0..WIDTH).for_each(|i| o[i] += q * w[i]);
+                    }
+                }
+                offset
+            })
+            .collect()
+    }
+
+    /// Moves `x` (physical units) on by up to `steps` steps; returns how many were made, fewer where the state stopped being finite (`x` is then the
+    /// last finite state).
+    pub fn advance(&self, normalizer: &Normalizer, offsets: &[Vec<[f64; WIDTH]>], x: &mut [f64], steps: u64) -> u64 {
+        pulp::Arch::new().dispatch(Advance { packed: self, normalizer, offsets, x, steps })
+    }
+}
+
+impl PackedNetwork {
+    /// The increment in units of its standard deviation at standardised state `u`.
+    #[inline(always)]
+    fn increment(&self, u: &[f64], offset: &[[f64; WIDTH]]) -> f64 {
+        let own = u[self.own];
+        let mut sum = [0.0; WIDTH];
+        for (c, offset) in offset.iter().enumerate() {
+            let mut y = *offset;
+            for (k, row) in &self.inner {
+                let (u, row) = (u[*k], &row[c]);
+                for i in 0..WIDTH {
+                    y[i] += u * row[i];
+                }
+            }
+            let (a, alpha, b) = (&self.a[c], &self.alpha[c], &self.b[c]);
+            for i in 0..WIDTH {
+                y[i] = Real::tanh(y[i]);
+            }
+            for i in 0..WIDTH {
+                y[i] = Real::tanh(own * a[i] + alpha[i] + y[i]);
+            }
+            for i in 0..WIDTH {
+                sum[i] += y[i] * b[i];
+            }
+        }
+        self.gamma + sum.iter().sum::<f64>()
+    }
+}
+
+struct Advance<'a> {
+    packed: &'a Packed,
+    normalizer: &'a Normalizer,
+    offsets: &'a [Vec<[f64; WIDTH]>],
+    x: &'a mut [f64],
+    steps: u64,
+}
+
+impl WithSimd for Advance<'_> {
+    type Output = u64;
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) -> u64 {
+        let Advance { packed, normalizer, offsets, x, steps } = self;
+        let mut u = vec![0.0; packed.state];
+        let mut next = u.clone();
+        for step in 0..steps {
+            for i in 0..packed.state {
+                u[i] = normalizer.state(i, x[i]);
+            }
+            for (i, network) in packed.networks.iter().enumerate() {
+                // Adding to x, not to the standardised state, keeps the digits of a small increment.
+                next[i] = x[i] + normalizer.increment_sd[i] * network.increment(&u, &offsets[i]);
+            }
+            if !next.iter().all(|v| v.is_finite()) {
+                return step;
+            }
+            x.copy_from_slice(&next);
+        }
+        steps
+    }
+}
