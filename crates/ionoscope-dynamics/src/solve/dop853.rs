@@ -1,6 +1,6 @@
-//! Coefficients of the Runge-Kutta method of order 8 by Dormand and Prince, with error estimates of orders 5 and 3 and a
-//! continuous extension of order 7: `dop853` of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I (2nd edition 1993), II.5 and
-//! II.6, digits as in their code. Stages count from 0; stage 12 is the derivative at the new state, 13 to 15 serve the extension.
+//! Coefficients of the Runge-Kutta method of order 8 by Dormand and Prince, with error estimates of orders 5 and 3 and a continuous
+//! extension of order 7: `dop853` of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I (2nd edition 1993), II.5
+//! and II.6, digits as in their code. Stages count from 0; stage 12 is the derivative at the new state, 13 to 15 serve the extension.
 
 /// Coefficients that are not zero: stage and value.
 pub type Row = &'static [(usize, f64)];

@@ -6,8 +6,13 @@ pub(crate) mod ensemble;
 mod group;
 pub mod oracle;
 
-/// What a step may err by, as a share of the tolerance that the user gave: bursting amplifies what a step errs by.
-const LOCAL_SHARE: f64 = 1e-2;
+/// What a step may err by, as a share of the tolerance that the user gave.
+///
+/// The user's tolerance is on the state, and bursting and spiking amplify what a step errs by: over 101 values of `v_s` in [-40, -30],
+/// both forms of the beta-cell, rtol 1e-4 to 1e-10, steps held to the full tolerance end up to 4e4 tolerances off at t = 10 (a median of
+/// 1 to 9), at a share of 1e-2 up to 26, at 3e-3 up to 2.3, at 1e-3 up to 1.1. Random starts add a factor of about 5 to the largest. With
+/// a method of order 8 the last factor of three costs 14 % more steps.
+const LOCAL_SHARE: f64 = 1e-3;
 /// Below this relative tolerance, rounding decides.
 const SMALLEST_RTOL: f64 = 2e-15;
 

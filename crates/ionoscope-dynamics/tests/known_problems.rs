@@ -1,0 +1,182 @@
+//! The integrator on problems with known answers: convergence, singularities, stiffness, interruption.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use ionoscope_dynamics::{
+    Error,
+    ode::Ode,
+    real::Real,
+    spec::{Quantity, Spec},
+    system::{DynamicalSystem, Model},
+    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory, Watch, Watcher},
+};
+
+/// Two variables, one parameter `a`.
+enum Problem {
+    /// x' = y, y' = -a^2 x.
+    Oscillator,
+    /// x' = x^2: infinite at t = 1/x0. y' = 0.
+    Explosion,
+    /// x' = -1 / (2 sqrt(x)): x^(3/2) = x0^(3/2) - 3 t/4, and no number afterwards. y' = 1.
+    EndOfNumbers,
+    /// x' = -a (x - 1/(1 + y^2)), y' = 1.
+    Relaxation,
+    /// Van der Pol with mu = a.
+    VanDerPol,
+}
+
+impl Model for Problem {
+    fn definition(&self) -> Spec {
+        let q = |name: &str| Quantity::new(name, "1", "test", 1.0, [-1e9, 1e9]);
+        Spec {
+            id: "test".into(),
+            title: "test".into(),
+            citation: "none".into(),
+            time_unit: "1".into(),
+            stimulus_unit: "1".into(),
+            variables: vec![q("x"), q("y")],
+            parameters: vec![q("a")],
+            membrane_potential: None,
+            trained_on: None,
+        }
+    }
+
+    #[inline(always)]
+    fn rhs<S: Real>(&self, x: &[S], _: S, q: &[S], dx: &mut [S]) {
+        let (one, (x, y), a) = (S::constant(1.0), (x[0], x[1]), q[0]);
+        [dx[0], dx[1]] = match self {
+            Problem::Oscillator => [y, -(a * a * x)],
+            Problem::Explosion => [x * x, S::constant(0.0)],
+            Problem::EndOfNumbers => [S::constant(-0.5) / x.sqrt(), one],
+            Problem::Relaxation => [(one / (y * y + 1.0) - x) * a, one],
+            Problem::VanDerPol => [y, a * (one - x * x) * y - x],
+        };
+    }
+}
+
+fn solve(problem: Problem, x0: [f64; 2], a: f64, times: TimeGrid, options: &SolveOptions) -> Trajectory {
+    let e = Experiment { x0: x0.to_vec(), p: vec![a], i_stim: 0.0, times };
+    Ode::<_, 2, 1>::new(problem).solve_ensemble(&[e], options).unwrap().remove(0)
+}
+
+#[test]
+fn convergence_is_of_order_eight_at_the_steps_and_seven_or_more_between() {
+    let work_and_error = |rtol: f64, dt: f64| {
+        let times = TimeGrid::until(20.0, dt).unwrap();
+        let t = solve(Problem::Oscillator, [1.0, 0.0], 2.0, times, &SolveOptions { rtol, atol: rtol, ..SolveOptions::default() });
+        let error = (0..t.len()).map(|k| (t.state(k)[0] - (2.0 * times.time(k)).cos()).abs()).fold(0.0, f64::max);
+        (t.statistics.accepted as f64, error)
+    };
+    for (dt, order) in [(20.0, 7.5), (0.01, 7.0)] {
+        let (few, coarse) = work_and_error(1e-2, dt);
+        let (many, fine) = work_and_error(1e-6, dt);
+        let seen = (coarse / fine).ln() / (many / few).ln();
+        assert!(seen > order, "order {seen} from {few} steps, error {coarse:e}, and {many} steps, error {fine:e}");
+    }
+    // As a whole: 1e-13 is in reach.
+    assert!(work_and_error(1e-11, 0.01).1 < 1e-12);
+}
+
+#[test]
+fn an_explosion_is_found_where_it_is_and_keeps_what_came_before() {
+    let times = TimeGrid::until(2.0, 0.13).unwrap();
+    let t = solve(Problem::Explosion, [1.0, 0.0], 0.0, times, &SolveOptions::default());
+    let Outcome::Failed { time, .. } = t.outcome else { panic!("{:?}", t.outcome) };
+    assert!((time - 1.0).abs() < 1e-9, "{time}");
+    assert_eq!(t.len(), 8);
+    for k in 0..8 {
+        let want = 1.0 / (1.0 - times.time(k));
+        assert!((t.state(k)[0] - want).abs() < 1e-7 * want);
+    }
+    let error = t.completed().unwrap_err();
+    assert!(!error.is_input() && error.to_string().contains("the integration failed at t = "), "{error}");
+}
+
+#[test]
+fn leaving_the_numbers_is_a_reason() {
+    let t = solve(Problem::EndOfNumbers, [1.0, 0.0], 0.0, TimeGrid::until(3.0, 0.1).unwrap(), &SolveOptions::default());
+    let Outcome::Failed { time, reason } = t.outcome else { panic!("{:?}", t.outcome) };
+    assert!((time - 4.0 / 3.0).abs() < 1e-6, "{time}");
+    assert!(matches!(reason, FailureReason::NotFinite | FailureReason::StepTooSmall));
+    assert_eq!(t.len(), 14);
+    // From the first moment.
+    let t = solve(Problem::EndOfNumbers, [-1.0, 0.0], 0.0, TimeGrid::until(3.0, 0.1).unwrap(), &SolveOptions::default());
+    assert_eq!(t.outcome, Outcome::Failed { time: 0.0, reason: FailureReason::NotFinite });
+    assert_eq!(t.x, [-1.0, 0.0]);
+}
+
+#[test]
+fn stiffness_is_told_from_accuracy() {
+    let options = SolveOptions { rtol: 1e-4, atol: 1e-6, ..SolveOptions::default() };
+    let end = TimeGrid::new(10.0, 1.0, 1).unwrap();
+    let stiff = solve(Problem::Relaxation, [0.0, 0.0], 1e4, end, &options);
+    assert!(stiff.statistics.stiff, "{:?}", stiff.statistics);
+    assert!((stiff.x[0] - 1.0 / 101.0).abs() < 1e-4);
+    assert!(!solve(Problem::Relaxation, [0.0, 0.0], 1.0, end, &options).statistics.stiff);
+    assert!(!solve(Problem::Oscillator, [1.0, 0.0], 30.0, end, &options).statistics.stiff);
+    assert!(solve(Problem::VanDerPol, [2.0, 0.0], 1000.0, end, &options).statistics.stiff);
+}
+
+#[test]
+fn van_der_pol_against_radau() {
+    // Van der Pol, mu = 5, from (2, 0) at t = 20: scipy 1.17, Radau and DOP853 at rtol = 1e-13 agree in these digits.
+    let times = TimeGrid::new(20.0, 1.0, 1).unwrap();
+    let t = solve(Problem::VanDerPol, [2.0, 0.0], 5.0, times, &SolveOptions { rtol: 1e-11, atol: 1e-12, ..SolveOptions::default() });
+    assert!((t.x[0] - VDP[0]).abs() < 1e-9 && (t.x[1] - VDP[1]).abs() < 1e-9, "{:?}", t.x);
+}
+
+const VDP: [f64; 2] = [-1.6012968795428, 0.1983266763386];
+
+#[test]
+fn ends_and_single_times() {
+    let solve = |times| solve(Problem::Oscillator, [1.0, 0.0], 1.0, times, &SolveOptions::default());
+    // Only the start: nothing to do.
+    let t = solve(TimeGrid::new(0.0, 1.0, 1).unwrap());
+    assert_eq!((t.x.as_slice(), t.statistics.evaluations), ([1.0, 0.0].as_slice(), 0));
+    // A first time later, spacing far larger and far smaller than a step.
+    for times in [TimeGrid::new(3.0, 50.0, 2).unwrap(), TimeGrid::new(0.3, 1e-5, 1000).unwrap()] {
+        let t = solve(times);
+        assert_eq!(t.len(), times.count);
+        for k in 0..t.len() {
+            assert!((t.state(k)[0] - times.time(k).cos()).abs() < 1e-8);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    finished: AtomicUsize,
+    stop_after: usize,
+}
+
+impl Watch for Count {
+    fn finished(&self, trajectories: usize) {
+        self.finished.fetch_add(trajectories, Ordering::Relaxed);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.finished.load(Ordering::Relaxed) >= self.stop_after
+    }
+}
+
+#[test]
+fn a_watcher_sees_progress_and_may_stop() {
+    let system = Ode::<_, 2, 1>::new(Problem::Oscillator);
+    let e = Experiment::from_defaults(system.spec(), TimeGrid::new(1e3, 1.0, 1).unwrap());
+    let batch = vec![e; 100];
+    for (stop_after, whole) in [(usize::MAX, true), (3, false)] {
+        let count = Arc::new(Count { stop_after, ..Count::default() });
+        let options = SolveOptions { watch: Watcher::new(count.clone()), ..SolveOptions::default() };
+        let result = system.solve_ensemble(&batch, &options);
+        let finished = count.finished.load(Ordering::Relaxed);
+        if whole {
+            assert_eq!((result.unwrap().len(), finished), (100, 100));
+        } else {
+            assert_eq!(result.unwrap_err(), Error::Interrupted);
+            assert!((3..100).contains(&finished), "{finished}");
+        }
+    }
+}
