@@ -170,6 +170,9 @@ pub struct Design {
     pub inputs: Vec<Vec<f64>>,
     /// Increment in units of its standard deviation, one a pair.
     pub target: Vec<f64>,
+    /// For each input the share of its range that one standard deviation of the data covers: the range of a variable is that of its
+    /// [`Spec`], the range of a control parameter the one that was sampled.
+    pub coverage: Vec<f64>,
 }
 
 /// Fixed points of the sampled system at given parameters (all of them, in order): states are kept away from these.
@@ -182,7 +185,11 @@ impl Dataset {
         let state = (0..pairs.dimension).map(|k| (0..pairs.len()).map(|j| n.state(k, pairs.u(j)[k])).collect());
         let control = (0..pairs.parameters).map(|l| (0..pairs.len()).map(|j| n.parameter(l, pairs.p(j)[l])).collect());
         let target = (0..pairs.len()).map(|j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i]).collect();
-        Design { inputs: state.chain(control).collect(), target }
+        let width = |[low, high]: [f64; 2]| if high > low { high - low } else { 1.0 };
+        let sampled = self.spec.trained_on.iter().flat_map(|t| &t.parameters);
+        let ranges = self.spec.variables.iter().map(|q| width(q.range)).chain(sampled.map(|r| width(*r)));
+        let coverage = n.state_sd.iter().chain(&n.parameter_sd).zip(ranges).map(|(sd, width)| sd / width).collect();
+        Design { inputs: state.chain(control).collect(), target, coverage }
     }
 
     /// Mean squared error of a sub-network on pairs, in units of the increment's standard deviation.

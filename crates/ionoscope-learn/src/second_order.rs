@@ -12,6 +12,8 @@
 //! needless use of an input extrapolates badly along it. The evidence prunes such use input by input (automatic relevance determination):
 //! it learns from the data alone that the fast variables hardly depend on the control parameter, say.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +28,7 @@ mod linear_algebra;
 mod residuals;
 
 use linear_algebra::Factor;
-use residuals::{Layout, acceleration, normal_equations, squared_error};
+use residuals::{Layout, NormalEquations, acceleration, normal_equations, squared_error};
 
 /// Knobs of the second-order training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,10 +36,13 @@ use residuals::{Layout, acceleration, normal_equations, squared_error};
 pub struct SecondOrderConfig {
     /// Accepted steps a sub-network.
     pub iterations: usize,
-    /// Standard deviations of the prior, and of the initial weights: inner weights of the input that matters most.
+    /// Standard deviation of the prior, and of the initial weights: inner weights of an input that matters and whose range the data cover.
     pub inner_sd: f64,
-    /// The same for inner weights of an input that does not matter; those between are scaled by a linear regression of the increments.
-    pub inner_sd_least: f64,
+    /// Smallest share of `inner_sd` that an input gets, however little a linear regression of the increments makes of it.
+    pub least_relevance: f64,
+    /// An input whose data cover the share c of its range (one standard deviation over the range's width) gets at most `reach * c` of the
+    /// standard deviations, so that the network does not saturate within the range, where it will be asked to extrapolate.
+    pub reach: f64,
     /// The same for the offsets beta of the inner layer.
     pub beta_sd: f64,
     /// The same for the own variable's weights a.
@@ -57,7 +62,8 @@ impl Default for SecondOrderConfig {
         SecondOrderConfig {
             iterations: 150,
             inner_sd: 0.5,
-            inner_sd_least: 0.002,
+            least_relevance: 0.004,
+            reach: 8.0,
             beta_sd: 0.5,
             a_sd: 1.0,
             alpha_sd: 1.0,
@@ -76,7 +82,8 @@ impl SecondOrderConfig {
     pub fn check(&self) -> Result<()> {
         for (name, sd) in [
             ("inner_sd", self.inner_sd),
-            ("inner_sd_least", self.inner_sd_least),
+            ("least_relevance", self.least_relevance),
+            ("reach", self.reach),
             ("beta_sd", self.beta_sd),
             ("a_sd", self.a_sd),
             ("alpha_sd", self.alpha_sd),
@@ -110,6 +117,23 @@ pub struct SecondOrder {
     steps: usize,
     /// No step lowers the objective any more.
     converged: bool,
+    cache: Cache,
+}
+
+/// The normal equations at the present weights, if they are known; says nothing about where the training stands.
+#[derive(Clone, Default)]
+struct Cache(Option<Arc<NormalEquations>>);
+
+impl PartialEq for Cache {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "known" } else { "unknown" })
+    }
 }
 
 /// What a step did.
@@ -119,7 +143,7 @@ pub struct StepReport {
     pub steps: usize,
     /// Mean squared error after the step on the training pairs, in units of the increment's variance.
     pub mse: f64,
-    /// Weights that the data determine: sum of gamma_g as of the last estimate is not kept; this is the noise precision.
+    /// Precision of the data.
     pub beta: f64,
     /// Damping.
     pub lambda: f64,
@@ -157,7 +181,7 @@ impl SecondOrder {
     fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design) -> Self {
         let beta = design.target.len() as f64 / squared_error(&layout, &w, design).max(f64::MIN_POSITIVE);
         let alpha = sd.iter().map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 }).collect();
-        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false }
+        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, cache: Cache::default() }
     }
 
     /// The network as it stands.
@@ -211,13 +235,14 @@ impl SecondOrder {
             rise: head[2],
             steps: head[3] as usize,
             converged: head[4] != 0.0,
+            cache: Cache::default(),
         })
     }
 
     /// One accepted step, or the finding that there is none.
     pub fn step(&mut self, design: &Design, config: &SecondOrderConfig) -> StepReport {
         let n = design.target.len() as f64;
-        let normal = normal_equations(&self.layout, &self.w, design);
+        let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
         let prior = |w: &[f64]| 0.5 * w.iter().zip(&precision).map(|(w, a)| a * w * w).sum::<f64>();
         let objective = 0.5 * self.beta * normal.squared_error + prior(&self.w);
@@ -247,6 +272,7 @@ impl SecondOrder {
                 // A gain that is not a number fails the comparison and is rejected.
                 Some((w, error, gain)) if gain > 1e-4 => {
                     self.w = w;
+                    self.cache = Cache::default();
                     mse = error / n;
                     // Nielsen 1999: a smooth decrease for good steps.
                     self.lambda = (self.lambda * (1.0 - (2.0 * gain - 1.0).powi(3)).clamp(0.1, 2.0)).max(1e-12);
@@ -266,9 +292,13 @@ impl SecondOrder {
         StepReport { steps: self.steps, mse, beta: self.beta, lambda: self.lambda, converged: self.converged }
     }
 
+    fn normal_equations(&mut self, design: &Design) -> Arc<NormalEquations> {
+        self.cache.0.get_or_insert_with(|| Arc::new(normal_equations(&self.layout, &self.w, design))).clone()
+    }
+
     /// Evidence: precisions of the groups and of the data from the curvature at the present weights.
     fn estimate_precisions(&mut self, design: &Design) {
-        let normal = normal_equations(&self.layout, &self.w, design);
+        let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
         let Some(inverse_diagonal) = Factor::new(&normal.jtj, self.beta, &precision).map(|f| f.inverse_diagonal()) else {
             return; // Too ill-conditioned to say anything at present: the precisions stay.
@@ -292,11 +322,12 @@ impl SecondOrder {
 
 /// Standard deviation of the prior of each group; infinite for the output's offset, which is free.
 fn prior_sd(layout: &Layout, design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
+    let reach: Vec<f64> = design.coverage.iter().map(|c| (config.reach * c).min(1.0)).collect();
     let relevance = linear_relevance(design);
     let inner = (0..layout.inputs).filter(|k| *k != layout.own);
     let largest = inner.clone().map(|k| relevance[k]).fold(f64::MIN_POSITIVE, f64::max);
-    let mut sd: Vec<f64> = inner.map(|k| (config.inner_sd * relevance[k] / largest).max(config.inner_sd_least)).collect();
-    sd.extend([config.beta_sd, config.a_sd, config.alpha_sd, config.b_sd, f64::INFINITY]);
+    let mut sd: Vec<f64> = inner.map(|k| config.inner_sd * reach[k].min((relevance[k] / largest).max(config.least_relevance))).collect();
+    sd.extend([config.beta_sd, config.a_sd * reach[layout.own], config.alpha_sd, config.b_sd, f64::INFINITY]);
     sd
 }
 

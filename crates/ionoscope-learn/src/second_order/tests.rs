@@ -5,7 +5,7 @@ fn design(n: usize) -> Design {
     let mut rng = stream(11, "design", 0);
     let inputs: Vec<Vec<f64>> = (0..4).map(|_| (0..n).map(|_| normal(&mut rng)).collect()).collect();
     let target = (0..n).map(|k| (inputs[0][k] - 0.5 * inputs[1][k]).sin() + 0.1 * inputs[2][k]).collect();
-    Design { inputs, target }
+    Design { inputs, target, coverage: vec![1.0; 4] }
 }
 
 /// The residuals one pair at a time, by the network's own scalar code.
@@ -24,7 +24,7 @@ fn residuals(state: &SecondOrder, design: &Design) -> Vec<f64> {
 fn normal_equations_agree_with_differences_of_the_scalar_network() {
     // More pairs than a chunk, and no multiple of a tile.
     let design = design(4096 + 77);
-    let state = SecondOrder::from_prior(1, 3, &design, &SecondOrderConfig { inner_sd_least: 0.3, b_sd: 0.5, ..Default::default() }, 5);
+    let state = SecondOrder::from_prior(1, 3, &design, &SecondOrderConfig { least_relevance: 0.6, b_sd: 0.5, ..Default::default() }, 5);
     let normal = normal_equations(&state.layout, &state.w, &design);
     let r = residuals(&state, &design);
     let expected: f64 = r.iter().map(|r| r * r).sum();
@@ -54,7 +54,7 @@ fn normal_equations_agree_with_differences_of_the_scalar_network() {
 #[test]
 fn acceleration_agrees_with_second_differences() {
     let design = design(300);
-    let state = SecondOrder::from_prior(0, 4, &design, &SecondOrderConfig { inner_sd_least: 0.3, b_sd: 0.5, ..Default::default() }, 6);
+    let state = SecondOrder::from_prior(0, 4, &design, &SecondOrderConfig { least_relevance: 0.6, b_sd: 0.5, ..Default::default() }, 6);
     let mut rng = stream(12, "direction", 0);
     let v: Vec<f64> = state.w.iter().map(|_| 0.3 * normal(&mut rng)).collect();
     let at = |t: f64| {
@@ -91,7 +91,7 @@ fn the_inverse_diagonal_is_that_of_the_inverse() {
 #[test]
 fn training_fits_a_smooth_target_and_finds_the_input_without_effect() {
     let design = design(2000);
-    let config = SecondOrderConfig { inner_sd_least: 0.1, ..Default::default() };
+    let config = SecondOrderConfig { least_relevance: 0.2, ..Default::default() };
     let mut state = SecondOrder::from_prior(0, 20, &design, &config, 1);
     let mut last = f64::INFINITY;
     for _ in 0..60 {
