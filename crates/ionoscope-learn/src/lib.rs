@@ -7,6 +7,7 @@ pub mod architectures;
 pub mod dataset;
 pub mod error;
 pub mod files;
+pub mod kernels;
 pub mod normalizer;
 pub mod sampling;
 pub mod second_order;

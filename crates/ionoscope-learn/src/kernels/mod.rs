@@ -1,0 +1,346 @@
+//! Fused forward and backward passes of one sub-network of the [neural map](crate::architectures::neural_map), in single precision.
+//!
+//! With tanh t = 1 - 2m, m = 1 / (1 + 2^k), k = 2 log2(e) z, a unit j costs, for K = D_u - 1 + D_p inner inputs,
+//!
+//! ```text
+//! forward   y = beta + sum_k x_k A_k    m1 = m(y)    z = u a + alpha + 1 - 2 m1    m2 = m(z)    out -= 2 b m2
+//! backward  p = e m2    w = p - p m2    d = w m1 - w m1^2    sums of  p, w u, w, d x_k, d          (e = out - target)
+//! ```
+//! with every factor that does not depend on the sample (2 log2(e), -2 b, 16 b) taken out of the loops: [`Packed`] scales the weights before,
+//! [`Sums::gradient`] the sums after. So the counted work is K + 2 multiply-adds forward and as many backward (A, a, b), plus two tanh; offsets
+//! only add. For the paper's map (K = 3) and [`Shape::flops`] that is 100 (2 * 10 + 2 * 25) = 7000 flops a sample.
+//!
+//! Samples lie along the SIMD lanes, so that any number of units is as good as another; the sums keep their lanes until the end of a batch.
+//! A block of [`BLOCK`] samples is swept forward unit by unit, then backward; what is kept between the two (m1, m2) stays in the cache.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub mod oracle;
+pub mod peak;
+mod portable;
+mod sweep;
+
+use crate::{Error, Result};
+
+/// Samples that are swept forward and then backward at once.
+pub const BLOCK: usize = 256;
+
+/// Sixteen single-precision numbers of one cache line: the unit of all memory that kernels see.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Line(pub [f32; LINE]);
+
+/// Numbers in a [`Line`].
+pub const LINE: usize = 16;
+const ZERO: Line = Line([0.0; LINE]);
+
+/// An instruction set for which there is a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// 16 lanes, with AVX-512 F and DQ.
+    Avx512,
+    /// 8 lanes, with AVX2 and FMA.
+    Avx2,
+    /// Plain Rust, 8 lanes, for any processor.
+    Portable,
+}
+
+impl Backend {
+    /// The kernels that this processor can run, the fastest first.
+    pub fn available() -> Vec<Backend> {
+        let mut list = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+                list.push(Backend::Avx512);
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                list.push(Backend::Avx2);
+            }
+        }
+        list.push(Backend::Portable);
+        list
+    }
+
+    /// The fastest kernel that this processor can run.
+    pub fn detect() -> Backend {
+        Backend::available()[0]
+    }
+
+    /// Name for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Avx512 => "avx-512",
+            Backend::Avx2 => "avx2",
+            Backend::Portable => "portable",
+        }
+    }
+
+    fn sweep(self, task: sweep::Task) {
+        assert!(Backend::available().contains(&self), "this processor has no {}", self.name());
+        match self {
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => unsafe { avx512::sweep(task) },
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => unsafe { avx2::sweep(task) },
+            _ => portable::sweep(task),
+        }
+    }
+
+    /// Adds up lane sums of parts, in their order, as quickly as the instruction set can.
+    fn add_lines(self, parts: &[&[Line]], out: &mut [f32]) {
+        assert!(Backend::available().contains(&self), "this processor has no {}", self.name());
+        match self {
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => unsafe { avx512::add_lines(parts, out) },
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => unsafe { avx2::add_lines(parts, out) },
+            _ => sweep::add_lines(parts, out),
+        }
+    }
+
+    /// tanh as the kernels compute it, in place, for measuring its error.
+    pub fn tanh(self, values: &mut [f32]) {
+        for chunk in values.chunks_mut(LINE) {
+            let mut line = ZERO;
+            line.0[..chunk.len()].copy_from_slice(chunk);
+            assert!(Backend::available().contains(&self), "this processor has no {}", self.name());
+            match self {
+                // SAFETY: the processor has the instructions, as was just checked.
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx512 => unsafe { avx512::tanh(&mut line) },
+                // SAFETY: the processor has the instructions, as was just checked.
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx2 => unsafe { avx2::tanh(&mut line) },
+                _ => portable::tanh(&mut line),
+            }
+            chunk.copy_from_slice(&line.0[..chunk.len()]);
+        }
+    }
+}
+
+/// Size of a sub-network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Inputs of the inner layer: D_u - 1 + D_p.
+    pub inner: usize,
+    /// Hidden units N_h.
+    pub hidden: usize,
+}
+
+impl Shape {
+    /// Rows of N_h weights: A and B, beta, a, alpha, b.
+    pub fn rows(self) -> usize {
+        self.inner + 4
+    }
+
+    /// Number of weights, with gamma.
+    pub fn weights(self) -> usize {
+        self.rows() * self.hidden + 1
+    }
+
+    /// Floating-point operations counted for one sample, forward and backward: two per multiply-add of the products with A, B, a and b, and
+    /// 25 per tanh.
+    pub fn flops(self) -> f64 {
+        (self.hidden * (2 * 2 * (self.inner + 2) + 2 * 25)) as f64
+    }
+}
+
+const LOG2_E_TWICE: f64 = 2.0 * std::f64::consts::LOG2_E;
+
+/// The weights of a sub-network in single precision, scaled as the kernels want them.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    shape: Shape,
+    /// Rows of N_h: A and B, beta, a, alpha, b, scaled; then the output's constant.
+    scaled: Vec<f32>,
+}
+
+impl Packed {
+    /// Room for a sub-network, with zero weights.
+    pub fn new(shape: Shape) -> Self {
+        let mut packed = Packed { shape, scaled: vec![0.0; shape.weights()] };
+        packed.set(&vec![0.0; shape.weights()]);
+        packed
+    }
+
+    /// Takes over weights in the order of
+    /// [`SubNetwork::groups_mut`](crate::architectures::neural_map::SubNetwork::groups_mut): rows of A and B, beta, a, alpha, b, gamma.
+    ///
+    /// # Panics
+    /// If there are not [`Shape::weights`].
+    pub fn set(&mut self, weights: &[f64]) {
+        assert_eq!(weights.len(), self.shape.weights());
+        let n = self.shape.hidden;
+        let (plain, rest) = weights.split_at((self.shape.inner + 2) * n);
+        let (alpha, b) = (&rest[..n], &rest[n..2 * n]);
+        let (scaled_plain, scaled) = self.scaled.split_at_mut(plain.len());
+        for (s, w) in scaled_plain.iter_mut().zip(plain) {
+            *s = (w * LOG2_E_TWICE) as f32;
+        }
+        let mut constant = rest[2 * n];
+        for j in 0..n {
+            // tanh(y) = 1 - 2 m1: its 1 joins alpha, and the 1 of the outer tanh joins gamma.
+            scaled[j] = ((alpha[j] + 1.0) * LOG2_E_TWICE) as f32;
+            scaled[n + j] = (-2.0 * b[j]) as f32;
+            constant += b[j];
+        }
+        scaled[2 * n] = constant as f32;
+    }
+
+    /// Size of the sub-network.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+}
+
+/// The samples of one sub-network: rows of equal length, single precision, standardised.
+#[derive(Debug, Clone)]
+pub struct Samples<'a> {
+    /// The inner layer's inputs, in the order of the weights.
+    pub inner: Vec<&'a [f32]>,
+    /// The sub-network's own variable.
+    pub own: &'a [f32],
+    /// What it should give.
+    pub target: &'a [f32],
+}
+
+impl Samples<'_> {
+    fn check(&self, shape: Shape) -> Result<()> {
+        let n = self.target.len();
+        if self.inner.len() != shape.inner || self.own.len() != n || self.inner.iter().any(|r| r.len() != n) {
+            let (rows, inner) = (self.inner.len(), shape.inner);
+            return Err(Error::Invalid(format!("{rows} inner rows of unequal length; expected {inner} rows of {n} samples")));
+        }
+        Ok(())
+    }
+
+    /// The rows as the kernels take them: inner, own, target.
+    fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.inner.iter().copied().chain([self.own, self.target])
+    }
+}
+
+/// Working memory of one thread.
+#[derive(Debug, Clone)]
+pub struct Scratch {
+    /// Inputs, target, error and one row between passes, `[inner + 4][BLOCK]`.
+    rows: Vec<Line>,
+    /// m1 and m2 of a block, interleaved vector by vector, `[N_h][2 BLOCK]`.
+    kept: Vec<Line>,
+}
+
+impl Scratch {
+    /// Working memory for a sub-network.
+    pub fn new(shape: Shape) -> Self {
+        let lines = BLOCK / LINE;
+        Scratch { rows: vec![ZERO; (shape.inner + 4) * lines], kept: vec![ZERO; 2 * shape.hidden * lines] }
+    }
+}
+
+/// Sums over samples, still by lanes: one line for each weight, then the error and its square.
+#[derive(Debug, Clone)]
+pub struct Sums {
+    shape: Shape,
+    lines: Vec<Line>,
+}
+
+impl Sums {
+    /// Sums of no samples.
+    pub fn new(shape: Shape) -> Self {
+        Sums { shape, lines: vec![ZERO; shape.hidden * shape.rows() + 2] }
+    }
+
+    /// The sums over `samples`, forward and backward, in place of what was here.
+    ///
+    /// # Errors
+    /// Rows that do not fit the sub-network.
+    pub fn set(&mut self, backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<()> {
+        check_memory(self.shape, weights, samples, scratch)?;
+        self.lines.fill(ZERO);
+        in_blocks(samples, &mut scratch.rows, |rows, count| {
+            let (kept, sums) = (&mut scratch.kept[..], &mut self.lines[..]);
+            backend.sweep(sweep::Task { shape: self.shape, weights: &weights.scaled, rows, count, kept, sums, backward: true });
+        });
+        Ok(())
+    }
+
+    /// The sum of squared errors of all `parts` together, and its gradient by the weights (in the order of [`Packed::set`]).
+    ///
+    /// # Panics
+    /// If a part is of another shape or `gradient` of another length.
+    pub fn gradient(backend: Backend, weights: &Packed, parts: &[&Sums], gradient: &mut [f64]) -> f64 {
+        let shape = weights.shape;
+        let (n, k) = (shape.hidden, shape.inner);
+        assert!(parts.iter().all(|p| p.shape == shape) && gradient.len() == shape.weights());
+        let lines: Vec<&[Line]> = parts.iter().map(|p| &p.lines[..]).collect();
+        let mut sums = vec![0.0f32; n * shape.rows() + 2];
+        backend.add_lines(&lines, &mut sums);
+        let error = f64::from(sums[n * shape.rows()]);
+        for j in 0..n {
+            let s = &sums[j * shape.rows()..(j + 1) * shape.rows()];
+            // The packed weight is -2 b. tanh' is 4 m (1 - m), and d(error^2) brings another 2.
+            let b = f64::from(weights.scaled[(k + 3) * n + j]) * -0.5;
+            for r in 0..=k {
+                gradient[r * n + j] = 32.0 * b * f64::from(s[r]);
+            }
+            gradient[(k + 1) * n + j] = 8.0 * b * f64::from(s[k + 1]);
+            gradient[(k + 2) * n + j] = 8.0 * b * f64::from(s[k + 2]);
+            gradient[(k + 3) * n + j] = 2.0 * (error - 2.0 * f64::from(s[k + 3]));
+        }
+        gradient[shape.weights() - 1] = 2.0 * error;
+        f64::from(sums[n * shape.rows() + 1])
+    }
+}
+
+/// The sum of squared errors over `samples`, forward only.
+///
+/// # Errors
+/// Rows that do not fit the sub-network.
+pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<f64> {
+    let shape = weights.shape;
+    check_memory(shape, weights, samples, scratch)?;
+    let mut total = 0.0;
+    in_blocks(samples, &mut scratch.rows, |rows, count| {
+        let mut sums = [ZERO; 2];
+        let kept = &mut scratch.kept[..];
+        backend.sweep(sweep::Task { shape, weights: &weights.scaled, rows, count, kept, sums: &mut sums, backward: false });
+        total += sums[1].0.iter().map(|v| f64::from(*v)).sum::<f64>();
+    });
+    Ok(total)
+}
+
+fn check_memory(shape: Shape, weights: &Packed, samples: &Samples, scratch: &Scratch) -> Result<()> {
+    let lines = BLOCK / LINE;
+    let fits = weights.shape == shape && scratch.rows.len() == (shape.inner + 4) * lines && scratch.kept.len() == 2 * shape.hidden * lines;
+    if !fits {
+        return Err(Error::Invalid(format!("weights or working memory are not of the shape {shape:?}")));
+    }
+    samples.check(shape)
+}
+
+/// Copies the samples block by block into aligned memory, zeros behind the last one.
+fn in_blocks(samples: &Samples, memory: &mut [Line], mut f: impl FnMut(&mut [Line], usize)) {
+    let lines = BLOCK / LINE;
+    for first in (0..samples.target.len()).step_by(BLOCK) {
+        let count = BLOCK.min(samples.target.len() - first);
+        for (r, row) in samples.rows().enumerate() {
+            let mut source = row[first..first + count].chunks(LINE);
+            for line in &mut memory[r * lines..(r + 1) * lines] {
+                let part = source.next().unwrap_or(&[]);
+                line.0[..part.len()].copy_from_slice(part);
+                line.0[part.len()..].fill(0.0);
+            }
+        }
+        f(memory, count);
+    }
+}
+
+#[cfg(test)]
+mod tests;
