@@ -3,6 +3,7 @@
 //! The path of the data: a system of `ionoscope-dynamics` is [sampled](dataset::sample) into a [`Dataset`](dataset::Dataset), an architecture is
 //! trained on it, and the result is again a [`DynamicalSystem`](ionoscope_dynamics::system::DynamicalSystem).
 
+pub mod adam;
 pub mod architectures;
 pub mod dataset;
 pub mod error;
@@ -11,5 +12,6 @@ pub mod kernels;
 pub mod normalizer;
 pub mod sampling;
 pub mod second_order;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -2,7 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::{Line, sweep};
+use super::{
+    Line,
+    descent::{self, AdamStep},
+    sweep,
+};
 
 #[derive(Clone, Copy)]
 struct Ymm(__m256);
@@ -113,4 +117,10 @@ pub(super) fn add_lines(parts: &[&[Line]], out: &mut [f32]) {
 pub(super) fn tanh(line: &mut Line) {
     // SAFETY: this function is compiled for the instruction set of `Ymm`.
     unsafe { sweep::tanh::<Ymm>(line) }
+}
+
+/// See [`descent::adam`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn adam(step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+    descent::adam(step, weights, first, second, gradient);
 }

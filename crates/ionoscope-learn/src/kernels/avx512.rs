@@ -2,7 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::{Line, sweep};
+use super::{
+    Line,
+    descent::{self, AdamStep},
+    sweep,
+};
 
 #[derive(Clone, Copy)]
 struct Zmm(__m512);
@@ -114,4 +118,10 @@ pub(super) fn add_lines(parts: &[&[Line]], out: &mut [f32]) {
 pub(super) fn tanh(line: &mut Line) {
     // SAFETY: this function is compiled for the instruction set of `Zmm`.
     unsafe { sweep::tanh::<Zmm>(line) }
+}
+
+/// See [`descent::adam`].
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) fn adam(step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+    descent::adam(step, weights, first, second, gradient);
 }

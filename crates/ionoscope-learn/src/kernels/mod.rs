@@ -17,12 +17,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod descent;
 pub mod oracle;
 pub mod peak;
 mod portable;
 mod sweep;
 
 use crate::{Error, Result};
+
+pub use descent::AdamStep;
 
 /// Samples that are swept forward and then backward at once.
 pub const BLOCK: usize = 256;
@@ -50,23 +53,30 @@ pub enum Backend {
 impl Backend {
     /// The kernels that this processor can run, the fastest first.
     pub fn available() -> Vec<Backend> {
-        let mut list = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-                list.push(Backend::Avx512);
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                list.push(Backend::Avx2);
-            }
-        }
-        list.push(Backend::Portable);
-        list
+        [Backend::Avx512, Backend::Avx2, Backend::Portable].into_iter().filter(|b| b.is_available()).collect()
     }
 
     /// The fastest kernel that this processor can run.
     pub fn detect() -> Backend {
         Backend::available()[0]
+    }
+
+    /// Whether this processor can run it.
+    fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Backend::Portable => true,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// A kernel without its instructions would be undefined behaviour; asking costs nothing beside a block.
+    fn require(self) {
+        assert!(self.is_available(), "this processor has no {}", self.name());
     }
 
     /// Name for logs.
@@ -79,7 +89,7 @@ impl Backend {
     }
 
     fn sweep(self, task: sweep::Task) {
-        assert!(Backend::available().contains(&self), "this processor has no {}", self.name());
+        self.require();
         match self {
             // SAFETY: the processor has the instructions, as was just checked.
             #[cfg(target_arch = "x86_64")]
@@ -93,7 +103,7 @@ impl Backend {
 
     /// Adds up lane sums of parts, in their order, as quickly as the instruction set can.
     fn add_lines(self, parts: &[&[Line]], out: &mut [f32]) {
-        assert!(Backend::available().contains(&self), "this processor has no {}", self.name());
+        self.require();
         match self {
             // SAFETY: the processor has the instructions, as was just checked.
             #[cfg(target_arch = "x86_64")]
@@ -105,12 +115,29 @@ impl Backend {
         }
     }
 
+    /// One step of Adam: the weights and both moments move, `[weights]` each.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn adam(self, step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+        self.require();
+        match self {
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => unsafe { avx512::adam(step, weights, first, second, gradient) },
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => unsafe { avx2::adam(step, weights, first, second, gradient) },
+            _ => descent::adam(step, weights, first, second, gradient),
+        }
+    }
+
     /// tanh as the kernels compute it, in place, for measuring its error.
     pub fn tanh(self, values: &mut [f32]) {
         for chunk in values.chunks_mut(LINE) {
             let mut line = ZERO;
             line.0[..chunk.len()].copy_from_slice(chunk);
-            assert!(Backend::available().contains(&self), "this processor has no {}", self.name());
+            self.require();
             match self {
                 // SAFETY: the processor has the instructions, as was just checked.
                 #[cfg(target_arch = "x86_64")]
@@ -239,8 +266,26 @@ pub struct Scratch {
 impl Scratch {
     /// Working memory for a sub-network.
     pub fn new(shape: Shape) -> Self {
-        let lines = BLOCK / LINE;
-        Scratch { rows: vec![ZERO; (shape.inner + 4) * lines], kept: vec![ZERO; 2 * shape.hidden * lines] }
+        Scratch { rows: vec![ZERO; Scratch::rows_for(shape)], kept: vec![ZERO; Scratch::kept_for(shape)] }
+    }
+
+    /// Grows it for another sub-network where needed.
+    pub fn fit(&mut self, shape: Shape) {
+        self.rows.resize(self.rows.len().max(Scratch::rows_for(shape)), ZERO);
+        self.kept.resize(self.kept.len().max(Scratch::kept_for(shape)), ZERO);
+    }
+
+    fn parts(&mut self, shape: Shape) -> (&mut [Line], &mut [Line]) {
+        self.fit(shape);
+        (&mut self.rows[..Scratch::rows_for(shape)], &mut self.kept[..Scratch::kept_for(shape)])
+    }
+
+    fn rows_for(shape: Shape) -> usize {
+        (shape.inner + 4) * (BLOCK / LINE)
+    }
+
+    fn kept_for(shape: Shape) -> usize {
+        2 * shape.hidden * (BLOCK / LINE)
     }
 }
 
@@ -262,10 +307,11 @@ impl Sums {
     /// # Errors
     /// Rows that do not fit the sub-network.
     pub fn set(&mut self, backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<()> {
-        check_memory(self.shape, weights, samples, scratch)?;
+        check(self.shape, weights, samples)?;
         self.lines.fill(ZERO);
-        in_blocks(samples, &mut scratch.rows, |rows, count| {
-            let (kept, sums) = (&mut scratch.kept[..], &mut self.lines[..]);
+        let (memory, kept) = scratch.parts(self.shape);
+        in_blocks(samples, memory, |rows, count| {
+            let (kept, sums) = (&mut *kept, &mut self.lines[..]);
             backend.sweep(sweep::Task { shape: self.shape, weights: &weights.scaled, rows, count, kept, sums, backward: true });
         });
         Ok(())
@@ -305,22 +351,21 @@ impl Sums {
 /// Rows that do not fit the sub-network.
 pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<f64> {
     let shape = weights.shape;
-    check_memory(shape, weights, samples, scratch)?;
+    check(shape, weights, samples)?;
     let mut total = 0.0;
-    in_blocks(samples, &mut scratch.rows, |rows, count| {
+    let (memory, kept) = scratch.parts(shape);
+    in_blocks(samples, memory, |rows, count| {
         let mut sums = [ZERO; 2];
-        let kept = &mut scratch.kept[..];
+        let kept = &mut *kept;
         backend.sweep(sweep::Task { shape, weights: &weights.scaled, rows, count, kept, sums: &mut sums, backward: false });
         total += sums[1].0.iter().map(|v| f64::from(*v)).sum::<f64>();
     });
     Ok(total)
 }
 
-fn check_memory(shape: Shape, weights: &Packed, samples: &Samples, scratch: &Scratch) -> Result<()> {
-    let lines = BLOCK / LINE;
-    let fits = weights.shape == shape && scratch.rows.len() == (shape.inner + 4) * lines && scratch.kept.len() == 2 * shape.hidden * lines;
-    if !fits {
-        return Err(Error::Invalid(format!("weights or working memory are not of the shape {shape:?}")));
+fn check(shape: Shape, weights: &Packed, samples: &Samples) -> Result<()> {
+    if weights.shape != shape {
+        return Err(Error::Invalid(format!("weights of {:?} where {shape:?} was expected", weights.shape)));
     }
     samples.check(shape)
 }

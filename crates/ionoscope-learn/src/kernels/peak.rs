@@ -39,7 +39,7 @@ macro_rules! registers {
                 }
                 for c in &mut chains {
                     // SAFETY: no instruction at all; it only makes the compiler keep every chain in a register.
-                    unsafe { std::arch::asm!("/* {0} */", inout($class) *c, options(nomem, nostack, preserves_flags)) };
+                    unsafe { std::arch::asm!("/* {0} */", inout($class) * c, options(nomem, nostack, preserves_flags)) };
                 }
             }
             std::hint::black_box(chains);
