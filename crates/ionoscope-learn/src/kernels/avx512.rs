@@ -41,7 +41,7 @@ impl sweep::Lanes for Zmm {
                 round: _mm512_set1_ps(1.5 * 262_144.0),
                 one: _mm512_set1_ps(1.0),
                 // 2^f, |f| <= 1/64, minimax with a relative error of 5.3e-8.
-                p1: _mm512_set1_ps(0.693_157_34),
+                p1: _mm512_set1_ps(0.693_157_3),
                 p2: _mm512_set1_ps(0.240_224_75),
                 table: [_mm512_loadu_ps(table.as_ptr()), _mm512_loadu_ps(table.as_ptr().add(16))],
             }

@@ -67,8 +67,8 @@ impl sweep::Lanes for Lanes {
             let p = p * f + 0.009_675_76;
             let p = p * f + 0.055_507_1;
             let p = p * f + 0.240_221_14;
-            let p = p * f + 0.693_147;
-            let p = p * f + 1.000_000_07;
+            let p = p * f + std::f32::consts::LN_2;
+            let p = p * f + 1.000_000_1;
             let scaled = f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23));
             1.0 / (1.0 + scaled)
         }))
