@@ -74,7 +74,7 @@ pub trait DynamicalSystem: Send + Sync {
 /// Checks the lengths and values of a batch against a system.
 ///
 /// # Errors
-/// The first experiment, by its index, whose start or parameters have a wrong length or are not finite.
+/// The first experiment, by its index, whose start or parameters have a wrong length or are not finite; more output than memory.
 pub fn check_batch(spec: &Spec, batch: &[Experiment]) -> Result<()> {
     for (k, e) in batch.iter().enumerate() {
         for (what, got, want) in [("start", &e.x0, spec.variables.len()), ("parameters", &e.p, spec.parameters.len())] {
@@ -90,5 +90,9 @@ pub fn check_batch(spec: &Spec, batch: &[Experiment]) -> Result<()> {
         }
         TimeGrid::new(e.times.start, e.times.dt, e.times.count)?;
     }
-    Ok(())
+    // Asks for the memory without touching it: a refusal here is an error, in the middle of the work it would be the end.
+    let states = batch.iter().fold(0usize, |n, e| n.saturating_add(e.times.count));
+    Vec::<f64>::new().try_reserve_exact(states.saturating_mul(spec.variables.len())).map_err(|_| {
+        Error::Invalid(format!("{states} output states in all do not fit in memory; take a larger dt, a shorter run or a smaller batch"))
+    })
 }

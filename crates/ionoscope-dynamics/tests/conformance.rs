@@ -102,5 +102,8 @@ fn wrong_input_is_named() {
         }
         let error = system.solve_ensemble(&[good], &SolveOptions { rtol: f64::NAN, ..SolveOptions::default() }).unwrap_err();
         assert!(error.is_input() && error.to_string().contains("rtol"), "{error}");
+        let endless = Experiment::from_defaults(system.spec(), TimeGrid::new(0.0, 1.0, usize::MAX / 2).unwrap());
+        let error = system.solve_ensemble(&[endless], &SolveOptions::default()).unwrap_err();
+        assert!(error.is_input() && error.to_string().contains("memory"), "{error}");
     }
 }

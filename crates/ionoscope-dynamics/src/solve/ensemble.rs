@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{
     LOCAL_SHARE, SMALLEST_RTOL,
     dispatch::{self, InstructionSet},
-    group::Group,
+    group::{Group, interpolate},
 };
 use crate::{
     Error, Result,
@@ -191,16 +191,20 @@ impl<M: Model> Work<'_, M> {
                 if group.next_output.0[i] < t {
                     statistics.evaluations += 3;
                 }
-                let c: [[f64; D]; 8] = std::array::from_fn(|j| std::array::from_fn(|d| group.extension[j][d].0[i]));
+                let mut c = [[0.0; D]; 8];
+                for j in 0..8 {
+                    for d in 0..D {
+                        c[j][d] = group.extension[j][d].0[i];
+                    }
+                }
                 let (before, h) = (group.t_before.0[i], group.h_tried.0[i]);
                 while seat.next < times.count && times.time(seat.next) <= t {
                     let time = times.time(seat.next);
-                    if time == t {
-                        seat.trajectory.x.extend((0..D).map(|d| group.x[d].0[i]));
-                    } else {
-                        let theta = (time - before) / h;
-                        seat.trajectory.x.extend((0..D).map(|d| Group::<D, P, W>::interpolate(&c, theta, d)));
+                    let mut x = [0.0; D];
+                    for d in 0..D {
+                        x[d] = if time == t { group.x[d].0[i] } else { interpolate(&c, (time - before) / h, d) };
                     }
+                    seat.trajectory.x.extend_from_slice(&x);
                     seat.next += 1;
                 }
                 if seat.next == times.count {

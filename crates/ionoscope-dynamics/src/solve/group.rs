@@ -65,14 +65,40 @@ fn weighted<const D: usize, const W: usize>(row: Row, k: &[[Lane<W>; D]; 16]) ->
     sum
 }
 
-/// Sum over the variables.
+/// Sum over the variables of (a / scale)^2. No closures here nor below: one that is not inlined is compiled for the baseline.
 #[inline(always)]
-fn total<const D: usize, const W: usize>(term: impl Fn(usize) -> Lane<W>) -> Lane<W> {
-    let mut sum = term(0);
-    for d in 1..D {
-        sum = sum + term(d);
+fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>; D]) -> Lane<W> {
+    let mut sum = Lane([0.0; W]);
+    for d in 0..D {
+        let share = a[d] / scale[d];
+        sum = sum + share * share;
     }
     sum
+}
+
+/// The factor by which the step shrinks, made safe and kept within bounds.
+#[inline(always)]
+fn bounded<const W: usize>(shrinkage: Lane<W>) -> Lane<W> {
+    (shrinkage * (1.0 / SAFETY)).min(Lane([1.0 / SHRINK; W])).max(Lane([1.0 / GROW; W]))
+}
+
+/// x + h s, variable by variable.
+#[inline(always)]
+fn moved<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, s: &[Lane<W>; D]) -> [Lane<W>; D] {
+    let mut y = *x;
+    for d in 0..D {
+        y[d] = x[d] + h * s[d];
+    }
+    y
+}
+
+#[inline(always)]
+fn difference<const D: usize, const W: usize>(a: &[Lane<W>; D], b: &[Lane<W>; D]) -> [Lane<W>; D] {
+    let mut y = *a;
+    for d in 0..D {
+        y[d] = a[d] - b[d];
+    }
+    y
 }
 
 #[inline(always)]
@@ -119,16 +145,18 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         model.derive(&mut self.q);
         let mut f = [Lane([0.0; W]); D];
         model.rhs(&self.x, self.i_stim, &self.q, &mut f);
-        let scale: [Lane<W>; D] = std::array::from_fn(|d| self.atol + self.rtol * self.x[d].abs());
-        let square = |v: Lane<W>| v * v;
-        let size = total::<D, W>(|d| square(self.x[d] / scale[d])).sqrt();
-        let slope = total::<D, W>(|d| square(f[d] / scale[d])).sqrt();
+        let mut scale = self.x;
+        for d in 0..D {
+            scale[d] = self.atol + self.rtol * self.x[d].abs();
+        }
+        let size = square_sum(&self.x, &scale).sqrt();
+        let slope = square_sum(&f, &scale).sqrt();
         let tiny = Lane([1e-5; W]);
         let h = Lane::select(slope.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / slope * 0.01).min(self.t_end);
-        let y: [Lane<W>; D] = std::array::from_fn(|d| self.x[d] + h * f[d]);
+        let y = moved(&self.x, h, &f);
         let mut f_after = [Lane([0.0; W]); D];
         model.rhs(&y, self.i_stim, &self.q, &mut f_after);
-        let bend = total::<D, W>(|d| square((f_after[d] - f[d]) / scale[d])).sqrt() / h;
+        let bend = square_sum(&difference(&f_after, &f), &scale).sqrt() / h;
         let most = bend.max(slope);
         let by_order = (Lane([0.01; W]) / most).powf(1.0 / 8.0);
         let second = Lane::select(most.le(Lane([1e-15; W])), (h * 1e-3).max(Lane([1e-6; W])), by_order);
@@ -151,47 +179,44 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let h = Lane::select(last, self.t_end - self.t, self.h);
         let mut y = [zero; D];
         for stage in 1..12 {
-            let sum = weighted(STAGES[stage], &self.k);
-            for d in 0..D {
-                y[d] = self.x[d] + h * sum[d];
-            }
+            y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
             model.rhs(&y, self.i_stim, &self.q, &mut self.k[stage]);
         }
         let high = weighted(STAGES[12], &self.k);
-        let x_new: [Lane<W>; D] = std::array::from_fn(|d| self.x[d] + h * high[d]);
+        let x_new = moved(&self.x, h, &high);
         model.rhs(&x_new, self.i_stim, &self.q, &mut self.k[12]);
 
-        let fifth = weighted(ERROR_5, &self.k);
-        let third = weighted(ORDER_3, &self.k);
-        let scale: [Lane<W>; D] = std::array::from_fn(|d| self.atol + self.rtol * self.x[d].abs().max(x_new[d].abs()));
-        let square = |v: Lane<W>| v * v;
-        let error_5 = total::<D, W>(|d| square(fifth[d] / scale[d]));
-        let error_3 = total::<D, W>(|d| square((high[d] - third[d]) / scale[d]));
+        let mut scale = x_new;
+        for d in 0..D {
+            scale[d] = self.atol + self.rtol * self.x[d].abs().max(x_new[d].abs());
+        }
+        let error_5 = square_sum(&weighted(ERROR_5, &self.k), &scale);
+        let error_3 = square_sum(&difference(&high, &weighted(ORDER_3, &self.k)), &scale);
         let both = error_5 + error_3 * 0.01;
         let error = h.abs() * error_5 / (Lane::select(both.le(zero), one, both) * D as f64).sqrt();
         // Times 0, infinities and NaN become NaN.
-        let sound = total::<D, W>(|d| (x_new[d] + self.k[12][d]) * 0.0 + error * 0.0);
+        let mut sound = error * 0.0;
+        for d in 0..D {
+            sound = sound + (x_new[d] + self.k[12][d]) * 0.0;
+        }
         let error = Lane::select(sound.le(zero), error, Lane([f64::INFINITY; W]));
         let accept = error.le(one);
 
-        let moved = total::<D, W>(|d| square(x_new[d] - y[d]));
-        let changed = total::<D, W>(|d| square(self.k[12][d] - self.k[11][d]));
-        self.unstable = Lane::select((moved * (STABILITY * STABILITY)).lt(h * h * changed), one, zero);
+        let unit = [one; D];
+        let distance = square_sum(&difference(&x_new, &y), &unit);
+        let change = square_sum(&difference(&self.k[12], &self.k[11]), &unit);
+        self.unstable = Lane::select((distance * (STABILITY * STABILITY)).lt(h * h * change), one, zero);
 
         let plain = (error.max(Lane([1e-300; W])).ln() * ALPHA).exp();
         let with_memory = if BETA == 0.0 { plain } else { plain / (self.error_before.ln() * BETA).exp() };
-        let limited = |shrinkage: Lane<W>| (shrinkage * (1.0 / SAFETY)).min(Lane([1.0 / SHRINK; W])).max(Lane([1.0 / GROW; W]));
         // After a rejection the step does not grow at once.
         let floor = Lane::select(zero.lt(self.rejected_before), one, zero);
-        let h_next = h / Lane::select(accept, limited(with_memory).max(floor), limited(plain).max(one));
+        let h_next = h / Lane::select(accept, bounded(with_memory).max(floor), bounded(plain).max(one));
 
         let t_new = Lane::select(last, self.t_end, self.t + h);
         if any(accept & self.next_output.lt(t_new)) {
             for stage in 13..16 {
-                let sum = weighted(STAGES[stage], &self.k);
-                for d in 0..D {
-                    y[d] = self.x[d] + h * sum[d];
-                }
+                y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
                 model.rhs(&y, self.i_stim, &self.q, &mut self.k[stage]);
             }
             for d in 0..D {
@@ -222,12 +247,12 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         self.rejected_before = Lane::select(accept, zero, one);
         self.error = error;
     }
+}
 
-    /// State of variable `d` in a lane at a share `theta` of the last step.
-    #[inline(always)]
-    pub fn interpolate(c: &[[f64; D]; 8], theta: f64, d: usize) -> f64 {
-        let rest = 1.0 - theta;
-        let inner = c[4][d] + theta * (c[5][d] + rest * (c[6][d] + theta * c[7][d]));
-        c[0][d] + theta * (c[1][d] + rest * (c[2][d] + theta * (c[3][d] + rest * inner)))
-    }
+/// State of variable `d` at a share `theta` of the last step.
+#[inline(always)]
+pub fn interpolate<const D: usize>(c: &[[f64; D]; 8], theta: f64, d: usize) -> f64 {
+    let rest = 1.0 - theta;
+    let inner = c[4][d] + theta * (c[5][d] + rest * (c[6][d] + theta * c[7][d]));
+    c[0][d] + theta * (c[1][d] + rest * (c[2][d] + theta * (c[3][d] + rest * inner)))
 }
