@@ -5,8 +5,10 @@
 
 pub mod adam;
 pub mod architectures;
+pub mod checkpoint;
 pub mod dataset;
 pub mod error;
+pub mod events;
 pub mod files;
 pub mod kernels;
 pub mod normalizer;

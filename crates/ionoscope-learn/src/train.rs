@@ -1,7 +1,8 @@
-//! Training a neural map on a dataset: Adam on all sub-networks, then the second-order finish, with progress.
+//! Training a neural map on a dataset: Adam on all sub-networks at once, then a second-order stage for one after the other, with progress
+//! and checkpoints. Interrupted and resumed, a training gives the same bits as one that ran through.
 
 use std::{
-    collections::BTreeMap,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,137 +10,32 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    adam::{Adam, AdamConfig},
+    adam::Adam,
     architectures::neural_map::{NeuralMap, SubNetwork},
-    dataset::Dataset,
+    checkpoint::{Checkpoint, Identity, NetworkState, fingerprint},
+    dataset::{Dataset, Pairs},
     kernels::Backend,
-    sampling::{normal, stream},
+    second_order::SecondOrder,
 };
 
+mod config;
+mod directory;
 mod epoch;
 mod pairs;
+mod record;
 
+use directory::Directory;
 use epoch::{Learner, Trainees};
 use pairs::{Batches, Rows, Shuffled};
 
-/// Standard deviations of the normal numbers from which the weights start; gamma starts at 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct InitialWeights {
-    /// Inner weights A and B.
-    pub inner: f64,
-    /// Inner offsets beta.
-    pub beta: f64,
-    /// Weights a of the own variable.
-    pub a: f64,
-    /// Outer offsets alpha.
-    pub alpha: f64,
-    /// Output weights b, in units of the increment's standard deviation.
-    pub b: f64,
-}
-
-impl Default for InitialWeights {
-    fn default() -> Self {
-        InitialWeights { inner: 0.2, beta: 0.2, a: 0.2, alpha: 0.2, b: 0.2 }
-    }
-}
-
-/// How a neural map is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainConfig {
-    /// Hidden units N_h of each sub-network.
-    pub hidden: usize,
-    /// Hidden units of the sub-networks of single variables, by name, where they differ.
-    pub hidden_of: BTreeMap<String, usize>,
-    /// Where the weights start.
-    pub initial: InitialWeights,
-    /// The first stage.
-    pub adam: AdamConfig,
-    /// The validation error is computed after every so many epochs.
-    pub validate_every: u64,
-    /// Seed of the initial weights and of the order of the pairs.
-    pub seed: u64,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        TrainConfig {
-            hidden: 100,
-            hidden_of: BTreeMap::new(),
-            initial: InitialWeights::default(),
-            adam: AdamConfig::default(),
-            validate_every: 10,
-            seed: 1,
-        }
-    }
-}
-
-impl TrainConfig {
-    /// Checks every number, and the names against the variables of `dataset`; the hidden units of each variable.
-    fn check(&self, dataset: &Dataset) -> Result<Vec<usize>> {
-        self.adam.check()?;
-        for (name, value) in [
-            ("inner", self.initial.inner),
-            ("beta", self.initial.beta),
-            ("a", self.initial.a),
-            ("alpha", self.initial.alpha),
-            ("b", self.initial.b),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(Error::Invalid(format!("initial.{name} = {value}; expected 0 or more")));
-            }
-        }
-        let mut hidden = vec![self.hidden; dataset.spec.variables.len()];
-        for (name, n) in &self.hidden_of {
-            hidden[dataset.spec.variable_index(name)?] = *n;
-        }
-        if hidden.contains(&0) || self.validate_every == 0 {
-            return Err(Error::Invalid("hidden, hidden_of and validate_every must be at least 1".into()));
-        }
-        Ok(hidden)
-    }
-
-    /// Random sub-networks for a dataset.
-    fn initial_networks(&self, dataset: &Dataset, hidden: &[usize]) -> Vec<SubNetwork> {
-        let inputs = dataset.spec.variables.len() + dataset.spec.parameters.len();
-        let networks = hidden.iter().enumerate().map(|(own, &hidden)| {
-            let mut rng = stream(self.seed, "initial weights", own as u64);
-            let mut net = SubNetwork::zeros(own, inputs, hidden);
-            let s = &self.initial;
-            let sds = std::iter::repeat_n(s.inner, inputs - 1).chain([s.beta, s.a, s.alpha, s.b, 0.0]);
-            for (group, sd) in net.groups_mut().into_iter().zip(sds) {
-                group.iter_mut().for_each(|w| *w = sd * normal(&mut rng));
-            }
-            net
-        });
-        networks.collect()
-    }
-}
-
-/// What happened since the last record: one line of the history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Epochs of Adam done.
-    pub epoch: u64,
-    /// Mean squared error over the training pairs on the way through the epoch, by variable, in units of the increment's variance.
-    pub training: Vec<f64>,
-    /// The same on the validation pairs after the epoch, where it was computed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation: Option<Vec<f64>>,
-    /// Learning rate of the epoch's last step.
-    pub learning_rate: f64,
-    /// Seconds since the training began, interruptions left out.
-    pub seconds: f64,
-    /// Samples a second; one sample is forward, backward and its share of the step of one sub-network.
-    pub samples_per_second: f64,
-    /// Seconds to the end of this stage at the present speed.
-    pub seconds_left: f64,
-}
+pub use config::{InitialWeights, TrainConfig};
+pub use directory::Existing;
+pub use record::{AdamRecord, Record, SecondOrderRecord};
 
 /// Why a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,16 +50,35 @@ pub enum Ending {
 }
 
 /// The circumstances of a training, which do not change its result.
-#[derive(Default)]
 pub struct Run<'a> {
+    /// Folder for progress, events and checkpoints; without one nothing is written.
+    pub directory: Option<&'a Path>,
+    /// What to do with a training that the folder already holds.
+    pub existing: Existing,
     /// Weights to start from instead of random ones; their sizes must be those of the configuration.
     pub from: Option<&'a NeuralMap>,
     /// Stop, as if interrupted, after this time.
     pub time_limit: Option<Duration>,
     /// Raised by whoever wants the training to stop soon.
     pub interrupt: Option<Arc<AtomicBool>>,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
     /// Told of every record.
     pub progress: Option<&'a mut dyn FnMut(&Record)>,
+}
+
+impl Default for Run<'_> {
+    fn default() -> Self {
+        Run {
+            directory: None,
+            existing: Existing::Refuse,
+            from: None,
+            time_limit: None,
+            interrupt: None,
+            checkpoint_every: Duration::from_secs(60),
+            progress: None,
+        }
+    }
 }
 
 /// Errors of a map, in single steps.
@@ -177,12 +92,23 @@ pub struct StepErrors {
     pub mse: f64,
 }
 
+impl StepErrors {
+    /// The errors of sub-networks on pairs; `None` where there are no pairs.
+    pub fn of(networks: &[SubNetwork], dataset: &Dataset, pairs: &Pairs) -> Option<Self> {
+        (!pairs.is_empty()).then(|| {
+            let increment_mse: Vec<f64> = networks.iter().map(|n| dataset.increment_mse(n, pairs)).collect();
+            let mse_by_variable: Vec<f64> = increment_mse.iter().enumerate().map(|(i, e)| dataset.state_mse(i, *e)).collect();
+            StepErrors { mse: mse_by_variable.iter().sum::<f64>() / mse_by_variable.len() as f64, increment_mse, mse_by_variable }
+        })
+    }
+}
+
 /// A trained map.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// The map with its weights at the end.
     pub map: NeuralMap,
-    /// One record an epoch.
+    /// One record an epoch, one a second-order step.
     pub history: Vec<Record>,
     /// Why it ended.
     pub ending: Ending,
@@ -197,93 +123,289 @@ pub struct Trained {
 /// Trains a neural map.
 ///
 /// # Errors
-/// A configuration that does not fit the dataset; weights that are no longer finite.
+/// A configuration that does not fit the dataset; a folder that holds another training, or a damaged one; files that cannot be written;
+/// weights that are no longer finite.
 pub fn train(dataset: &Dataset, config: &TrainConfig, run: &mut Run) -> Result<Trained> {
-    let hidden = config.check(dataset)?;
-    let clock = Instant::now();
-    let mut networks = match run.from {
-        Some(map) => start_from(map, dataset, &hidden)?,
-        None => config.initial_networks(dataset, &hidden),
+    let mut training = Training::begin(dataset, config, run)?;
+    let ending = match training.adam()? {
+        Ending::Completed => training.second_order()?,
+        stopped => stopped,
     };
-    let rows = Rows::new(dataset, &dataset.training);
-    let validation = (!dataset.validation.is_empty()).then(|| Rows::new(dataset, &dataset.validation));
-    let shapes = rows.shapes(&hidden);
-    let learners = networks.iter_mut().map(|n| n.groups_mut().concat());
-    let learners = learners.map(|weights| Learner { adam: Adam::new(weights.len()), weights }).zip(shapes).map(|(l, s)| (s, l));
-    let batches = Batches::new(rows.len(), config.adam.batch)?;
-    let mut trainees = Trainees::new(Backend::detect(), &config.adam, batches, learners.collect());
-    let mut shuffled = Shuffled::new(rows, config.seed);
-    let mut history: Vec<Record> = Vec::new();
-    let mut ending = Ending::Completed;
-    for epoch in 0..config.adam.epochs {
-        if run.interrupt.as_ref().is_some_and(|i| i.load(Ordering::Relaxed)) {
-            ending = Ending::Interrupted;
-            break;
-        }
-        if run.time_limit.is_some_and(|limit| clock.elapsed() >= limit) {
-            ending = Ending::TimeLimit;
-            break;
-        }
-        let began = Instant::now();
-        shuffled.arrange(epoch);
-        let training = trainees.epoch(&shuffled.rows)?;
-        if let Some(i) = training.iter().position(|t| !t.is_finite()) {
-            let name = &dataset.spec.variables[i].name;
-            return Err(Error::Failed(format!("the training of '{name}' diverged in epoch {}; lower adam.learning_rate", epoch + 1)));
-        }
-        let samples = (shuffled.rows.len() * hidden.len()) as f64;
-        let samples_per_second = samples / began.elapsed().as_secs_f64();
-        let done = epoch + 1;
-        let due = done % config.validate_every == 0 || done == config.adam.epochs;
-        let validation = match &validation {
-            Some(rows) if due => Some(trainees.evaluate(rows)?),
-            _ => None,
+    training.checkpoint()?;
+    training.finish(ending)
+}
+
+/// A training in progress.
+struct Training<'t, 'r> {
+    dataset: &'t Dataset,
+    config: &'t TrainConfig,
+    run: &'t mut Run<'r>,
+    identity: Identity,
+    directory: Option<Directory>,
+    variables: Vec<String>,
+    /// The sub-networks; their weights are those of the last checkpoint or of the end of a stage.
+    networks: Vec<SubNetwork>,
+    /// Moments of Adam, as of the same moment.
+    moments: Vec<Adam>,
+    /// Second-order stages that have begun.
+    second_order: Vec<Option<SecondOrder>>,
+    epoch: u64,
+    history: Vec<Record>,
+    clock: Instant,
+    /// Seconds trained before this run.
+    before: f64,
+    saved: Instant,
+}
+
+impl<'t, 'r> Training<'t, 'r> {
+    fn begin(dataset: &'t Dataset, config: &'t TrainConfig, run: &'t mut Run<'r>) -> Result<Self> {
+        let hidden = config.check(dataset)?;
+        let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
+        let networks = match run.from {
+            Some(map) => start_from(map, dataset, &hidden)?,
+            None => config.initial_networks(dataset, &hidden),
         };
-        let seconds = clock.elapsed().as_secs_f64();
-        let steps = trainees.batches() as u64;
-        let record = Record {
-            epoch: done,
-            training,
-            validation,
-            learning_rate: config.adam.rate(done * steps - 1, steps),
-            seconds,
-            samples_per_second,
-            seconds_left: seconds / done as f64 * (config.adam.epochs - done) as f64,
+        let from = run.from.map(|_| fingerprint(networks.iter().flat_map(|n| n.clone().groups_mut().concat())));
+        let identity = Identity { configuration, dataset: format!("{:016x}", dataset.hash()), from };
+        let (directory, found) = match run.directory {
+            Some(path) => Directory::open(path, run.existing, &identity).map(|(d, found)| (Some(d), found))?,
+            None => (None, None),
         };
-        if let Some(progress) = &mut run.progress {
+        let now = Instant::now();
+        let mut training = Training {
+            moments: networks.iter().map(|n| Adam::new(n.weight_count())).collect(),
+            second_order: vec![None; networks.len()],
+            variables: dataset.spec.variables.iter().map(|q| q.name.clone()).collect(),
+            dataset,
+            config,
+            run,
+            identity,
+            directory,
+            networks,
+            epoch: 0,
+            history: Vec::new(),
+            clock: now,
+            before: 0.0,
+            saved: now,
+        };
+        if let Some((checkpoint, history)) = found {
+            training.restore(checkpoint)?;
+            training.history = history;
+        }
+        Ok(training)
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let misfit = || Error::Invalid("the checkpoint's sub-networks are of another size than the configuration's; start anew".into());
+        if checkpoint.networks.len() != self.networks.len() {
+            return Err(misfit());
+        }
+        for (i, state) in checkpoint.networks.into_iter().enumerate() {
+            let count = self.networks[i].weight_count();
+            if [&state.weights, &state.first, &state.second].iter().any(|v| v.len() != count) {
+                return Err(misfit());
+            }
+            set_weights(&mut self.networks[i], &state.weights);
+            self.moments[i] = Adam { first: state.first, second: state.second, steps: state.steps };
+            let (inputs, hidden) = (self.networks[i].inner.len(), self.networks[i].hidden());
+            self.second_order[i] = state.second_order.map(|n| SecondOrder::from_numbers(i, inputs, hidden, &n)).transpose()?;
+        }
+        self.epoch = checkpoint.epoch;
+        self.before = checkpoint.seconds;
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.clock.elapsed().as_secs_f64()
+    }
+
+    /// Whether to stop now, and why.
+    fn stop(&self) -> Option<Ending> {
+        if self.run.interrupt.as_ref().is_some_and(|i| i.load(Ordering::Relaxed)) {
+            return Some(Ending::Interrupted);
+        }
+        self.run.time_limit.is_some_and(|limit| self.clock.elapsed() >= limit).then_some(Ending::TimeLimit)
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        self.directory.is_some() && self.saved.elapsed() >= self.run.checkpoint_every
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let seconds = self.seconds();
+        let Some(directory) = &mut self.directory else { return Ok(()) };
+        let networks =
+            self.networks.iter_mut().zip(&self.moments).zip(&self.second_order).map(|((net, adam), second_order)| NetworkState {
+                weights: net.groups_mut().concat(),
+                first: adam.first.clone(),
+                second: adam.second.clone(),
+                steps: adam.steps,
+                second_order: second_order.as_ref().map(SecondOrder::to_numbers),
+            });
+        let (identity, epoch) = (self.identity.clone(), self.epoch);
+        directory.checkpoint(Checkpoint { identity, epoch, seconds, progress_bytes: 0, event_bytes: 0, networks: networks.collect() })?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn record(&mut self, record: Record) -> Result<()> {
+        if let Some(directory) = &mut self.directory {
+            directory.record(&record, &self.variables)?;
+        }
+        if let Some(progress) = &mut self.run.progress {
             progress(&record);
         }
-        history.push(record);
+        self.history.push(record);
+        Ok(())
     }
-    for (net, learner) in networks.iter_mut().zip(trainees.learners()) {
-        set_weights(net, &learner.weights);
+
+    /// The first stage, from the present epoch on.
+    fn adam(&mut self) -> Result<Ending> {
+        let config = &self.config.adam;
+        if self.epoch >= config.epochs {
+            return Ok(Ending::Completed);
+        }
+        let rows = Rows::new(self.dataset, &self.dataset.training);
+        let validation = (!self.dataset.validation.is_empty()).then(|| Rows::new(self.dataset, &self.dataset.validation));
+        let hidden: Vec<usize> = self.networks.iter().map(SubNetwork::hidden).collect();
+        let weights = self.networks.iter_mut().map(|n| n.groups_mut().concat());
+        let learners = weights.zip(&self.moments).map(|(weights, adam)| Learner { weights, adam: adam.clone() });
+        let learners = rows.shapes(&hidden).into_iter().zip(learners).collect();
+        let batches = Batches::new(rows.len(), config.batch)?;
+        let mut trainees = Trainees::new(Backend::detect(), config, batches, learners);
+        let mut shuffled = Shuffled::new(rows, self.config.seed);
+        let samples = (shuffled.rows.len() * self.networks.len()) as f64;
+        let steps = trainees.batches() as u64;
+        let (began, first) = (Instant::now(), self.epoch);
+        let ending = loop {
+            if self.epoch == config.epochs {
+                break Ending::Completed;
+            }
+            if let Some(ending) = self.stop() {
+                break ending;
+            }
+            if self.checkpoint_is_due() {
+                self.take(trainees.learners());
+                self.checkpoint()?;
+            }
+            let start = Instant::now();
+            shuffled.arrange(self.epoch);
+            let training = trainees.epoch(&shuffled.rows)?;
+            self.epoch += 1;
+            if let Some(i) = training.iter().position(|t| !t.is_finite()) {
+                let (name, epoch) = (&self.variables[i], self.epoch);
+                return Err(Error::Failed(format!("the training of '{name}' diverged in epoch {epoch}; lower adam.learning_rate")));
+            }
+            let samples_per_second = samples / start.elapsed().as_secs_f64();
+            let due = self.epoch.is_multiple_of(self.config.validate_every) || self.epoch == config.epochs;
+            let validation = match &validation {
+                Some(rows) if due => Some(trainees.evaluate(rows)?),
+                _ => None,
+            };
+            self.record(Record::Adam(AdamRecord {
+                epoch: self.epoch,
+                training,
+                validation,
+                learning_rate: config.rate(self.epoch * steps - 1, steps),
+                samples_per_second,
+                seconds: self.seconds(),
+                seconds_left: began.elapsed().as_secs_f64() / (self.epoch - first) as f64 * (config.epochs - self.epoch) as f64,
+            }))?;
+        };
+        self.take(trainees.learners());
+        Ok(ending)
     }
-    let seconds = clock.elapsed().as_secs_f64();
-    let errors = |pairs: &crate::dataset::Pairs| {
-        (!pairs.is_empty()).then(|| {
-            let increment_mse: Vec<f64> = networks.iter().map(|n| dataset.increment_mse(n, pairs)).collect();
-            let mse_by_variable: Vec<f64> = increment_mse.iter().enumerate().map(|(i, e)| dataset.state_mse(i, *e)).collect();
-            StepErrors { mse: mse_by_variable.iter().sum::<f64>() / mse_by_variable.len() as f64, increment_mse, mse_by_variable }
-        })
-    };
-    let (validation, new_chunks) = (errors(&dataset.validation), errors(&dataset.new_chunks));
-    let provenance = serde_json::json!({
-        "training": config,
-        "dataset": dataset.config,
-        "dataset_hash": format!("{:016x}", dataset.hash()),
-        "validation": validation,
-        "new_chunks": new_chunks,
-    });
-    let map = NeuralMap::new(dataset.spec.clone(), dataset.config.dt, dataset.normalizer.clone(), networks, provenance)?;
-    Ok(Trained { map, history, ending, seconds, validation, new_chunks })
+
+    fn take(&mut self, learners: Vec<Learner>) {
+        for (i, learner) in learners.into_iter().enumerate() {
+            set_weights(&mut self.networks[i], &learner.weights);
+            self.moments[i] = learner.adam;
+        }
+    }
+
+    /// The second stage, from where it stands.
+    fn second_order(&mut self) -> Result<Ending> {
+        let config = &self.config.second_order;
+        let iterations = config.iterations as u64;
+        if iterations == 0 {
+            return Ok(Ending::Completed);
+        }
+        let done = |s: &Option<SecondOrder>| s.as_ref().map_or(0, |s| if s.converged() { iterations } else { s.steps() as u64 });
+        let (began, first) = (Instant::now(), self.second_order.iter().map(done).sum::<u64>());
+        for i in 0..self.networks.len() {
+            if done(&self.second_order[i]) >= iterations {
+                continue;
+            }
+            let design = self.dataset.design(i, &self.dataset.training);
+            let mut state = match self.second_order[i].take() {
+                Some(state) => state,
+                None if self.config.adam.epochs == 0 && self.run.from.is_none() => {
+                    SecondOrder::from_prior(i, self.networks[i].hidden(), &design, config, self.config.seed)
+                }
+                None => SecondOrder::from_network(&self.networks[i], &design, config),
+            };
+            while (state.steps() as u64) < iterations && !state.converged() {
+                let (stop, due) = (self.stop(), self.checkpoint_is_due());
+                if stop.is_some() || due {
+                    self.networks[i] = state.network();
+                    self.second_order[i] = Some(state.clone());
+                }
+                if let Some(ending) = stop {
+                    return Ok(ending);
+                }
+                if due {
+                    self.checkpoint()?;
+                }
+                let report = state.step(&design, config);
+                if !report.mse.is_finite() {
+                    let name = &self.variables[i];
+                    return Err(Error::Failed(format!("the second-order training of '{name}' gave numbers that are not finite")));
+                }
+                let iteration = report.steps as u64;
+                let last = iteration == iterations || report.converged;
+                let due = (iteration.is_multiple_of(self.config.validate_every) || last) && !self.dataset.validation.is_empty();
+                let validation = due.then(|| self.dataset.increment_mse(&state.network(), &self.dataset.validation));
+                let all = iterations * self.networks.len() as u64;
+                let so_far = iterations * i as u64 + if last { iterations } else { iteration };
+                self.record(Record::SecondOrder(SecondOrderRecord {
+                    variable: self.variables[i].clone(),
+                    iteration,
+                    training: report.mse,
+                    validation,
+                    damping: report.lambda,
+                    seconds: self.seconds(),
+                    seconds_left: began.elapsed().as_secs_f64() / (so_far - first).max(1) as f64 * (all - so_far) as f64,
+                }))?;
+            }
+            self.networks[i] = state.network();
+            self.second_order[i] = Some(state);
+        }
+        Ok(Ending::Completed)
+    }
+
+    fn finish(self, ending: Ending) -> Result<Trained> {
+        let seconds = self.seconds();
+        let Training { dataset, networks, identity, history, .. } = self;
+        let validation = StepErrors::of(&networks, dataset, &dataset.validation);
+        let new_chunks = StepErrors::of(&networks, dataset, &dataset.new_chunks);
+        let provenance = serde_json::json!({
+            "training": identity.configuration,
+            "dataset": dataset.config,
+            "dataset_hash": identity.dataset,
+            "instructions": Backend::detect().name(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "ending": ending,
+            "validation": validation,
+            "new_chunks": new_chunks,
+        });
+        let map = NeuralMap::new(dataset.spec.clone(), dataset.config.dt, dataset.normalizer.clone(), networks, provenance)?;
+        Ok(Trained { map, history, ending, seconds, validation, new_chunks })
+    }
 }
 
 /// The sub-networks of a given map, if they fit the dataset and the configuration.
 fn start_from(map: &NeuralMap, dataset: &Dataset, hidden: &[usize]) -> Result<Vec<SubNetwork>> {
-    use ionoscope_dynamics::system::DynamicalSystem;
-    let names = |spec: &ionoscope_dynamics::spec::Spec| {
-        spec.variables.iter().chain(&spec.parameters).map(|q| q.name.clone()).collect::<Vec<_>>().join(", ")
-    };
+    let names = |spec: &Spec| spec.variables.iter().chain(&spec.parameters).map(|q| q.name.clone()).collect::<Vec<_>>().join(", ");
     let (given, wanted) = (names(map.spec()), names(&dataset.spec));
     if given != wanted {
         return Err(Error::Invalid(format!("the map to start from has the variables and parameters {given}; the dataset has {wanted}")));
@@ -293,13 +415,12 @@ fn start_from(map: &NeuralMap, dataset: &Dataset, hidden: &[usize]) -> Result<Ve
         return Err(Error::Invalid(format!("the map to start from has {sizes:?} hidden units; the configuration asks for {hidden:?}")));
     }
     if map.normalizer() != &dataset.normalizer {
-        return Err(Error::Invalid(
-            "the map to start from has another normalizer than the dataset; train it on the dataset it was made for".into(),
-        ));
+        return Err(Error::Invalid("the map to start from has another normalizer; give the dataset it was trained on".into()));
     }
     Ok(map.networks().to_vec())
 }
 
+/// Sets all weights, in the order of [`SubNetwork::groups_mut`].
 fn set_weights(net: &mut SubNetwork, weights: &[f64]) {
     let mut left = weights;
     for group in net.groups_mut() {

@@ -1,7 +1,10 @@
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
 use super::*;
 use crate::{
-    adam::Schedule,
+    adam::{AdamConfig, Schedule},
     dataset::{DatasetConfig, sample},
+    second_order::SecondOrderConfig,
 };
 use ionoscope_dynamics::models;
 
@@ -24,8 +27,35 @@ fn quick(epochs: u64) -> TrainConfig {
     TrainConfig {
         hidden: 12,
         adam: AdamConfig { epochs, batch: 300, learning_rate: 1e-2, ..AdamConfig::default() },
+        second_order: SecondOrderConfig { iterations: 0, ..SecondOrderConfig::default() },
         validate_every: 5,
         ..TrainConfig::default()
+    }
+}
+
+/// The error records of Adam: training, validation.
+fn errors(trained: &Trained) -> Vec<(Vec<f64>, Option<Vec<f64>>)> {
+    let adam = |r: &Record| match r {
+        Record::Adam(r) => Some((r.training.clone(), r.validation.clone())),
+        Record::SecondOrder(_) => None,
+    };
+    trained.history.iter().filter_map(adam).collect()
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ionoscope-train-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -39,8 +69,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let trained = pool.install(|| train(&data, &config, &mut Run::default()).unwrap());
-        let losses: Vec<_> = trained.history.into_iter().map(|r| (r.training, r.validation)).collect();
-        (trained.map.networks().to_vec(), losses)
+        (trained.map.networks().to_vec(), errors(&trained))
     };
     let one = with(1);
     assert_eq!(one.0[1].hidden(), 9);
@@ -57,8 +86,8 @@ fn a_tiny_set_is_overfitted() {
     let mut config = quick(4000);
     config.adam.schedule = Schedule::Cosine { warm_up: 0.05, end: 0.0 };
     let trained = train(&data, &config, &mut Run::default()).unwrap();
-    let first = &trained.history[0].training;
-    let last = &trained.history.last().unwrap().training;
+    let errors = errors(&trained);
+    let (first, last) = (&errors[0].0, &errors[errors.len() - 1].0);
     assert!(last.iter().zip(first).all(|(l, f)| *l < 1e-5 && *l < 1e-5 * f), "{first:?} {last:?}");
 }
 
@@ -66,38 +95,118 @@ fn a_tiny_set_is_overfitted() {
 fn training_lowers_the_error_and_goes_on_from_weights() {
     let data = data();
     let mut seen = Vec::new();
-    let mut progress = |r: &Record| seen.push(r.epoch);
+    let mut progress = |r: &Record| seen.push(matches!(r, Record::Adam(r) if r.epoch > 0));
     let trained = train(&data, &quick(40), &mut Run { progress: Some(&mut progress), ..Run::default() }).unwrap();
-    assert_eq!(seen, (1..=40).collect::<Vec<u64>>());
+    assert_eq!(seen, [true; 40]);
     assert_eq!(trained.ending, Ending::Completed);
-    let validation: Vec<&Vec<f64>> = trained.history.iter().filter_map(|r| r.validation.as_ref()).collect();
+    let validation: Vec<Vec<f64>> = errors(&trained).into_iter().filter_map(|e| e.1).collect();
     assert_eq!(validation.len(), 8);
-    let errors = trained.validation.as_ref().unwrap();
-    assert!(validation[7].iter().zip(validation[0]).all(|(l, f)| l < f));
+    let last = trained.validation.as_ref().unwrap();
+    assert!(validation[7].iter().zip(&validation[0]).all(|(l, f)| l < f));
     // The single-precision kernel and the map in double precision see the same error.
-    for (a, b) in validation[7].iter().zip(&errors.increment_mse) {
+    for (a, b) in validation[7].iter().zip(&last.increment_mse) {
         assert!((a - b).abs() < 1e-4 * b, "{a} {b}");
     }
     let mut small = quick(3);
     small.adam.learning_rate = 1e-4;
     let further = train(&data, &small, &mut Run { from: Some(&trained.map), ..Run::default() }).unwrap();
-    assert!(further.history[0].training.iter().zip(&errors.increment_mse).all(|(a, b)| *a < 2.0 * b));
+    assert!(errors(&further)[0].0.iter().zip(&last.increment_mse).all(|(a, b)| *a < 2.0 * b));
     small.hidden = 5;
     let refused = train(&data, &small, &mut Run { from: Some(&trained.map), ..Run::default() }).unwrap_err();
     assert!(refused.is_input() && refused.to_string().contains("hidden units"), "{refused}");
 }
 
+/// Runs with a flag that is raised when the given number of records has been made.
+fn stopped_after(data: &Dataset, config: &TrainConfig, folder: Option<&Path>, existing: Existing, records: usize) -> Trained {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raise = flag.clone();
+    let mut count = 0;
+    let mut progress = move |_: &Record| {
+        count += 1;
+        raise.store(count == records, Ordering::Relaxed);
+    };
+    let mut run = Run { directory: folder, existing, interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
+    train(data, config, &mut run).unwrap()
+}
+
 #[test]
 fn an_interrupt_and_a_time_limit_stop_with_a_map() {
     let data = data();
-    let flag = Arc::new(AtomicBool::new(false));
-    let raise = flag.clone();
-    let mut progress = move |r: &Record| raise.store(r.epoch == 3, Ordering::Relaxed);
-    let mut run = Run { interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
-    let stopped = train(&data, &quick(1000), &mut run).unwrap();
+    let stopped = stopped_after(&data, &quick(1000), None, Existing::Refuse, 3);
     assert_eq!((stopped.ending, stopped.history.len()), (Ending::Interrupted, 3));
     let limit = Some(Duration::ZERO);
     assert_eq!(train(&data, &quick(1000), &mut Run { time_limit: limit, ..Run::default() }).unwrap().ending, Ending::TimeLimit);
+}
+
+/// Twenty epochs (the permutation changes within), then six second-order steps for each variable.
+fn both_stages() -> TrainConfig {
+    let mut config = quick(20);
+    config.second_order.iterations = 6;
+    config.second_order.evidence_from = 2;
+    config
+}
+
+#[test]
+fn interrupted_and_resumed_gives_the_same_bits() {
+    let data = data();
+    let config = both_stages();
+    let through = train(&data, &config, &mut Run::default()).unwrap();
+    assert_eq!(through.history.len(), 20 + 18);
+    // Stops in the first stage, at its end, and in the second stage of the first and of the last variable.
+    for stops in [vec![7], vec![17, 3, 1, 12], vec![25, 11], vec![37]] {
+        let folder = Folder::new(&format!("resume-{}", stops[0]));
+        for n in &stops {
+            assert_eq!(stopped_after(&data, &config, Some(&folder.0), Existing::Resume, *n).ending, Ending::Interrupted);
+        }
+        let resumed = train(&data, &config, &mut Run { directory: Some(&folder.0), existing: Existing::Resume, ..Run::default() }).unwrap();
+        assert!(resumed.map.networks() == through.map.networks() && errors(&resumed) == errors(&through), "{stops:?}");
+        assert_eq!(resumed.history.len(), through.history.len());
+        let lines = fs::read_to_string(folder.0.join("progress.jsonl")).unwrap().lines().count();
+        assert_eq!(lines, through.history.len());
+        // Once more: all is there already.
+        let again = train(&data, &config, &mut Run { directory: Some(&folder.0), existing: Existing::Resume, ..Run::default() }).unwrap();
+        assert!(again.map.networks() == through.map.networks() && again.history == resumed.history);
+    }
+}
+
+#[test]
+fn killed_between_checkpoints_the_logs_are_cut_back() {
+    let data = data();
+    let config = both_stages();
+    let through = train(&data, &config, &mut Run::default()).unwrap();
+    let folder = Folder::new("kill");
+    stopped_after(&data, &config, Some(&folder.0), Existing::Refuse, 9);
+    // What a killed process leaves: later records, the last of them torn, and a temporary file.
+    let checkpoint = fs::read(folder.0.join("checkpoint.safetensors")).unwrap();
+    stopped_after(&data, &config, Some(&folder.0), Existing::Resume, 6);
+    fs::write(folder.0.join("checkpoint.safetensors"), checkpoint).unwrap();
+    let progress = folder.0.join("progress.jsonl");
+    let torn = [&fs::read(&progress).unwrap()[..], b"{\"stage\":\"ad"].concat();
+    fs::write(&progress, torn).unwrap();
+    fs::write(folder.0.join("checkpoint.safetensors.1.tmp"), b"half").unwrap();
+    let resumed = train(&data, &config, &mut Run { directory: Some(&folder.0), existing: Existing::Resume, ..Run::default() }).unwrap();
+    assert!(resumed.map.networks() == through.map.networks() && errors(&resumed) == errors(&through));
+    let epochs = |text: String| text.lines().filter(|l| l.contains("\"adam\"")).count();
+    assert_eq!(epochs(fs::read_to_string(progress).unwrap()), 20);
+}
+
+#[test]
+fn a_folder_is_neither_overwritten_nor_resumed_by_another_training() {
+    let data = data();
+    let folder = Folder::new("other");
+    let mut with = |config: &TrainConfig, existing: Existing| {
+        train(&data, config, &mut Run { directory: Some(&folder.0), existing, ..Run::default() })
+    };
+    with(&quick(2), Existing::Refuse).unwrap();
+    let e = with(&quick(2), Existing::Refuse).unwrap_err();
+    assert!(e.is_input() && e.to_string().contains("already holds a training"), "{e}");
+    let e = with(&quick(3), Existing::Resume).unwrap_err();
+    assert!(e.is_input() && e.to_string().contains("adam.epochs was 2 and is 3"), "{e}");
+    let replaced = with(&quick(3), Existing::Replace).unwrap();
+    assert_eq!(replaced.history.len(), 3);
+    fs::write(folder.0.join("checkpoint.safetensors"), b"").unwrap();
+    let e = with(&quick(3), Existing::Resume).unwrap_err();
+    assert!(e.is_input() && e.to_string().contains("not a readable checkpoint"), "{e}");
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! How a neural map is trained.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    adam::AdamConfig,
+    architectures::neural_map::SubNetwork,
+    dataset::Dataset,
+    sampling::{normal, stream},
+    second_order::SecondOrderConfig,
+};
+
+/// Standard deviations of the normal numbers from which the weights start before Adam; gamma starts at 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InitialWeights {
+    /// Inner weights A and B.
+    pub inner: f64,
+    /// Inner offsets beta.
+    pub beta: f64,
+    /// Weights a of the own variable.
+    pub a: f64,
+    /// Outer offsets alpha.
+    pub alpha: f64,
+    /// Output weights b, in units of the increment's standard deviation.
+    pub b: f64,
+}
+
+impl Default for InitialWeights {
+    fn default() -> Self {
+        InitialWeights { inner: 0.2, beta: 0.2, a: 0.2, alpha: 0.2, b: 0.2 }
+    }
+}
+
+/// How a neural map is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Hidden units N_h of each sub-network.
+    pub hidden: usize,
+    /// Hidden units of the sub-networks of single variables, by name, where they differ.
+    pub hidden_of: BTreeMap<String, usize>,
+    /// Where the weights start.
+    pub initial: InitialWeights,
+    /// The first stage; with no epochs the second begins from weights of its own.
+    pub adam: AdamConfig,
+    /// The second stage; with no iterations the first is all.
+    pub second_order: SecondOrderConfig,
+    /// The validation error is computed after every so many epochs or iterations, and at the end of a stage.
+    pub validate_every: u64,
+    /// Seed of the initial weights and of the order of the pairs.
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            hidden: 100,
+            hidden_of: BTreeMap::new(),
+            initial: InitialWeights::default(),
+            adam: AdamConfig::default(),
+            second_order: SecondOrderConfig::default(),
+            validate_every: 10,
+            seed: 1,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every number, and the names against the variables of `dataset`; the hidden units of each variable.
+    pub(super) fn check(&self, dataset: &Dataset) -> Result<Vec<usize>> {
+        self.adam.check()?;
+        self.second_order.check()?;
+        let i = &self.initial;
+        for (name, value) in [("inner", i.inner), ("beta", i.beta), ("a", i.a), ("alpha", i.alpha), ("b", i.b)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::Invalid(format!("initial.{name} = {value}; expected 0 or more")));
+            }
+        }
+        let mut hidden = vec![self.hidden; dataset.spec.variables.len()];
+        for (name, n) in &self.hidden_of {
+            hidden[dataset.spec.variable_index(name)?] = *n;
+        }
+        if hidden.contains(&0) || self.validate_every == 0 {
+            return Err(Error::Invalid("hidden, hidden_of and validate_every must be at least 1".into()));
+        }
+        Ok(hidden)
+    }
+
+    /// Random sub-networks for a dataset.
+    pub(super) fn initial_networks(&self, dataset: &Dataset, hidden: &[usize]) -> Vec<SubNetwork> {
+        let inputs = dataset.spec.variables.len() + dataset.spec.parameters.len();
+        let networks = hidden.iter().enumerate().map(|(own, &hidden)| {
+            let mut rng = stream(self.seed, "initial weights", own as u64);
+            let mut net = SubNetwork::zeros(own, inputs, hidden);
+            let s = &self.initial;
+            let sds = std::iter::repeat_n(s.inner, inputs - 1).chain([s.beta, s.a, s.alpha, s.b, 0.0]);
+            for (group, sd) in net.groups_mut().into_iter().zip(sds) {
+                group.iter_mut().for_each(|w| *w = sd * normal(&mut rng));
+            }
+            net
+        });
+        networks.collect()
+    }
+}

@@ -1,0 +1,152 @@
+//! The folder of a run: `training.json` (the resolved configuration), `progress.jsonl` (one record a line), TensorBoard events, checkpoints.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use super::Record;
+use crate::{
+    Error, Result,
+    checkpoint::{Checkpoint, Identity},
+    events, files,
+};
+
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const PROGRESS: &str = "progress.jsonl";
+const EVENTS: &str = "events.out.tfevents.0.ionoscope";
+
+/// What to do with a run that a folder already holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse to touch it.
+    #[default]
+    Refuse,
+    /// Go on from its checkpoint; begin where there is none.
+    Resume,
+    /// Begin anew in its place.
+    Replace,
+}
+
+/// A file to which whole records are appended.
+struct Log {
+    path: PathBuf,
+    file: File,
+    /// Bytes in the file.
+    length: u64,
+}
+
+impl Log {
+    /// Opens the log with the first `length` bytes of what is there.
+    fn open(path: PathBuf, length: u64) -> Result<Self> {
+        let failed = |source| Error::Write { path: path.clone(), source };
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        let there = file.metadata().map_err(failed)?.len();
+        if there < length {
+            return Err(Error::file(
+                &path,
+                format!("has {there} bytes where the checkpoint says {length}; it was changed since; start anew"),
+            ));
+        }
+        file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+        Ok(Log { path, file, length })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.length += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+
+    /// Makes sure that a checkpoint which refers to the log finds it, whatever happens to the machine.
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+}
+
+/// An open folder.
+pub(super) struct Directory {
+    path: PathBuf,
+    progress: Log,
+    events: Log,
+}
+
+impl Directory {
+    /// Opens the folder; also what it holds to go on from.
+    pub fn open(path: &Path, existing: Existing, identity: &Identity) -> Result<(Self, Option<(Checkpoint, Vec<Record>)>)> {
+        fs::create_dir_all(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        let file = path.join(CHECKPOINT);
+        if file.exists() && existing == Existing::Refuse {
+            let message = "the folder already holds a training; resume it, or choose another folder";
+            return Err(Error::file(&file, message));
+        }
+        let checkpoint = if existing == Existing::Resume { load(&file, identity)? } else { None };
+        let (progress_bytes, event_bytes) = checkpoint.as_ref().map_or((0, 0), |c| (c.progress_bytes, c.event_bytes));
+        let mut directory = Directory {
+            path: path.to_owned(),
+            progress: Log::open(path.join(PROGRESS), progress_bytes)?,
+            events: Log::open(path.join(EVENTS), event_bytes)?,
+        };
+        let Some(checkpoint) = checkpoint else {
+            for old in [crate::checkpoint::previous(&file), file] {
+                let removed = fs::remove_file(&old);
+                if let Err(source) = removed.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) }) {
+                    return Err(Error::Write { path: old, source });
+                }
+            }
+            let mut text = serde_json::to_vec_pretty(identity).map_err(|e| Error::Failed(format!("the configuration: {e}")))?;
+            text.push(b'\n');
+            files::write_atomic(&path.join("training.json"), &text)?;
+            directory.events.append(&events::header())?;
+            return Ok((directory, None));
+        };
+        let history = directory.history()?;
+        Ok((directory, Some((checkpoint, history))))
+    }
+
+    /// The records that are in the progress file.
+    fn history(&mut self) -> Result<Vec<Record>> {
+        let path = self.progress.path.clone();
+        let mut text = String::new();
+        let read = self.progress.file.seek(SeekFrom::Start(0)).and_then(|_| self.progress.file.read_to_string(&mut text));
+        read.map_err(|source| Error::Read { path: path.clone(), source })?;
+        let parse = |(k, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|e| Error::file(&path, format!("line {} is not a record ({e}); start anew", k + 1)))
+        };
+        text.lines().enumerate().map(parse).collect()
+    }
+
+    /// Adds a record to the progress file and to the events.
+    pub fn record(&mut self, record: &Record, variables: &[String]) -> Result<()> {
+        let mut line = serde_json::to_vec(record).map_err(|e| Error::Failed(format!("a progress record: {e}")))?;
+        line.push(b'\n');
+        self.progress.append(&line)?;
+        let (step, values) = record.scalars(variables);
+        self.events.append(&events::scalars(step, values.iter().map(|(name, v)| (name.as_str(), *v))))
+    }
+
+    /// Writes a checkpoint.
+    pub fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
+        self.progress.sync()?;
+        self.events.sync()?;
+        checkpoint.progress_bytes = self.progress.length;
+        checkpoint.event_bytes = self.events.length;
+        checkpoint.save(&self.path.join(CHECKPOINT))
+    }
+}
+
+fn load(file: &Path, identity: &Identity) -> Result<Option<Checkpoint>> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let checkpoint = Checkpoint::load(file)?;
+    let differences = checkpoint.identity.differences(identity);
+    if !differences.is_empty() {
+        let message = format!(
+            "this checkpoint belongs to another training: {}; resume with the same configuration and data, or choose another folder",
+            differences.join("; ")
+        );
+        return Err(Error::file(file, message));
+    }
+    Ok(Some(checkpoint))
+}
