@@ -64,6 +64,9 @@ impl Log {
     }
 }
 
+/// What a folder holds to go on from.
+pub(super) type Found = (Checkpoint, Vec<Record>);
+
 /// An open folder.
 pub(super) struct Directory {
     path: PathBuf,
@@ -73,7 +76,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Opens the folder; also what it holds to go on from.
-    pub fn open(path: &Path, existing: Existing, identity: &Identity) -> Result<(Self, Option<(Checkpoint, Vec<Record>)>)> {
+    pub fn open(path: &Path, existing: Existing, identity: &Identity) -> Result<(Self, Option<Found>)> {
         fs::create_dir_all(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
         let file = path.join(CHECKPOINT);
         if file.exists() && existing == Existing::Refuse {

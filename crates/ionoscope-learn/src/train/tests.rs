@@ -194,7 +194,7 @@ fn killed_between_checkpoints_the_logs_are_cut_back() {
 fn a_folder_is_neither_overwritten_nor_resumed_by_another_training() {
     let data = data();
     let folder = Folder::new("other");
-    let mut with = |config: &TrainConfig, existing: Existing| {
+    let with = |config: &TrainConfig, existing: Existing| {
         train(&data, config, &mut Run { directory: Some(&folder.0), existing, ..Run::default() })
     };
     with(&quick(2), Existing::Refuse).unwrap();
