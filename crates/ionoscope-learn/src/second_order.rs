@@ -300,8 +300,14 @@ impl SecondOrder {
     fn estimate_precisions(&mut self, design: &Design) {
         let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
-        let Some(inverse_diagonal) = Factor::new(&normal.jtj, self.beta, &precision).map(|f| f.inverse_diagonal()) else {
-            return; // Too ill-conditioned to say anything at present: the precisions stay.
+        // At small errors beta J'J loses its smallest eigenvalues to rounding; the least jitter that makes it definite stands for them.
+        let largest = (0..precision.len()).map(|i| normal.jtj[(i, i)]).fold(0.0, f64::max);
+        let factor = [0.0].into_iter().chain((0..6).map(|k| 1e-15 * 10f64.powi(k))).find_map(|jitter| {
+            let diagonal: Vec<f64> = precision.iter().map(|a| a + jitter * self.beta * largest).collect();
+            Factor::new(&normal.jtj, self.beta, &diagonal)
+        });
+        let Some(inverse_diagonal) = factor.map(|f| f.inverse_diagonal()) else {
+            return; // Nothing can be said at present: the precisions stay.
         };
         let mut determined = 0.0;
         let output_offset = self.alpha.len() - 1;
