@@ -194,3 +194,42 @@ fn forty_nine_fixed_points_of_a_lattice() {
     assert_eq!(found.len(), 49);
     assert_eq!(found.iter().filter(|f| f.stable).count(), 16);
 }
+
+/// Where the parts of a network saturate Newton's method is lost: here in all of the box but a thousandth.
+#[test]
+fn the_fixed_points_of_a_map_that_saturates_are_found_near_its_training_range() {
+    let w = [0.02, 1e-4, 2e-4];
+    let c = [-50.0, 0.02, 0.18];
+    let mut map = TestSystem::new(
+        &[[-75.0, 25.0], [0.0, 1.0], [0.0, 1.0]],
+        0,
+        Time::Discrete { dt: 0.005 },
+        Box::new(move |x, _, out| (0..3).for_each(|i| out[i] = x[i] - 0.1 * w[i] * ((x[i] - c[i]) / w[i]).tanh())),
+        Box::new(move |x, _, out| {
+            out.fill(0.0);
+            (0..3).for_each(|i| out[4 * i] = 1.0 - 0.1 / ((x[i] - c[i]) / w[i]).cosh().powi(2));
+        }),
+    );
+    let options = FixedPointOptions { starts: 64, ..Default::default() };
+    // The range does not hold the fixed point: that is extrapolation.
+    let state = (0..3).map(|i| [c[i] + 0.2 * w[i], c[i] + 2.0 * w[i]]).collect();
+    map.spec.trained_on = Some(TrainingRange { model: "test".into(), fixed: vec![], state, parameters: vec![] });
+    let found = fixed_points(&map, 0.0, &[], &options).unwrap();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].extrapolated && found[0].x.iter().zip(c).all(|(x, c)| (x - c).abs() < 1e-12));
+}
+
+#[test]
+fn both_fixed_points_beside_a_fold() {
+    for gap in [1e-2, 1e-4, 1e-6] {
+        let fold = TestSystem::new(
+            &[[-5.0, 5.0], [-5.0, 5.0]],
+            0,
+            Time::Continuous,
+            Box::new(move |x, _, out| out.copy_from_slice(&[x[1] * x[1] - gap * gap, x[0] - 2.0 * x[1]])),
+            Box::new(|x, _, out| out.copy_from_slice(&[0.0, 2.0 * x[1], 1.0, -2.0])),
+        );
+        let found = fixed_points(&fold, 0.0, &[], &FixedPointOptions { starts: 2, ..Default::default() }).unwrap();
+        assert_eq!(found.iter().map(|f| f.x[1].signum()).collect::<Vec<_>>(), [-1.0, 1.0], "{gap}");
+    }
+}
