@@ -46,17 +46,20 @@ impl Verb {
     }
 }
 
+/// Heading of the options of [`Shared`] in the help.
+const SHARED: &str = "Shared by all";
+
 /// What all verbs share.
 #[derive(Args, Clone, Debug)]
 pub struct Shared {
     /// One JSON document on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = SHARED)]
     pub json: bool,
     /// Number of threads; all cores when not given
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, help_heading = SHARED, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     /// Errors only on standard error: no warnings, no progress
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = SHARED)]
     pub quiet: bool,
 }
 

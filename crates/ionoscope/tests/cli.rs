@@ -195,7 +195,7 @@ fn wrong_input_is_named_and_ends_with_2() {
     simulate(&["--param", "v_s=nan"], &["NaN is not a finite number"]);
     simulate(&["--param", "v_s"], &["expected NAME=VALUE"]);
     simulate(&["--dt", "0"], &["--dt", "0 is not larger than 0"]);
-    simulate(&["--dt", "1e-12"], &["larger --dt"]);
+    simulate(&["--dt", "1e-12"], &["memory; take a larger dt"]);
     simulate(&["--rtol", "NaN"], &["--rtol", "finite"]);
     simulate(&["--rtol", "1e-20"], &["rtol", "outside"]);
     simulate(&["--threads", "0"], &["--threads"]);
