@@ -256,3 +256,11 @@ fn a_failed_solve_ends_with_1_and_leaves_no_file() {
     refused(1, &[&["simulate", "sherman-1988", "-o", &folder.path("t.csv")], &wild[..]].concat(), &["the integration failed at t = "]);
     assert_eq!(folder.names(), [""; 0]);
 }
+
+#[test]
+fn a_folder_named_like_a_model_does_not_hide_it() {
+    let folder = Folder::new("hide");
+    fs::create_dir(folder.path("sherman-1988")).unwrap();
+    let output = command(&["models", "sherman-1988"]).current_dir(&folder.0).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
