@@ -1,8 +1,7 @@
 //! All fixed points of a flow or a map in a box, with their eigenvalues.
 //!
-//! Damped Newton iterations with the exact Jacobian from many quasi-random starts, then again with what was found deflated (from some of
-//! the starts, and from both sides of each zero along its weakest direction, where the partner of a fold lies), until a round finds
-//! nothing new. No such search is a proof that there is no other; `starts` says how hard it looks.
+//! Damped Newton iterations with the exact Jacobian from many quasi-random starts, then again with what was found deflated, until a
+//! round finds nothing new. No such search is a proof that there is no other; `starts` says how hard it looks.
 
 use ionoscope_dynamics::{spec::Quantity, system::DynamicalSystem};
 use rand::{RngExt, SeedableRng};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    newton::{Scaled, inside, newton},
+    newton::{Scaled, newton},
     spectrum::{Complex, spectrum},
 };
 
@@ -22,11 +21,6 @@ const SAME: f64 = 1e-7;
 const BORDER: f64 = 1e-9;
 /// Deflated rounds use this share of the starts.
 const DEFLATED_SHARE: usize = 4;
-/// Every second start in a surrogate lies in its training range, widened to this interval of it: far outside its sub-networks saturate,
-/// and few iterations come back from there.
-const NEAR_TRAINING: [f64; 2] = [-0.5, 1.5];
-/// Distances from a zero at which its partner is looked for, in units of the box.
-const NEAR: [f64; 3] = [1e-3, 1e-2, 1e-1];
 
 /// A fixed point, what its linearisation says, and whether a surrogate was trained there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,8 +75,7 @@ pub fn refine(system: &dyn DynamicalSystem, guess: &[f64], i_stim: f64, p: &[f64
 }
 
 /// The fixed points at each of several parameter vectors: a full search at each, to which the points found at the one before are
-/// further starts. With neighbouring parameters `options.starts` can be smaller than for a single search; 64 do for the neural maps of the
-/// beta-cell.
+/// further starts. With neighbouring parameters `options.starts` can be smaller than for a single search.
 ///
 /// # Errors
 /// As [`fixed_points`].
@@ -112,56 +105,34 @@ fn search(
     }
     let problem = scaled(system, i_stim, p, &options.bounds)?;
     let mut starts: Vec<Vec<f64>> = guesses.iter().map(|x| problem.scaled(x)).collect();
-    starts.extend(spread(&problem, quasi_random(options.starts, system.dimension(), options.seed)));
+    starts.extend(quasi_random(options.starts, system.dimension(), options.seed));
     let mut roots = Vec::new();
     add_new(&mut roots, &problem, &starts, &[]);
     let again = &starts[..options.starts.div_ceil(DEFLATED_SHARE)];
-    let mut searched = 0;
-    while searched < roots.len() {
-        let near = roots[searched..].iter().flat_map(|z| beside(&problem, z));
-        let further: Vec<_> = again.iter().cloned().chain(near).collect();
-        searched = roots.len();
+    while !roots.is_empty() {
         let known = roots.clone();
-        add_new(&mut roots, &problem, &further, &known);
+        if !add_new(&mut roots, &problem, again, &known) {
+            break;
+        }
     }
-    let mut found = roots.iter().filter(|z| inside(z, BORDER)).map(|z| describe(&problem, problem.state(z))).collect::<Result<Vec<_>>>()?;
+    let inside = |z: &Vec<f64>| z.iter().all(|z| (-BORDER..=1.0 + BORDER).contains(z));
+    let mut found = roots.iter().filter(|z| inside(z)).map(|z| describe(&problem, problem.state(z))).collect::<Result<Vec<_>>>()?;
     found.sort_by(|a, b| a.x.iter().zip(&b.x).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal));
     Ok(found)
 }
 
-/// Points of the unit cube as starts: in the box and, of a surrogate, every second one near its training range.
-fn spread(problem: &Scaled, points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-    let Some(trained) = &problem.system.spec().trained_on else { return points };
-    let ends = |end: usize| problem.scaled(&trained.state.iter().map(|r| r[end]).collect::<Vec<_>>());
-    let (low, high) = (ends(0), ends(1));
-    let near = |i: usize, u: f64| {
-        let along = NEAR_TRAINING[0] + u * (NEAR_TRAINING[1] - NEAR_TRAINING[0]);
-        (low[i] + along * (high[i] - low[i])).clamp(0.0, 1.0)
-    };
-    let place = |(k, point): (usize, Vec<f64>)| match k % 2 {
-        0 => point,
-        _ => point.into_iter().enumerate().map(|(i, u)| near(i, u)).collect(),
-    };
-    points.into_iter().enumerate().map(place).collect()
-}
-
-/// Adds to `roots` what Newton iterations from `starts`, with `known` deflated, find beside them.
-fn add_new(roots: &mut Vec<Vec<f64>>, problem: &Scaled, starts: &[Vec<f64>], known: &[Vec<f64>]) {
+/// Adds to `roots` what Newton iterations from `starts`, with `known` deflated, find beside them; whether that was anything.
+fn add_new(roots: &mut Vec<Vec<f64>>, problem: &Scaled, starts: &[Vec<f64>], known: &[Vec<f64>]) -> bool {
     let polished = |z: Vec<f64>| if known.is_empty() { Some(z) } else { newton(problem, &z, &[]) };
     let found: Vec<Option<Vec<f64>>> = starts.par_iter().map(|s| newton(problem, s, known).and_then(polished)).collect();
+    let before = roots.len();
     for z in found.into_iter().flatten() {
         let same = |r: &Vec<f64>| r.iter().zip(&z).all(|(r, z)| (r - z).abs() < SAME);
         if !roots.iter().any(same) {
             roots.push(z);
         }
     }
-}
-
-/// Starts on both sides of a zero along its weakest direction: there lies the partner with which it was born in a fold.
-fn beside(problem: &Scaled, z: &[f64]) -> Vec<Vec<f64>> {
-    let Some(direction) = problem.weakest_direction(z) else { return Vec::new() };
-    let shifted = |shift: f64| z.iter().zip(&direction).map(|(z, d)| z + shift * d).collect();
-    NEAR.iter().flat_map(|near| [shifted(*near), shifted(-near)]).collect()
+    roots.len() > before
 }
 
 fn describe(problem: &Scaled, x: Vec<f64>) -> Result<FixedPoint> {

@@ -19,7 +19,7 @@ use crate::spectrum::{residual, residual_jacobian};
 const CONVERGED: f64 = 1e-12;
 /// Where the steps stop shrinking by rounding, a step below this is accepted too.
 const ROUNDING: f64 = 1e-9;
-const MAX_ITERATIONS: usize = 40;
+const MAX_ITERATIONS: usize = 100;
 /// Longest step, in units of the box, and how far outside the box an iterate may go before it is given up.
 const LONGEST_STEP: f64 = 0.25;
 const MARGIN: f64 = 0.5;
@@ -56,27 +56,13 @@ impl Scaled<'_> {
         out
     }
 
-    /// The linearisation at `z`, where the residual is known to be `r`.
-    fn linearise(&self, z: &[f64], r: &[f64]) -> Option<Linearised> {
+    fn linearise(&self, z: &[f64]) -> Option<Linearised> {
         let n = z.len();
         let mut jacobian = vec![0.0; n * n];
         residual_jacobian(self.system, &self.state(z), self.i_stim, self.p, &mut jacobian);
         let lu = Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * self.width[j]).partial_piv_lu();
-        let step = solve(&lu, r, -1.0);
+        let step = solve(&lu, &self.residual(z), -1.0);
         step.iter().all(|d| d.is_finite()).then_some(Linearised { lu, step })
-    }
-
-    /// The direction, of length 1, in which the residual changes least around `z` (inverse iteration); `None` where the Jacobian is
-    /// singular.
-    pub fn weakest_direction(&self, z: &[f64]) -> Option<Vec<f64>> {
-        let lu = self.linearise(z, &vec![0.0; z.len()])?.lu;
-        let mut w = vec![1.0; z.len()];
-        for _ in 0..3 {
-            w = solve(&lu, &w, 1.0);
-            let length = norm(&w);
-            w.iter_mut().for_each(|w| *w /= length);
-        }
-        w.iter().all(|w| w.is_finite()).then_some(w)
     }
 }
 
@@ -84,11 +70,6 @@ impl Scaled<'_> {
 fn solve(lu: &PartialPivLu<f64>, rhs: &[f64], factor: f64) -> Vec<f64> {
     let solution = lu.solve(Mat::from_fn(rhs.len(), 1, |i, _| factor * rhs[i]));
     solution.col(0).iter().copied().collect()
-}
-
-/// Whether `z` lies in the box, widened by this share on every side.
-pub(crate) fn inside(z: &[f64], margin: f64) -> bool {
-    z.iter().all(|z| (-margin..=1.0 + margin).contains(z))
 }
 
 fn norm(z: &[f64]) -> f64 {
@@ -118,12 +99,11 @@ fn deflation(z: &[f64], roots: &[Vec<f64>]) -> (f64, Vec<f64>) {
 /// The zero that damped Newton steps from `start` lead to, in scaled variables; `None` when they lead to none near the box.
 pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Option<Vec<f64>> {
     let mut z = start.to_vec();
-    let mut r = problem.residual(&z);
     let mut damping: f64 = 1.0;
     // |step| and the simplified step at the end of the last iteration, with the damping used.
     let mut last: Option<(f64, Vec<f64>, f64)> = None;
     for _ in 0..MAX_ITERATIONS {
-        let here = problem.linearise(&z, &r)?;
+        let here = problem.linearise(&z)?;
         let (m, slope) = deflation(&z, roots);
         let share = 1.0 / (1.0 - dot(&slope, &here.step));
         let step: Vec<f64> = here.step.iter().map(|d| d * share).collect();
@@ -148,20 +128,19 @@ pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Opt
             let trial = combine(&z, damping, &step);
             let (m_trial, _) = deflation(&trial, roots);
             // The simplified Newton step: the old (deflated) Jacobian, the new residual.
-            let r_trial = problem.residual(&trial);
-            let plain = solve(&here.lu, &r_trial, -m_trial / m);
+            let plain = solve(&here.lu, &problem.residual(&trial), -m_trial / m);
             let simplified = combine(&plain, share * dot(&slope, &plain), &here.step);
             let shrunk = norm(&simplified);
             if shrunk.is_finite() && shrunk <= (1.0 - damping / 4.0) * length {
                 last = Some((length, simplified, damping));
-                (z, r) = (trial, r_trial);
+                z = trial;
                 break;
             }
             let curvature = norm(&combine(&simplified, damping - 1.0, &step));
             let predicted = 0.5 * length * damping * damping / curvature;
             damping = if predicted.is_finite() { predicted.min(0.5 * damping) } else { 0.5 * damping };
         }
-        if !inside(&z, MARGIN) {
+        if z.iter().any(|z| !(-MARGIN..=1.0 + MARGIN).contains(z)) {
             return None;
         }
     }

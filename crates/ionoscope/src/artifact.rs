@@ -121,17 +121,18 @@ pub fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The system that `text` names: the identifier of a model or, where no model has it, the path to a surrogate.
+/// The system that `text` names: a file that exists, or a name that ends in `.safetensors`, is a surrogate; anything else the
+/// identifier of a model.
 ///
 /// # Errors
 /// An unknown model, with the nearest known one; a file that is no surrogate.
 pub fn open_system(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
     let path = Path::new(text);
-    // A name with a folder in it is no misspelt identifier: the error should speak of a missing file.
-    let is_path = path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1;
-    match models::find(text) {
-        Err(_) if is_path => Ok(Arc::new(NeuralMap::load(path)?)),
-        found => Ok(found?),
+    // A name with a folder in it is no identifier either: the error should speak of a missing file.
+    if path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1 {
+        Ok(Arc::new(NeuralMap::load(path)?))
+    } else {
+        Ok(models::find(text)?)
     }
 }
 

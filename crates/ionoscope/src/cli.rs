@@ -15,6 +15,8 @@ mod arguments;
 mod fixed_points;
 mod models;
 mod plot;
+mod report;
+mod reproduce;
 mod simulate;
 mod table;
 
@@ -34,6 +36,8 @@ enum Verb {
     Models(models::Arguments),
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
+    Report(report::Arguments),
+    Reproduce(reproduce::Arguments),
 }
 
 impl Verb {
@@ -42,24 +46,23 @@ impl Verb {
             Verb::Models(a) => a.run(shared),
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
+            Verb::Report(a) => a.run(shared),
+            Verb::Reproduce(a) => a.run(shared),
         }
     }
 }
-
-/// Heading of the options of [`Shared`] in the help.
-const SHARED: &str = "Shared by all";
 
 /// What all verbs share.
 #[derive(Args, Clone, Debug)]
 pub struct Shared {
     /// One JSON document on standard output
-    #[arg(long, global = true, help_heading = SHARED)]
+    #[arg(long, global = true)]
     pub json: bool,
     /// Number of threads; all cores when not given
-    #[arg(long, global = true, help_heading = SHARED, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     /// Errors only on standard error: no warnings, no progress
-    #[arg(long, global = true, help_heading = SHARED)]
+    #[arg(long, global = true)]
     pub quiet: bool,
 }
 

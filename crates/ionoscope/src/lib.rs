@@ -2,10 +2,13 @@
 
 pub mod error;
 pub mod named;
+pub mod provenance;
 
 pub mod artifact;
 pub mod config;
 pub mod report;
+
+pub mod reproduce;
 
 pub mod cli;
 

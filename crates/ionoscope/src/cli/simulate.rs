@@ -22,6 +22,8 @@ use crate::{
 
 /// Output times of a flow where no step is given.
 const DEFAULT_STEPS: f64 = 10_000.0;
+/// Largest number of values kept for one trajectory: 4 GiB.
+const MOST_VALUES: usize = 1 << 29;
 
 /// Integrates a model, or iterates a surrogate, from one start
 #[derive(clap::Args, Debug)]
@@ -43,9 +45,9 @@ pub struct Arguments {
     /// Absolute tolerance of every variable [default: 1e-10]; for equations only
     #[arg(long, value_name = "TOL", value_parser = arguments::positive)]
     atol: Option<f64>,
-    /// Steps after which the solve is given up [default: 100000000]; for equations only
-    #[arg(long, value_name = "N")]
-    max_steps: Option<u64>,
+    /// Steps after which the solve is given up; for equations only
+    #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps)]
+    max_steps: u64,
     /// File to write (.csv), with units and configuration beside it in FILE.meta.json; the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -112,18 +114,24 @@ impl Arguments {
                 ratio * own
             }
         };
-        Ok(TimeGrid::until(self.t_end, dt)?)
+        let times = TimeGrid::until(self.t_end, dt)?;
+        let values = times.count.saturating_mul(spec.variables.len());
+        if values > MOST_VALUES {
+            let count = times.count;
+            return Err(Error::Input(format!(
+                "{count} output times are more than are kept in memory; take a larger --dt or a smaller --t-end"
+            )));
+        }
+        Ok(times)
     }
 
     fn options(&self, time: Time, spec: &Spec) -> Result<SolveOptions> {
-        let given = self.rtol.is_some() || self.atol.is_some() || self.max_steps.is_some();
-        if given && matches!(time, Time::Discrete { .. }) {
-            return Err(Error::Input(format!("{} is a map and has no tolerances; leave out --rtol, --atol and --max-steps", spec.id)));
+        if let (Time::Discrete { .. }, Some(_)) = (time, self.rtol.or(self.atol)) {
+            return Err(Error::Input(format!("{} is a map and has no tolerances; leave out --rtol and --atol", spec.id)));
         }
-        let mut options = SolveOptions::default();
-        options.rtol = self.rtol.unwrap_or(options.rtol);
-        options.atol = self.atol.unwrap_or(options.atol);
-        options.max_steps = self.max_steps.unwrap_or(options.max_steps);
+        let default = SolveOptions::default();
+        let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));
+        let options = SolveOptions { rtol, atol, max_steps: self.max_steps, ..default };
         options.check()?;
         Ok(options)
     }

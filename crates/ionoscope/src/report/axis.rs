@@ -67,14 +67,15 @@ impl Extent {
     fn linear_ticks(&self, wanted: usize) -> Vec<Tick> {
         let raw = (self.high - self.low) / wanted.max(1) as f64;
         let power = 10f64.powf(raw.log10().floor());
-        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= raw * 0.999).unwrap_or(10.0);
+        // The round step nearest to the wished one, as a ratio.
+        let near = |m: &f64| (m * power / raw).ln().abs();
+        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().min_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or(1.0);
         if !(step.is_finite() && step > 0.0) {
             return Vec::new();
         }
         // Counting in whole steps keeps 0 exactly 0 and lets labels come out short.
         let (first, last) = ((self.low / step - 1e-9).ceil(), (self.high / step + 1e-9).floor());
-        let decimals = (-step.log10() + 1e-9).ceil().max(0.0) as usize;
-        let decimals = if (step * 10f64.powi(decimals as i32)).fract() > 1e-6 { decimals + 1 } else { decimals };
+        let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
         let large = self.low.abs().max(self.high.abs());
         (0..=(last - first).min(1000.0) as usize)
             .map(|k| {

@@ -203,6 +203,8 @@ pub enum Role {
     Equations,
     /// The network of which a figure speaks: orange, dashed.
     Network,
+    /// The network where it stands alone: orange, solid.
+    Orbit,
     /// A second, a third network beside it: other colours, other dashes.
     Second,
     /// See [`Role::Second`].

@@ -48,12 +48,6 @@ fn distance(p: Point, a: Point, b: Point) -> f64 {
     (p[0] - a[0] - t * dx).hypot(p[1] - a[1] - t * dy)
 }
 
-/// One point of each cell of a grid with this spacing: dots on top of each other are drawn once.
-pub fn cloud(points: &[Point], spacing: f64) -> Vec<Point> {
-    let mut seen = std::collections::HashSet::new();
-    points.iter().filter(|p| seen.insert([(p[0] / spacing).round() as i64, (p[1] / spacing).round() as i64])).copied().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +75,5 @@ mod tests {
         assert!(polyline(&line, 0.01).len() <= 4);
         assert_eq!(polyline(&line[..1], 0.01), &line[..1]);
         assert!(polyline(&[], 0.01).is_empty());
-        assert_eq!(cloud(&[[0.0, 0.0], [0.1, 0.1], [3.0, 0.0]], 1.0).len(), 2);
     }
 }

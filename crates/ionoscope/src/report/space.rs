@@ -65,7 +65,7 @@ impl Space {
     fn place(&self, u: [f64; 3]) -> [f64; 2] {
         let p = turn(u);
         let share = |i: usize| (p[i] - self.low[i]) / (self.high[i] - self.low[i]);
-        [0.13 + 0.82 * share(0), 0.86 - 0.84 * share(1)]
+        [0.1 + 0.88 * share(0), 0.88 - 0.84 * share(1)]
     }
 
     /// A state on the unit square.
@@ -121,11 +121,13 @@ impl Space {
                 notes.push(Note { at: self.place(along(t)), shift, text, strong: false });
             }
             let text = name.map(Axis::text).unwrap_or_default();
-            notes.push(Note { at: self.place(along(0.5)), shift: far, text, strong: true });
+            // The upward axis carries its name on top, the others in the middle.
+            let at = if axis == 2 { 1.0 } else { 0.5 };
+            notes.push(Note { at: self.place(along(at)), shift: far, text, strong: true });
         };
-        axis(0, Some(&panel.x), &|t| [t, 0.0, 0.0], [14.0, 9.0], [34.0, 26.0]);
-        axis(1, Some(&panel.y), &|t| [0.0, t, 0.0], [-12.0, 10.0], [-26.0, 30.0]);
-        axis(2, panel.z.as_ref(), &|t| [0.0, 1.0, t], [-18.0, 0.0], [-22.0, -14.0]);
+        axis(0, Some(&panel.x), &|t| [t, 0.0, 0.0], [14.0, 9.0], [40.0, 24.0]);
+        axis(1, Some(&panel.y), &|t| [0.0, t, 0.0], [-14.0, 9.0], [-40.0, 24.0]);
+        axis(2, panel.z.as_ref(), &|t| [0.0, 1.0, t], [-18.0, 0.0], [0.0, -11.0]);
         notes
     }
 }

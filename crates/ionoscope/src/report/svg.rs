@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{
     axis::{Extent, Tick},
-    figure::{Figure, Kind, Panel, Role, Series},
+    figure::{Figure, Kind, Panel, Role, Scale, Series},
     rich, simplify,
     space::Space,
 };
@@ -15,6 +15,8 @@ use super::{
 const WIDTH: f64 = 800.0;
 /// Size of letters in pixels.
 const FONT: f64 = 12.0;
+/// Room right of each panel, for the number at the end of its axis.
+const MARGIN: f64 = 18.0;
 /// Dropped points lie this near, in pixels, to the line that is drawn.
 const TOLERANCE: f64 = 0.12;
 
@@ -30,7 +32,8 @@ fn look(role: Role) -> Look {
     let l = |colour, width, dash| Look { colour, width, dash };
     match role {
         Role::Equations => l("#1d3557", 1.3, ""),
-        Role::Network => l("#e66100", 1.5, "5 2.5"),
+        Role::Network => l("#e66100", 1.3, "5 4"),
+        Role::Orbit => l("#e66100", 1.2, ""),
         Role::Second => l("#009e73", 1.5, "2 2"),
         Role::Third => l("#c05a9d", 1.5, "7 2 1.5 2"),
         Role::Faint(0) => l("#f4b183", 0.9, ""),
@@ -47,7 +50,7 @@ pub fn draw(figure: &Figure) -> String {
     let rows = figure.panels.len().div_ceil(columns);
     let frames: Vec<Frame> = figure.panels.iter().map(Frame::of).collect();
     let left: Vec<f64> = (0..columns).map(|c| frames.iter().skip(c).step_by(columns).map(|f| f.left).fold(30.0, f64::max)).collect();
-    let inner = (WIDTH - left.iter().sum::<f64>() - 14.0 * columns as f64) / columns as f64;
+    let inner = (WIDTH - left.iter().sum::<f64>() - MARGIN * columns as f64) / columns as f64;
     let mut body = String::new();
     let legend = legend(figure, &mut body);
     let mut y = legend;
@@ -65,11 +68,12 @@ pub fn draw(figure: &Figure) -> String {
             let below = last || !figure.share_x;
             labelled |= below;
             let area = Area { x, y: top, width: inner, height };
+            frames[k].draw(&mut body, &figure.panels[k], &area, below, left[k % columns]);
             heading(&mut body, figure, k, &area);
-            frames[k].draw(&mut body, &figure.panels[k], &area, below);
-            x += inner + 14.0;
+            x += inner + MARGIN;
         }
-        y = top + height + if labelled { 40.0 } else { 4.0 };
+        let flat = figure.panels[row * columns..].iter().take(columns).any(|p| p.z.is_none());
+        y = top + height + if labelled && flat { 40.0 } else { 4.0 };
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {y:.0}\" width=\"{WIDTH:.0}\" height=\"{y:.0}\" role=\"img\" \
@@ -98,7 +102,10 @@ fn heading(out: &mut String, figure: &Figure, k: usize, area: &Area) {
     let (x, y) =
         if title.is_empty() && figure.share_x && k >= figure.columns { (area.x + 6.0, area.y + 15.0) } else { (area.x, area.y - 7.0) };
     let gap = if letter.is_empty() || title.is_empty() { "" } else { "\u{2002}" };
-    let _ = write!(out, r#"<text x="{x:.1}" y="{y:.1}"><tspan font-weight="bold">{letter}</tspan>{gap}{title}</text>"#);
+    let _ = write!(
+        out,
+        r##"<text x="{x:.1}" y="{y:.1}" paint-order="stroke" stroke="#fff" stroke-width="4"><tspan font-weight="bold">{letter}</tspan>{gap}{title}</text>"##
+    );
 }
 
 /// Draws the legend, on top, and returns how much height it takes.
@@ -177,12 +184,12 @@ impl Frame {
         Frame { axes: Axes::Plane { x, y }, left: 11.0 * widest + 34.0 }
     }
 
-    fn draw(&self, out: &mut String, panel: &Panel, area: &Area, below: bool) {
+    fn draw(&self, out: &mut String, panel: &Panel, area: &Area, below: bool, left: f64) {
         let (x, y) = match &self.axes {
             Axes::Plane { x, y } => (x, y),
             Axes::Space(space) => return draw_space(out, panel, space, area),
         };
-        let x_ticks = x.ticks((area.width / 70.0) as usize);
+        let x_ticks = x.ticks((area.width / if panel.x.scale == Scale::Log { 45.0 } else { 75.0 }) as usize);
         let y_ticks = y.ticks(y_ticks(area.height));
         for band in &panel.bands {
             let [a, b] = band.x.map(|v| x.position(v).clamp(0.0, 1.0) * area.width);
@@ -232,7 +239,7 @@ impl Frame {
             let (at, y) = (area.x + area.width / 2.0, area.y + area.height + 33.0);
             let _ = write!(out, r#"<text x="{at:.1}" y="{y:.1}" text-anchor="middle">{}</text>"#, rich::svg(&panel.x.text()));
         }
-        let (at, y) = (area.x - self.left + 14.0, area.y + area.height / 2.0);
+        let (at, y) = (area.x - left + 14.0, area.y + area.height / 2.0);
         let _ = write!(
             out,
             r#"<text transform="translate({at:.1} {y:.1}) rotate(-90)" text-anchor="middle">{}</text>"#,
@@ -246,7 +253,7 @@ fn labelled(ticks: &[Tick]) -> impl Iterator<Item = &Tick> {
 }
 
 fn y_ticks(height: f64) -> usize {
-    ((height / 34.0) as usize).max(2)
+    ((height / 30.0) as usize).max(3)
 }
 
 /// Draws one series, given its points in pixels within `area`.
@@ -255,20 +262,7 @@ fn draw_series(out: &mut String, s: &Series, points: &[[f64; 2]], area: &Area) {
     if s.kind == Kind::Points {
         let inside = |p: &[f64; 2]| (-3.0..area.width + 3.0).contains(&p[0]) && (-3.0..area.height + 3.0).contains(&p[1]);
         let dots: Vec<[f64; 2]> = points.iter().filter(|p| inside(p)).copied().collect();
-        let radius = if dots.len() > 300 { 0.9 } else { 2.6 };
-        // A path of round dots of no length is far shorter than a list of circles.
-        let mut path = String::new();
-        let mut pen = Pen::default();
-        for p in simplify::cloud(&dots, if dots.len() > 300 { 1.0 } else { 0.1 }) {
-            pen.jump(&mut path, p);
-            path.push_str("h0");
-        }
-        let _ = write!(
-            out,
-            r#"<path d="{path}" stroke="{}" stroke-width="{}" stroke-linecap="round" fill="none"/>"#,
-            look.colour,
-            2.0 * radius
-        );
+        draw_dots(out, &dots, look.colour);
         return;
     }
     let stairs: Vec<[f64; 2]>;
@@ -299,6 +293,32 @@ fn draw_series(out: &mut String, s: &Series, points: &[[f64; 2]], area: &Area) {
         look.width,
         dashes(look.dash)
     );
+}
+
+/// Draws dots as one path of round pieces of no length, far shorter than a list of circles. Many dots are a cloud: one a cell of a fine
+/// grid, neighbours in a row joined.
+fn draw_dots(out: &mut String, dots: &[[f64; 2]], colour: &str) {
+    const CELL: f64 = 1.2;
+    let mut path = String::new();
+    let mut pen = Pen::default();
+    let cloud = dots.len() > 300;
+    if cloud {
+        let mut cells: Vec<[i64; 2]> = dots.iter().map(|p| [p[1], p[0]].map(|v| (v / CELL).round() as i64)).collect();
+        cells.sort_unstable();
+        cells.dedup();
+        for run in cells.chunk_by(|a, b| a[0] == b[0] && a[1] + 1 == b[1]) {
+            pen.jump(&mut path, [run[0][1] as f64 * CELL, run[0][0] as f64 * CELL]);
+            path.push('h');
+            tenths(&mut path, (10.0 * CELL * (run.len() - 1) as f64).round() as i64, true);
+        }
+    } else {
+        for p in dots {
+            pen.jump(&mut path, *p);
+            path.push_str("h0");
+        }
+    }
+    let width = if cloud { 1.6 } else { 5.0 };
+    let _ = write!(out, r#"<path d="{path}" stroke="{colour}" stroke-width="{width}" stroke-linecap="round" fill="none"/>"#);
 }
 
 /// Writes a path in tenths of a pixel, each point relative to the one written before it, so that rounding does not add up.

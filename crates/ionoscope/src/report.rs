@@ -7,5 +7,6 @@ pub mod html;
 mod rich;
 mod simplify;
 mod space;
+pub mod store;
 pub mod svg;
 pub mod table;

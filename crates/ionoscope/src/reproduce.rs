@@ -1,0 +1,3 @@
+//! Papers, end to end: data, training, analyses and a report in one folder.
+
+pub mod kuptsov_2023;

@@ -1,0 +1,229 @@
+//! The networks of the paper: which there are, and the stages that make each: its data, its training. A stage whose file is there with
+//! the same configuration is not repeated.
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
+use ionoscope_dynamics::{models, system::DynamicalSystem};
+use ionoscope_learn::{
+    architectures::neural_map::NeuralMap,
+    dataset::{Dataset, DatasetConfig, sample},
+    train::{Ending, Existing, Record, Run, StepErrors, TrainConfig, Trained, train},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    artifact::{read_text, write_json},
+};
+
+/// One network to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// How its data are made.
+    pub dataset: DatasetConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// Seed of the data and of the initial weights.
+    pub seed: u64,
+}
+
+impl Recipe {
+    /// `sherman-1988-dt0.005`: the name under which it is shipped.
+    pub fn name(&self) -> String {
+        format!("{}-dt{}", self.dataset.model, self.dataset.dt)
+    }
+
+    /// The name of its files, which also holds its seed.
+    pub fn file_stem(&self) -> String {
+        format!("{}-seed{}", self.name(), self.seed)
+    }
+}
+
+/// Errors and cost of a training.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Mean over pairs and variables of the squared error of u(t + dt), in units of the state's standard deviation.
+    pub validation_mse: f64,
+    /// The same, of each variable.
+    pub validation_mse_by_variable: Vec<f64>,
+    /// Mean squared error of each variable in units of its increment's standard deviation, on the validation pairs.
+    pub increment_mse_by_variable: Vec<f64>,
+    /// Validation MSE on pairs of chunks of which nothing was in the training data.
+    pub new_chunks_mse: f64,
+    /// Increment MSE on these pairs.
+    pub new_chunks_increment_mse_by_variable: Vec<f64>,
+    /// Training pairs.
+    pub pairs: usize,
+    /// Seconds for the data and for the training.
+    pub seconds_data: f64,
+    /// See [`Metrics::seconds_data`].
+    pub seconds: f64,
+    /// Pairs that went forward and backward through a sub-network, a second.
+    pub samples_per_second: f64,
+    /// Increment MSE on the training pairs after each step, by variable.
+    pub history: Vec<Vec<f64>>,
+}
+
+/// Where the stages work.
+pub struct Workshop<'a> {
+    /// Folder of the run.
+    pub dir: &'a Path,
+    /// Whether files of an earlier run with the same configuration are used.
+    pub resume: bool,
+    /// Raised by whoever wants the run to stop soon, with what it needs to go on.
+    pub interrupt: Arc<AtomicBool>,
+    /// Tells the user how far it is.
+    pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+/// A network with what it was trained on.
+pub struct Made {
+    /// The map.
+    pub map: NeuralMap,
+    /// Its data.
+    pub data: Dataset,
+    /// Errors and cost.
+    pub metrics: Metrics,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Finished {
+    recipe: Recipe,
+    metrics: Metrics,
+}
+
+impl Workshop<'_> {
+    /// Makes a network, or finds it made.
+    ///
+    /// # Errors
+    /// A configuration that does not fit, data or training that fail, files that cannot be written.
+    pub fn make(&self, recipe: &Recipe) -> Result<Made> {
+        let stem = recipe.file_stem();
+        let (data, seconds_data) = self.data(recipe, &stem)?;
+        let (map_path, record_path) =
+            (self.dir.join(format!("networks/{stem}.safetensors")), self.dir.join(format!("networks/{stem}.json")));
+        if self.resume
+            && let Some(Finished { metrics, .. }) = read_record(&record_path).filter(|r| r.recipe == *recipe)
+            && let Ok(map) = NeuralMap::load(&map_path)
+        {
+            (self.say)(&format!("{stem}: found trained"));
+            return Ok(Made { map, data, metrics });
+        }
+        let (map, mut metrics) = self.train(recipe, &data, &stem)?;
+        metrics.seconds_data = seconds_data;
+        map.save(&map_path)?;
+        write_json(&record_path, &Finished { recipe: recipe.clone(), metrics: metrics.clone() })?;
+        Ok(Made { map, data, metrics })
+    }
+
+    fn data(&self, recipe: &Recipe, stem: &str) -> Result<(Dataset, f64)> {
+        let path = self.dir.join(format!("data/{stem}.safetensors"));
+        let start = Instant::now();
+        if self.resume
+            && let Ok(data) = Dataset::load(&path)
+            && data.config == recipe.dataset
+        {
+            (self.say)(&format!("{stem}: found its data"));
+            return Ok((data, start.elapsed().as_secs_f64()));
+        }
+        let system = models::find(&recipe.dataset.model)?;
+        (self.say)(&format!("{stem}: data from {} trajectories", recipe.dataset.chunks + recipe.dataset.new_chunks));
+        let data = sample(&*system, &recipe.dataset, &|p| known(&*system, p))?;
+        let seconds = start.elapsed().as_secs_f64();
+        data.save(&path)?;
+        Ok((data, seconds))
+    }
+
+    fn train(&self, recipe: &Recipe, data: &Dataset, stem: &str) -> Result<(NeuralMap, Metrics)> {
+        let directory = self.dir.join("networks").join(stem);
+        let mut progress = |record: &Record| {
+            if let Some(line) = line(record, &recipe.train) {
+                (self.say)(&format!("{stem}: {line}"));
+            }
+        };
+        let mut run = Run {
+            directory: Some(&directory),
+            existing: if self.resume { Existing::Resume } else { Existing::Replace },
+            interrupt: Some(self.interrupt.clone()),
+            progress: Some(&mut progress),
+            ..Run::default()
+        };
+        let trained = train(data, &recipe.train, &mut run)?;
+        if trained.ending != Ending::Completed {
+            return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
+        }
+        let metrics = metrics(&trained, data)?;
+        Ok((trained.map, metrics))
+    }
+}
+
+/// Every tenth record as a line for people.
+fn line(record: &Record, config: &TrainConfig) -> Option<String> {
+    Some(match record {
+        Record::Adam(r) if r.epoch.is_multiple_of(10) => {
+            let errors: Vec<String> = r.training.iter().map(|e| format!("{e:.2e}")).collect();
+            format!(
+                "epoch {} of {}, increment MSE {}, {:.1} million samples/s, {:.0} s left",
+                r.epoch,
+                config.adam.epochs,
+                errors.join(" "),
+                1e-6 * r.samples_per_second,
+                r.seconds_left
+            )
+        }
+        Record::SecondOrder(r) if r.iteration.is_multiple_of(10) => format!(
+            "{} step {} of {}, increment MSE {:.2e}, {:.0} s left",
+            r.variable, r.iteration, config.second_order.iterations, r.training, r.seconds_left
+        ),
+        _ => return None,
+    })
+}
+
+fn metrics(trained: &Trained, data: &Dataset) -> Result<Metrics> {
+    let some = |errors: &Option<StepErrors>| errors.clone().ok_or_else(|| Error::Failed("a dataset without validation pairs".into()));
+    let (validation, new_chunks) = (some(&trained.validation)?, some(&trained.new_chunks)?);
+    let variables = &data.spec.variables;
+    let mut history = vec![Vec::new(); variables.len()];
+    // Passes of a pair through a sub-network.
+    let mut passes = 0;
+    for record in &trained.history {
+        match record {
+            Record::Adam(r) => {
+                passes += variables.len();
+                history.iter_mut().zip(&r.training).for_each(|(h, e)| h.push(*e));
+            }
+            Record::SecondOrder(r) => {
+                passes += 1;
+                history.iter_mut().zip(variables).filter(|(_, v)| v.name == r.variable).for_each(|(h, _)| h.push(r.training));
+            }
+        }
+    }
+    Ok(Metrics {
+        validation_mse: validation.mse,
+        validation_mse_by_variable: validation.mse_by_variable,
+        increment_mse_by_variable: validation.increment_mse,
+        new_chunks_mse: new_chunks.mse,
+        new_chunks_increment_mse_by_variable: new_chunks.increment_mse,
+        pairs: data.training.len(),
+        seconds_data: 0.0,
+        seconds: trained.seconds,
+        samples_per_second: passes as f64 * data.training.len() as f64 / trained.seconds,
+        history,
+    })
+}
+
+/// The fixed points that data keep away from. Where the search fails, nothing is known to keep away from.
+fn known(system: &dyn DynamicalSystem, p: &[f64]) -> Vec<Vec<f64>> {
+    let options = FixedPointOptions { starts: 16, ..FixedPointOptions::default() };
+    fixed_points(system, 0.0, p, &options).map(|f| f.into_iter().map(|f| f.x).collect()).unwrap_or_default()
+}
+
+fn read_record(path: &Path) -> Option<Finished> {
+    let text = read_text(path).map_err(|e: Error| e.to_string()).ok()?;
+    serde_json::from_str(&text).ok()
+}
