@@ -49,6 +49,8 @@ pub enum Format {
     Fixed(usize),
     /// So many significant digits, as a power of ten where that is shorter.
     Significant(usize),
+    /// As many digits as it takes: for numbers that somebody chose.
+    Shortest,
 }
 
 /// A cell.
@@ -145,6 +147,7 @@ pub fn number(v: f64, format: Format) -> String {
     }
     let text = match format {
         Format::Fixed(digits) => format!("{v:.digits$}"),
+        Format::Shortest => v.to_string(),
         Format::Significant(_) if v == 0.0 => "0".into(),
         Format::Significant(digits) => {
             // Rounding first decides the power: 9.9996 with four digits is 10.00.
@@ -173,6 +176,7 @@ mod tests {
             (0.0, Format::Significant(4), "0"),
             (-36.0, Format::Fixed(2), "−36.00"),
             (123_456.0, Format::Significant(3), "1.23·10^{5}"),
+            (0.005, Format::Shortest, "0.005"),
             (f64::NAN, Format::Fixed(1), "–"),
         ] {
             assert_eq!(number(v, format), text);

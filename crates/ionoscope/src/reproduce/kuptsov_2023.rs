@@ -7,30 +7,21 @@ use std::{
     time::Instant,
 };
 
-use ionoscope_analysis::compare::distance;
-use ionoscope_dynamics::{
-    models,
-    system::DynamicalSystem,
-    trajectory::{TimeGrid, Trajectory},
-};
-use ionoscope_learn::{
-    adam::AdamConfig,
-    architectures::neural_map::NeuralMap,
-    dataset::{Dataset, DatasetConfig},
-    second_order::SecondOrderConfig,
-    train::TrainConfig,
-};
+use ionoscope_dynamics::{models, system::DynamicalSystem, trajectory::TimeGrid};
+use ionoscope_learn::{adam::AdamConfig, dataset::DatasetConfig, second_order::SecondOrderConfig, train::TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
     artifact::{write_atomic, write_json},
-    report::{figure::Role, store},
+    report::store,
 };
+use drawing::Figures;
 use findings::{Cell, Network};
 use networks::{Recipe, Workshop};
 
 mod answers;
+mod drawing;
 mod figures;
 pub mod findings;
 pub mod fixed_points;
@@ -119,15 +110,6 @@ pub(crate) struct Outcome {
     figures: Figures,
 }
 
-/// The figures, drawn from trajectories, data and branches that are not kept otherwise.
-pub(crate) struct Figures {
-    motion: Vec<crate::report::figure::Figure>,
-    data: crate::report::figure::Figure,
-    distance: crate::report::figure::Figure,
-    eigenvalues: Vec<crate::report::figure::Figure>,
-    training: crate::report::figure::Figure,
-}
-
 /// Runs everything and writes the folder: `report.html`, `summary.json`, `figures/`, `tables/`, `answers/`, `networks/`, `data/` and
 /// `pretrained/`, which holds of each network the seed with the lowest validation error.
 ///
@@ -139,22 +121,28 @@ pub fn run(options: &Options, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) +
     if options.seeds == 0 {
         return Err(Error::Input("0 seeds; expected at least one".into()));
     }
+    run_recipes(options, options.recipes(), interrupt, say)
+}
+
+fn run_recipes(options: &Options, recipes: Vec<Recipe>, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let start = Instant::now();
     for folder in ["", "data", "networks", "pretrained"] {
         store::make(&options.dir.join(folder))?;
     }
-    let recipes = options.recipes();
     say("fixed points and rhythms of the equations");
     let cells = MODELS.iter().map(|m| cell(m, options)).collect::<Result<Vec<_>>>()?;
     let workshop = Workshop { dir: &options.dir, resume: options.resume, interrupt: interrupt.clone(), say };
+    let mut analysis = start.elapsed();
     let (mut maps, mut networks) = (Vec::new(), Vec::new());
     for recipe in &recipes {
         let made = workshop.make(recipe)?;
         say(&format!("{}: fixed points and rhythms", recipe.file_stem()));
+        let begin = Instant::now();
         let cell =
             cells.iter().find(|c| c.system == recipe.dataset.model).ok_or_else(|| Error::Failed("a network without a model".into()))?;
         networks.push(analyse(&made, recipe, cell, options)?);
         maps.push(made.map);
+        analysis += begin.elapsed();
     }
     findings::choose(&mut networks);
     for ((network, map), recipe) in networks.iter().zip(&maps).zip(&recipes) {
@@ -163,12 +151,16 @@ pub fn run(options: &Options, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) +
         }
     }
     say("figures");
-    let figures = draw(options, &recipes, &cells, &networks, &maps)?;
-    let total = start.elapsed().as_secs_f64();
+    let begin = Instant::now();
+    let figures = drawing::draw(options, &recipes, &cells, &networks, &maps)?;
+    analysis += begin.elapsed();
     let sum = |f: &dyn Fn(&Network) -> f64| networks.iter().map(f).sum::<f64>();
-    let (data, training) = (sum(&|n| n.metrics.seconds_data), sum(&|n| n.metrics.seconds));
-    // In a resumed run the earlier training is not part of the total.
-    let cost = Cost { data, training, analysis: (total - data - training).max(0.0), total };
+    let cost = Cost {
+        data: sum(&|n| n.metrics.seconds_data),
+        training: sum(&|n| n.metrics.seconds),
+        analysis: analysis.as_secs_f64(),
+        total: start.elapsed().as_secs_f64(),
+    };
     let variables: Vec<String> = models::find(MODELS[0])?.spec().variables.iter().map(|q| q.name.clone()).collect();
     write_json(&options.dir.join("summary.json"), &findings::summary(&networks, &variables))?;
     let outcome = Outcome { options: options.clone(), recipes, cells, networks, cost, figures };
@@ -230,111 +222,6 @@ fn analyse(made: &networks::Made, recipe: &Recipe, cell: &Cell, options: &Option
     })
 }
 
-fn draw(options: &Options, recipes: &[Recipe], cells: &[Cell], networks: &[Network], maps: &[NeuralMap]) -> Result<Figures> {
-    let shipped = |model: &str, dt: f64| networks.iter().position(|n| n.shipped && n.system == model && n.dt == dt);
-    let (mut motion, mut mapped, mut attractors) = (Vec::new(), Vec::new(), Vec::new());
-    let mut along = Vec::new();
-    let mut data = Vec::new();
-    for (k, cell) in cells.iter().enumerate() {
-        let (equations, name) = (models::find(&cell.system)?, answers::FORMS[k]);
-        let at = shipped(&cell.system, DT).ok_or_else(|| Error::Failed(format!("no network for {}", cell.system)))?;
-        let pair = |v_s: f64| both(&*equations, &maps[at], v_s);
-        let (bursting, spiking) = (pair(-36.0)?, pair(-33.0)?);
-        let columns = |with_map: bool| -> Vec<(&str, Vec<figures::Trace>)> {
-            [("bursting, V_{S} = −36", &bursting), ("spiking, V_{S} = −33", &spiking)]
-                .into_iter()
-                .map(|(heading, (of_equations, of_map))| {
-                    let mut traces = vec![figures::Trace { name: "equations", role: Role::Equations, trajectory: of_equations }];
-                    traces.extend(of_map.iter().filter(|_| with_map).map(|t| figures::Trace {
-                        name: "network",
-                        role: Role::Network,
-                        trajectory: t,
-                    }));
-                    (heading, traces)
-                })
-                .collect()
-        };
-        let [number, with] = [[1, 7], [4, 8]][k];
-        let caption = format!("Equations, {name} model, on the attractor. V and n are fast, S is slow.");
-        motion.push(figures::time_series(&format!("figure-{number}"), &format!("Figure {number}"), &caption, &columns(false)));
-        let caption = format!(
-            "The network beside the equations, {name} model. Both start at the same state on the attractor and are then left to themselves for \
-             15 s: look at the shape and the number of spikes, and at how late they drift apart. In the paper the network is shown alone."
-        );
-        mapped.push(figures::time_series(&format!("figure-{with}"), &format!("Figure {with}"), &caption, &columns(true)));
-        if let Some(f) = cell.points.iter().find(|p| p.v_s == -36.0).and_then(|p| p.found.as_ref()) {
-            let t = &bursting.0;
-            let d = (0..t.len()).map(|j| distance(t.state(j), &f.x)).collect();
-            along.push((name, Role::Equations, (0..t.len()).map(|j| j as f64 * DT).collect(), d));
-        }
-        data.push((name, Dataset::load(&options.dir.join(format!("data/{}.safetensors", recipes[at].file_stem())))?));
-        if k == 0 {
-            attractors.push(bursting);
-        }
-    }
-    motion.extend(mapped);
-    if let [(of_equations, of_map)] = &attractors[..] {
-        let mut panels = vec![("equations", figures::Trace { name: "", role: Role::Equations, trajectory: of_equations })];
-        panels.extend(of_map.iter().map(|t| ("network", figures::Trace { name: "", role: Role::Orbit, trajectory: t })));
-        let caption = "The bursting attractor of the original model at V_{S} = −36 in the space of its states: equations and network.";
-        motion.push(figures::attractors("figure-2", "Figure 2", caption, &panels));
-    }
-    let sets: Vec<(&str, &Dataset)> = data.iter().map(|(n, d)| (*n, d)).collect();
-    let caption = "How near the data come to the fixed point, which is in none of them. Above: along a bursting trajectory, and as a \
-                   histogram of all data. Below: all data of each model against V_{S}. Distances are Euclidean in the raw units mV, 1, 1, in \
-                   which V dominates.";
-    let data = figures::distances("figure-6", "Figure 6", caption, &along, &sets);
-
-    let of = |model: &str| networks.iter().filter(|n| n.system == model && n.dt == DT).collect::<Vec<_>>();
-    let models_: Vec<(&str, Vec<&Network>)> = MODELS.iter().zip(answers::FORMS).map(|(m, f)| (f, of(m))).collect();
-    let caption = "Distance between the fixed points of equations and network (dt = 0.005) against V_{S}, for every seed. A gap: none found. \
-                   Below, what makes the right side hard: how far the fixed point lies from the nearest data at this V_{S}, in standard \
-                   deviations of the data.";
-    let distance = figures::fixed_point_distances("figure-10", "Figure 10", caption, &models_);
-
-    let whole = [-40.0, -30.0];
-    let branch = |cell: &Cell, range: [f64; 2]| -> Result<figures::Branch> {
-        let points = fixed_points::branch(&*models::find(&cell.system)?, &cell.points, range, 801)?;
-        Ok(figures::Branch { name: "equations".into(), role: Role::Equations, points })
-    };
-    let branch_of = |at: usize, name: &str, role: Role, range: [f64; 2]| -> Result<figures::Branch> {
-        let points = fixed_points::branch(&maps[at], networks[at].comparisons.iter().map(|c| &c.point), range, 801)?;
-        Ok(figures::Branch { name: name.into(), role, points })
-    };
-    let mut real = vec![branch(&cells[0], whole)?];
-    for (dt, role) in [DT, SMALLER_DT[0], SMALLER_DT[1]].into_iter().zip([Role::Network, Role::Second, Role::Third]) {
-        if let Some(at) = shipped(MODELS[0], dt) {
-            real.push(branch_of(at, &format!("network, dt = {dt}"), role, whole)?);
-        }
-    }
-    let caption = "The three eigenvalues of the fixed point of the original model, all real, against V_{S}: equations, and networks at each time \
-                   step. The paper reports: good on the left, off on the right, better with smaller time steps.";
-    let mut eigenvalues = vec![figures::real_eigenvalues("figure-11", "Figure 11", caption, &real)];
-    if let Some(at) = shipped(MODELS[1], DT) {
-        let near = match cells[1].borders[..] {
-            [a, b] => [a - 0.8, b + 0.8],
-            _ => whole,
-        };
-        let both = |range| Ok::<_, Error>([branch(&cells[1], range)?, branch_of(at, "network, dt = 0.005", Role::Network, range)?]);
-        let caption = "Eigenvalues of the fixed point of the modified model: real parts, imaginary parts, and the two largest real parts near \
-                       the window in which the fixed point is stable. Look at the two segments with a complex pair, one at each border: there \
-                       the real parts coincide.";
-        eigenvalues.push(figures::complex_eigenvalues("figure-12", "Figure 12", caption, &both(whole)?, &both(near)?, &cells[1]));
-    }
-    let trained: Vec<&Network> = networks.iter().filter(|n| n.shipped).collect();
-    let caption = "Mean squared error of the increments on the training data, in units of the increment's variance, for each sub-network.";
-    let training = figures::training("training", "Training", caption, &trained, &["V", "n", "S"]);
-    Ok(Figures { motion, data, distance, eigenvalues, training })
-}
-
-/// Fifteen seconds of the equations on their attractor, and of a map from the same state; the map may fail.
-fn both(equations: &dyn DynamicalSystem, map: &NeuralMap, v_s: f64) -> Result<(Trajectory, Option<Trajectory>)> {
-    let count = (15.0 / DT).round() as usize + 1;
-    let a = oscillations::trajectory(equations, None, v_s, TimeGrid::new(TRANSIENT, DT, count)?)?;
-    let b = oscillations::trajectory(map, Some(a.state(0)), v_s, TimeGrid::new(0.0, DT, count)?).ok();
-    Ok((a, b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,5 +235,51 @@ mod tests {
         assert_eq!(full[11].file_stem(), "sherman-1988-dt0.001-seed7");
         assert_eq!(options(true).recipes().len(), 6);
         assert_eq!(full[0].dataset.transient, TRANSIENT);
+    }
+
+    /// Networks far too small to be any good: whatever they do, there is a report, and it is the same when resumed.
+    #[test]
+    fn a_tiny_run_writes_its_report_and_resumes() {
+        let dir = std::env::temp_dir().join(format!("ionoscope-reproduce-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let recipes = || {
+            let options = Options { quick: true, seeds: 1, seed: 1, resume: false, dir: dir.clone() };
+            let tiny = |mut r: Recipe| {
+                r.dataset =
+                    DatasetConfig { chunks: 12, pairs_per_chunk: 20, transient: 5.0, new_chunks: 2, rtol: 1e-8, atol: 1e-10, ..r.dataset };
+                r.train.hidden = 6;
+                r.train.second_order.iterations = 4;
+                r
+            };
+            options.recipes().into_iter().map(tiny).collect::<Vec<_>>()
+        };
+        let run = |resume| {
+            let options = Options { quick: true, seeds: 1, seed: 1, resume, dir: dir.clone() };
+            run_recipes(&options, recipes(), &Arc::default(), &|_| ()).unwrap();
+            std::fs::read_to_string(dir.join("summary.json")).unwrap()
+        };
+        let first = run(false);
+        let summary: serde_json::Value = serde_json::from_str(&first).unwrap();
+        assert_eq!(summary["networks"].as_array().unwrap().len(), 2);
+        assert_eq!(summary["networks"][1]["fixed_points"].as_array().unwrap().len(), 41);
+        for file in ["report.html", "figures/figure-12.svg", "tables/networks-table.csv", "pretrained/sherman-1988-dt0.005.safetensors"] {
+            assert!(dir.join(file).is_file(), "{file}");
+        }
+        assert_eq!(run(true), first);
+        let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
+        store::draw(&dir).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.join("report.html")).unwrap(), page);
+        // A raised flag ends the training, and the folder can be gone on with.
+        std::fs::remove_dir_all(&dir).unwrap();
+        let options = Options { quick: true, seeds: 1, seed: 1, resume: true, dir: dir.clone() };
+        let stopped = run_recipes(&options, recipes(), &Arc::new(AtomicBool::new(true)), &|_| ()).unwrap_err();
+        assert!(!stopped.is_input() && stopped.to_string().contains("--resume"), "{stopped}");
+        let without_time = |text: &str| {
+            let mut v: serde_json::Value = serde_json::from_str(text).unwrap();
+            v["networks"].as_array_mut().unwrap().iter_mut().for_each(|n| n["seconds"] = 0.into());
+            v
+        };
+        assert_eq!(without_time(&run(true)), without_time(&first));
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
 use ionoscope_dynamics::{models, system::DynamicalSystem};
 use ionoscope_learn::{
     architectures::neural_map::NeuralMap,
-    dataset::{Dataset, DatasetConfig, sample},
+    dataset::{Dataset, DatasetConfig, Redrawn, sample},
     train::{Ending, Existing, Record, Run, StepErrors, TrainConfig, Trained, train},
 };
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub struct Metrics {
     pub new_chunks_increment_mse_by_variable: Vec<f64>,
     /// Training pairs.
     pub pairs: usize,
+    /// Trajectories that were drawn again.
+    pub redrawn: Redrawn,
     /// Seconds for the data and for the training.
     pub seconds_data: f64,
     /// See [`Metrics::seconds_data`].
@@ -210,6 +212,7 @@ fn metrics(trained: &Trained, data: &Dataset) -> Result<Metrics> {
         new_chunks_mse: new_chunks.mse,
         new_chunks_increment_mse_by_variable: new_chunks.increment_mse,
         pairs: data.training.len(),
+        redrawn: data.redrawn,
         seconds_data: 0.0,
         seconds: trained.seconds,
         samples_per_second: passes as f64 * data.training.len() as f64 / trained.seconds,

@@ -165,7 +165,13 @@ pub fn rhythms(o: &Outcome) -> Table {
 /// How long networks stay with the equations.
 pub fn together(o: &Outcome) -> Table {
     let seconds = |name: &str| Column::number(name, "s", Format::Fixed(2));
-    let columns = vec![Column::text("model"), Column::number("dt", "s", SHORT), seconds("shortest"), seconds("median"), seconds("longest")];
+    let columns = vec![
+        Column::text("model"),
+        Column::number("dt", "s", Format::Shortest),
+        seconds("shortest"),
+        seconds("median"),
+        seconds("longest"),
+    ];
     let caption = format!(
         "Time together: how long a network stays within half a standard deviation of the equations, from 32 states on new trajectories at random \
          V_{{S}}; {RUN_LENGTH:.0} s were run"
@@ -182,12 +188,15 @@ pub fn together(o: &Outcome) -> Table {
 pub fn data(o: &Outcome) -> Table {
     let columns = vec![
         Column::text("model"),
-        Column::number("dt", "s", SHORT),
+        Column::number("dt", "s", Format::Shortest),
         Column::number("trajectories", "", Format::Fixed(0)),
         Column::number("pairs of each", "", Format::Fixed(0)),
         Column::number("training pairs", "", Format::Fixed(0)),
         Column::number("transient", "s", Format::Fixed(0)),
-        Column::number("share for validation", "", SHORT),
+        Column::number("share for validation", "", Format::Shortest),
+        Column::number("drawn again: start near the fixed point", "", Format::Fixed(0)),
+        Column::number("came to rest", "", Format::Fixed(0)),
+        Column::number("failed", "", Format::Fixed(0)),
     ];
     let mut table = Table::new("data-table", "Data of the networks that are shipped", columns);
     for (n, r) in o.networks.iter().zip(&o.recipes).filter(|(n, _)| n.shipped) {
@@ -200,6 +209,9 @@ pub fn data(o: &Outcome) -> Table {
             n.metrics.pairs.into(),
             d.transient.into(),
             d.validation_share.into(),
+            (n.metrics.redrawn.near_fixed_point as f64).into(),
+            (n.metrics.redrawn.on_fixed_point as f64).into(),
+            (n.metrics.redrawn.failed as f64).into(),
         ]);
     }
     table
@@ -272,7 +284,7 @@ pub fn windows(o: &Outcome) -> Table {
 /// The study of the time step.
 pub fn time_steps(o: &Outcome) -> Table {
     let columns = vec![
-        Column::number("dt", "s", SHORT),
+        Column::number("dt", "s", Format::Shortest),
         Column::number("seeds", "", Format::Fixed(0)),
         Column::number("eigenvalue error, V_{S} ≤ −35", "", SHORT),
         Column::number("eigenvalue error, V_{S} > −35", "", SHORT),
@@ -299,7 +311,7 @@ pub fn networks(o: &Outcome) -> Table {
     let n = |name: &str, unit: &str| Column::number(name, unit, SHORT);
     let columns = vec![
         Column::text("model"),
-        n("dt", "s"),
+        Column::number("dt", "s", Format::Shortest),
         Column::number("seed", "", Format::Fixed(0)),
         n("validation MSE", ""),
         n("on new trajectories", ""),
@@ -344,7 +356,7 @@ pub fn cost(o: &Outcome) -> Table {
     let seconds = |name: &str| Column::number(name, "s", Format::Fixed(1));
     let columns = vec![
         Column::text("model"),
-        Column::number("dt", "s", SHORT),
+        Column::number("dt", "s", Format::Shortest),
         Column::number("seed", "", Format::Fixed(0)),
         seconds("data"),
         seconds("training"),
