@@ -33,13 +33,11 @@ pub struct DatasetConfig {
     pub start: BTreeMap<String, [f64; 2]>,
     /// Time step of the pairs.
     pub dt: f64,
-    /// Number of chunks for training and validation.
+    /// Number of chunks C for training and validation. Many short chunks cover the control range and the phases of a burst better than few long
+    /// ones; the paper leaves both numbers open.
     pub chunks: usize,
-    /// Pairs taken from a chunk.
+    /// Pairs S of a chunk.
     pub pairs_per_chunk: usize,
-    /// Steps between the beginnings of two pairs of a chunk; 1 is the paper's recipe. A larger stride spreads the same number of pairs over
-    /// a longer stretch of the attractor.
-    pub stride: usize,
     /// Transient dropped at the beginning of each chunk.
     pub transient: f64,
     /// A start nearer than this to the fixed point is drawn again, in standard deviations of the start box.
@@ -64,15 +62,14 @@ impl Default for DatasetConfig {
             control: BTreeMap::from([("v_s".into(), [-40.0, -30.0])]),
             start: BTreeMap::from([("v".into(), [-70.0, -10.0]), ("n".into(), [0.0, 0.12]), ("s".into(), [0.17, 0.2])]),
             dt: 0.005,
-            chunks: 300,
-            pairs_per_chunk: 500,
-            stride: 1,
+            chunks: 2000,
+            pairs_per_chunk: 20,
             transient: 100.0,
             distance_of_start: 0.5,
             validation_share: 0.1,
-            new_chunks: 60,
-            rtol: 1e-11,
-            atol: 1e-14,
+            new_chunks: 200,
+            rtol: 1e-9,
+            atol: 1e-11,
             seed: 1,
         }
     }
@@ -175,6 +172,14 @@ pub struct Design {
     pub coverage: Vec<f64>,
 }
 
+impl Design {
+    /// Keeps the first `n` pairs.
+    pub fn truncate(&mut self, n: usize) {
+        self.target.truncate(n);
+        self.inputs.iter_mut().for_each(|row| row.truncate(n));
+    }
+}
+
 /// Fixed points of the sampled system at given parameters (all of them, in order): states are kept away from these.
 pub type FixedPoints<'a> = &'a (dyn Fn(&[f64]) -> Vec<Vec<f64>> + Sync);
 
@@ -219,6 +224,12 @@ impl Dataset {
         let numbers = parts.into_iter().flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next));
         numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| (h ^ v.to_bits()).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23))
     }
+}
+
+/// A chunk's experiment, and the fixed points at its parameters.
+struct Drawn {
+    experiment: Experiment,
+    fixed_points: Vec<Vec<f64>>,
 }
 
 /// What all chunks of a dataset have in common, checked.
@@ -266,7 +277,7 @@ impl<'a> Sampler<'a> {
         for (name, r) in &config.start {
             start[spec.variable_index(name)?] = range("start", name, *r)?;
         }
-        for (what, count) in [("chunks", config.chunks), ("pairs_per_chunk", config.pairs_per_chunk), ("stride", config.stride)] {
+        for (what, count) in [("chunks", config.chunks), ("pairs_per_chunk", config.pairs_per_chunk)] {
             if count == 0 {
                 return Err(Error::Invalid(format!("{what} = 0; expected at least 1")));
             }
@@ -276,12 +287,12 @@ impl<'a> Sampler<'a> {
         }
         // The standard deviation of a uniform number is its range over sqrt(12); a start without spread is measured by its own size.
         let scale = start.iter().map(|[l, h]| if h > l { (h - l) / 12f64.sqrt() } else { l.abs().max(1.0) }).collect();
-        let times = TimeGrid::new(config.transient, config.dt, (config.pairs_per_chunk - 1) * config.stride + 2)?;
+        let times = TimeGrid::new(config.transient, config.dt, config.pairs_per_chunk + 1)?;
         Ok(Sampler { system, config, fixed_points, base, control, start, scale, times })
     }
 
     /// The next experiment of a chunk, from the chunk's own generator.
-    fn draw(&self, rng: &mut Generator, redrawn: &mut Redrawn) -> Result<Experiment> {
+    fn draw(&self, rng: &mut Generator, redrawn: &mut Redrawn) -> Result<Drawn> {
         let mut p = self.base.clone();
         for (i, range) in &self.control {
             p[*i] = uniform(rng, *range);
@@ -291,7 +302,7 @@ impl<'a> Sampler<'a> {
             let x0: Vec<f64> = self.start.iter().map(|r| uniform(rng, *r)).collect();
             let distance = |f: &Vec<f64>| x0.iter().zip(f).zip(&self.scale).map(|((a, b), s)| ((a - b) / s).powi(2)).sum::<f64>().sqrt();
             if fixed_points.iter().all(|f| distance(f) >= self.config.distance_of_start) {
-                return Ok(Experiment { x0, p, i_stim: 0.0, times: self.times });
+                return Ok(Drawn { experiment: Experiment { x0, p, i_stim: 0.0, times: self.times }, fixed_points });
             }
             redrawn.near_fixed_point += 1;
         }
@@ -308,10 +319,10 @@ impl<'a> Sampler<'a> {
     }
 
     /// `count` good chunks; the stream of random numbers of chunk k depends on the seed, `name` and k alone.
-    fn chunks(&self, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Vec<(Experiment, Trajectory)>> {
+    fn chunks(&self, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Vec<(Drawn, Trajectory)>> {
         let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, ..SolveOptions::default() };
         let mut rngs: Vec<Generator> = (0..count).map(|k| stream(self.config.seed, name, k as u64)).collect();
-        let mut done: Vec<Option<(Experiment, Trajectory)>> = vec![None; count];
+        let mut done: Vec<Option<(Drawn, Trajectory)>> = (0..count).map(|_| None).collect();
         for round in 0.. {
             let open: Vec<usize> = (0..count).filter(|k| done[*k].is_none()).collect();
             if open.is_empty() {
@@ -323,26 +334,26 @@ impl<'a> Sampler<'a> {
                     "{n} chunks were drawn 100 times and always failed or came to rest; widen [start] or [control]"
                 )));
             }
-            let batch = open.iter().map(|k| self.draw(&mut rngs[*k], redrawn)).collect::<Result<Vec<_>>>()?;
+            let drawn = open.iter().map(|k| self.draw(&mut rngs[*k], redrawn)).collect::<Result<Vec<_>>>()?;
+            let batch: Vec<Experiment> = drawn.iter().map(|d| d.experiment.clone()).collect();
             let trajectories = self.system.solve_ensemble(&batch, &options)?;
-            for ((k, e), t) in open.into_iter().zip(batch).zip(trajectories) {
+            for ((k, d), t) in open.into_iter().zip(drawn).zip(trajectories) {
                 if t.outcome != Outcome::Completed {
                     redrawn.failed += 1;
-                } else if self.at_rest(&e, &t) {
+                } else if self.at_rest(&d.experiment, &t) {
                     redrawn.on_fixed_point += 1;
                 } else {
-                    done[k] = Some((e, t));
+                    done[k] = Some((d, t));
                 }
             }
         }
         Ok(done.into_iter().flatten().collect())
     }
 
-    fn pairs(&self, chunks: &[(Experiment, Trajectory)]) -> Pairs {
+    fn pairs(&self, chunks: &[(Drawn, Trajectory)]) -> Pairs {
         let mut pairs = Pairs::new(self.scale.len(), self.control.len());
-        for (e, t) in chunks {
-            let fixed_points = (self.fixed_points)(&e.p);
-            for k in (0..self.config.pairs_per_chunk).map(|k| k * self.config.stride) {
+        for (Drawn { experiment: e, fixed_points }, t) in chunks {
+            for k in 0..self.config.pairs_per_chunk {
                 pairs.p.extend(self.control.iter().map(|(i, _)| e.p[*i]));
                 pairs.u.extend_from_slice(t.state(k));
                 pairs.next.extend_from_slice(t.state(k + 1));
@@ -463,6 +474,6 @@ mod tests {
         assert!(refuse(&|c| c.control = BTreeMap::from([("vs".into(), [0.0, 1.0])])).contains("did you mean 'v_s'"));
         assert!(refuse(&|c| c.control = BTreeMap::from([("v_s".into(), [-30.0, -40.0])])).contains("smaller first"));
         assert!(refuse(&|c| c.dt = f64::NAN).contains("dt is NaN"));
-        assert!(refuse(&|c| c.stride = 0).contains("stride"));
+        assert!(refuse(&|c| c.chunks = 0).contains("chunks"));
     }
 }

@@ -36,9 +36,16 @@ use residuals::{Layout, NormalEquations, acceleration, normal_equations, squared
 pub struct SecondOrderConfig {
     /// Accepted steps a sub-network.
     pub iterations: usize,
+    /// Training pairs used, from the first of the dataset's (shuffled) ones; all where there are fewer. Twenty a weight suffice: the data are free of noise.
+    pub pairs: usize,
+    /// Training ends early where the mean squared error on these pairs, in units of the increment's variance, falls below this.
+    pub target_mse: f64,
     /// Standard deviation of the prior, and of the initial weights: inner weights of an input that matters and whose range the data cover.
     pub inner_sd: f64,
-    /// Smallest share of `inner_sd` that an input gets, however little a linear regression of the increments makes of it.
+    /// Steps of a pilot run, at whose end the training starts afresh from a prior in which each input's share of `inner_sd` is its relevance:
+    /// the mean slope of the pilot network along it, over the largest such slope. Counted in `iterations`.
+    pub pilot_iterations: usize,
+    /// Smallest relevance that an input is given.
     pub least_relevance: f64,
     /// An input whose data cover the share c of its range (one standard deviation over the range's width) gets at most `reach * c` of the
     /// standard deviations, so that the network does not saturate within the range, where it will be asked to extrapolate.
@@ -60,9 +67,12 @@ pub struct SecondOrderConfig {
 impl Default for SecondOrderConfig {
     fn default() -> Self {
         SecondOrderConfig {
-            iterations: 150,
+            iterations: 360,
+            pairs: 18_000,
+            target_mse: 3e-13,
             inner_sd: 0.5,
-            least_relevance: 0.004,
+            pilot_iterations: 60,
+            least_relevance: 0.002,
             reach: 8.0,
             beta_sd: 0.5,
             a_sd: 1.0,
@@ -93,6 +103,9 @@ impl SecondOrderConfig {
                 return Err(Error::Invalid(format!("second_order.{name} = {sd}; expected a positive number")));
             }
         }
+        if self.pairs == 0 {
+            return Err(Error::Invalid("second_order.pairs = 0; expected at least 1".into()));
+        }
         if self.evidence_every == 0 {
             return Err(Error::Invalid("second_order.evidence_every = 0; expected at least 1".into()));
         }
@@ -115,9 +128,18 @@ pub struct SecondOrder {
     rise: f64,
     /// Accepted steps.
     steps: usize,
-    /// No step lowers the objective any more.
+    /// No step lowers the objective any more, or the error asked for is reached.
     converged: bool,
+    pilot: Pilot,
+    seed: u64,
     cache: Cache,
+}
+
+/// Whether the pilot run that measures the relevance of the inputs still goes on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Pilot {
+    Running,
+    Done,
 }
 
 /// The normal equations at the present weights, if they are known; says nothing about where the training stands.
@@ -147,10 +169,12 @@ pub struct StepReport {
     pub beta: f64,
     /// Damping.
     pub lambda: f64,
-    /// No step lowers the objective any more.
+    /// No step lowers the objective any more, or the error asked for is reached.
     pub converged: bool,
 }
 
+/// Numbers of a state before its precisions and weights.
+const HEAD: usize = 7;
 /// Largest damping that is tried before the training is called converged.
 const LAMBDA_MAX: f64 = 1e15;
 /// Geodesic acceleration is left out where it is longer than this share of the step (Transtrum, Sethna: 0.75).
@@ -160,28 +184,23 @@ impl SecondOrder {
     /// Training that starts from random weights drawn from the prior.
     pub fn from_prior(own: usize, hidden: usize, design: &Design, config: &SecondOrderConfig, seed: u64) -> Self {
         let layout = Layout { own, inputs: design.inputs.len(), hidden };
-        let sd = prior_sd(&layout, design, config);
-        let mut rng = stream(seed, "initial weights", own as u64);
-        let mut w = Vec::with_capacity(layout.count());
-        for (group, sd) in layout.groups().zip(&sd) {
-            // The output's offset starts at zero: increments have zero mean up to the drift of the data.
-            w.extend(group.map(|_| normal(&mut rng) * if sd.is_finite() { *sd } else { 0.0 }));
-        }
-        Self::start(layout, w, &sd, design)
+        let sd = prior_sd(&layout, &linear_relevance(design), design, config);
+        let pilot = if config.pilot_iterations > 0 { Pilot::Running } else { Pilot::Done };
+        Self::start(layout.clone(), draw(&layout, &sd, seed, "pilot weights"), &sd, design, pilot, seed)
     }
 
     /// Training that goes on from given weights, such as those of a first-order method, under the same prior.
     pub fn from_network(network: &SubNetwork, design: &Design, config: &SecondOrderConfig) -> Self {
         let layout = Layout { own: network.own, inputs: design.inputs.len(), hidden: network.hidden() };
-        let sd = prior_sd(&layout, design, config);
+        let sd = prior_sd(&layout, &linear_relevance(design), design, config);
         let w = network.clone().groups_mut().into_iter().flat_map(|g| g.iter().copied()).collect();
-        Self::start(layout, w, &sd, design)
+        Self::start(layout, w, &sd, design, Pilot::Done, 0)
     }
 
-    fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design) -> Self {
+    fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design, pilot: Pilot, seed: u64) -> Self {
         let beta = design.target.len() as f64 / squared_error(&layout, &w, design).max(f64::MIN_POSITIVE);
         let alpha = sd.iter().map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 }).collect();
-        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, cache: Cache::default() }
+        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, pilot, seed, cache: Cache::default() }
     }
 
     /// The network as it stands.
@@ -197,7 +216,7 @@ impl SecondOrder {
         self.steps
     }
 
-    /// Whether no step lowers the objective any more.
+    /// Whether no step lowers the objective any more, or the error asked for is reached.
     pub fn converged(&self) -> bool {
         self.converged
     }
@@ -209,7 +228,9 @@ impl SecondOrder {
 
     /// The whole state as numbers, for a checkpoint.
     pub fn to_numbers(&self) -> Vec<f64> {
-        let head = [self.beta, self.lambda, self.rise, self.steps as f64, f64::from(u8::from(self.converged))];
+        let flag = |b: bool| f64::from(u8::from(b));
+        let seed = f64::from_bits(self.seed);
+        let head = [self.beta, self.lambda, self.rise, self.steps as f64, flag(self.converged), flag(self.pilot == Pilot::Running), seed];
         head.iter().chain(&self.alpha).chain(&self.w).copied().collect()
     }
 
@@ -220,11 +241,11 @@ impl SecondOrder {
     pub fn from_numbers(own: usize, inputs: usize, hidden: usize, numbers: &[f64]) -> Result<Self> {
         let layout = Layout { own, inputs, hidden };
         let groups = layout.groups().count();
-        let want = 5 + groups + layout.count();
+        let want = HEAD + groups + layout.count();
         if numbers.len() != want {
             return Err(Error::Invalid(format!("a second-order state of {} numbers; this network has {want}", numbers.len())));
         }
-        let (head, rest) = numbers.split_at(5);
+        let (head, rest) = numbers.split_at(HEAD);
         let (alpha, w) = rest.split_at(groups);
         Ok(SecondOrder {
             layout,
@@ -235,12 +256,24 @@ impl SecondOrder {
             rise: head[2],
             steps: head[3] as usize,
             converged: head[4] != 0.0,
+            pilot: if head[5] != 0.0 { Pilot::Running } else { Pilot::Done },
+            seed: head[6].to_bits(),
             cache: Cache::default(),
         })
     }
 
+    /// Starts afresh from a prior that knows the relevance of the inputs from this run.
+    fn end_pilot(&mut self, design: &Design, config: &SecondOrderConfig) {
+        let sd = prior_sd(&self.layout, &slopes(&self.network(), design), design, config);
+        let w = draw(&self.layout, &sd, self.seed, "initial weights");
+        *self = SecondOrder { steps: self.steps, ..Self::start(self.layout.clone(), w, &sd, design, Pilot::Done, self.seed) };
+    }
+
     /// One accepted step, or the finding that there is none.
     pub fn step(&mut self, design: &Design, config: &SecondOrderConfig) -> StepReport {
+        if self.pilot == Pilot::Running && (self.steps >= config.pilot_iterations || self.converged) {
+            self.end_pilot(design, config);
+        }
         let n = design.target.len() as f64;
         let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
@@ -278,6 +311,7 @@ impl SecondOrder {
                     self.lambda = (self.lambda * (1.0 - (2.0 * gain - 1.0).powi(3)).clamp(0.1, 2.0)).max(1e-12);
                     self.rise = 2.0;
                     self.steps += 1;
+                    self.converged = mse < config.target_mse;
                     if self.steps >= config.evidence_from && self.steps.is_multiple_of(config.evidence_every) {
                         self.estimate_precisions(design);
                     }
@@ -326,15 +360,36 @@ impl SecondOrder {
     }
 }
 
-/// Standard deviation of the prior of each group; infinite for the output's offset, which is free.
-fn prior_sd(layout: &Layout, design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
+/// Standard deviation of the prior of each group, given each input's relevance; infinite for the output's offset, which is free.
+fn prior_sd(layout: &Layout, relevance: &[f64], design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
     let reach: Vec<f64> = design.coverage.iter().map(|c| (config.reach * c).min(1.0)).collect();
-    let relevance = linear_relevance(design);
     let inner = (0..layout.inputs).filter(|k| *k != layout.own);
     let largest = inner.clone().map(|k| relevance[k]).fold(f64::MIN_POSITIVE, f64::max);
     let mut sd: Vec<f64> = inner.map(|k| config.inner_sd * reach[k].min((relevance[k] / largest).max(config.least_relevance))).collect();
     sd.extend([config.beta_sd, config.a_sd * reach[layout.own], config.alpha_sd, config.b_sd, f64::INFINITY]);
     sd
+}
+
+/// Random weights from the prior.
+fn draw(layout: &Layout, sd: &[f64], seed: u64, name: &str) -> Vec<f64> {
+    let mut rng = stream(seed, name, layout.own as u64);
+    // The output's offset starts at zero: increments have zero mean up to the drift of the data.
+    let mut group = |range: std::ops::Range<usize>, sd: f64| {
+        range.map(|_| normal(&mut rng) * if sd.is_finite() { sd } else { 0.0 }).collect::<Vec<_>>()
+    };
+    layout.groups().zip(sd).flat_map(|(range, sd)| group(range, *sd)).collect()
+}
+
+/// Root mean square of the network's slope along each input, over the first pairs of a design.
+fn slopes(network: &SubNetwork, design: &Design) -> Vec<f64> {
+    let mut gradient = vec![0.0; design.inputs.len()];
+    let mut sum = gradient.clone();
+    for k in 0..design.target.len().min(4096) {
+        let input: Vec<f64> = design.inputs.iter().map(|row| row[k]).collect();
+        network.increment_and_gradient(&input, &mut gradient);
+        sum.iter_mut().zip(&gradient).for_each(|(s, g)| *s += g * g);
+    }
+    sum.iter().map(|s| s.sqrt()).collect()
 }
 
 /// Absolute coefficients of a linear least-squares fit of the target by the standardised inputs.

@@ -108,13 +108,13 @@ fn training_fits_a_smooth_target_and_finds_the_input_without_effect() {
 #[test]
 fn the_state_survives_as_numbers_and_does_not_depend_on_threads() {
     let design = design(9000);
-    let config = SecondOrderConfig::default();
+    let config = SecondOrderConfig { pilot_iterations: 3, ..Default::default() };
     let run = |threads: usize, interrupt: bool| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut state = SecondOrder::from_prior(2, 10, &design, &config, 3);
-            for k in 0..8 {
-                if interrupt && k == 4 {
+            for k in 0..12 {
+                if interrupt && k == 2 || k == 7 {
                     state = SecondOrder::from_numbers(2, 4, 10, &state.to_numbers()).unwrap();
                 }
                 state.step(&design, &config);
