@@ -218,7 +218,7 @@ impl SecondOrder {
 
     /// Whether no step lowers the objective any more, or the error asked for is reached.
     pub fn converged(&self) -> bool {
-        self.converged
+        self.converged && self.pilot == Pilot::Done
     }
 
     /// Precision of each group of weights, in the order of [`SubNetwork::groups_mut`].
@@ -323,7 +323,7 @@ impl SecondOrder {
                 }
             }
         }
-        StepReport { steps: self.steps, mse, beta: self.beta, lambda: self.lambda, converged: self.converged }
+        StepReport { steps: self.steps, mse, beta: self.beta, lambda: self.lambda, converged: self.converged() }
     }
 
     fn normal_equations(&mut self, design: &Design) -> Arc<NormalEquations> {

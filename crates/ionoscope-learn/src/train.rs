@@ -336,7 +336,8 @@ impl<'t, 'r> Training<'t, 'r> {
             if done(&self.second_order[i]) >= iterations {
                 continue;
             }
-            let design = self.dataset.design(i, &self.dataset.training);
+            let mut design = self.dataset.design(i, &self.dataset.training);
+            design.truncate(config.pairs);
             let mut state = match self.second_order[i].take() {
                 Some(state) => state,
                 None if self.config.adam.epochs == 0 && self.run.from.is_none() => {

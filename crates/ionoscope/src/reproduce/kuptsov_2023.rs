@@ -74,8 +74,8 @@ impl Options {
         let adam = AdamConfig { epochs: 0, ..AdamConfig::default() };
         let train = TrainConfig { adam, seed, ..TrainConfig::default() };
         if self.quick {
-            let dataset = DatasetConfig { chunks: 150, pairs_per_chunk: 120, stride: 4, new_chunks: 20, ..dataset };
-            let second_order = SecondOrderConfig { iterations: 60, ..train.second_order.clone() };
+            let dataset = DatasetConfig { chunks: 500, new_chunks: 50, ..dataset };
+            let second_order = SecondOrderConfig { iterations: 110, pilot_iterations: 40, ..train.second_order.clone() };
             return Recipe { dataset, train: TrainConfig { second_order, ..train }, seed };
         }
         Recipe { dataset, train, seed }
