@@ -27,6 +27,13 @@ pub enum Part {
     Facts(Vec<Fact>),
     /// Lines typed in a shell.
     Command(String),
+    /// Lines that few want to read, folded under a heading.
+    Listing {
+        /// The heading.
+        title: String,
+        /// The lines, as they are.
+        text: String,
+    },
     /// A table.
     Table(Table),
     /// A figure.

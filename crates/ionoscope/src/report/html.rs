@@ -56,6 +56,10 @@ fn section(out: &mut String, answer: &Answer) {
             Part::Text(text) => drop(writeln!(out, "<p>{}</p>", rich::html(text))),
             Part::Note(text) => drop(writeln!(out, "<p class=\"note\">{}</p>", rich::html(text))),
             Part::Command(text) => drop(writeln!(out, "<pre>{}</pre>", rich::escape(text))),
+            Part::Listing { title, text } => {
+                let (title, text) = (rich::html(title), rich::escape(text));
+                let _ = writeln!(out, "<details><summary>{title}</summary><pre>{text}</pre></details>");
+            }
             Part::Facts(facts) => {
                 out.push_str("<div class=\"facts\">");
                 for fact in facts {
@@ -80,11 +84,13 @@ fn section(out: &mut String, answer: &Answer) {
 }
 
 fn table(out: &mut String, table: &Table) {
-    let id = rich::escape(&table.id);
+    let (id, caption) = (rich::escape(&table.id), rich::html(&table.caption));
+    // Many columns are set smaller, so that most pages show them all.
+    let class = if table.columns.len() > 9 { " class=\"dense\"" } else { "" };
     if table.folded {
-        let _ = write!(out, "<details id=\"{id}\"><summary>{}</summary><div class=\"wide\"><table>", rich::html(&table.caption));
+        let _ = write!(out, "<details id=\"{id}\"><summary>{caption}</summary><div class=\"wide\"><table{class}>");
     } else {
-        let _ = write!(out, "<div class=\"wide\" id=\"{id}\"><table><caption>{}</caption>", rich::html(&table.caption));
+        let _ = write!(out, "<div class=\"wide\" id=\"{id}\"><table{class}><caption>{caption}</caption>");
     }
     out.push_str("<thead><tr>");
     let numeric: Vec<bool> =
@@ -149,6 +155,7 @@ mod tests {
             .with(Part::Note("missed".into()))
             .with(Part::Facts(vec![Fact { value: "1 mV".into(), text: "small".into() }]))
             .with(Part::Command("ionoscope reproduce <x>".into()))
+            .with(Part::Listing { title: "all".into(), text: "{ \"a\": 1 & 2 }".into() })
             .with(Part::Table(t.clone().folded()))
             .with(Part::Table(Table { id: "u".into(), ..t }))
             .with(Part::Figure(Figure::new("f", "Figure 1", "Look here").with(panel)))];

@@ -100,6 +100,13 @@ pub struct Cost {
     pub total: f64,
 }
 
+impl Cost {
+    /// Seconds of all parts, whichever run did them.
+    fn work(&self) -> f64 {
+        self.data + self.training + self.analysis
+    }
+}
+
 /// Everything that the report needs.
 pub(crate) struct Outcome {
     options: Options,

@@ -73,9 +73,11 @@ fn summary(o: &Outcome) -> Answer {
         };
         answer = answer.text(format!(
             "**The {form} model.** The network finds the fixed point within {} (raw units, mV in effect) for V_{{S}} from −40 to −35, {right}. Its \
-             eigenvalues differ from those of the equations by at most {} % on the left; the median on the right is {} %.",
+             eigenvalues differ from those of the equations by {} % in the median on the left (at most {} %, at V_{{S}} = {}) and {} % on the right.",
             say(left, 2),
+            say(100.0 * n.median(Side::Left, |c| c.eigenvalue_error), 2),
             say(100.0 * n.worst(Side::Left, |c| c.eigenvalue_error), 2),
+            number(n.worst_at(Side::Left, |c| c.eigenvalue_error), Format::Shortest),
             say(100.0 * n.median(Side::Right, |c| c.eigenvalue_error), 2),
         ));
     }
@@ -99,8 +101,8 @@ fn summary(o: &Outcome) -> Answer {
         }
     }
     facts.push(Fact {
-        value: time(o.cost.total),
-        text: format!("from start to report, {} networks; training {}", o.networks.len(), time(o.cost.training)),
+        value: time(o.cost.work()),
+        text: format!("for the data, training and analysis of {} networks; training alone {}", o.networks.len(), time(o.cost.training)),
     });
     answer.with(Part::Facts(facts)).with(Part::Command(provenance::command()))
 }
@@ -118,7 +120,7 @@ fn goals(o: &Outcome) -> Answer {
     if missed > 0 {
         answer = answer.with(Part::Note(format!(
             "{missed} goals are missed. The fixed point lies outside the data (lower panels of figure 10), so finding it is extrapolation, which a \
-             low error on the data helps but does not guarantee: the goals hold most easily on the left, where the attractor passes close by."
+             low error on the data helps but does not guarantee."
         )));
     }
     if o.options.quick {
@@ -176,7 +178,9 @@ fn fixed_point(o: &Outcome) -> Answer {
 fn eigenvalues(o: &Outcome) -> Answer {
     let mut answer = Answer::new("eigenvalues", "Eigenvalues and stability").text(
         "A multiplier λ of a network's fixed point is compared with an eigenvalue μ of the equations by μ = ln(λ)/dt. The fixed point of the \
-         original model is unstable throughout; that of the modified one is stable in a window, whose borders are Hopf bifurcations.",
+         original model is unstable throughout; that of the modified one is stable in a window, whose borders are Hopf bifurcations. Near each border \
+         two real eigenvalues meet and become a complex pair, and come apart again; where they meet they change as the square root of any error, \
+         so that small errors of the network show most there.",
     );
     for figure in &o.figures.eigenvalues {
         answer = answer.with(Part::Figure(figure.clone()));
@@ -197,13 +201,14 @@ fn networks(o: &Outcome) -> Answer {
 fn cost(o: &Outcome) -> Answer {
     Answer::new("cost", "Cost")
         .text(format!(
-            "{} in all: {} for data, {} for training, {} for fixed points, eigenvalues, trajectories and figures. Machine: {}. With `--resume`, \
-             training done by an earlier run counts with the time that it took then.",
-            time(o.cost.total),
+            "{} of work: {} for data, {} for training, {} for fixed points, eigenvalues, trajectories and figures. Machine: {}. This run took {}; \
+             with `--resume`, work done by an earlier run counts with the time that it took then.",
+            time(o.cost.work()),
             time(o.cost.data),
             time(o.cost.training),
             time(o.cost.analysis),
-            provenance::machine()
+            provenance::machine(),
+            time(o.cost.total)
         ))
         .with(Part::Table(tables::cost(o)))
 }
@@ -230,11 +235,9 @@ fn definitions(o: &Outcome) -> Answer {
     ] {
         table.push(vec![word.into(), meaning.into()]);
     }
-    let recipe = o.recipes.first().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
-    Answer::new("definitions", "Definitions and configuration")
-        .with(Part::Table(table))
-        .text("The configuration of the first network; the others differ in model, time step and seed.")
-        .with(Part::Command(recipe))
+    let text = o.recipes.first().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
+    let title = "The configuration of the first network; the others differ in model, time step and seed".into();
+    Answer::new("definitions", "Definitions and configuration").with(Part::Table(table)).with(Part::Listing { title, text })
 }
 
 /// A verdict for a value that should not exceed a goal.

@@ -89,11 +89,11 @@ pub(crate) fn draw(options: &Options, recipes: &[Recipe], cells: &[Cell], networ
     let data = figures::distances("figure-6", "Figure 6", caption, &along, &sets);
 
     let of = |model: &str| networks.iter().filter(|n| n.system == model && n.dt == DT).collect::<Vec<_>>();
-    let models_: Vec<(&str, Vec<&Network>)> = MODELS.iter().zip(answers::FORMS).map(|(m, f)| (f, of(m))).collect();
+    let of_models: Vec<(&str, Vec<&Network>)> = MODELS.iter().zip(answers::FORMS).map(|(m, f)| (f, of(m))).collect();
     let caption = "Distance between the fixed points of equations and network (dt = 0.005) against V_{S}, for every seed. A gap: none found. \
                    Below, what makes the right side hard: how far the fixed point lies from the nearest data at this V_{S}, in standard \
                    deviations of the data.";
-    let distance = figures::fixed_point_distances("figure-10", "Figure 10", caption, &models_);
+    let distance = figures::fixed_point_distances("figure-10", "Figure 10", caption, &of_models);
 
     let whole = [-40.0, -30.0];
     let branch = |cell: &Cell, range: [f64; 2]| -> Result<figures::Branch> {
@@ -124,6 +124,9 @@ pub(crate) fn draw(options: &Options, recipes: &[Recipe], cells: &[Cell], networ
                        the real parts coincide.";
         eigenvalues.push(figures::complex_eigenvalues("figure-12", "Figure 12", caption, &both(whole)?, &both(near)?, &cells[1]));
     }
+    let caption = "Largest relative error of the eigenvalues against V_{S} (dt = 0.005), for every seed. Peaks of the modified model stand where \
+                   two eigenvalues meet.";
+    eigenvalues.push(figures::eigenvalue_errors("eigenvalue-errors", "Errors of the eigenvalues", caption, &of_models));
     let trained: Vec<&Network> = networks.iter().filter(|n| n.shipped).collect();
     let caption = "Mean squared error of the increments on the training data, in units of the increment's variance, for each sub-network.";
     let training = figures::training("training", "Training", caption, &trained, &["V", "n", "S"]);

@@ -4,7 +4,10 @@ use ionoscope_analysis::fixed_points::FixedPoint;
 use ionoscope_dynamics::trajectory::Trajectory;
 use ionoscope_learn::dataset::Dataset;
 
-use super::findings::{Cell, Network};
+use super::{
+    findings::{Cell, Network},
+    fixed_points::Comparison,
+};
 use crate::report::figure::{Axis, Figure, Panel, Role, Series};
 
 /// The control parameter on an axis.
@@ -106,38 +109,53 @@ fn shares(points: &[(f64, f64)]) -> (Vec<f64>, Vec<f64>) {
     ((first..first + counts.len() as i64).map(|k| 10f64.powf(k as f64 / 20.0)).collect(), counts)
 }
 
+/// Panels of a quantity against V_S, every seed, a column for each model, with the goal on both sides.
+fn every_seed(
+    figure: Figure,
+    models: &[(&str, Vec<&Network>)],
+    axis: &Axis,
+    goal: [f64; 2],
+    quantity: impl Fn(&Comparison) -> Option<f64> + Copy,
+) -> Figure {
+    let all = models.iter().flat_map(|(_, n)| n.iter()).flat_map(|n| n.comparisons.iter().filter_map(quantity)).filter(|v| *v > 0.0);
+    let [low, high] = ends(all.chain(goal));
+    models.iter().fold(figure, |figure, (name, networks)| {
+        let axis = axis.clone().log().with_range(low / 1.5, high * 1.5);
+        let mut panel = Panel::new(name, control().with_range(-40.0, -30.0), axis).with_height(220.0);
+        let [left, right] = goal;
+        panel = panel.with(Series::line("goal", Role::Guide, vec![-40.0, -35.0, -35.0, -30.0], vec![left, left, right, right]));
+        for (shipped, name, role) in
+            [(false, "other seeds", Role::Faint(0)), (true, "network with the lowest validation error", Role::Network)]
+        {
+            for network in networks.iter().filter(|n| n.shipped == shipped) {
+                let (x, y) = network.comparisons.iter().map(|c| (c.point.v_s, quantity(c).unwrap_or(f64::NAN))).unzip();
+                panel = panel.with(Series::line(name, role, x, y));
+            }
+        }
+        figure.with(panel)
+    })
+}
+
 /// Figure 10: the distance between the fixed points of equations and maps, every seed, and how far the data are from there.
 pub fn fixed_point_distances(id: &str, title: &str, caption: &str, models: &[(&str, Vec<&Network>)]) -> Figure {
-    let mut figure = Figure::new(id, title, caption).with_columns(models.len()).sharing_x();
-    let [low, high] = ends(models.iter().flat_map(|(_, n)| n.iter()).flat_map(|n| n.comparisons.iter().filter_map(|c| c.distance)));
-    let (low, high) = (low.min(5e-4), high.max(2e-2));
-    let range = |a: Axis| a.with_range(low / 1.3, high * 1.3);
-    for (name, networks) in models {
-        let mut panel =
-            Panel::new(name, control().with_range(-40.0, -30.0), range(Axis::new("distance", "mV, 1, 1").log())).with_height(230.0);
-        panel = panel.with(Series::line("goal", Role::Guide, vec![-40.0, -35.0, -35.0, -30.0], vec![1e-3, 1e-3, 1e-2, 1e-2]));
-        let curve = |n: &Network| n.comparisons.iter().map(|c| (c.point.v_s, c.distance.unwrap_or(f64::NAN))).unzip();
-        for network in networks.iter().filter(|n| !n.shipped) {
-            let (x, y) = curve(network);
-            panel = panel.with(Series::line("other seeds", Role::Faint(0), x, y));
-        }
-        for network in networks.iter().filter(|n| n.shipped) {
-            let (x, y) = curve(network);
-            panel = panel.with(Series::line("network with the lowest validation error", Role::Network, x, y));
-        }
-        figure = figure.with(panel);
-    }
-    for (_, networks) in models {
+    let figure = Figure::new(id, title, caption).with_columns(models.len()).sharing_x();
+    let figure = every_seed(figure, models, &Axis::new("distance", "mV, 1, 1"), [1e-3, 1e-2], |c| c.distance);
+    models.iter().fold(figure, |figure, (_, networks)| {
         let axis = Axis::new("nearest data", "sd").log();
         let mut panel = Panel::new("", control().with_range(-40.0, -30.0), axis).with_height(120.0);
         for network in networks.iter().filter(|n| n.shipped) {
-            let distance = |c: &super::fixed_points::Comparison| (c.point.v_s, c.data_distance_standardised.unwrap_or(f64::NAN));
+            let distance = |c: &Comparison| (c.point.v_s, c.data_distance_standardised.unwrap_or(f64::NAN));
             let (x, y) = network.comparisons.iter().map(distance).unzip();
             panel = panel.with(Series::line("fixed point to the nearest data", Role::Equations, x, y));
         }
-        figure = figure.with(panel);
-    }
-    figure
+        figure.with(panel)
+    })
+}
+
+/// The error of the eigenvalues, every seed.
+pub fn eigenvalue_errors(id: &str, title: &str, caption: &str, models: &[(&str, Vec<&Network>)]) -> Figure {
+    let figure = Figure::new(id, title, caption).with_columns(models.len());
+    every_seed(figure, models, &Axis::new("eigenvalue error", "1"), [0.02, 0.1], |c| c.eigenvalue_error)
 }
 
 fn ends(values: impl Iterator<Item = f64>) -> [f64; 2] {

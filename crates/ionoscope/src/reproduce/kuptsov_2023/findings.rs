@@ -75,6 +75,13 @@ impl Network {
         self.values(side, quantity).into_iter().fold(0.0, f64::max)
     }
 
+    /// The value of V_S at which a quantity is largest on one side.
+    pub fn worst_at(&self, side: Side, quantity: impl Fn(&Comparison) -> Option<f64>) -> f64 {
+        let there = self.comparisons.iter().filter(|c| side.holds(c.point.v_s));
+        let values = there.map(|c| (quantity(c).unwrap_or(f64::INFINITY), c.point.v_s));
+        values.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(f64::NAN, |(_, v_s)| v_s)
+    }
+
     /// The median of a quantity on one side.
     pub fn median(&self, side: Side, quantity: impl Fn(&Comparison) -> Option<f64>) -> f64 {
         median(self.values(side, quantity))
@@ -174,6 +181,7 @@ mod tests {
         choose(&mut all);
         assert_eq!(all.iter().map(|n| n.shipped).collect::<Vec<_>>(), [false, true, false]);
         assert_eq!(all[1].worst(Side::Left, |c| c.distance), 2e-4);
+        assert_eq!(all[1].worst_at(Side::Left, |c| c.distance), -35.0);
         assert_eq!(all[1].worst(Side::Right, |c| c.distance), f64::INFINITY);
         assert_eq!(all[2].worst(Side::Right, |c| c.distance), 1.0);
     }
