@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{Error, Result};
 
 mod arguments;
+mod dataset;
 mod fixed_points;
 mod models;
 mod plot;
@@ -19,6 +20,8 @@ mod report;
 mod reproduce;
 mod simulate;
 mod table;
+mod train;
+mod training;
 
 /// Learns the dynamics of excitable cells with neural networks, proves what it learned against the original equations, and runs the
 /// result at scale.
@@ -36,6 +39,8 @@ enum Verb {
     Models(models::Arguments),
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
+    Dataset(dataset::Arguments),
+    Train(train::Arguments),
     Report(report::Arguments),
     Reproduce(reproduce::Arguments),
 }
@@ -46,6 +51,8 @@ impl Verb {
             Verb::Models(a) => a.run(shared),
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
+            Verb::Dataset(a) => a.run(shared),
+            Verb::Train(a) => a.run(shared),
             Verb::Report(a) => a.run(shared),
             Verb::Reproduce(a) => a.run(shared),
         }
@@ -67,6 +74,13 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Tells the user how far the work is.
+    pub fn tell(&self, message: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{message}");
+        }
+    }
+
     /// Tells the user something that does not stop the work.
     pub fn warn(&self, message: &str) {
         if !self.quiet {

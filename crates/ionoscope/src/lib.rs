@@ -6,6 +6,7 @@ pub mod provenance;
 
 pub mod artifact;
 pub mod config;
+pub mod pipeline;
 pub mod report;
 
 pub mod reproduce;

@@ -61,7 +61,8 @@ impl Default for TrainConfig {
             hidden: 100,
             hidden_of: BTreeMap::new(),
             initial: InitialWeights::default(),
-            adam: AdamConfig::default(),
+            // The second stage does best from weights of its own (docs/decisions/0001).
+            adam: AdamConfig { epochs: 0, ..AdamConfig::default() },
             second_order: SecondOrderConfig::default(),
             validate_every: 10,
             seed: 1,

@@ -1,17 +1,9 @@
 //! `ionoscope reproduce`: a paper, end to end, into one report.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
-use super::{Shared, print};
-use crate::{Error, Result, reproduce::kuptsov_2023};
+use super::{Shared, print, training::interrupt};
+use crate::{Result, reproduce::kuptsov_2023};
 
 /// Reproduces a paper, end to end, into one report
 #[derive(clap::Args, Debug)]
@@ -49,27 +41,9 @@ impl Arguments {
         let Paper::Kuptsov2023 = self.paper;
         let options =
             kuptsov_2023::Options { quick: self.quick, seeds: self.seeds, seed: self.seed, resume: self.resume, dir: self.output.clone() };
-        let (start, quiet) = (Instant::now(), shared.quiet);
-        let say = move |message: &str| {
-            if !quiet {
-                let _ = writeln!(io::stderr(), "[{:7.1} s] {message}", start.elapsed().as_secs_f64());
-            }
-        };
+        let start = Instant::now();
+        let say = |message: &str| shared.tell(&format!("[{:7.1} s] {message}", start.elapsed().as_secs_f64()));
         kuptsov_2023::run(&options, &interrupt()?, &say)?;
         print(|w| writeln!(w, "{}", self.output.join("report.html").display()))
     }
-}
-
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
-fn interrupt() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = flag.clone();
-    let handler = move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        let _ = writeln!(io::stderr(), "stopping at the next step; Ctrl-C again stops at once");
-    };
-    ctrlc::set_handler(handler).map_err(|e| Error::Failed(format!("cannot watch for Ctrl-C: {e}")))?;
-    Ok(flag)
 }

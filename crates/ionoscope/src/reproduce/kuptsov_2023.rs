@@ -8,7 +8,7 @@ use std::{
 };
 
 use ionoscope_dynamics::{models, system::DynamicalSystem, trajectory::TimeGrid};
-use ionoscope_learn::{adam::AdamConfig, dataset::DatasetConfig, second_order::SecondOrderConfig, train::TrainConfig};
+use ionoscope_learn::{dataset::DatasetConfig, second_order::SecondOrderConfig, train::TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -71,8 +71,7 @@ impl Options {
     fn recipe(&self, model: &str, dt: f64, seed: u64) -> Recipe {
         let dataset = DatasetConfig { model: model.into(), dt, seed, ..DatasetConfig::default() };
         // The second-order stage alone: it starts from its own prior, which is what carries over to the fixed point outside the data.
-        let adam = AdamConfig { epochs: 0, ..AdamConfig::default() };
-        let train = TrainConfig { adam, seed, ..TrainConfig::default() };
+        let train = TrainConfig { seed, ..TrainConfig::default() };
         if self.quick {
             let dataset = DatasetConfig { chunks: 500, new_chunks: 50, ..dataset };
             let second_order = SecondOrderConfig { iterations: 110, pilot_iterations: 40, ..train.second_order.clone() };

@@ -7,11 +7,9 @@ use std::{
     time::Instant,
 };
 
-use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
-use ionoscope_dynamics::{models, system::DynamicalSystem};
 use ionoscope_learn::{
     architectures::neural_map::NeuralMap,
-    dataset::{Dataset, DatasetConfig, Redrawn, sample},
+    dataset::{Dataset, DatasetConfig, Redrawn},
     train::{Ending, Existing, Record, Run, StepErrors, TrainConfig, Trained, train},
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     artifact::{read_text, write_json},
+    pipeline,
 };
 
 /// One network to make.
@@ -133,9 +132,8 @@ impl Workshop<'_> {
             (self.say)(&format!("{stem}: found its data"));
             return Ok((data, start.elapsed().as_secs_f64()));
         }
-        let system = models::find(&recipe.dataset.model)?;
         (self.say)(&format!("{stem}: data from {} trajectories", recipe.dataset.chunks + recipe.dataset.new_chunks));
-        let data = sample(&*system, &recipe.dataset, &|p| known(&*system, p))?;
+        let data = pipeline::sample(&recipe.dataset)?;
         let seconds = start.elapsed().as_secs_f64();
         data.save(&path)?;
         Ok((data, seconds))
@@ -144,7 +142,7 @@ impl Workshop<'_> {
     fn train(&self, recipe: &Recipe, data: &Dataset, stem: &str) -> Result<(NeuralMap, Metrics)> {
         let directory = self.dir.join("networks").join(stem);
         let mut progress = |record: &Record| {
-            if let Some(line) = line(record, &recipe.train) {
+            if let Some(line) = pipeline::progress_line(record, &recipe.train) {
                 (self.say)(&format!("{stem}: {line}"));
             }
         };
@@ -162,28 +160,6 @@ impl Workshop<'_> {
         let metrics = metrics(&trained, data)?;
         Ok((trained.map, metrics))
     }
-}
-
-/// Every tenth record as a line for people.
-fn line(record: &Record, config: &TrainConfig) -> Option<String> {
-    Some(match record {
-        Record::Adam(r) if r.epoch.is_multiple_of(10) => {
-            let errors: Vec<String> = r.training.iter().map(|e| format!("{e:.2e}")).collect();
-            format!(
-                "epoch {} of {}, increment MSE {}, {:.1} million samples/s, {:.0} s left",
-                r.epoch,
-                config.adam.epochs,
-                errors.join(" "),
-                1e-6 * r.samples_per_second,
-                r.seconds_left
-            )
-        }
-        Record::SecondOrder(r) if r.iteration.is_multiple_of(10) => format!(
-            "{} step {} of {}, increment MSE {:.2e}, {:.0} s left",
-            r.variable, r.iteration, config.second_order.iterations, r.training, r.seconds_left
-        ),
-        _ => return None,
-    })
 }
 
 fn metrics(trained: &Trained, data: &Dataset) -> Result<Metrics> {
@@ -218,12 +194,6 @@ fn metrics(trained: &Trained, data: &Dataset) -> Result<Metrics> {
         samples_per_second: passes as f64 * data.training.len() as f64 / trained.seconds,
         history,
     })
-}
-
-/// The fixed points that data keep away from. Where the search fails, nothing is known to keep away from.
-fn known(system: &dyn DynamicalSystem, p: &[f64]) -> Vec<Vec<f64>> {
-    let options = FixedPointOptions { starts: 16, ..FixedPointOptions::default() };
-    fixed_points(system, 0.0, p, &options).map(|f| f.into_iter().map(|f| f.x).collect()).unwrap_or_default()
 }
 
 fn read_record(path: &Path) -> Option<Finished> {

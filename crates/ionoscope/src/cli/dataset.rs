@@ -1,0 +1,26 @@
+//! `ionoscope dataset`: pairs of states on the attractors of a model, in one file.
+
+use super::{
+    Shared, print, print_json,
+    training::{ConfigurationArguments, DatasetAnswer},
+};
+use crate::Result;
+
+/// Samples a dataset: pairs of states one step apart on the attractors of a model
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  ionoscope dataset examples/beta-cell.toml --set dataset.chunks=100 -o out/data")]
+pub struct Arguments {
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+}
+
+impl Arguments {
+    /// Runs the verb.
+    pub fn run(&self, shared: &Shared) -> Result<()> {
+        let configuration = self.configuration.load()?;
+        let (data, path) = self.configuration.dataset(&configuration.dataset, shared)?;
+        self.configuration.keep(&configuration)?;
+        let answer = DatasetAnswer::new(&path, &data);
+        if shared.json { print_json(&answer) } else { print(|w| writeln!(w, "{}", answer.line())) }
+    }
+}

@@ -1,0 +1,139 @@
+//! What `dataset` and `train` share: their configuration, the data, the folder.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ionoscope_learn::{
+    dataset::{Dataset, DatasetConfig},
+    train::TrainConfig,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use crate::{Error, Result, artifact, config, pipeline};
+
+/// A configuration file: `[dataset]` and `[train]`, each value with a default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Configuration {
+    /// How the data are made.
+    pub dataset: DatasetConfig,
+    /// How the network is trained.
+    pub train: TrainConfig,
+}
+
+/// A configuration, what replaces single values of it, and the folder of the results.
+#[derive(clap::Args, Debug)]
+pub struct ConfigurationArguments {
+    /// Configuration file (TOML) with the sections [dataset] and [train]
+    #[arg(value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Replaces one value of the configuration, such as train.hidden=50; may be repeated
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    changes: Vec<String>,
+    /// Seed of data and training, in place of the configuration's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Folder for the results; made if it is not there
+    #[arg(short, long = "output", value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+impl ConfigurationArguments {
+    /// The configuration with its replacements.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a key that does not exist, a value that makes no sense.
+    pub fn load(&self) -> Result<Configuration> {
+        let mut configuration: Configuration = config::load(&self.config, &self.changes)?;
+        if let Some(seed) = self.seed {
+            (configuration.dataset.seed, configuration.train.seed) = (seed, seed);
+        }
+        Ok(configuration)
+    }
+
+    /// The dataset in the folder, if it was made by the same configuration, or a new one, which is then saved there.
+    ///
+    /// # Errors
+    /// A dataset that cannot be made or saved.
+    pub fn dataset(&self, config: &DatasetConfig, shared: &Shared) -> Result<(Dataset, PathBuf)> {
+        std::fs::create_dir_all(&self.output).map_err(|e| Error::write(&self.output, e))?;
+        let path = self.output.join("dataset.safetensors");
+        if path.exists()
+            && let Ok(data) = Dataset::load(&path)
+            && data.config == *config
+        {
+            shared.tell(&format!("{}: found, made by the same configuration", path.display()));
+            return Ok((data, path));
+        }
+        shared.tell(&format!("sampling {} trajectories of {}", config.chunks + config.new_chunks, config.model));
+        let data = pipeline::sample(config)?;
+        data.save(&path)?;
+        Ok((data, path))
+    }
+
+    /// Keeps the resolved configuration beside the results.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn keep(&self, configuration: &Configuration) -> Result<()> {
+        let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
+        artifact::write_atomic(&self.output.join("config.toml"), |w| w.write_all(text.as_bytes()))
+    }
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
+///
+/// # Errors
+/// The signal cannot be watched.
+pub fn interrupt() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = flag.clone();
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        let _ = writeln!(io::stderr(), "stopping at the next step; Ctrl-C again stops at once");
+    };
+    ctrlc::set_handler(handler).map_err(|e| Error::Failed(format!("cannot watch for Ctrl-C: {e}")))?;
+    Ok(flag)
+}
+
+/// What a set of pairs is, for people and for JSON.
+#[derive(Serialize)]
+pub struct DatasetAnswer<'a> {
+    file: &'a Path,
+    model: &'a str,
+    pairs: [usize; 3],
+    redrawn: ionoscope_learn::dataset::Redrawn,
+    hash: String,
+}
+
+impl<'a> DatasetAnswer<'a> {
+    /// The answer for a dataset in a file.
+    pub fn new(file: &'a Path, data: &'a Dataset) -> Self {
+        DatasetAnswer {
+            file,
+            model: &data.config.model,
+            pairs: [data.training.len(), data.validation.len(), data.new_chunks.len()],
+            redrawn: data.redrawn,
+            hash: format!("{:016x}", data.hash()),
+        }
+    }
+
+    /// A line for people.
+    pub fn line(&self) -> String {
+        let [training, validation, new] = self.pairs;
+        format!(
+            "{}: {training} pairs to train on, {validation} for validation, {new} of new chunks; {} chunks drawn again",
+            self.file.display(),
+            self.redrawn.on_fixed_point + self.redrawn.failed
+        )
+    }
+}
