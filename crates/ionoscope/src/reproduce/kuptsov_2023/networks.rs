@@ -157,26 +157,27 @@ impl Workshop<'_> {
         if trained.ending != Ending::Completed {
             return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
         }
-        let metrics = metrics(&trained, data)?;
+        let metrics = metrics(&trained, data, &recipe.train)?;
         Ok((trained.map, metrics))
     }
 }
 
-fn metrics(trained: &Trained, data: &Dataset) -> Result<Metrics> {
-    let some = |errors: &Option<StepErrors>| errors.clone().ok_or_else(|| Error::Failed("a dataset without validation pairs".into()));
-    let (validation, new_chunks) = (some(&trained.validation)?, some(&trained.new_chunks)?);
+fn metrics(trained: &Trained, data: &Dataset, config: &TrainConfig) -> Result<Metrics> {
+    let present = |errors: &Option<StepErrors>| errors.clone().ok_or_else(|| Error::Failed("a dataset without validation pairs".into()));
+    let (validation, new_chunks) = (present(&trained.validation)?, present(&trained.new_chunks)?);
     let variables = &data.spec.variables;
     let mut history = vec![Vec::new(); variables.len()];
-    // Passes of a pair through a sub-network.
+    // The second stage sees a bounded number of pairs.
+    let (all, some) = (data.training.len(), data.training.len().min(config.second_order.pairs));
     let mut passes = 0;
     for record in &trained.history {
         match record {
             Record::Adam(r) => {
-                passes += variables.len();
+                passes += all * variables.len();
                 history.iter_mut().zip(&r.training).for_each(|(h, e)| h.push(*e));
             }
             Record::SecondOrder(r) => {
-                passes += 1;
+                passes += some;
                 history.iter_mut().zip(variables).filter(|(_, v)| v.name == r.variable).for_each(|(h, _)| h.push(r.training));
             }
         }
@@ -191,7 +192,7 @@ fn metrics(trained: &Trained, data: &Dataset) -> Result<Metrics> {
         redrawn: data.redrawn,
         seconds_data: 0.0,
         seconds: trained.seconds,
-        samples_per_second: passes as f64 * data.training.len() as f64 / trained.seconds,
+        samples_per_second: passes as f64 / trained.seconds,
         history,
     })
 }
