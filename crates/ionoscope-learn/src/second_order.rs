@@ -42,10 +42,7 @@ pub struct SecondOrderConfig {
     pub target_mse: f64,
     /// Standard deviation of the prior, and of the initial weights: inner weights of an input that matters and whose range the data cover.
     pub inner_sd: f64,
-    /// Steps of a pilot run, at whose end the training starts afresh from a prior in which each input's share of `inner_sd` is its relevance:
-    /// the mean slope of the pilot network along it, over the largest such slope. Counted in `iterations`.
-    pub pilot_iterations: usize,
-    /// Smallest relevance that an input is given.
+    /// Smallest share of `inner_sd` that an input gets, however little a linear regression of the increments makes of it.
     pub least_relevance: f64,
     /// An input whose data cover the share c of its range (one standard deviation over the range's width) gets at most `reach * c` of the
     /// standard deviations, so that the network does not saturate within the range, where it will be asked to extrapolate.
@@ -67,12 +64,11 @@ pub struct SecondOrderConfig {
 impl Default for SecondOrderConfig {
     fn default() -> Self {
         SecondOrderConfig {
-            iterations: 360,
+            iterations: 400,
             pairs: 18_000,
-            target_mse: 3e-13,
+            target_mse: 1e-13,
             inner_sd: 0.5,
-            pilot_iterations: 60,
-            least_relevance: 0.002,
+            least_relevance: 0.004,
             reach: 8.0,
             beta_sd: 0.5,
             a_sd: 1.0,
@@ -130,16 +126,7 @@ pub struct SecondOrder {
     steps: usize,
     /// No step lowers the objective any more, or the error asked for is reached.
     converged: bool,
-    pilot: Pilot,
-    seed: u64,
     cache: Cache,
-}
-
-/// Whether the pilot run that measures the relevance of the inputs still goes on.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Pilot {
-    Running,
-    Done,
 }
 
 /// The normal equations at the present weights, if they are known; says nothing about where the training stands.
@@ -174,7 +161,7 @@ pub struct StepReport {
 }
 
 /// Numbers of a state before its precisions and weights.
-const HEAD: usize = 7;
+const HEAD: usize = 5;
 /// Largest damping that is tried before the training is called converged.
 const LAMBDA_MAX: f64 = 1e15;
 /// Geodesic acceleration is left out where it is longer than this share of the step (Transtrum, Sethna: 0.75).
@@ -184,23 +171,28 @@ impl SecondOrder {
     /// Training that starts from random weights drawn from the prior.
     pub fn from_prior(own: usize, hidden: usize, design: &Design, config: &SecondOrderConfig, seed: u64) -> Self {
         let layout = Layout { own, inputs: design.inputs.len(), hidden };
-        let sd = prior_sd(&layout, &linear_relevance(design), design, config);
-        let pilot = if config.pilot_iterations > 0 { Pilot::Running } else { Pilot::Done };
-        Self::start(layout.clone(), draw(&layout, &sd, seed, "pilot weights"), &sd, design, pilot, seed)
+        let sd = prior_sd(&layout, design, config);
+        let mut rng = stream(seed, "initial weights", own as u64);
+        let mut w = Vec::with_capacity(layout.count());
+        for (group, sd) in layout.groups().zip(&sd) {
+            // The output's offset starts at zero: increments have zero mean up to the drift of the data.
+            w.extend(group.map(|_| normal(&mut rng) * if sd.is_finite() { *sd } else { 0.0 }));
+        }
+        Self::start(layout, w, &sd, design)
     }
 
     /// Training that goes on from given weights, such as those of a first-order method, under the same prior.
     pub fn from_network(network: &SubNetwork, design: &Design, config: &SecondOrderConfig) -> Self {
         let layout = Layout { own: network.own, inputs: design.inputs.len(), hidden: network.hidden() };
-        let sd = prior_sd(&layout, &linear_relevance(design), design, config);
+        let sd = prior_sd(&layout, design, config);
         let w = network.clone().groups_mut().into_iter().flat_map(|g| g.iter().copied()).collect();
-        Self::start(layout, w, &sd, design, Pilot::Done, 0)
+        Self::start(layout, w, &sd, design)
     }
 
-    fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design, pilot: Pilot, seed: u64) -> Self {
+    fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design) -> Self {
         let beta = design.target.len() as f64 / squared_error(&layout, &w, design).max(f64::MIN_POSITIVE);
         let alpha = sd.iter().map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 }).collect();
-        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, pilot, seed, cache: Cache::default() }
+        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, cache: Cache::default() }
     }
 
     /// The network as it stands.
@@ -218,7 +210,7 @@ impl SecondOrder {
 
     /// Whether no step lowers the objective any more, or the error asked for is reached.
     pub fn converged(&self) -> bool {
-        self.converged && self.pilot == Pilot::Done
+        self.converged
     }
 
     /// Precision of each group of weights, in the order of [`SubNetwork::groups_mut`].
@@ -228,9 +220,7 @@ impl SecondOrder {
 
     /// The whole state as numbers, for a checkpoint.
     pub fn to_numbers(&self) -> Vec<f64> {
-        let flag = |b: bool| f64::from(u8::from(b));
-        let seed = f64::from_bits(self.seed);
-        let head = [self.beta, self.lambda, self.rise, self.steps as f64, flag(self.converged), flag(self.pilot == Pilot::Running), seed];
+        let head = [self.beta, self.lambda, self.rise, self.steps as f64, f64::from(u8::from(self.converged))];
         head.iter().chain(&self.alpha).chain(&self.w).copied().collect()
     }
 
@@ -256,24 +246,12 @@ impl SecondOrder {
             rise: head[2],
             steps: head[3] as usize,
             converged: head[4] != 0.0,
-            pilot: if head[5] != 0.0 { Pilot::Running } else { Pilot::Done },
-            seed: head[6].to_bits(),
             cache: Cache::default(),
         })
     }
 
-    /// Starts afresh from a prior that knows the relevance of the inputs from this run.
-    fn end_pilot(&mut self, design: &Design, config: &SecondOrderConfig) {
-        let sd = prior_sd(&self.layout, &slopes(&self.network(), design), design, config);
-        let w = draw(&self.layout, &sd, self.seed, "initial weights");
-        *self = SecondOrder { steps: self.steps, ..Self::start(self.layout.clone(), w, &sd, design, Pilot::Done, self.seed) };
-    }
-
     /// One accepted step, or the finding that there is none.
     pub fn step(&mut self, design: &Design, config: &SecondOrderConfig) -> StepReport {
-        if self.pilot == Pilot::Running && (self.steps >= config.pilot_iterations || self.converged) {
-            self.end_pilot(design, config);
-        }
         let n = design.target.len() as f64;
         let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
@@ -360,36 +338,15 @@ impl SecondOrder {
     }
 }
 
-/// Standard deviation of the prior of each group, given each input's relevance; infinite for the output's offset, which is free.
-fn prior_sd(layout: &Layout, relevance: &[f64], design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
+/// Standard deviation of the prior of each group; infinite for the output's offset, which is free.
+fn prior_sd(layout: &Layout, design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
     let reach: Vec<f64> = design.coverage.iter().map(|c| (config.reach * c).min(1.0)).collect();
+    let relevance = linear_relevance(design);
     let inner = (0..layout.inputs).filter(|k| *k != layout.own);
     let largest = inner.clone().map(|k| relevance[k]).fold(f64::MIN_POSITIVE, f64::max);
     let mut sd: Vec<f64> = inner.map(|k| config.inner_sd * reach[k].min((relevance[k] / largest).max(config.least_relevance))).collect();
     sd.extend([config.beta_sd, config.a_sd * reach[layout.own], config.alpha_sd, config.b_sd, f64::INFINITY]);
     sd
-}
-
-/// Random weights from the prior.
-fn draw(layout: &Layout, sd: &[f64], seed: u64, name: &str) -> Vec<f64> {
-    let mut rng = stream(seed, name, layout.own as u64);
-    // The output's offset starts at zero: increments have zero mean up to the drift of the data.
-    let mut group = |range: std::ops::Range<usize>, sd: f64| {
-        range.map(|_| normal(&mut rng) * if sd.is_finite() { sd } else { 0.0 }).collect::<Vec<_>>()
-    };
-    layout.groups().zip(sd).flat_map(|(range, sd)| group(range, *sd)).collect()
-}
-
-/// Root mean square of the network's slope along each input, over the first pairs of a design.
-fn slopes(network: &SubNetwork, design: &Design) -> Vec<f64> {
-    let mut gradient = vec![0.0; design.inputs.len()];
-    let mut sum = gradient.clone();
-    for k in 0..design.target.len().min(4096) {
-        let input: Vec<f64> = design.inputs.iter().map(|row| row[k]).collect();
-        network.increment_and_gradient(&input, &mut gradient);
-        sum.iter_mut().zip(&gradient).for_each(|(s, g)| *s += g * g);
-    }
-    sum.iter().map(|s| s.sqrt()).collect()
 }
 
 /// Absolute coefficients of a linear least-squares fit of the target by the standardised inputs.

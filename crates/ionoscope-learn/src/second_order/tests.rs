@@ -108,7 +108,7 @@ fn training_fits_a_smooth_target_and_finds_the_input_without_effect() {
 #[test]
 fn the_state_survives_as_numbers_and_does_not_depend_on_threads() {
     let design = design(9000);
-    let config = SecondOrderConfig { pilot_iterations: 3, ..Default::default() };
+    let config = SecondOrderConfig::default();
     let run = |threads: usize, interrupt: bool| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
