@@ -55,8 +55,8 @@ impl Default for AdamConfig {
     fn default() -> Self {
         AdamConfig {
             epochs: 2000,
-            batch: 1000,
-            learning_rate: 3e-3,
+            batch: 50,
+            learning_rate: 5e-3,
             schedule: Schedule::Cosine { warm_up: 0.01, end: 1e-3 },
             beta1: 0.9,
             beta2: 0.999,

@@ -64,9 +64,9 @@ pub struct SecondOrderConfig {
 impl Default for SecondOrderConfig {
     fn default() -> Self {
         SecondOrderConfig {
-            iterations: 400,
+            iterations: 500,
             pairs: 18_000,
-            target_mse: 1e-13,
+            target_mse: 2e-14,
             inner_sd: 0.5,
             least_relevance: 0.004,
             reach: 8.0,

@@ -35,6 +35,8 @@ pub struct Network {
     pub weights: [usize; 2],
     /// Errors and cost of the training.
     pub metrics: Metrics,
+    /// The same of a training by Adam alone on the same data, where one was made.
+    pub adam_alone: Option<Metrics>,
     /// Fixed points over the grid, beside those of the equations.
     pub comparisons: Vec<Comparison>,
     /// As [`Cell::borders`].
@@ -117,7 +119,7 @@ pub fn choose(networks: &mut [Network]) {
     }
 }
 
-/// `summary.json`: one entry a network and seed. `null` where the fixed point was not found.
+/// `summary.json`: one entry a network and seed, and one a training by Adam alone. `null` where the fixed point was not found.
 pub fn summary(networks: &[Network], variables: &[String]) -> Value {
     let by_variable = |values: &[f64]| -> Map<String, Value> { variables.iter().cloned().zip(values.iter().map(|v| json!(v))).collect() };
     let fixed_point = |c: &Comparison| {
@@ -144,7 +146,23 @@ pub fn summary(networks: &[Network], variables: &[String]) -> Value {
             "fixed_points": n.comparisons.iter().map(fixed_point).collect::<Vec<_>>(),
         })
     };
-    json!({ "networks": networks.iter().map(entry).collect::<Vec<_>>() })
+    let adam = |n: &Network| {
+        n.adam_alone.as_ref().map(|m| {
+            json!({
+                "system": n.system,
+                "dt": n.dt,
+                "seed": n.seed,
+                "validation_mse": m.validation_mse,
+                "validation_mse_by_variable": by_variable(&m.validation_mse_by_variable),
+                "increment_mse_by_variable": by_variable(&m.increment_mse_by_variable),
+                "seconds": m.seconds,
+            })
+        })
+    };
+    json!({
+        "networks": networks.iter().map(entry).collect::<Vec<_>>(),
+        "adam_alone": networks.iter().filter_map(adam).collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]
@@ -167,6 +185,7 @@ mod tests {
             seed,
             weights: [701, 2103],
             metrics: Metrics { validation_mse, validation_mse_by_variable: vec![1.0, 2.0, 3.0], ..Metrics::default() },
+            adam_alone: None,
             comparisons: vec![comparison(-40.0, Some(1e-4)), comparison(-35.0, Some(2e-4)), comparison(-30.0, distance)],
             borders: vec![],
             rhythms: vec![],

@@ -20,6 +20,9 @@ use crate::{
     pipeline,
 };
 
+/// Epochs of a training by Adam alone, as in the paper.
+pub const ADAM_EPOCHS: u64 = 2000;
+
 /// One network to make.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -106,6 +109,23 @@ impl Workshop<'_> {
     pub fn make(&self, recipe: &Recipe) -> Result<Made> {
         let stem = recipe.file_stem();
         let (data, seconds_data) = self.data(recipe, &stem)?;
+        let (map, metrics) = self.network(recipe, &data, &stem)?;
+        Ok(Made { map, data, metrics: Metrics { seconds_data, ..metrics } })
+    }
+
+    /// Errors and cost of the same network trained by Adam alone on the same data.
+    ///
+    /// # Errors
+    /// As [`Workshop::make`].
+    pub fn adam_alone(&self, recipe: &Recipe, data: &Dataset) -> Result<Metrics> {
+        let mut recipe = recipe.clone();
+        recipe.train.adam.epochs = ADAM_EPOCHS;
+        recipe.train.second_order.iterations = 0;
+        let stem = format!("{}-adam", recipe.file_stem());
+        self.network(&recipe, data, &stem).map(|(_, metrics)| metrics)
+    }
+
+    fn network(&self, recipe: &Recipe, data: &Dataset, stem: &str) -> Result<(NeuralMap, Metrics)> {
         let (map_path, record_path) =
             (self.dir.join(format!("networks/{stem}.safetensors")), self.dir.join(format!("networks/{stem}.json")));
         if self.resume
@@ -113,13 +133,12 @@ impl Workshop<'_> {
             && let Ok(map) = NeuralMap::load(&map_path)
         {
             (self.say)(&format!("{stem}: found trained"));
-            return Ok(Made { map, data, metrics });
+            return Ok((map, metrics));
         }
-        let (map, mut metrics) = self.train(recipe, &data, &stem)?;
-        metrics.seconds_data = seconds_data;
+        let (map, metrics) = self.train(recipe, data, stem)?;
         map.save(&map_path)?;
         write_json(&record_path, &Finished { recipe: recipe.clone(), metrics: metrics.clone() })?;
-        Ok(Made { map, data, metrics })
+        Ok((map, metrics))
     }
 
     fn data(&self, recipe: &Recipe, stem: &str) -> Result<(Dataset, f64)> {
