@@ -38,7 +38,7 @@ impl Layout {
     /// Ranges of the groups of weights.
     pub fn groups(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (h, n, count) = (self.hidden, self.inputs + 3, self.count());
-        (0..n).map(move |g| g * h..(g + 1) * h).chain([count - 1..count])
+        (0..n).map(move |g| g * h..(g + 1) * h).chain(std::iter::once(count - 1..count))
     }
 
     /// One value a group, repeated for each of its weights.
