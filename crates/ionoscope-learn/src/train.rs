@@ -64,7 +64,7 @@ pub struct Run<'a> {
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     /// Told of every record.
-    pub progress: Option<&'a mut dyn FnMut(&Record)>,
+    pub progress: Option<&'a mut (dyn FnMut(&Record) + Send)>,
 }
 
 impl Default for Run<'_> {
