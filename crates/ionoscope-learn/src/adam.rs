@@ -35,7 +35,7 @@ pub enum Schedule {
 pub struct AdamConfig {
     /// Passes over the training pairs; 0 leaves everything to the second-order finish.
     pub epochs: u64,
-    /// Pairs a step, about: batches are made equally large.
+    /// Most pairs a step; batches are made equally large.
     pub batch: usize,
     /// Highest learning rate.
     pub learning_rate: f64,

@@ -85,16 +85,30 @@ impl sweep::Lanes for Ymm {
     }
 
     #[inline(always)]
-    unsafe fn gate(self, c: &Constants) -> Self {
+    unsafe fn sums(v: &[Self; 8]) -> [f32; 8] {
+        let mut out = [0.0; 8];
         unsafe {
-            let k = _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), c.bound), _mm256_min_ps(c.bound, self.0));
-            let rounded = _mm256_add_ps(k, c.round);
-            let f = _mm256_sub_ps(k, _mm256_sub_ps(rounded, c.round));
-            let power = _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, c.p3, c.p2), c.p1), c.one);
-            let bits = _mm256_castps_si256(rounded);
-            let base = _mm256_castps_si256(_mm256_permutevar8x32_ps(c.table, bits));
-            let scale = _mm256_castsi256_ps(_mm256_add_epi32(base, _mm256_slli_epi32::<20>(bits)));
-            Ymm(_mm256_div_ps(c.one, _mm256_fmadd_ps(scale, power, c.one)))
+            let four = _mm256_hadd_ps(_mm256_hadd_ps(v[0].0, v[1].0), _mm256_hadd_ps(v[2].0, v[3].0));
+            let other = _mm256_hadd_ps(_mm256_hadd_ps(v[4].0, v[5].0), _mm256_hadd_ps(v[6].0, v[7].0));
+            let low = _mm256_permute2f128_ps::<0x20>(four, other);
+            _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(four, other)));
+        }
+        out
+    }
+
+    #[inline(always)]
+    unsafe fn gates<const N: usize>(k: &mut [Self; N], c: &Constants) {
+        for v in k {
+            unsafe {
+                let k = _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), c.bound), _mm256_min_ps(c.bound, v.0));
+                let rounded = _mm256_add_ps(k, c.round);
+                let f = _mm256_sub_ps(k, _mm256_sub_ps(rounded, c.round));
+                let power = _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, c.p3, c.p2), c.p1), c.one);
+                let bits = _mm256_castps_si256(rounded);
+                let base = _mm256_castps_si256(_mm256_permutevar8x32_ps(c.table, bits));
+                let scale = _mm256_castsi256_ps(_mm256_add_epi32(base, _mm256_slli_epi32::<20>(bits)));
+                v.0 = _mm256_div_ps(c.one, _mm256_fmadd_ps(scale, power, c.one));
+            }
         }
     }
 }
@@ -103,13 +117,7 @@ impl sweep::Lanes for Ymm {
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn sweep(task: sweep::Task) {
     // SAFETY: this function is compiled for the instruction set of `Ymm`.
-    unsafe { sweep::sweep::<Ymm>(task) }
-}
-
-/// See [`sweep::add_lines`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn add_lines(parts: &[&[Line]], out: &mut [f32]) {
-    sweep::add_lines(parts, out);
+    unsafe { sweep::sweep::<Ymm, 1, 2>(task) }
 }
 
 /// tanh of a line.

@@ -13,12 +13,11 @@ struct Zmm(__m512);
 
 #[derive(Clone, Copy)]
 struct Constants {
-    bound: __m512,
     round: __m512,
     one: __m512,
     p1: __m512,
     p2: __m512,
-    /// Bits of 2^(i/32) less i << 18, so that adding the rounded exponent's bits << 18 gives 2^(i/32) 2^floor.
+    /// 2^(i/32).
     table: [__m512; 2],
 }
 
@@ -31,12 +30,9 @@ impl sweep::Lanes for Zmm {
 
     #[inline(always)]
     unsafe fn constants() -> Constants {
-        let table: [f32; 32] =
-            std::array::from_fn(|i| f32::from_bits(((i as f64 / 32.0).exp2() as f32).to_bits().wrapping_sub((i as u32) << 18)));
+        let table: [f32; 32] = std::array::from_fn(|i| (i as f64 / 32.0).exp2() as f32);
         unsafe {
             Constants {
-                // Beyond 2^32 the 1 is lost in 1 + 2^k, and tanh is 1 to the last bit.
-                bound: _mm512_set1_ps(32.0),
                 // Adding 1.5 * 2^18 leaves multiples of 1/32.
                 round: _mm512_set1_ps(1.5 * 262_144.0),
                 one: _mm512_set1_ps(1.0),
@@ -84,18 +80,55 @@ impl sweep::Lanes for Zmm {
     }
 
     #[inline(always)]
-    unsafe fn gate(self, c: &Constants) -> Self {
+    unsafe fn sums(v: &[Self; 8]) -> [f32; 8] {
+        let mut out = [0.0; 8];
         unsafe {
-            // The smaller magnitude with the sign of k: one instruction for both bounds.
-            let k = _mm512_range_ps::<0b0010>(self.0, c.bound);
-            let rounded = _mm512_add_ps(k, c.round);
-            let f = _mm512_sub_ps(k, _mm512_sub_ps(rounded, c.round));
-            let power = _mm512_fmadd_ps(f, _mm512_fmadd_ps(f, c.p2, c.p1), c.one);
-            // The lowest five bits choose from the table; those above are the exponent.
-            let bits = _mm512_castps_si512(rounded);
-            let base = _mm512_castps_si512(_mm512_permutex2var_ps(c.table[0], bits, c.table[1]));
-            let scale = _mm512_castsi512_ps(_mm512_add_epi32(base, _mm512_slli_epi32::<18>(bits)));
-            Zmm(_mm512_div_ps(c.one, _mm512_fmadd_ps(scale, power, c.one)))
+            // Of two vectors a, b: a and b alternate in each quarter, then of four, then quarters are joined.
+            let two = [
+                _mm512_add_ps(_mm512_unpacklo_ps(v[0].0, v[1].0), _mm512_unpackhi_ps(v[0].0, v[1].0)),
+                _mm512_add_ps(_mm512_unpacklo_ps(v[2].0, v[3].0), _mm512_unpackhi_ps(v[2].0, v[3].0)),
+                _mm512_add_ps(_mm512_unpacklo_ps(v[4].0, v[5].0), _mm512_unpackhi_ps(v[4].0, v[5].0)),
+                _mm512_add_ps(_mm512_unpacklo_ps(v[6].0, v[7].0), _mm512_unpackhi_ps(v[6].0, v[7].0)),
+            ];
+            let two = [_mm512_castps_pd(two[0]), _mm512_castps_pd(two[1]), _mm512_castps_pd(two[2]), _mm512_castps_pd(two[3])];
+            let low = _mm512_castpd_ps(_mm512_unpacklo_pd(two[0], two[1]));
+            let four = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(two[0], two[1])));
+            let low = _mm512_castpd_ps(_mm512_unpacklo_pd(two[2], two[3]));
+            let other = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(two[2], two[3])));
+            let half = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(four, other), _mm512_shuffle_f32x4::<0xdd>(four, other));
+            let all = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(half, half), _mm512_shuffle_f32x4::<0xdd>(half, half));
+            _mm256_storeu_ps(out.as_mut_ptr(), _mm512_castps512_ps256(all));
+        }
+        out
+    }
+
+    #[inline(always)]
+    unsafe fn gates<const N: usize>(k: &mut [Self; N], c: &Constants) {
+        // Rounded to multiples of 1/32; the lowest bits of `index` choose from the table.
+        let (mut rounded, mut scale, mut f) = (*k, *k, *k);
+        unsafe {
+            for i in 0..N {
+                let index = _mm512_add_ps(k[i].0, c.round);
+                scale[i].0 = _mm512_permutex2var_ps(c.table[0], _mm512_castps_si512(index), c.table[1]);
+                rounded[i].0 = _mm512_sub_ps(index, c.round);
+            }
+            for i in 0..N {
+                f[i].0 = _mm512_sub_ps(k[i].0, rounded[i].0);
+            }
+            for i in 0..N {
+                k[i].0 = _mm512_fmadd_ps(f[i].0, c.p2, c.p1);
+                // times 2^floor(rounded); saturates at 0 and infinity, which is what the gate needs.
+                scale[i].0 = _mm512_scalef_ps(scale[i].0, rounded[i].0);
+            }
+            for i in 0..N {
+                k[i].0 = _mm512_fmadd_ps(f[i].0, k[i].0, c.one);
+            }
+            for i in 0..N {
+                k[i].0 = _mm512_fmadd_ps(scale[i].0, k[i].0, c.one);
+            }
+            for i in 0..N {
+                k[i].0 = _mm512_div_ps(c.one, k[i].0);
+            }
         }
     }
 }
@@ -104,13 +137,7 @@ impl sweep::Lanes for Zmm {
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn sweep(task: sweep::Task) {
     // SAFETY: this function is compiled for the instruction set of `Zmm`.
-    unsafe { sweep::sweep::<Zmm>(task) }
-}
-
-/// See [`sweep::add_lines`].
-#[target_feature(enable = "avx512f,avx512dq")]
-pub(super) fn add_lines(parts: &[&[Line]], out: &mut [f32]) {
-    sweep::add_lines(parts, out);
+    unsafe { sweep::sweep::<Zmm, 4, 8>(task) }
 }
 
 /// tanh of a line.

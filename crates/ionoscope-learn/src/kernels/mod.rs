@@ -10,8 +10,8 @@
 //! [`Sums::gradient`] the sums after. So the counted work is K + 2 multiply-adds forward and as many backward (A, a, b), plus two tanh; offsets
 //! only add. For the paper's map (K = 3) and [`Shape::flops`] that is 100 (2 * 10 + 2 * 25) = 7000 flops a sample.
 //!
-//! Samples lie along the SIMD lanes, so that any number of units is as good as another; the sums keep their lanes until the end of a batch.
-//! A block of [`BLOCK`] samples is swept forward unit by unit, then backward; what is kept between the two (m1, m2) stays in the cache.
+//! Samples lie along the SIMD lanes, so that any number of units is as good as another. A block of [`BLOCK`] samples is swept forward unit by
+//! unit, then backward; what is kept between the two (m1, m2) stays in the cache.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -98,20 +98,6 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Backend::Avx2 => unsafe { avx2::sweep(task) },
             _ => portable::sweep(task),
-        }
-    }
-
-    /// Adds up lane sums of parts, in their order, as quickly as the instruction set can.
-    fn add_lines(self, parts: &[&[Line]], out: &mut [f32]) {
-        self.require();
-        match self {
-            // SAFETY: the processor has the instructions, as was just checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => unsafe { avx512::add_lines(parts, out) },
-            // SAFETY: the processor has the instructions, as was just checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => unsafe { avx2::add_lines(parts, out) },
-            _ => sweep::add_lines(parts, out),
         }
     }
 
@@ -289,17 +275,17 @@ impl Scratch {
     }
 }
 
-/// Sums over samples, still by lanes: one line for each weight, then the error and its square.
+/// Sums over samples: one for each weight, unit by unit, then the error and its square. Single precision within a block.
 #[derive(Debug, Clone)]
 pub struct Sums {
     shape: Shape,
-    lines: Vec<Line>,
+    values: Vec<f64>,
 }
 
 impl Sums {
     /// Sums of no samples.
     pub fn new(shape: Shape) -> Self {
-        Sums { shape, lines: vec![ZERO; shape.hidden * shape.rows() + 2] }
+        Sums { shape, values: vec![0.0; shape.hidden * shape.rows() + 2] }
     }
 
     /// The sums over `samples`, forward and backward, in place of what was here.
@@ -308,10 +294,10 @@ impl Sums {
     /// Rows that do not fit the sub-network.
     pub fn set(&mut self, backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<()> {
         check(self.shape, weights, samples)?;
-        self.lines.fill(ZERO);
+        self.values.fill(0.0);
         let (memory, kept) = scratch.parts(self.shape);
         in_blocks(samples, memory, |rows, count| {
-            let (kept, sums) = (&mut *kept, &mut self.lines[..]);
+            let (kept, sums) = (&mut *kept, &mut self.values[..]);
             backend.sweep(sweep::Task { shape: self.shape, weights: &weights.scaled, rows, count, kept, sums, backward: true });
         });
         Ok(())
@@ -321,27 +307,28 @@ impl Sums {
     ///
     /// # Panics
     /// If a part is of another shape or `gradient` of another length.
-    pub fn gradient(backend: Backend, weights: &Packed, parts: &[&Sums], gradient: &mut [f64]) -> f64 {
+    pub fn gradient(weights: &Packed, parts: &[&Sums], gradient: &mut [f64]) -> f64 {
         let shape = weights.shape;
         let (n, k) = (shape.hidden, shape.inner);
         assert!(parts.iter().all(|p| p.shape == shape) && gradient.len() == shape.weights());
-        let lines: Vec<&[Line]> = parts.iter().map(|p| &p.lines[..]).collect();
-        let mut sums = vec![0.0f32; n * shape.rows() + 2];
-        backend.add_lines(&lines, &mut sums);
-        let error = f64::from(sums[n * shape.rows()]);
+        let mut sums = vec![0.0; n * shape.rows() + 2];
+        for part in parts {
+            sums.iter_mut().zip(&part.values).for_each(|(s, v)| *s += v);
+        }
+        let error = sums[n * shape.rows()];
         for j in 0..n {
             let s = &sums[j * shape.rows()..(j + 1) * shape.rows()];
             // The packed weight is -2 b. tanh' is 4 m (1 - m), and d(error^2) brings another 2.
             let b = f64::from(weights.scaled[(k + 3) * n + j]) * -0.5;
             for r in 0..=k {
-                gradient[r * n + j] = 32.0 * b * f64::from(s[r]);
+                gradient[r * n + j] = 32.0 * b * s[r];
             }
-            gradient[(k + 1) * n + j] = 8.0 * b * f64::from(s[k + 1]);
-            gradient[(k + 2) * n + j] = 8.0 * b * f64::from(s[k + 2]);
-            gradient[(k + 3) * n + j] = 2.0 * (error - 2.0 * f64::from(s[k + 3]));
+            gradient[(k + 1) * n + j] = 8.0 * b * s[k + 1];
+            gradient[(k + 2) * n + j] = 8.0 * b * s[k + 2];
+            gradient[(k + 3) * n + j] = 2.0 * (error - 2.0 * s[k + 3]);
         }
         gradient[shape.weights() - 1] = 2.0 * error;
-        f64::from(sums[n * shape.rows() + 1])
+        sums[n * shape.rows() + 1]
     }
 }
 
@@ -355,10 +342,10 @@ pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scra
     let mut total = 0.0;
     let (memory, kept) = scratch.parts(shape);
     in_blocks(samples, memory, |rows, count| {
-        let mut sums = [ZERO; 2];
+        let mut sums = [0.0; 2];
         let kept = &mut *kept;
         backend.sweep(sweep::Task { shape, weights: &weights.scaled, rows, count, kept, sums: &mut sums, backward: false });
-        total += sums[1].0.iter().map(|v| f64::from(*v)).sum::<f64>();
+        total += sums[1];
     });
     Ok(total)
 }
@@ -376,11 +363,12 @@ fn in_blocks(samples: &Samples, memory: &mut [Line], mut f: impl FnMut(&mut [Lin
     for first in (0..samples.target.len()).step_by(BLOCK) {
         let count = BLOCK.min(samples.target.len() - first);
         for (r, row) in samples.rows().enumerate() {
-            let mut source = row[first..first + count].chunks(LINE);
-            for line in &mut memory[r * lines..(r + 1) * lines] {
-                let part = source.next().unwrap_or(&[]);
-                line.0[..part.len()].copy_from_slice(part);
-                line.0[part.len()..].fill(0.0);
+            let (whole, rest) = row[first..first + count].as_chunks::<LINE>();
+            let (full, empty) = memory[r * lines..(r + 1) * lines].split_at_mut(whole.len());
+            full.iter_mut().zip(whole).for_each(|(line, values)| line.0 = *values);
+            empty.fill(ZERO);
+            if !rest.is_empty() {
+                empty[0].0[..rest.len()].copy_from_slice(rest);
             }
         }
         f(memory, count);

@@ -56,8 +56,14 @@ impl sweep::Lanes for Lanes {
     }
 
     #[inline(always)]
-    unsafe fn gate(self, _: &()) -> Self {
-        Lanes(self.0.map(|k| {
+    unsafe fn sums(vectors: &[Self; 8]) -> [f32; 8] {
+        vectors.map(|v| ((v.0[0] + v.0[4]) + (v.0[2] + v.0[6])) + ((v.0[1] + v.0[5]) + (v.0[3] + v.0[7])))
+    }
+
+    #[inline(always)]
+    unsafe fn gates<const N: usize>(k: &mut [Self; N], _: &()) {
+        for lane in k.iter_mut().flat_map(|v| &mut v.0) {
+            let k = *lane;
             const ROUND: f32 = 1.5 * 8_388_608.0;
             let k = k.clamp(-32.0, 32.0);
             let rounded = k + ROUND;
@@ -70,15 +76,15 @@ impl sweep::Lanes for Lanes {
             let p = p * f + std::f32::consts::LN_2;
             let p = p * f + 1.000_000_1;
             let scaled = f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23));
-            1.0 / (1.0 + scaled)
-        }))
+            *lane = 1.0 / (1.0 + scaled);
+        }
     }
 }
 
 /// Both passes over a block.
 pub(super) fn sweep(task: sweep::Task) {
     // SAFETY: plain Rust runs everywhere.
-    unsafe { sweep::sweep::<Lanes>(task) }
+    unsafe { sweep::sweep::<Lanes, 1, 2>(task) }
 }
 
 /// tanh of a line.

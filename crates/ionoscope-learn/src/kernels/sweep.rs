@@ -12,7 +12,7 @@ use super::{BLOCK, LINE, LOG2_E_TWICE, Line, Shape};
 pub(super) trait Lanes: Copy {
     /// Number of lanes; divides [`LINE`].
     const WIDTH: usize;
-    /// Constants of [`gate`](Lanes::gate), kept in registers.
+    /// Constants of [`gates`](Lanes::gates), kept in registers.
     type Constants: Copy;
     unsafe fn constants() -> Self::Constants;
     unsafe fn splat(value: f32) -> Self;
@@ -24,8 +24,11 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     /// `term - self * factor`.
     unsafe fn neg_mul_add(self, factor: Self, term: Self) -> Self;
-    /// m(k) = 1 / (1 + 2^k) for any k, so that tanh(z) = 1 - 2 m(2 log2(e) z).
-    unsafe fn gate(self, constants: &Self::Constants) -> Self;
+    /// The sums of the lanes of eight vectors.
+    unsafe fn sums(vectors: &[Self; 8]) -> [f32; 8];
+    /// m(k) = 1 / (1 + 2^k) in place, so that tanh(z) = 1 - 2 m(2 log2(e) z). Operations that take several cycles each follow one another
+    /// here, so the vectors are to go through them side by side.
+    unsafe fn gates<const N: usize>(k: &mut [Self; N], constants: &Self::Constants);
 }
 
 /// One block of samples to sweep.
@@ -39,8 +42,8 @@ pub(super) struct Task<'a> {
     pub count: usize,
     /// Room for m1 and m2, `[N_h][2 BLOCK]`.
     pub kept: &'a mut [Line],
-    /// Where the sums are added: with `backward` a line for each weight in unit-major order, then always those of the error and its square.
-    pub sums: &'a mut [Line],
+    /// Where the sums are added: with `backward` one for each weight in unit-major order, then always those of the error and its square.
+    pub sums: &'a mut [f64],
     /// Whether the gradient is wanted.
     pub backward: bool,
 }
@@ -48,12 +51,13 @@ pub(super) struct Task<'a> {
 /// Inner inputs beyond this number are swept by a second loop over memory.
 const IN_REGISTERS: usize = 6;
 
-/// Both passes.
+/// Both passes, with `U` vectors at once in the forward one; `U2` is twice that.
 ///
 /// # Safety
 /// The processor has the instruction set of `L`.
 #[inline(always)]
-pub(super) unsafe fn sweep<L: Lanes>(mut task: Task) {
+pub(super) unsafe fn sweep<L: Lanes, const U: usize, const U2: usize>(mut task: Task) {
+    const { assert!(U2 == 2 * U && BLOCK.is_multiple_of(U * L::WIDTH)) };
     let (inner, n) = (task.shape.inner, task.shape.hidden);
     let lines = BLOCK / LINE;
     let sums = if task.backward { n * (inner + 4) + 2 } else { 2 };
@@ -62,38 +66,42 @@ pub(super) unsafe fn sweep<L: Lanes>(mut task: Task) {
     // SAFETY: the lengths that the passes rely on were just checked; the caller answers for the instruction set.
     unsafe {
         match inner {
-            0 => passes::<L, 0, false>(&mut task),
-            1 => passes::<L, 1, false>(&mut task),
-            2 => passes::<L, 2, false>(&mut task),
-            3 => passes::<L, 3, false>(&mut task),
-            4 => passes::<L, 4, false>(&mut task),
-            5 => passes::<L, 5, false>(&mut task),
-            6 => passes::<L, 6, false>(&mut task),
-            _ => passes::<L, IN_REGISTERS, true>(&mut task),
+            0 => passes::<L, U, U2, 0, false>(&mut task),
+            1 => passes::<L, U, U2, 1, false>(&mut task),
+            2 => passes::<L, U, U2, 2, false>(&mut task),
+            3 => passes::<L, U, U2, 3, false>(&mut task),
+            4 => passes::<L, U, U2, 4, false>(&mut task),
+            5 => passes::<L, U, U2, 5, false>(&mut task),
+            6 => passes::<L, U, U2, 6, false>(&mut task),
+            _ => passes::<L, U, U2, IN_REGISTERS, true>(&mut task),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn passes<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) {
+unsafe fn passes<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(task: &mut Task) {
     // SAFETY: as in `sweep`.
     unsafe {
         if task.backward {
-            forward::<L, K, MORE, true>(task);
+            forward::<L, U, U2, K, MORE, true>(task);
             error::<L>(task);
             backward::<L, K, MORE>(task);
         } else {
-            forward::<L, K, MORE, false>(task);
+            forward::<L, U, U2, K, MORE, false>(task);
             error::<L>(task);
         }
     }
 }
 
 /// The output of every sample; with `KEEP` also m1 and m2 of every unit.
+///
+/// A unit's chain of operations is long: about a hundred cycles, of which throughput would allow a tenth. So the outer gates of one group of
+/// `U` vectors go together with the inner gates of the next group, and `2 U` chains are under way.
 #[inline(always)]
-unsafe fn forward<L: Lanes, const K: usize, const MORE: bool, const KEEP: bool>(task: &mut Task) {
+unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool, const KEEP: bool>(task: &mut Task) {
     let (inner, n) = (task.shape.inner, task.shape.hidden);
-    let end = task.count.next_multiple_of(L::WIDTH);
+    let group = U * L::WIDTH;
+    let end = task.count.next_multiple_of(group);
     let w = task.weights.as_ptr();
     let x = task.rows.as_mut_ptr().cast::<f32>();
     let kept = task.kept.as_mut_ptr().cast::<f32>();
@@ -125,22 +133,60 @@ unsafe fn forward<L: Lanes, const K: usize, const MORE: bool, const KEEP: bool>(
                     y.store(between.add(s));
                 }
             }
-            for s in (0..end).step_by(L::WIDTH) {
-                let mut y = if MORE { L::load(between.add(s)) } else { beta };
-                for k in 0..K {
-                    y = L::load(x.add(k * BLOCK + s)).mul_add(a_inner[k], y);
-                }
-                let m1 = y.gate(&constants);
-                let z = m1.mul_add(slope, L::load(own.add(s)).mul_add(a, alpha));
-                let m2 = z.gate(&constants);
-                if KEEP {
-                    let at = kept.add(2 * (j * BLOCK + s));
-                    m1.store(at);
-                    m2.store(at.add(L::WIDTH));
-                }
-                let o = out.add(s);
-                m2.mul_add(b, L::load(o)).store(o);
+            let kept = kept.add(2 * j * BLOCK);
+            // The inner sums of the group at `s`, to `q` from `first` on.
+            macro_rules! inner_sums {
+                ($q:ident, $first:expr, $s:expr) => {
+                    for i in 0..U {
+                        $q[$first + i] = if MORE { L::load(between.add($s + i * L::WIDTH)) } else { beta };
+                    }
+                    for k in 0..K {
+                        for i in 0..U {
+                            $q[$first + i] = L::load(x.add(k * BLOCK + $s + i * L::WIDTH)).mul_add(a_inner[k], $q[$first + i]);
+                        }
+                    }
+                };
             }
+            // The outer sums of the group at `s`, to the beginning of `q`.
+            macro_rules! outer_sums {
+                ($q:ident, $m1:ident, $s:expr) => {
+                    for i in 0..U {
+                        if KEEP {
+                            $m1[i].store(kept.add(2 * ($s + i * L::WIDTH)));
+                        }
+                        $q[i] = $m1[i].mul_add(slope, L::load(own.add($s + i * L::WIDTH)).mul_add(a, alpha));
+                    }
+                };
+            }
+            // What m2, at the beginning of `q`, adds to the output of the group at `s`.
+            macro_rules! output {
+                ($q:ident, $s:expr) => {
+                    for i in 0..U {
+                        if KEEP {
+                            $q[i].store(kept.add(2 * ($s + i * L::WIDTH) + L::WIDTH));
+                        }
+                        let o = out.add($s + i * L::WIDTH);
+                        $q[i].mul_add(b, L::load(o)).store(o);
+                    }
+                };
+            }
+            let mut m1 = [beta; U];
+            inner_sums!(m1, 0, 0);
+            L::gates(&mut m1, &constants);
+            let mut s = 0;
+            while s + group < end {
+                let mut q = [beta; U2];
+                outer_sums!(q, m1, s);
+                inner_sums!(q, U, s + group);
+                L::gates(&mut q, &constants);
+                output!(q, s);
+                m1.copy_from_slice(&q[U..]);
+                s += group;
+            }
+            let mut q = [beta; U];
+            outer_sums!(q, m1, s);
+            L::gates(&mut q, &constants);
+            output!(q, s);
         }
     }
 }
@@ -152,7 +198,7 @@ unsafe fn error<L: Lanes>(task: &mut Task) {
     let end = task.count.next_multiple_of(L::WIDTH);
     let x = task.rows.as_mut_ptr().cast::<f32>();
     let last = task.sums.len() - 2;
-    // SAFETY: as in `forward`; the last two sums are there.
+    // SAFETY: as in `forward`.
     unsafe {
         let (target, out) = (x.add((inner + 1) * BLOCK), x.add((inner + 2) * BLOCK));
         for s in 0..task.count {
@@ -161,15 +207,16 @@ unsafe fn error<L: Lanes>(task: &mut Task) {
         for s in task.count..end {
             *out.add(s) = 0.0;
         }
-        let sums = task.sums.as_mut_ptr().add(last).cast::<f32>();
-        let (mut sum, mut square) = (L::load(sums), L::load(sums.add(LINE)));
+        let zero = L::splat(0.0);
+        let (mut sum, mut square) = (zero, zero);
         for s in (0..end).step_by(L::WIDTH) {
             let e = L::load(out.add(s));
             sum = sum.add(e);
             square = e.mul_add(e, square);
         }
-        sum.store(sums);
-        square.store(sums.add(LINE));
+        let sums = L::sums(&[sum, square, zero, zero, zero, zero, zero, zero]);
+        task.sums[last] += f64::from(sums[0]);
+        task.sums[last + 1] += f64::from(sums[1]);
     }
 }
 
@@ -180,8 +227,7 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
     let end = task.count.next_multiple_of(L::WIDTH);
     let x = task.rows.as_mut_ptr().cast::<f32>();
     let kept = task.kept.as_ptr().cast::<f32>();
-    let sums = task.sums.as_mut_ptr().cast::<f32>();
-    // SAFETY: as in `forward`; there are `inner + 4` lines of sums a unit.
+    // SAFETY: as in `forward`.
     unsafe {
         let own = x.add(inner * BLOCK);
         let (error, between) = (x.add((inner + 2) * BLOCK), x.add((inner + 3) * BLOCK));
@@ -207,9 +253,22 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                     d.store(between.add(s));
                 }
             }
-            let to = sums.add(j * (inner + 4) * LINE);
+            let to = &mut task.sums[j * (inner + 4)..(j + 1) * (inner + 4)];
+            // The lanes are added up eight sums at a time; K is at most 6.
+            let mut low = [zero; 8];
+            low[..K].copy_from_slice(&s_inner);
+            let rest = [s_beta, s_a, s_alpha, s_b];
+            let fit = if K + 4 > 8 { 8 - K } else { 4 };
+            low[K..K + fit].copy_from_slice(&rest[..fit]);
+            let mut sums = [0.0; 12];
+            sums[..8].copy_from_slice(&L::sums(&low));
+            if K + 4 > 8 {
+                let mut high = [zero; 8];
+                high[..4 - fit].copy_from_slice(&rest[fit..]);
+                sums[8..].copy_from_slice(&L::sums(&high)[..4]);
+            }
             for k in 0..K {
-                add_to(to.add(k * LINE), s_inner[k]);
+                to[k] += f64::from(sums[k]);
             }
             if MORE {
                 for k in K..inner {
@@ -217,41 +276,17 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                     for s in (0..end).step_by(L::WIDTH) {
                         s_k = L::load(between.add(s)).mul_add(L::load(x.add(k * BLOCK + s)), s_k);
                     }
-                    add_to(to.add(k * LINE), s_k);
+                    to[k] += f64::from(L::sums(&[s_k, zero, zero, zero, zero, zero, zero, zero])[0]);
                 }
             }
-            add_to(to.add(inner * LINE), s_beta);
-            add_to(to.add((inner + 1) * LINE), s_a);
-            add_to(to.add((inner + 2) * LINE), s_alpha);
-            add_to(to.add((inner + 3) * LINE), s_b);
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn add_to<L: Lanes>(to: *mut f32, value: L) {
-    // SAFETY: the caller gives the beginning of a line.
-    unsafe { L::load(to).add(value).store(to) }
-}
-
-/// Sum of the parts in their order, then of the lanes pair by pair.
-#[inline(always)]
-pub(super) fn add_lines(parts: &[&[Line]], out: &mut [f32]) {
-    assert!(parts.iter().all(|p| p.len() == out.len()));
-    for (i, o) in out.iter_mut().enumerate() {
-        let mut v = [0.0f32; LINE];
-        for part in parts {
-            for (a, b) in v.iter_mut().zip(&part[i].0) {
-                *a += b;
+            for r in 0..4 {
+                to[inner + r] += f64::from(sums[K + r]);
             }
         }
-        let v: [f32; 8] = std::array::from_fn(|l| v[l] + v[l + 8]);
-        let v: [f32; 4] = std::array::from_fn(|l| v[l] + v[l + 4]);
-        *o = (v[0] + v[2]) + (v[1] + v[3]);
     }
 }
 
-/// tanh of a line by [`Lanes::gate`].
+/// tanh of a line by [`Lanes::gates`].
 ///
 /// # Safety
 /// The processor has the instruction set of `L`.
@@ -262,8 +297,9 @@ pub(super) unsafe fn tanh<L: Lanes>(line: &mut Line) {
         let constants = L::constants();
         for s in (0..LINE).step_by(L::WIDTH) {
             let at = line.0.as_mut_ptr().add(s);
-            let m = L::load(at).mul(L::splat(LOG2_E_TWICE as f32)).gate(&constants);
-            m.neg_mul_add(L::splat(2.0), L::splat(1.0)).store(at);
+            let mut m = [L::load(at).mul(L::splat(LOG2_E_TWICE as f32))];
+            L::gates(&mut m, &constants);
+            m[0].neg_mul_add(L::splat(2.0), L::splat(1.0)).store(at);
         }
     }
 }

@@ -201,7 +201,7 @@ impl Trainees {
         let State { learner, gradient, squares } = &mut *lock(&network.state);
         let parts: Vec<_> = network.parts[..chunks].iter().map(lock).collect();
         let parts: Vec<&Sums> = parts.iter().map(|p| &**p).collect();
-        *squares += Sums::gradient(self.backend, &packed, &parts, gradient);
+        *squares += Sums::gradient(&packed, &parts, gradient);
         let mean = 1.0 / (to - from) as f64;
         gradient.iter_mut().for_each(|g| *g *= mean);
         learner.adam.step(self.backend, &self.config, self.batches.count as u64, &mut learner.weights, gradient);

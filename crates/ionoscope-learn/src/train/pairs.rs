@@ -49,69 +49,99 @@ impl Rows {
     }
 }
 
-/// Epochs for which one thorough permutation serves.
+/// Epochs for which one thorough permutation serves, where there are many pairs.
 const PER_PERMUTATION: u64 = 16;
+
+/// Pairs that stay together for these epochs.
+const RUN: usize = 8;
+
+/// Up to this number of pairs, which the fast caches hold, every epoch has a thorough permutation.
+const FEW: usize = 8192;
+
+/// A part of a pair's numbers that is copied at once.
+type Piece = [f32; 8];
 
 /// The training pairs in the order of the current epoch.
 ///
-/// A thorough shuffle of 10^5 pairs costs a tenth of an epoch. So it is done every [`PER_PERMUTATION`] epochs, and within these epoch e visits
-/// place c + a s mod n of the permuted pairs as its s-th, a coprime to n, with a and c drawn anew for each epoch: every pair comes once, and a
-/// batch is a different subset each time. All is derived from (seed, epoch), so that resuming needs no state of a generator.
+/// A thorough shuffle of 10^5 pairs, and visiting them one by one all over the memory, would cost a tenth of an epoch each. So the former is
+/// done every [`PER_PERMUTATION`] epochs, and within these epoch e visits run c + a r mod R (of the R runs of [`RUN`] pairs in the permuted
+/// order) as its r-th, a coprime to R, with a and c drawn anew for each epoch: every pair comes once, and a batch is another random subset each
+/// time. All is derived from (seed, epoch), so that resuming needs no state of a generator.
 pub(crate) struct Shuffled {
     seed: u64,
-    /// One pair after the other, so that a random pair is one cache line: `[pair][row]`.
-    records: Vec<f32>,
-    /// Order of the pairs in `permuted`, for this multiple of `PER_PERMUTATION`.
+    /// One pair after the other, padded to whole [`Piece`]s, so that a random pair is one or two cache lines.
+    records: Vec<Piece>,
+    /// `records` in the order of the permutation of this group of epochs.
     group: Option<u64>,
-    permuted: Vec<f32>,
+    permuted: Vec<Piece>,
     /// The pairs in the order of the epoch.
     pub rows: Rows,
 }
 
 impl Shuffled {
     pub fn new(rows: Rows, seed: u64) -> Self {
-        let n = rows.len();
-        let records: Vec<f32> = (0..n).flat_map(|s| rows.rows.iter().map(move |r| r[s])).collect();
+        let pieces = rows.rows.len().div_ceil(8);
+        let value = |pair: usize, r: usize| rows.rows.get(r).map_or(0.0, |row| row[pair]);
+        let records = (0..rows.len() * pieces).map(|k| std::array::from_fn(|i| value(k / pieces, k % pieces * 8 + i)));
+        let records: Vec<Piece> = records.collect();
         Shuffled { seed, permuted: records.clone(), records, group: None, rows }
     }
 
     /// Brings the pairs into the order of `epoch`.
     pub fn arrange(&mut self, epoch: u64) {
+        const PART: usize = 4096;
         let n = self.rows.len();
-        let width = self.rows.rows.len();
-        let group = epoch / PER_PERMUTATION;
+        let pieces = self.rows.rows.len().div_ceil(8);
+        let group = if n > FEW { epoch / PER_PERMUTATION } else { epoch };
         if self.group != Some(group) {
             let order = permutation(&mut stream(self.seed, "permutation", group), n);
             let records = &self.records;
-            self.permuted.par_chunks_mut(width).zip(order.par_iter()).with_min_len(4096).for_each(|(to, from)| {
-                to.copy_from_slice(&records[*from as usize * width..][..width]);
+            self.permuted.par_chunks_mut(pieces).zip(order.par_iter()).with_min_len(PART).for_each(|(to, from)| {
+                to.copy_from_slice(&records[*from as usize * pieces..][..pieces]);
             });
             self.group = Some(group);
         }
-        let (a, c) = stride(self.seed, epoch, n);
+        // What is left of the last run comes last.
+        let runs = n / RUN;
+        let (a, c) = if n > FEW { stride(self.seed, epoch, runs) } else { (1, 0) };
         let permuted = &self.permuted;
-        const PART: usize = 4096;
-        let mut parts: Vec<Vec<&mut [f32]>> = (0..n.div_ceil(PART)).map(|_| Vec::with_capacity(width)).collect();
+        let mut parts: Vec<Vec<&mut [f32]>> = (0..n.div_ceil(PART)).map(|_| Vec::new()).collect();
         for row in &mut self.rows.rows {
             for (part, slice) in parts.iter_mut().zip(row.chunks_mut(PART)) {
                 part.push(slice);
             }
         }
         parts.par_iter_mut().enumerate().for_each(|(k, part)| {
-            let mut place = ((c as u128 + a as u128 * (k * PART) as u128) % n as u128) as usize;
-            for s in 0..part[0].len() {
-                let record = &permuted[place * width..][..width];
-                for (row, v) in part.iter_mut().zip(record) {
-                    row[s] = *v;
-                }
-                place += a;
-                if place >= n {
-                    place -= n;
+            let first_run = k * PART / RUN;
+            let start = if runs > 0 { ((c as u128 + a as u128 * first_run as u128) % runs as u128) as usize } else { 0 };
+            let mut tile = [[0.0; 8]; TILE];
+            for piece in 0..pieces {
+                let (mut run, mut place) = (first_run, start);
+                for first in (0..part[0].len()).step_by(TILE) {
+                    // First the random reads, with little between them that would keep the next from starting; then from the cache to the rows.
+                    let count = TILE.min(part[0].len() - first);
+                    for pairs in tile[..count].chunks_mut(RUN) {
+                        let from = RUN * if run < runs { place } else { run };
+                        for (k, pair) in pairs.iter_mut().enumerate() {
+                            *pair = permuted[(from + k) * pieces + piece];
+                        }
+                        // place + a mod runs without a branch, which no predictor could guess.
+                        place = (place + a).min((place + a).wrapping_sub(runs));
+                        run += 1;
+                    }
+                    for (i, row) in part.iter_mut().skip(piece * 8).take(8).enumerate() {
+                        for (to, pair) in row[first..first + count].iter_mut().zip(&tile) {
+                            *to = pair[i];
+                        }
+                    }
                 }
             }
         });
     }
 }
+
+/// Pairs that are read before they are spread over the rows.
+const TILE: usize = 64;
 
 /// Stride (coprime to n) and offset of an epoch.
 fn stride(seed: u64, epoch: u64, n: usize) -> (usize, usize) {
@@ -141,12 +171,12 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Equally large batches of about `batch` pairs.
+    /// Equally large batches of at most `batch` pairs.
     pub fn new(pairs: usize, batch: usize) -> Result<Self> {
         if pairs == 0 {
             return Err(crate::Error::Invalid("the dataset has no training pairs".into()));
         }
-        Ok(Batches { pairs, count: ((pairs as f64 / batch as f64).round() as usize).max(1) })
+        Ok(Batches { pairs, count: pairs.div_ceil(batch) })
     }
 
     /// First pair of batch `k`, and of the one after.
@@ -189,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_epoch_holds_every_pair_once_in_its_own_order() {
-        for n in [1, 2, 7, 5000] {
+        for n in [1, 2, 7, 5000, FEW + 3, 20_000] {
             let mut s = Shuffled::new(rows(n), 3);
             let mut orders = Vec::new();
             for epoch in [0, 1, 15, 16, 200] {
