@@ -1,6 +1,6 @@
 """Runs benches/map_iteration.sh's comparison; called by it. What is measured and how to read it: benches/README.md."""
 
-import argparse, json, os, pathlib, subprocess, sys, tempfile
+import argparse, contextlib, json, os, pathlib, subprocess, sys, tempfile
 
 from rounds import digits, environment, finish, in_turn, relative, run, states, summary, table, write_batch
 
@@ -45,7 +45,9 @@ class Peer:
         return answer | {"ends": states(ends)}
 
     def close(self):
-        self.process.stdin.close()
+        # One that has died leaves a broken pipe, and nothing to wait for.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 

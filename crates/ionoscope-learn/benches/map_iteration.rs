@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Good enough to spike and burst; the number of weights, on which the time depends, is the paper's.
 fn make(file: &Path) -> Result<(), Box<dyn Error>> {
     let system = models::find("sherman-1988")?;
-    let config = DatasetConfig { chunks: 60, pairs_per_chunk: 100, stride: 5, transient: 20.0, new_chunks: 0, ..DatasetConfig::default() };
+    let config = DatasetConfig { chunks: 120, pairs_per_chunk: 50, transient: 20.0, new_chunks: 0, ..DatasetConfig::default() };
     let data = dataset::sample(&*system, &config, &|_| Vec::new())?;
     let mut config = TrainConfig::default();
     config.adam.epochs = 0;
