@@ -5,7 +5,7 @@
 //! ```
 //! A sample is forward, backward and its share of the step (Adam, double-precision weights) of *one* sub-network; the time also holds the
 //! shuffling. `share_of_peak` = flops a sample (`Shape::flops`: 2 per multiply-add, 25 per tanh) x samples/s over the multiply-adds of the same
-//! number of threads in registers, measured in the same run. `training.sh` runs it in turn with PyTorch and JAX.
+//! number of threads in registers, measured in the same run. `benches/training.sh` runs it in turn with PyTorch and JAX.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::{collections::BTreeMap, time::Duration};
