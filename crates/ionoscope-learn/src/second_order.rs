@@ -36,7 +36,7 @@ use residuals::{Layout, NormalEquations, acceleration, normal_equations, squared
 pub struct SecondOrderConfig {
     /// Accepted steps a sub-network.
     pub iterations: usize,
-    /// Training pairs used, from the first of the dataset's (shuffled) ones; all where there are fewer. Twenty a weight suffice: the data are free of noise.
+    /// Training pairs used, from the first of the dataset's (shuffled) ones; all where there are fewer. Seventeen a weight suffice: the data are free of noise.
     pub pairs: usize,
     /// Training ends early where the mean squared error on these pairs, in units of the increment's variance, falls below this.
     pub target_mse: f64,
@@ -44,8 +44,9 @@ pub struct SecondOrderConfig {
     pub inner_sd: f64,
     /// Smallest share of `inner_sd` that an input gets, however little a linear regression of the increments makes of it.
     pub least_relevance: f64,
-    /// An input whose data cover the share c of its range (one standard deviation over the range's width) gets at most `reach * c` of the
-    /// standard deviations, so that the network does not saturate within the range, where it will be asked to extrapolate.
+    /// How far a hidden unit's argument moves over an input's whole range, in units of `inner_sd` (`a_sd` for the own variable): where the data
+    /// cover the share c of the range (one standard deviation over the range's width), the weights start with at most `reach * c` of it. At about
+    /// one the network is far from saturation wherever it may be asked to extrapolate.
     pub reach: f64,
     /// The same for the offsets beta of the inner layer.
     pub beta_sd: f64,
@@ -64,12 +65,12 @@ pub struct SecondOrderConfig {
 impl Default for SecondOrderConfig {
     fn default() -> Self {
         SecondOrderConfig {
-            iterations: 500,
-            pairs: 18_000,
+            iterations: 400,
+            pairs: 12_000,
             target_mse: 2e-14,
             inner_sd: 0.5,
             least_relevance: 0.004,
-            reach: 8.0,
+            reach: 1.0,
             beta_sd: 0.5,
             a_sd: 1.0,
             alpha_sd: 1.0,

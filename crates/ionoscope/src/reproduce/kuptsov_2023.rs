@@ -74,7 +74,7 @@ impl Options {
         let train = TrainConfig { seed, ..TrainConfig::default() };
         if self.quick {
             let dataset = DatasetConfig { chunks: 500, new_chunks: 50, ..dataset };
-            let second_order = SecondOrderConfig { iterations: 100, ..train.second_order.clone() };
+            let second_order = SecondOrderConfig { iterations: 200, ..train.second_order.clone() };
             return Recipe { dataset, train: TrainConfig { second_order, ..train }, seed };
         }
         Recipe { dataset, train, seed }

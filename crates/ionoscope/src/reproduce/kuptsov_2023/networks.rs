@@ -109,8 +109,8 @@ impl Workshop<'_> {
     pub fn make(&self, recipe: &Recipe) -> Result<Made> {
         let stem = recipe.file_stem();
         let (data, seconds_data) = self.data(recipe, &stem)?;
-        let (map, metrics) = self.network(recipe, &data, &stem)?;
-        Ok(Made { map, data, metrics: Metrics { seconds_data, ..metrics } })
+        let (map, metrics) = self.network(recipe, &data, &stem, seconds_data)?;
+        Ok(Made { map, data, metrics })
     }
 
     /// Errors and cost of the same network trained by Adam alone on the same data.
@@ -122,10 +122,10 @@ impl Workshop<'_> {
         recipe.train.adam.epochs = ADAM_EPOCHS;
         recipe.train.second_order.iterations = 0;
         let stem = format!("{}-adam", recipe.file_stem());
-        self.network(&recipe, data, &stem).map(|(_, metrics)| metrics)
+        self.network(&recipe, data, &stem, 0.0).map(|(_, metrics)| metrics)
     }
 
-    fn network(&self, recipe: &Recipe, data: &Dataset, stem: &str) -> Result<(NeuralMap, Metrics)> {
+    fn network(&self, recipe: &Recipe, data: &Dataset, stem: &str, seconds_data: f64) -> Result<(NeuralMap, Metrics)> {
         let (map_path, record_path) =
             (self.dir.join(format!("networks/{stem}.safetensors")), self.dir.join(format!("networks/{stem}.json")));
         if self.resume
@@ -136,6 +136,7 @@ impl Workshop<'_> {
             return Ok((map, metrics));
         }
         let (map, metrics) = self.train(recipe, data, stem)?;
+        let metrics = Metrics { seconds_data, ..metrics };
         map.save(&map_path)?;
         write_json(&record_path, &Finished { recipe: recipe.clone(), metrics: metrics.clone() })?;
         Ok((map, metrics))
