@@ -94,12 +94,24 @@ def first_line(*command):
         return None
 
 
+def machine():
+    """Cores and processor in words; virtual machines often hide its model, so the generation and the widest vectors stand beside it."""
+    try:
+        lines = (line.split(":", 1) for line in open("/proc/cpuinfo") if ":" in line)
+        info = {key.strip(): value.strip() for key, value in lines}
+    except OSError:
+        return f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}"
+    generation = {"23": " (Zen to Zen 2)", "25": " (Zen 3 or 4)", "26": " (Zen 5)"} if info.get("vendor_id") == "AuthenticAMD" else {}
+    flags = info.get("flags", "").split()
+    vectors = " with AVX-512" if "avx512f" in flags else " with AVX2" if "avx2" in flags else ""
+    return f"{os.cpu_count()} cores of {info.get('model name', platform.machine())}{generation.get(info.get('cpu family'), '')}{vectors}"
+
+
 def environment():
     """Where and of what the run was made; the load tells how far the times can be trusted."""
-    cpu = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")] if os.path.exists("/proc/cpuinfo") else []
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
-        "processor": cpu[0] if cpu else platform.processor(),
+        "machine": machine(),
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
         "load_at_start": os.getloadavg(),
@@ -117,7 +129,7 @@ def finish(name, folder, options, record, text):
     where["load_at_end"] = os.getloadavg()
     loads = ", ".join(f"{where[k][0]:.1f}" for k in ("load_at_start", "load_at_end"))
     intro = f"`benches/{name}.sh{''.join(' ' + o for o in options)}`, {where['date']}, commit {str(where['commit'])[:12]}"
-    intro += f"{' with uncommitted changes' if where['uncommitted_changes'] else ''}, {where['cores']} x {where['processor']}, load {loads}.\n\n"
+    intro += f"{' with uncommitted changes' if where['uncommitted_changes'] else ''}, {where['machine']}, load {loads}.\n\n"
     if where["load_at_start"][0] > 0.5 * where["cores"]:
         intro += "**The machine was busy: read the ratios, and those with care.**\n\n"
     folder.mkdir(parents=True, exist_ok=True)
