@@ -275,7 +275,7 @@ impl Scratch {
     }
 }
 
-/// Sums over samples: one for each weight, unit by unit, then the error and its square. Single precision within a block.
+/// Sums over samples: rows of N_h as those of the weights, then the error and its square. Single precision within a block.
 #[derive(Debug, Clone)]
 pub struct Sums {
     shape: Shape,
@@ -316,16 +316,13 @@ impl Sums {
             sums.iter_mut().zip(&part.values).for_each(|(s, v)| *s += v);
         }
         let error = sums[n * shape.rows()];
-        for j in 0..n {
-            let s = &sums[j * shape.rows()..(j + 1) * shape.rows()];
-            // The packed weight is -2 b. tanh' is 4 m (1 - m), and d(error^2) brings another 2.
-            let b = f64::from(weights.scaled[(k + 3) * n + j]) * -0.5;
-            for r in 0..=k {
-                gradient[r * n + j] = 32.0 * b * s[r];
+        // The packed weight is -2 b. tanh' is 4 m (1 - m), and d(error^2) brings another 2.
+        let b = &weights.scaled[(k + 3) * n..(k + 4) * n];
+        for (r, (gradient, sums)) in gradient.chunks_exact_mut(n).zip(sums.chunks_exact(n)).take(k + 4).enumerate() {
+            let factor = if r <= k { -16.0 } else { -4.0 };
+            for j in 0..n {
+                gradient[j] = if r < k + 3 { factor * f64::from(b[j]) * sums[j] } else { 2.0 * (error - 2.0 * sums[j]) };
             }
-            gradient[(k + 1) * n + j] = 8.0 * b * s[k + 1];
-            gradient[(k + 2) * n + j] = 8.0 * b * s[k + 2];
-            gradient[(k + 3) * n + j] = 2.0 * (error - 2.0 * s[k + 3]);
         }
         gradient[shape.weights() - 1] = 2.0 * error;
         sums[n * shape.rows() + 1]

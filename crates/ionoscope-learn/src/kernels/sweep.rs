@@ -42,7 +42,7 @@ pub(super) struct Task<'a> {
     pub count: usize,
     /// Room for m1 and m2, `[N_h][2 BLOCK]`.
     pub kept: &'a mut [Line],
-    /// Where the sums are added: with `backward` one for each weight in unit-major order, then always those of the error and its square.
+    /// Where the sums are added: with `backward` rows of N_h as those of the weights, then always those of the error and its square.
     pub sums: &'a mut [f64],
     /// Whether the gradient is wanted.
     pub backward: bool,
@@ -253,7 +253,7 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                     d.store(between.add(s));
                 }
             }
-            let to = &mut task.sums[j * (inner + 4)..(j + 1) * (inner + 4)];
+            let to = &mut task.sums[j..];
             // The lanes are added up eight sums at a time; K is at most 6.
             let mut low = [zero; 8];
             low[..K].copy_from_slice(&s_inner);
@@ -268,7 +268,7 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                 sums[8..].copy_from_slice(&L::sums(&high)[..4]);
             }
             for k in 0..K {
-                to[k] += f64::from(sums[k]);
+                to[k * n] += f64::from(sums[k]);
             }
             if MORE {
                 for k in K..inner {
@@ -276,11 +276,11 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                     for s in (0..end).step_by(L::WIDTH) {
                         s_k = L::load(between.add(s)).mul_add(L::load(x.add(k * BLOCK + s)), s_k);
                     }
-                    to[k] += f64::from(L::sums(&[s_k, zero, zero, zero, zero, zero, zero, zero])[0]);
+                    to[k * n] += f64::from(L::sums(&[s_k, zero, zero, zero, zero, zero, zero, zero])[0]);
                 }
             }
             for r in 0..4 {
-                to[inner + r] += f64::from(sums[K + r]);
+                to[(inner + r) * n] += f64::from(sums[K + r]);
             }
         }
     }
