@@ -85,15 +85,17 @@ impl sweep::Lanes for Ymm {
     }
 
     #[inline(always)]
-    unsafe fn sums(v: &[Self; 8]) -> [f32; 8] {
-        let mut out = [0.0; 8];
+    unsafe fn add_sums(v: &[Self; 8], to: &mut [f64; 8]) {
         unsafe {
             let four = _mm256_hadd_ps(_mm256_hadd_ps(v[0].0, v[1].0), _mm256_hadd_ps(v[2].0, v[3].0));
             let other = _mm256_hadd_ps(_mm256_hadd_ps(v[4].0, v[5].0), _mm256_hadd_ps(v[6].0, v[7].0));
             let low = _mm256_permute2f128_ps::<0x20>(four, other);
-            _mm256_storeu_ps(out.as_mut_ptr(), _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(four, other)));
+            let all = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(four, other));
+            let halves = [_mm256_cvtps_pd(_mm256_castps256_ps128(all)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(all))];
+            let (first, second) = (to.as_mut_ptr(), to.as_mut_ptr().add(4));
+            _mm256_storeu_pd(first, _mm256_add_pd(_mm256_loadu_pd(first), halves[0]));
+            _mm256_storeu_pd(second, _mm256_add_pd(_mm256_loadu_pd(second), halves[1]));
         }
-        out
     }
 
     #[inline(always)]

@@ -80,8 +80,7 @@ impl sweep::Lanes for Zmm {
     }
 
     #[inline(always)]
-    unsafe fn sums(v: &[Self; 8]) -> [f32; 8] {
-        let mut out = [0.0; 8];
+    unsafe fn add_sums(v: &[Self; 8], to: &mut [f64; 8]) {
         unsafe {
             // Of two vectors a, b: a and b alternate in each quarter, then of four, then quarters are joined.
             let two = [
@@ -97,9 +96,9 @@ impl sweep::Lanes for Zmm {
             let other = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(two[2], two[3])));
             let half = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(four, other), _mm512_shuffle_f32x4::<0xdd>(four, other));
             let all = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(half, half), _mm512_shuffle_f32x4::<0xdd>(half, half));
-            _mm256_storeu_ps(out.as_mut_ptr(), _mm512_castps512_ps256(all));
+            let all = _mm512_cvtps_pd(_mm512_castps512_ps256(all));
+            _mm512_storeu_pd(to.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(to.as_ptr()), all));
         }
-        out
     }
 
     #[inline(always)]

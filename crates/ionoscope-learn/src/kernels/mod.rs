@@ -275,17 +275,18 @@ impl Scratch {
     }
 }
 
-/// Sums over samples: rows of N_h as those of the weights, then the error and its square. Single precision within a block.
+/// Sums over samples, one for each weight and those of the error and of its square. Single precision within a block.
 #[derive(Debug, Clone)]
 pub struct Sums {
     shape: Shape,
-    values: Vec<f64>,
+    /// As [`sweep::Task`] has them.
+    values: Vec<[f64; 8]>,
 }
 
 impl Sums {
     /// Sums of no samples.
     pub fn new(shape: Shape) -> Self {
-        Sums { shape, values: vec![0.0; shape.hidden * shape.rows() + 2] }
+        Sums { shape, values: vec![[0.0; 8]; shape.hidden * sweep::pieces(shape) + 1] }
     }
 
     /// The sums over `samples`, forward and backward, in place of what was here.
@@ -294,7 +295,7 @@ impl Sums {
     /// Rows that do not fit the sub-network.
     pub fn set(&mut self, backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<()> {
         check(self.shape, weights, samples)?;
-        self.values.fill(0.0);
+        self.values.fill([0.0; 8]);
         let (memory, kept) = scratch.parts(self.shape);
         in_blocks(samples, memory, |rows, count| {
             let (kept, sums) = (&mut *kept, &mut self.values[..]);
@@ -306,26 +307,35 @@ impl Sums {
     /// The sum of squared errors of all `parts` together, and its gradient by the weights (in the order of [`Packed::set`]).
     ///
     /// # Panics
-    /// If a part is of another shape or `gradient` of another length.
+    /// If there is no part, one is of another shape, or `gradient` of another length.
     pub fn gradient(weights: &Packed, parts: &[&Sums], gradient: &mut [f64]) -> f64 {
         let shape = weights.shape;
         let (n, k) = (shape.hidden, shape.inner);
-        assert!(parts.iter().all(|p| p.shape == shape) && gradient.len() == shape.weights());
-        let mut sums = vec![0.0; n * shape.rows() + 2];
-        for part in parts {
-            sums.iter_mut().zip(&part.values).for_each(|(s, v)| *s += v);
-        }
-        let error = sums[n * shape.rows()];
+        assert!(!parts.is_empty() && parts.iter().all(|p| p.shape == shape) && gradient.len() == shape.weights());
+        let added = (parts.len() > 1).then(|| {
+            let mut sums = parts[0].values.clone();
+            for part in &parts[1..] {
+                sums.as_flattened_mut().iter_mut().zip(part.values.as_flattened()).for_each(|(s, v)| *s += v);
+            }
+            sums
+        });
+        let sums = added.as_ref().unwrap_or(&parts[0].values);
+        let [error, squares, ..] = sums[n * sweep::pieces(shape)];
         // The packed weight is -2 b. tanh' is 4 m (1 - m), and d(error^2) brings another 2.
-        let b = &weights.scaled[(k + 3) * n..(k + 4) * n];
-        for (r, (gradient, sums)) in gradient.chunks_exact_mut(n).zip(sums.chunks_exact(n)).take(k + 4).enumerate() {
-            let factor = if r <= k { -16.0 } else { -4.0 };
-            for j in 0..n {
-                gradient[j] = if r < k + 3 { factor * f64::from(b[j]) * sums[j] } else { 2.0 * (error - 2.0 * sums[j]) };
+        let slope: Vec<f64> = weights.scaled[(k + 3) * n..(k + 4) * n].iter().map(|b| -4.0 * f64::from(*b)).collect();
+        let of_units = sums.as_flattened()[..8 * n * sweep::pieces(shape)].chunks_exact(8 * sweep::pieces(shape));
+        for (row, gradient) in gradient.chunks_exact_mut(n).take(k + 3).enumerate() {
+            let (slot, factor) = (sweep::slot(shape, row), if row <= k { 4.0 } else { 1.0 });
+            for ((g, sums), slope) in gradient.iter_mut().zip(of_units.clone()).zip(&slope) {
+                *g = factor * slope * sums[slot];
             }
         }
+        let slot = sweep::slot(shape, k + 3);
+        for (g, sums) in gradient[(k + 3) * n..].iter_mut().zip(of_units) {
+            *g = 2.0 * (error - 2.0 * sums[slot]);
+        }
         gradient[shape.weights() - 1] = 2.0 * error;
-        sums[n * shape.rows() + 1]
+        squares
     }
 }
 
@@ -339,10 +349,10 @@ pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scra
     let mut total = 0.0;
     let (memory, kept) = scratch.parts(shape);
     in_blocks(samples, memory, |rows, count| {
-        let mut sums = [0.0; 2];
+        let mut sums = [[0.0; 8]];
         let kept = &mut *kept;
         backend.sweep(sweep::Task { shape, weights: &weights.scaled, rows, count, kept, sums: &mut sums, backward: false });
-        total += sums[1];
+        total += sums[0][1];
     });
     Ok(total)
 }

@@ -24,8 +24,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     /// `term - self * factor`.
     unsafe fn neg_mul_add(self, factor: Self, term: Self) -> Self;
-    /// The sums of the lanes of eight vectors.
-    unsafe fn sums(vectors: &[Self; 8]) -> [f32; 8];
+    /// Adds the sums of the lanes of eight vectors to eight numbers.
+    unsafe fn add_sums(vectors: &[Self; 8], to: &mut [f64; 8]);
     /// m(k) = 1 / (1 + 2^k) in place, so that tanh(z) = 1 - 2 m(2 log2(e) z). Operations that take several cycles each follow one another
     /// here, so the vectors are to go through them side by side.
     unsafe fn gates<const N: usize>(k: &mut [Self; N], constants: &Self::Constants);
@@ -42,14 +42,32 @@ pub(super) struct Task<'a> {
     pub count: usize,
     /// Room for m1 and m2, `[N_h][2 BLOCK]`.
     pub kept: &'a mut [Line],
-    /// Where the sums are added: with `backward` rows of N_h as those of the weights, then always those of the error and its square.
-    pub sums: &'a mut [f64],
+    /// Where the sums are added: with `backward` [`pieces`] for each unit, in the order of [`slot`], then always one with those of the error
+    /// and of its square.
+    pub sums: &'a mut [[f64; 8]],
     /// Whether the gradient is wanted.
     pub backward: bool,
 }
 
 /// Inner inputs beyond this number are swept by a second loop over memory.
 const IN_REGISTERS: usize = 6;
+
+/// Number of pieces of eight numbers that hold the sums of a unit.
+pub(super) fn pieces(shape: Shape) -> usize {
+    (shape.inner + 4).div_ceil(8)
+}
+
+/// Place of the sum for row `row` of the weights among those of its unit: what is summed in registers comes first.
+pub(super) fn slot(shape: Shape, row: usize) -> usize {
+    let swept = shape.inner.min(IN_REGISTERS);
+    if row < swept {
+        row
+    } else if row < shape.inner {
+        row + 4
+    } else {
+        swept + row - shape.inner
+    }
+}
 
 /// Both passes, with `U` vectors at once in the forward one; `U2` is twice that.
 ///
@@ -60,7 +78,7 @@ pub(super) unsafe fn sweep<L: Lanes, const U: usize, const U2: usize>(mut task: 
     const { assert!(U2 == 2 * U && BLOCK.is_multiple_of(U * L::WIDTH)) };
     let (inner, n) = (task.shape.inner, task.shape.hidden);
     let lines = BLOCK / LINE;
-    let sums = if task.backward { n * (inner + 4) + 2 } else { 2 };
+    let sums = if task.backward { n * pieces(task.shape) + 1 } else { 1 };
     assert!(task.weights.len() == n * (inner + 4) + 1 && task.count <= BLOCK);
     assert!(task.rows.len() == (inner + 4) * lines && task.kept.len() == 2 * n * lines && task.sums.len() == sums);
     // SAFETY: the lengths that the passes rely on were just checked; the caller answers for the instruction set.
@@ -82,26 +100,22 @@ pub(super) unsafe fn sweep<L: Lanes, const U: usize, const U2: usize>(mut task: 
 unsafe fn passes<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(task: &mut Task) {
     // SAFETY: as in `sweep`.
     unsafe {
+        forward::<L, U, U2, K, MORE>(task);
+        error::<L>(task);
         if task.backward {
-            forward::<L, U, U2, K, MORE, true>(task);
-            error::<L>(task);
             backward::<L, K, MORE>(task);
-        } else {
-            forward::<L, U, U2, K, MORE, false>(task);
-            error::<L>(task);
         }
     }
 }
 
-/// The output of every sample; with `KEEP` also m1 and m2 of every unit.
+/// The output of every sample; m1 and m2 of every unit are kept.
 ///
-/// A unit's chain of operations is long: about a hundred cycles, of which throughput would allow a tenth. So the outer gates of one group of
-/// `U` vectors go together with the inner gates of the next group, and `2 U` chains are under way.
+/// A unit's chain of operations is long: about a hundred cycles, of which throughput would allow a tenth, and no processor looks far enough
+/// ahead to fill the gap. So the outer gates of one unit go together with the inner gates of the next, for `U` vectors at a time.
 #[inline(always)]
-unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool, const KEEP: bool>(task: &mut Task) {
+unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(task: &mut Task) {
     let (inner, n) = (task.shape.inner, task.shape.hidden);
-    let group = U * L::WIDTH;
-    let end = task.count.next_multiple_of(group);
+    let end = task.count.next_multiple_of(U * L::WIDTH);
     let w = task.weights.as_ptr();
     let x = task.rows.as_mut_ptr().cast::<f32>();
     let kept = task.kept.as_mut_ptr().cast::<f32>();
@@ -115,78 +129,93 @@ unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, con
         for s in (0..end).step_by(L::WIDTH) {
             constant.store(out.add(s));
         }
-        for j in 0..n {
-            let mut a_inner = [slope; K];
-            for k in 0..K {
-                a_inner[k] = L::splat(*w.add(k * n + j));
+        // The inner weights of unit `j`, and its sums of the inputs that have no register.
+        macro_rules! inner_weights {
+            ($j:expr) => {{
+                let mut a = [slope; K];
+                for k in 0..K {
+                    a[k] = L::splat(*w.add(k * n + $j));
+                }
+                let beta = L::splat(*w.add(inner * n + $j));
+                if MORE {
+                    for s in (0..end).step_by(L::WIDTH) {
+                        let mut y = beta;
+                        for k in K..inner {
+                            y = L::load(x.add(k * BLOCK + s)).mul_add(L::splat(*w.add(k * n + $j)), y);
+                        }
+                        y.store(between.add(s));
+                    }
+                }
+                (a, beta)
+            }};
+        }
+        // Its inner sums for the vectors from `s` on, to `q` from `first` on.
+        macro_rules! inner_sums {
+            ($q:ident, $first:expr, $s:ident, $a:ident, $beta:ident) => {
+                for i in 0..U {
+                    $q[$first + i] = if MORE { L::load(between.add($s + i * L::WIDTH)) } else { $beta };
+                }
+                for k in 0..K {
+                    for i in 0..U {
+                        $q[$first + i] = L::load(x.add(k * BLOCK + $s + i * L::WIDTH)).mul_add($a[k], $q[$first + i]);
+                    }
+                }
+            };
+        }
+        // The outer sums of a unit for the vectors from `s` on, to the beginning of `q`.
+        macro_rules! outer_sums {
+            ($q:ident, $s:ident, $kept:ident, $a:ident, $alpha:ident) => {
+                for i in 0..U {
+                    let at = $s + i * L::WIDTH;
+                    $q[i] = L::load($kept.add(2 * at)).mul_add(slope, L::load(own.add(at)).mul_add($a, $alpha));
+                }
+            };
+        }
+        // What m2, at the beginning of `q`, adds to the output.
+        macro_rules! output {
+            ($q:ident, $s:ident, $kept:ident, $b:ident) => {
+                for i in 0..U {
+                    let at = $s + i * L::WIDTH;
+                    $q[i].store($kept.add(2 * at + L::WIDTH));
+                    $q[i].mul_add($b, L::load(out.add(at))).store(out.add(at));
+                }
+            };
+        }
+        let (a_inner, beta) = inner_weights!(0);
+        for s in (0..end).step_by(U * L::WIDTH) {
+            let mut q = [beta; U];
+            inner_sums!(q, 0, s, a_inner, beta);
+            L::gates(&mut q, &constants);
+            for i in 0..U {
+                q[i].store(kept.add(2 * (s + i * L::WIDTH)));
             }
-            let beta = L::splat(*w.add(inner * n + j));
+        }
+        for j in 0..n {
             let a = L::splat(*w.add((inner + 1) * n + j));
             let alpha = L::splat(*w.add((inner + 2) * n + j));
             let b = L::splat(*w.add((inner + 3) * n + j));
-            if MORE {
-                for s in (0..end).step_by(L::WIDTH) {
-                    let mut y = beta;
-                    for k in K..inner {
-                        y = L::load(x.add(k * BLOCK + s)).mul_add(L::splat(*w.add(k * n + j)), y);
+            let now = kept.add(2 * j * BLOCK);
+            if j + 1 < n {
+                let (a_inner, beta) = inner_weights!(j + 1);
+                let next = now.add(2 * BLOCK);
+                for s in (0..end).step_by(U * L::WIDTH) {
+                    let mut q = [beta; U2];
+                    outer_sums!(q, s, now, a, alpha);
+                    inner_sums!(q, U, s, a_inner, beta);
+                    L::gates(&mut q, &constants);
+                    for i in 0..U {
+                        q[U + i].store(next.add(2 * (s + i * L::WIDTH)));
                     }
-                    y.store(between.add(s));
+                    output!(q, s, now, b);
+                }
+            } else {
+                for s in (0..end).step_by(U * L::WIDTH) {
+                    let mut q = [alpha; U];
+                    outer_sums!(q, s, now, a, alpha);
+                    L::gates(&mut q, &constants);
+                    output!(q, s, now, b);
                 }
             }
-            let kept = kept.add(2 * j * BLOCK);
-            // The inner sums of the group at `s`, to `q` from `first` on.
-            macro_rules! inner_sums {
-                ($q:ident, $first:expr, $s:expr) => {
-                    for i in 0..U {
-                        $q[$first + i] = if MORE { L::load(between.add($s + i * L::WIDTH)) } else { beta };
-                    }
-                    for k in 0..K {
-                        for i in 0..U {
-                            $q[$first + i] = L::load(x.add(k * BLOCK + $s + i * L::WIDTH)).mul_add(a_inner[k], $q[$first + i]);
-                        }
-                    }
-                };
-            }
-            // The outer sums of the group at `s`, to the beginning of `q`.
-            macro_rules! outer_sums {
-                ($q:ident, $m1:ident, $s:expr) => {
-                    for i in 0..U {
-                        if KEEP {
-                            $m1[i].store(kept.add(2 * ($s + i * L::WIDTH)));
-                        }
-                        $q[i] = $m1[i].mul_add(slope, L::load(own.add($s + i * L::WIDTH)).mul_add(a, alpha));
-                    }
-                };
-            }
-            // What m2, at the beginning of `q`, adds to the output of the group at `s`.
-            macro_rules! output {
-                ($q:ident, $s:expr) => {
-                    for i in 0..U {
-                        if KEEP {
-                            $q[i].store(kept.add(2 * ($s + i * L::WIDTH) + L::WIDTH));
-                        }
-                        let o = out.add($s + i * L::WIDTH);
-                        $q[i].mul_add(b, L::load(o)).store(o);
-                    }
-                };
-            }
-            let mut m1 = [beta; U];
-            inner_sums!(m1, 0, 0);
-            L::gates(&mut m1, &constants);
-            let mut s = 0;
-            while s + group < end {
-                let mut q = [beta; U2];
-                outer_sums!(q, m1, s);
-                inner_sums!(q, U, s + group);
-                L::gates(&mut q, &constants);
-                output!(q, s);
-                m1.copy_from_slice(&q[U..]);
-                s += group;
-            }
-            let mut q = [beta; U];
-            outer_sums!(q, m1, s);
-            L::gates(&mut q, &constants);
-            output!(q, s);
         }
     }
 }
@@ -197,7 +226,7 @@ unsafe fn error<L: Lanes>(task: &mut Task) {
     let inner = task.shape.inner;
     let end = task.count.next_multiple_of(L::WIDTH);
     let x = task.rows.as_mut_ptr().cast::<f32>();
-    let last = task.sums.len() - 2;
+    let last = task.sums.len() - 1;
     // SAFETY: as in `forward`.
     unsafe {
         let (target, out) = (x.add((inner + 1) * BLOCK), x.add((inner + 2) * BLOCK));
@@ -214,16 +243,14 @@ unsafe fn error<L: Lanes>(task: &mut Task) {
             sum = sum.add(e);
             square = e.mul_add(e, square);
         }
-        let sums = L::sums(&[sum, square, zero, zero, zero, zero, zero, zero]);
-        task.sums[last] += f64::from(sums[0]);
-        task.sums[last + 1] += f64::from(sums[1]);
+        L::add_sums(&[sum, square, zero, zero, zero, zero, zero, zero], &mut task.sums[last]);
     }
 }
 
 /// The sums from which the gradient is made.
 #[inline(always)]
 unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) {
-    let (inner, n) = (task.shape.inner, task.shape.hidden);
+    let (inner, n, pieces) = (task.shape.inner, task.shape.hidden, pieces(task.shape));
     let end = task.count.next_multiple_of(L::WIDTH);
     let x = task.rows.as_mut_ptr().cast::<f32>();
     let kept = task.kept.as_ptr().cast::<f32>();
@@ -253,22 +280,15 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                     d.store(between.add(s));
                 }
             }
-            let to = &mut task.sums[j..];
-            // The lanes are added up eight sums at a time; K is at most 6.
-            let mut low = [zero; 8];
-            low[..K].copy_from_slice(&s_inner);
-            let rest = [s_beta, s_a, s_alpha, s_b];
-            let fit = if K + 4 > 8 { 8 - K } else { 4 };
-            low[K..K + fit].copy_from_slice(&rest[..fit]);
-            let mut sums = [0.0; 12];
-            sums[..8].copy_from_slice(&L::sums(&low));
+            let to = &mut task.sums[j * pieces..(j + 1) * pieces];
+            // K is at most 6, so that one or two pieces hold these.
+            let mut all = [[zero; 8]; 2];
+            let flat = all.as_flattened_mut();
+            flat[..K].copy_from_slice(&s_inner);
+            flat[K..K + 4].copy_from_slice(&[s_beta, s_a, s_alpha, s_b]);
+            L::add_sums(&all[0], &mut to[0]);
             if K + 4 > 8 {
-                let mut high = [zero; 8];
-                high[..4 - fit].copy_from_slice(&rest[fit..]);
-                sums[8..].copy_from_slice(&L::sums(&high)[..4]);
-            }
-            for k in 0..K {
-                to[k * n] += f64::from(sums[k]);
+                L::add_sums(&all[1], &mut to[1]);
             }
             if MORE {
                 for k in K..inner {
@@ -276,11 +296,10 @@ unsafe fn backward<L: Lanes, const K: usize, const MORE: bool>(task: &mut Task) 
                     for s in (0..end).step_by(L::WIDTH) {
                         s_k = L::load(between.add(s)).mul_add(L::load(x.add(k * BLOCK + s)), s_k);
                     }
-                    to[k * n] += f64::from(L::sums(&[s_k, zero, zero, zero, zero, zero, zero, zero])[0]);
+                    let mut sums = [0.0; 8];
+                    L::add_sums(&[s_k, zero, zero, zero, zero, zero, zero, zero], &mut sums);
+                    to[(k + 4) / 8][(k + 4) % 8] += sums[0];
                 }
-            }
-            for r in 0..4 {
-                to[(inner + r) * n] += f64::from(sums[K + r]);
             }
         }
     }
