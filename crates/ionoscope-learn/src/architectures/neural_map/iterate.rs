@@ -69,7 +69,13 @@ impl Packed {
     /// Moves `x` (physical units) on by up to `steps` steps; returns how many were made, fewer where the state stopped being finite (`x` is then the
     /// last finite state).
     pub fn advance(&self, normalizer: &Normalizer, offsets: &[Vec<[f64; WIDTH]>], x: &mut [f64], steps: u64) -> u64 {
-        pulp::Arch::new().dispatch(Advance { packed: self, normalizer, offsets, x, steps })
+        let task = Advance { packed: self, normalizer, offsets, x, steps };
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the processor has the instructions that the function is compiled for.
+            return unsafe { advance_avx512(task) };
+        }
+        pulp::Arch::new().dispatch(task)
     }
 }
 
@@ -110,10 +116,24 @@ struct Advance<'a> {
     steps: u64,
 }
 
+/// With 512-bit registers, for which `pulp` would need a feature that also changes the bits of matrix products.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+fn advance_avx512(task: Advance) -> u64 {
+    task.run()
+}
+
 impl WithSimd for Advance<'_> {
     type Output = u64;
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) -> u64 {
+        self.run()
+    }
+}
+
+impl Advance<'_> {
+    #[inline(always)]
+    fn run(self) -> u64 {
         let Advance { packed, normalizer, offsets, x, steps } = self;
         let mut u = vec![0.0; packed.state];
         let mut next = u.clone();
