@@ -96,9 +96,14 @@ pub fn svg(text: &str) -> String {
     out
 }
 
-/// Without any marks.
+/// Without any marks; indices and powers keep a sign of their own, as in `V_S` and `10^-3`.
 pub fn plain(text: &str) -> String {
-    runs(text).into_iter().map(|(_, run)| run).collect()
+    let sign = |set: &Set| match set {
+        Set::Low => "_",
+        Set::High => "^",
+        _ => "",
+    };
+    runs(text).into_iter().flat_map(|(set, run)| [sign(&set), run]).collect()
 }
 
 /// Estimated width in units of the font size, for sans-serif letters.
@@ -126,7 +131,7 @@ mod tests {
     fn marks_become_elements_and_the_rest_is_escaped() {
         assert_eq!(html("V_{S} < `a&b` **x** 10^{-3}"), "V<sub>S</sub> &lt; <code>a&amp;b</code> <strong>x</strong> 10<sup>-3</sup>");
         assert_eq!(html("open _{ and ` stay"), "open _{ and ` stay");
-        assert_eq!(plain("V_{S} `x`"), "VS x");
+        assert_eq!(plain("V_{S} `x` 10^{-3}"), "V_S x 10^-3");
         assert!(svg("a^{2} & b").contains("&amp;"));
         assert!(width("10^{2}") < width("102"));
     }

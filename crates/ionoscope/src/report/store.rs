@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.join("report.html")).unwrap(), html::page(&heading, &[answer]));
         assert_eq!(fs::read_to_string(dir.join("figures/figure-1.csv")).unwrap(), "panel,series,x,y\n1,x,1,2\n");
         let meta = fs::read_to_string(dir.join("figures/figure-1.csv.meta.json")).unwrap();
-        assert!(meta.contains("\"VS\"") && meta.contains("\"mV\""), "{meta}");
+        assert!(meta.contains("\"V_S\"") && meta.contains("\"mV\""), "{meta}");
         fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -129,9 +129,10 @@ impl Table {
         let mut csv = self.columns.iter().map(|c| quote(&c.name)).collect::<Vec<_>>().join(",") + "\n";
         for row in &self.rows {
             let cells = row.iter().map(|cell| match cell {
-                Cell::Number(v) => v.to_string(),
+                // `Debug` keeps every digit too, and writes small numbers with an exponent.
+                Cell::Number(v) => format!("{v:?}"),
                 Cell::Text(t) => quote(t),
-                Cell::Verdict { met, text } => quote(&format!("{}: {text}", if *met { "met" } else { "missed" })),
+                Cell::Verdict { met, text } => quote(format!("{} {text}", if *met { "met" } else { "missed" }).trim()),
                 Cell::Empty(()) => String::new(),
             });
             csv += &(cells.collect::<Vec<_>>().join(",") + "\n");
@@ -188,7 +189,7 @@ mod tests {
         let mut table = Table::new("t", "", vec![Column::text("what, where"), Column::number("V_{S}", "mV", Format::Fixed(1))]);
         table.push(vec!["a \"b\"".into(), 0.1234567890123.into()]);
         table.push(vec![Cell::Verdict { met: true, text: "yes".into() }, f64::NAN.into()]);
-        assert_eq!(table.to_csv(), "\"what, where\",VS\n\"a \"\"b\"\"\",0.1234567890123\nmet: yes,\n");
+        assert_eq!(table.to_csv(), "\"what, where\",V_S\n\"a \"\"b\"\"\",0.1234567890123\nmet yes,\n");
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
     }

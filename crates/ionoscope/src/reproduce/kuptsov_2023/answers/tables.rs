@@ -26,7 +26,7 @@ pub fn goals(o: &Outcome) -> (Table, usize) {
         Column::text("wanted"),
         Column::number("worst seed", "", SHORT),
         Column::number("median seed", "", SHORT),
-        Column::text(""),
+        Column::text("verdict"),
     ];
     let mut table = Table::new("goals-table", "Goals of this reproduction", columns);
     let mut missed = 0;
