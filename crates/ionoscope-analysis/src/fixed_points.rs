@@ -19,6 +19,8 @@ use crate::{
 const SAME: f64 = 1e-7;
 /// A zero this far outside the box, in units of the box, still counts as on its border.
 const BORDER: f64 = 1e-9;
+/// More starts than this are a slip of the keyboard: they would fill the memory.
+const MOST_STARTS: usize = 10_000_000;
 /// Deflated rounds use this share of the starts.
 const DEFLATED_SHARE: usize = 4;
 
@@ -100,8 +102,8 @@ fn search(
     options: &FixedPointOptions,
     guesses: &[Vec<f64>],
 ) -> Result<Vec<FixedPoint>> {
-    if options.starts == 0 {
-        return Err(Error::Invalid("0 starts; expected at least one".into()));
+    if !(1..=MOST_STARTS).contains(&options.starts) {
+        return Err(Error::Invalid(format!("{} starts; expected at least one and at most {MOST_STARTS}", options.starts)));
     }
     let problem = scaled(system, i_stim, p, &options.bounds)?;
     let mut starts: Vec<Vec<f64>> = guesses.iter().map(|x| problem.scaled(x)).collect();

@@ -21,7 +21,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A number outside the interval in which it makes sense.
-    #[error("{name} = {value} is outside [{low}, {high}]; give a value inside")]
+    #[error("{name} = {} is outside [{}, {}]; give a value inside", short(*.value), short(*.low), short(*.high))]
     OutOfRange {
         /// Name of the quantity.
         name: String,
@@ -56,7 +56,7 @@ impl Error {
             .iter()
             .map(|k| (edit_distance(&k.to_lowercase(), &name.to_lowercase()), k))
             .min()
-            .filter(|(d, k)| *d <= (k.chars().count() / 2).max(2))
+            .filter(|(d, k)| *d <= (k.chars().count() / 2).max(2) && *d < name.chars().count())
             .map(|(_, k)| k.clone());
         Error::UnknownName { kind, name: name.to_owned(), nearest, known }
     }
@@ -69,6 +69,11 @@ impl Error {
 
 fn suggestion(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|n| format!(" (did you mean '{n}'?)")).unwrap_or_default()
+}
+
+/// A number for a message: very large and very small ones as powers of ten, not as hundreds of digits.
+fn short(v: f64) -> String {
+    if v != 0.0 && v.is_finite() && !(1e-15..1e15).contains(&v.abs()) { format!("{v:e}") } else { v.to_string() }
 }
 
 /// Levenshtein distance in characters.

@@ -63,6 +63,41 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Checks what a file says of a system: names that can be told apart, finite numbers, ranges the right way round, lengths that fit.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong.
+    pub fn check(&self) -> Result<()> {
+        let fail = |message: String| Err(Error::Invalid(message));
+        if self.variables.is_empty() {
+            return fail(format!("'{}' has no variables; expected at least one", self.id));
+        }
+        let ordered = |[low, high]: &[f64; 2]| low.is_finite() && high.is_finite() && low <= high;
+        for (kind, list) in [("variable", &self.variables), ("parameter", &self.parameters)] {
+            for (i, q) in list.iter().enumerate() {
+                if q.name.is_empty() || list[..i].iter().any(|earlier| earlier.name == q.name) {
+                    return fail(format!("the name '{}' of {kind} {i} is empty or given twice; expected names that differ", q.name));
+                }
+                if !q.default.is_finite() || !ordered(&q.range) {
+                    let (name, default, [low, high]) = (&q.name, q.default, q.range);
+                    return fail(format!(
+                        "{kind} '{name}' has default {default:?} and range [{low:?}, {high:?}]; expected finite numbers, the smaller end first"
+                    ));
+                }
+            }
+        }
+        if let Some(name) = self.membrane_potential.as_ref().filter(|name| self.variables.iter().all(|q| q.name != **name)) {
+            return fail(format!("the membrane potential '{name}' is none of the variables"));
+        }
+        if let Some(t) = &self.trained_on {
+            let (sizes, wanted) = ([t.state.len(), t.parameters.len()], [self.variables.len(), self.parameters.len()]);
+            if sizes != wanted || !t.state.iter().chain(&t.parameters).all(ordered) {
+                return fail(format!("{sizes:?} training ranges; expected {wanted:?}, each of finite numbers, the smaller first"));
+            }
+        }
+        Ok(())
+    }
+
     /// Default start, in the order of the variables.
     pub fn default_state(&self) -> Vec<f64> {
         self.variables.iter().map(|q| q.default).collect()

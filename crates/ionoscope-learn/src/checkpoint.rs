@@ -32,8 +32,7 @@ pub struct Identity {
 impl Identity {
     /// What differs from `now`, as sentences.
     pub fn differences(&self, now: &Identity) -> Vec<String> {
-        let mut found = Vec::new();
-        compare("", &self.configuration, &now.configuration, &mut found);
+        let mut found = differences("", &self.configuration, &now.configuration);
         if self.dataset != now.dataset {
             found.push(format!("the dataset was {} and is {}", self.dataset, now.dataset));
         }
@@ -43,6 +42,13 @@ impl Identity {
         }
         found
     }
+}
+
+/// What differs between two JSON values below `path`, as sentences.
+pub fn differences(path: &str, then: &Value, now: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    compare(path, then, now, &mut found);
+    found
 }
 
 /// Appends what differs between two JSON values, by path.
@@ -125,6 +131,14 @@ impl NetworkState {
     }
 }
 
+/// Name of the file in the folder of a training.
+pub(crate) const FILE: &str = "checkpoint.safetensors";
+
+/// Whether a folder holds a training that can be gone on with.
+pub fn exists(directory: &Path) -> bool {
+    directory.join(FILE).exists()
+}
+
 /// Where the checkpoint before the last one is kept.
 pub fn previous(path: &Path) -> PathBuf {
     path.with_extension("previous.safetensors")
@@ -144,10 +158,14 @@ impl Checkpoint {
             kept.and_then(|()| fs::hard_link(path, &link).or_else(|_| fs::copy(path, &link).map(|_| ())))
                 .map_err(|source| Error::Write { path: link, source })?;
         }
-        files::write_atomic(path, &bytes)
+        files::write_atomic(path, |w| w.write_all(&bytes))
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>> {
+    /// The content of the checkpoint's file.
+    ///
+    /// # Errors
+    /// A header that cannot be expressed as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the checkpoint cannot be written: {e}"));
         let header = Header {
             format: FORMAT.into(),
@@ -228,6 +246,9 @@ impl Checkpoint {
         }
         if fingerprint(all_numbers(&networks)) != header.checksum {
             return Err(damaged(&"its checksum does not fit"));
+        }
+        if all_numbers(&networks).any(|v| !v.is_finite()) {
+            return Err(damaged(&"it holds numbers that are not finite"));
         }
         let Header { identity, epoch, seconds, progress_bytes, event_bytes, .. } = header;
         Ok(Checkpoint { identity, epoch, seconds, progress_bytes, event_bytes, networks })

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ionoscope_dynamics::{
     spec::{Spec, TrainingRange},
     system::DynamicalSystem,
-    trajectory::{Experiment, Outcome, SolveOptions, TimeGrid, Trajectory},
+    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,11 @@ use crate::{
 };
 
 mod file;
+
+/// Steps of the integrator after which a chunk is given up.
+const MOST_STEPS: u64 = 10_000_000;
+/// Most pairs of all chunks, by memory and by the 32 bits of their numbers.
+const MOST_PAIRS: usize = 1 << 30;
 
 /// How a dataset is made. Times, states and parameters in the units of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -282,6 +287,16 @@ impl<'a> Sampler<'a> {
                 return Err(Error::Invalid(format!("{what} = 0; expected at least 1")));
             }
         }
+        let chunks = config.chunks.saturating_add(config.new_chunks);
+        if chunks.saturating_mul(config.pairs_per_chunk) > MOST_PAIRS {
+            return Err(Error::Invalid(format!(
+                "{chunks} chunks of {} pairs do not fit in memory; expected at most {MOST_PAIRS} pairs",
+                config.pairs_per_chunk
+            )));
+        }
+        if !(config.distance_of_start >= 0.0 && config.distance_of_start.is_finite()) {
+            return Err(Error::Invalid(format!("distance_of_start = {}; expected 0 or more", config.distance_of_start)));
+        }
         if !(config.validation_share >= 0.0 && config.validation_share < 1.0) {
             return Err(Error::Invalid(format!("validation_share = {}; expected a number in [0, 1)", config.validation_share)));
         }
@@ -320,7 +335,7 @@ impl<'a> Sampler<'a> {
 
     /// `count` good chunks; the stream of random numbers of chunk k depends on the seed, `name` and k alone.
     fn chunks(&self, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Vec<(Drawn, Trajectory)>> {
-        let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, ..SolveOptions::default() };
+        let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, max_steps: MOST_STEPS, ..SolveOptions::default() };
         let mut rngs: Vec<Generator> = (0..count).map(|k| stream(self.config.seed, name, k as u64)).collect();
         let mut done: Vec<Option<(Drawn, Trajectory)>> = (0..count).map(|_| None).collect();
         for round in 0.. {
@@ -338,7 +353,13 @@ impl<'a> Sampler<'a> {
             let batch: Vec<Experiment> = drawn.iter().map(|d| d.experiment.clone()).collect();
             let trajectories = self.system.solve_ensemble(&batch, &options)?;
             for ((k, d), t) in open.into_iter().zip(drawn).zip(trajectories) {
-                if t.outcome != Outcome::Completed {
+                if let Outcome::Failed { time, reason: FailureReason::TooManySteps } = t.outcome {
+                    // Another start would take as long.
+                    let end = d.experiment.times.end();
+                    return Err(Error::Failed(format!(
+                        "a chunk took {MOST_STEPS} steps to t = {time:e} of {end:e}; shorten transient, dt or pairs_per_chunk, or loosen rtol and atol"
+                    )));
+                } else if t.outcome != Outcome::Completed {
                     redrawn.failed += 1;
                 } else if self.at_rest(&d.experiment, &t) {
                     redrawn.on_fixed_point += 1;

@@ -2,25 +2,119 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
-    path::Path,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 use crate::{Error, Result};
 
-/// Writes `bytes` to `path` through a temporary name beside it, so that the file is either the old one or the whole new one.
+/// A file written completely under a temporary name beside its own. [`Staged::commit`] gives it its name; dropped without that, it
+/// goes away.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Staged {
+    /// Writes the content and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be written, or `write` fails; the temporary file is removed.
+    pub fn new(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
+        check_destination(path)?;
+        let staged = Staged { path: path.to_owned(), temporary: beside(path) };
+        let written = File::create(&staged.temporary).and_then(|file| {
+            let mut writer = BufWriter::with_capacity(1 << 18, file);
+            write(&mut writer)?;
+            writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        });
+        written.map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        Ok(staged)
+    }
+
+    /// Gives the file its name, in place of what had it before.
+    ///
+    /// # Errors
+    /// The file cannot be renamed; the temporary file is removed.
+    pub fn commit(self) -> Result<()> {
+        fs::rename(&self.temporary, &self.path).map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a commit there is nothing under this name.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Writes a file so that `path` holds either what it held before or the whole new content.
 ///
 /// # Errors
-/// The file cannot be written; the temporary one is removed.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().ok_or_else(|| Error::Invalid(format!("{} is not a file name", path.display())))?.to_owned();
+/// As [`Staged::new`] and [`Staged::commit`].
+pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    Staged::new(path, write)?.commit()
+}
+
+/// Checks, before long work, that a file can be made at `path`: it has a name, is no folder, and its folder exists.
+///
+/// # Errors
+/// Wrong input that says which of these does not hold.
+pub fn check_destination(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(Error::Invalid(format!("{} is a folder; expected the name of a file to write", path.display())));
+    }
+    if !folder.is_dir() {
+        return Err(Error::Invalid(format!("cannot write {}: there is no folder {}; make it first", path.display(), folder.display())));
+    }
+    Ok(())
+}
+
+/// Checks, before long work, that a folder is there or can be made at `path`: no file stands in its way.
+///
+/// # Errors
+/// Wrong input that names the file.
+pub fn check_folder(path: &Path) -> Result<()> {
+    match path.ancestors().find(|p| p.exists()).filter(|p| !p.is_dir()) {
+        Some(file) => {
+            let (path, file) = (path.display(), file.display());
+            Err(Error::Invalid(format!("cannot make the folder {path}: {file} is a file; choose another folder")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = File::create(&temporary)
-        .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        Error::Write { path: path.to_owned(), source }
-    })
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_or_not_there() {
+        let folder = std::env::temp_dir().join(format!("ionoscope-files-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let names = || fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+        let path = folder.join("data.csv");
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        let full = |w: &mut dyn Write| {
+            w.write_all(&[b'x'; 1 << 19])?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        let error = write_atomic(&path, full).unwrap_err();
+        assert!(!error.is_input());
+        assert!(error.to_string().contains("data.csv"), "{error}");
+        drop(Staged::new(&folder.join("other.csv"), |w| w.write_all(b"never named")).unwrap());
+        assert_eq!((names(), fs::read_to_string(&path).unwrap()), (vec!["data.csv".to_owned()], "old".to_owned()));
+        assert!(check_folder(&path.join("below")).unwrap_err().is_input());
+        check_folder(&folder.join("new/and/below")).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

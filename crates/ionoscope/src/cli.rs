@@ -66,7 +66,7 @@ pub struct Shared {
     #[arg(long, global = true)]
     pub json: bool,
     /// Number of threads; all cores when not given
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true)]
     pub threads: Option<u16>,
     /// Errors only on standard error: no warnings, no progress
     #[arg(long, global = true)]

@@ -199,11 +199,16 @@ fn wrong_input_is_named_and_ends_with_2() {
     simulate(&["--rtol", "NaN"], &["--rtol", "finite"]);
     simulate(&["--rtol", "1e-20"], &["rtol", "outside"]);
     simulate(&["--threads", "0"], &["--threads"]);
+    simulate(&["--threads", "60000"], &["--threads", "1024"]);
+    simulate(&["--dt", "-1"], &["-1 is not larger than 0"]);
+    simulate(&["--max-steps", "0"], &["--max-steps"]);
+    simulate(&["--x0", "v=1e300"], &["v = 1e300 is outside [-75, 25]"]);
     simulate(&["-o", &folder.path("t.xlsx")], &["t.xlsx", "supported: .csv"]);
     simulate(&["-o", &folder.path("no/such/t.csv")], &["no/such/t.csv", "there is no folder"]);
     refused(2, &["simulate", "sherman-1988"], &["--t-end"]);
     refused(2, &["fixed-points", "sherman-1988", "--box", "v=3:1"], &["v=3:1 is empty"]);
     refused(2, &["fixed-points", "sherman-1988", "--starts", "0"], &["0 starts"]);
+    refused(2, &["fixed-points", "sherman-1988", "--starts", "99999999999999"], &["99999999999999 starts", "at most"]);
     refused(2, &["no-such-verb"], &["no-such-verb"]);
     assert_eq!(folder.names(), [""; 0]);
 }
@@ -255,4 +260,130 @@ fn a_failed_solve_ends_with_1_and_leaves_no_file() {
     let wild = ["--param", "theta_m=1e-6", "--param", "g_ca=10000", "--param", "tau=1e-6", "--t-end", "1e6", "--max-steps", "1000"];
     refused(1, &[&["simulate", "sherman-1988", "-o", &folder.path("t.csv")], &wild[..]].concat(), &["the integration failed at t = "]);
     assert_eq!(folder.names(), [""; 0]);
+}
+
+/// A configuration of a training that takes a second or so.
+fn configuration(folder: &Folder) -> String {
+    let path = folder.path("small.toml");
+    let text = "[dataset]\nchunks = 12\npairs_per_chunk = 20\ntransient = 5\nnew_chunks = 2\nrtol = 1e-7\natol = 1e-9\n\
+                [train]\nhidden = 6\n[train.second_order]\niterations = 4\n";
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn wrong_configurations_and_folders_end_with_2() {
+    let folder = Folder::new("configurations");
+    let (file, out) = (configuration(&folder), folder.path("out"));
+    let set = |change: &str, parts: &[&str]| refused(2, &["train", &file, "-o", &out, "--quiet", "--set", change], parts);
+    set("dataset.chunkss=3", &["small.toml", "unknown field `chunkss`", "did you mean `chunks`?"]);
+    set("train.hidden=-1", &["train.hidden", "expected a whole number, 0 or larger"]);
+    set("dataset.model=shermann", &["unknown model 'shermann'", "did you mean 'sherman-1988'?"]);
+    set("dataset.dt=nan", &["dt is NaN"]);
+    set("dataset.chunks=99999999999999", &["do not fit in memory"]);
+    set("dataset.distance_of_start=nan", &["distance_of_start = NaN"]);
+    refused(2, &["train", &file, "-o", &file], &["small.toml is a file"]);
+    refused(2, &["reproduce", "kuptsov-2023", "--quick", "-o", &file], &["small.toml is a file"]);
+    refused(2, &["report", &folder.path("")], &["report.json"]);
+    // Nothing of the above has left anything but the folder itself, which is empty.
+    assert_eq!(folder.names(), ["out", "small.toml"]);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+
+    // These need the data, which are made once.
+    set("train.hidden=0", &["hidden", "at least 1"]);
+    set("train.hidden=999999999999", &["hidden units", "at most"]);
+    set("train.hidden=50000", &["second stage", "at most"]);
+    set("dataset.model=stankevich-2017", &["dataset.safetensors", "dataset.model was \"sherman-1988\" and is \"stankevich-2017\""]);
+    fs::write(folder.path("out/dataset.safetensors"), b"rubbish").unwrap();
+    set("train.hidden=6", &["dataset.safetensors", "truncated"]);
+}
+
+#[test]
+fn a_training_in_a_folder_is_not_disturbed_by_another() {
+    let folder = Folder::new("folders");
+    let (file, out) = (configuration(&folder), folder.path("out"));
+    let train = |more: &[&str]| run(&[&["train", &file, "-o", &out, "--quiet"], more].concat());
+    assert_eq!(train(&[]).status.code(), Some(0));
+    let content = || {
+        let read = |e: fs::DirEntry| (e.file_name(), fs::read(e.path()).unwrap());
+        let mut files: Vec<_> = fs::read_dir(&out).unwrap().map(|e| read(e.unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = content();
+    let refused = |more: &[&str], parts: &[&str]| refused(2, &[&["train", &file, "-o", &out, "--quiet"], more].concat(), parts);
+    refused(&[], &["checkpoint.safetensors", "already holds a training", "resume"]);
+    refused(&["--resume", "--set", "train.hidden=7"], &["another training", "hidden was 6 and is 7"]);
+    refused(&["--resume", "--set", "dataset.chunks=13"], &["dataset.chunks was 12 and is 13"]);
+    let surrogate = folder.path("out/surrogate.safetensors");
+    let elsewhere = folder.path("elsewhere");
+    let from = ["train", &file, "-o", &elsewhere, "--quiet", "--from", &surrogate, "--set", "train.hidden=5"];
+    self::refused(2, &from, &["hidden units", "[6, 6, 6]", "[5, 5, 5]"]);
+    assert!(content() == before);
+
+    let locked = fs::OpenOptions::new().write(true).open(folder.path("out/progress.jsonl")).unwrap();
+    locked.lock().unwrap();
+    refused(&["--resume"], &["another training is at work"]);
+    drop(locked);
+    assert!(content() == before);
+
+    let checkpoint = folder.path("out/checkpoint.safetensors");
+    let whole = fs::read(&checkpoint).unwrap();
+    fs::write(&checkpoint, &whole[..whole.len() / 2]).unwrap();
+    refused(&["--resume"], &["checkpoint.safetensors", "truncated"]);
+    fs::write(&checkpoint, &whole).unwrap();
+    assert_eq!(train(&["--resume"]).status.code(), Some(0));
+    assert!(!folder.names().iter().any(|n| n.ends_with(".tmp")));
+}
+
+/// Killed with no chance to tidy up, and gone on with, a training gives the same bits: once in each of its stages.
+#[cfg(unix)]
+#[test]
+fn a_training_that_was_killed_goes_on_to_the_same_bits() {
+    let folder = Folder::new("killed");
+    let file = configuration(&folder);
+    let train = |out: &str| {
+        let stages = ["--set", "train.adam.epochs=6000", "--set", "train.second_order.iterations=400", "--set", "train.hidden=20"];
+        let mut c = command(&[
+            "train",
+            &file,
+            "-o",
+            out,
+            "--quiet",
+            "--resume",
+            "--checkpoint-every",
+            "0.02",
+            "--set",
+            "train.second_order.target_mse=0",
+        ]);
+        c.args(stages).stdout(Stdio::null());
+        c
+    };
+    let (through, killed) = (folder.path("through"), folder.path("killed"));
+    assert!(train(&through).status().unwrap().success());
+    for stage in ["epoch", "variable"] {
+        let mut child = train(&killed).spawn().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let checkpoint = folder.path("killed/checkpoint.safetensors");
+        let progress = folder.path("killed/progress.jsonl");
+        let reached = || {
+            // A checkpoint, and records of this stage after it.
+            let text = fs::read_to_string(&progress).unwrap_or_default();
+            Path::new(&checkpoint).exists() && text.lines().last().is_some_and(|l| l.contains(&format!("\"{stage}\"")))
+        };
+        while !reached() {
+            assert!(child.try_wait().unwrap().is_none(), "the training was over before it was killed");
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!Path::new(&folder.path("killed/surrogate.safetensors")).exists());
+    }
+    assert!(train(&killed).status().unwrap().success());
+    let surrogate = |out: &str| fs::read(Path::new(out).join("surrogate.safetensors")).unwrap();
+    assert!(surrogate(&through) == surrogate(&killed));
+    let tensors =
+        |out: &str| ionoscope_learn::checkpoint::Checkpoint::load(&Path::new(out).join("checkpoint.safetensors")).unwrap().networks;
+    assert!(tensors(&through) == tensors(&killed));
 }

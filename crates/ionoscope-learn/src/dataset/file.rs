@@ -28,6 +28,15 @@ impl Dataset {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes()?;
+        files::write_atomic(path, |w| w.write_all(&bytes))
+    }
+
+    /// The content of the dataset's file.
+    ///
+    /// # Errors
+    /// A header that cannot be expressed as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
         let header = Header {
             format: FORMAT.into(),
@@ -54,8 +63,7 @@ impl Dataset {
             .map(|(name, shape, bytes)| TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v)))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))?;
-        files::write_atomic(path, &bytes)
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))
     }
 
     /// Reads a dataset.
@@ -86,7 +94,25 @@ impl Dataset {
             return Err(format!("its format is '{}'; this version reads '{FORMAT}'", header.format));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        header.spec.check().map_err(|e| format!("its header: {e}"))?;
         let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
+        let trained = header.spec.trained_on.as_ref().map(|t| t.model.as_str());
+        if trained != Some(header.config.model.as_str()) {
+            return Err(format!(
+                "its header speaks of '{}' and of '{}'; expected one model",
+                header.config.model,
+                trained.unwrap_or("none")
+            ));
+        }
+        if !(header.config.dt.is_finite() && header.config.dt > 0.0) {
+            return Err(format!("its time step is {}; expected a finite number larger than 0", header.config.dt));
+        }
+        let n = &header.normalizer;
+        let sizes = [n.state_mean.len(), n.state_sd.len(), n.increment_sd.len(), n.parameter_mean.len(), n.parameter_sd.len()];
+        if sizes != [d, d, d, p, p] {
+            return Err(format!("its normalizer has sizes {sizes:?}; its variables and parameters ask for {:?}", [d, d, d, p, p]));
+        }
+        header.normalizer.check().map_err(|e| e.to_string())?;
         let read = |set: &str| -> std::result::Result<Pairs, String> {
             let n = tensors.tensor(&format!("{set}.distance")).ok().and_then(|t| t.shape().first().copied()).unwrap_or(0);
             let part = |part: &str, shape: &[usize]| {
@@ -111,7 +137,9 @@ impl Dataset {
             }
         };
         let (training, validation, new_chunks) = (read("training")?, read("validation")?, read("new_chunks")?);
-        header.normalizer.check().map_err(|e| e.to_string())?;
+        if training.is_empty() {
+            return Err("it has no training pairs; expected at least two".into());
+        }
         Ok(Dataset {
             config: header.config,
             spec: header.spec,

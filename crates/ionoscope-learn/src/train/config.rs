@@ -35,6 +35,11 @@ impl Default for InitialWeights {
     }
 }
 
+/// Most hidden units of a sub-network: more are a slip of the keyboard.
+const MOST_HIDDEN: usize = 100_000;
+/// Most weights of a sub-network in the second stage, whose matrices hold their square: 3 GiB each.
+const MOST_SECOND_ORDER: usize = 20_000;
+
 /// How a neural map is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -87,6 +92,17 @@ impl TrainConfig {
         }
         if hidden.contains(&0) || self.validate_every == 0 {
             return Err(Error::Invalid("hidden, hidden_of and validate_every must be at least 1".into()));
+        }
+        if let Some(n) = hidden.iter().find(|n| **n > MOST_HIDDEN) {
+            return Err(Error::Invalid(format!("{n} hidden units; expected at most {MOST_HIDDEN}")));
+        }
+        let inputs = dataset.spec.variables.len() + dataset.spec.parameters.len();
+        let weights = hidden.iter().max().map_or(0, |h| h * (inputs + 3) + 1);
+        if self.second_order.iterations > 0 && weights > MOST_SECOND_ORDER {
+            return Err(Error::Invalid(format!(
+                "{weights} weights of one sub-network: the second stage, with a matrix of their square, takes at most {MOST_SECOND_ORDER}; \
+                 lower hidden, or train by Adam alone (second_order.iterations = 0)"
+            )));
         }
         Ok(hidden)
     }

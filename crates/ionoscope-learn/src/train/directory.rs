@@ -1,7 +1,7 @@
 //! The folder of a run: `training.json` (the resolved configuration), `progress.jsonl` (one record a line), TensorBoard events, checkpoints.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -9,11 +9,10 @@ use std::{
 use super::Record;
 use crate::{
     Error, Result,
-    checkpoint::{Checkpoint, Identity},
+    checkpoint::{self, Checkpoint, Identity},
     events, files,
 };
 
-const CHECKPOINT: &str = "checkpoint.safetensors";
 const PROGRESS: &str = "progress.jsonl";
 const EVENTS: &str = "events.out.tfevents.0.ionoscope";
 
@@ -38,19 +37,33 @@ struct Log {
 }
 
 impl Log {
-    /// Opens the log with the first `length` bytes of what is there.
-    fn open(path: PathBuf, length: u64) -> Result<Self> {
+    /// Opens the log, for this process alone, and leaves what is there.
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = file.map_err(|source| Error::Write { path: path.clone(), source })?;
+        match file.try_lock() {
+            // Where a file system knows no locks, whoever starts two trainings in one folder is on his own.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Log { path, file, length: 0 }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::file(&path, "another training is at work in this folder; wait for its end, or choose another folder"))
+            }
+        }
+    }
+
+    /// Keeps the first `length` bytes of what is there.
+    fn keep(&mut self, length: u64) -> Result<()> {
+        let (path, file) = (&self.path, &mut self.file);
         let failed = |source| Error::Write { path: path.clone(), source };
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
         let there = file.metadata().map_err(failed)?.len();
         if there < length {
             return Err(Error::file(
-                &path,
+                path,
                 format!("has {there} bytes where the checkpoint says {length}; it was changed since; start anew"),
             ));
         }
         file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
-        Ok(Log { path, file, length })
+        self.length = length;
+        Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
@@ -78,18 +91,17 @@ impl Directory {
     /// Opens the folder; also what it holds to go on from.
     pub fn open(path: &Path, existing: Existing, identity: &Identity) -> Result<(Self, Option<Found>)> {
         fs::create_dir_all(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
-        let file = path.join(CHECKPOINT);
+        let file = path.join(checkpoint::FILE);
         if file.exists() && existing == Existing::Refuse {
             let message = "the folder already holds a training; resume it, or choose another folder";
             return Err(Error::file(&file, message));
         }
+        let mut directory =
+            Directory { path: path.to_owned(), progress: Log::open(path.join(PROGRESS))?, events: Log::open(path.join(EVENTS))? };
         let checkpoint = if existing == Existing::Resume { load(&file, identity)? } else { None };
         let (progress_bytes, event_bytes) = checkpoint.as_ref().map_or((0, 0), |c| (c.progress_bytes, c.event_bytes));
-        let mut directory = Directory {
-            path: path.to_owned(),
-            progress: Log::open(path.join(PROGRESS), progress_bytes)?,
-            events: Log::open(path.join(EVENTS), event_bytes)?,
-        };
+        directory.progress.keep(progress_bytes)?;
+        directory.events.keep(event_bytes)?;
         let Some(checkpoint) = checkpoint else {
             for old in [crate::checkpoint::previous(&file), file] {
                 let removed = fs::remove_file(&old);
@@ -99,7 +111,7 @@ impl Directory {
             }
             let mut text = serde_json::to_vec_pretty(identity).map_err(|e| Error::Failed(format!("the configuration: {e}")))?;
             text.push(b'\n');
-            files::write_atomic(&path.join("training.json"), &text)?;
+            files::write_atomic(&path.join("training.json"), |w| w.write_all(&text))?;
             directory.events.append(&events::header())?;
             return Ok((directory, None));
         };
@@ -134,7 +146,7 @@ impl Directory {
         self.events.sync()?;
         checkpoint.progress_bytes = self.progress.length;
         checkpoint.event_bytes = self.events.length;
-        checkpoint.save(&self.path.join(CHECKPOINT))
+        checkpoint.save(&self.path.join(checkpoint::FILE))
     }
 }
 

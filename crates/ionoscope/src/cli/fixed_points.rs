@@ -26,10 +26,10 @@ pub struct Arguments {
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
     /// Number of starts of Newton's method
-    #[arg(long, value_name = "N", default_value_t = FixedPointOptions::default().starts)]
+    #[arg(long, value_name = "N", default_value_t = FixedPointOptions::default().starts, allow_negative_numbers = true)]
     starts: usize,
     /// Seed of the starts
-    #[arg(long, value_name = "N", default_value_t = FixedPointOptions::default().seed)]
+    #[arg(long, value_name = "N", default_value_t = FixedPointOptions::default().seed, allow_negative_numbers = true)]
     seed: u64,
 }
 

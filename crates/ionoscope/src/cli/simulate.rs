@@ -34,19 +34,19 @@ pub struct Arguments {
     #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
     x0: Vec<(String, f64)>,
     /// Time at which to stop, in the system's unit of time
-    #[arg(long, value_name = "T", value_parser = arguments::positive)]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: f64,
     /// Spacing of the output times [default: the step of a map; a 10 000th of T for equations]
-    #[arg(long, value_name = "DT", value_parser = arguments::positive)]
+    #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Relative tolerance [default: 1e-8]; for equations only
-    #[arg(long, value_name = "TOL", value_parser = arguments::positive)]
+    #[arg(long, value_name = "TOL", value_parser = arguments::positive, allow_negative_numbers = true)]
     rtol: Option<f64>,
     /// Absolute tolerance of every variable [default: 1e-10]; for equations only
-    #[arg(long, value_name = "TOL", value_parser = arguments::positive)]
+    #[arg(long, value_name = "TOL", value_parser = arguments::positive, allow_negative_numbers = true)]
     atol: Option<f64>,
     /// Steps after which the solve is given up; for equations only
-    #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps)]
+    #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     max_steps: u64,
     /// File to write (.csv), with units and configuration beside it in FILE.meta.json; the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use ionoscope_learn::{
     architectures::neural_map::NeuralMap,
+    checkpoint,
     train::{Ending, Existing, Run, StepErrors, train},
 };
 use serde::Serialize;
@@ -31,8 +32,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.safetensors")]
     from: Option<PathBuf>,
     /// Stop after so many seconds, with a checkpoint from which --resume goes on
-    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
     time_limit: Option<f64>,
+    /// Time between two checkpoints
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive, allow_negative_numbers = true)]
+    checkpoint_every: f64,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
@@ -64,11 +68,14 @@ impl Arguments {
         }
         let configuration = self.configuration.load()?;
         let from = self.from.as_deref().map(NeuralMap::load).transpose()?;
-        let time_limit = self.time_limit.map(Duration::try_from_secs_f64).transpose();
-        let time_limit = time_limit.map_err(|e| Error::Input(format!("--time-limit: {e}")))?;
+        let time_limit = self.time_limit.map(|s| duration("--time-limit", s)).transpose()?;
+        let checkpoint_every = duration("--checkpoint-every", self.checkpoint_every)?;
         let (data, _) = self.configuration.dataset(&configuration.dataset, shared)?;
-        self.configuration.keep(&configuration)?;
         let output = &self.configuration.output;
+        // Beside a checkpoint stands the configuration that made it; another one is refused below.
+        if !checkpoint::exists(output) {
+            self.configuration.keep(&configuration)?;
+        }
         let mut progress = |record: &_| {
             if let Some(line) = pipeline::progress_line(record, &configuration.train) {
                 shared.tell(&line);
@@ -79,9 +86,9 @@ impl Arguments {
             existing: if self.resume { Existing::Resume } else { Existing::Refuse },
             from: from.as_ref(),
             time_limit,
+            checkpoint_every,
             interrupt: Some(interrupt()?),
             progress: Some(&mut progress),
-            ..Run::default()
         };
         let trained = train(&data, &configuration.train, run)?;
         let surrogate = output.join("surrogate.safetensors");
@@ -113,4 +120,8 @@ impl Arguments {
             Ending::Interrupted => Err(Error::Failed("interrupted; the same command with --resume goes on from here".into())),
         }
     }
+}
+
+fn duration(option: &str, seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|e| Error::Input(format!("{option} {seconds:e}: {e}; expected seconds")))
 }

@@ -9,24 +9,15 @@ use std::{
     },
 };
 
-use ionoscope_learn::{
-    dataset::{Dataset, DatasetConfig},
-    train::TrainConfig,
-};
-use serde::{Deserialize, Serialize};
+use ionoscope_learn::dataset::{Dataset, DatasetConfig};
+use serde::Serialize;
 
 use super::Shared;
-use crate::{Error, Result, artifact, config, pipeline};
-
-/// A configuration file: `[dataset]` and `[train]`, each value with a default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Configuration {
-    /// How the data are made.
-    pub dataset: DatasetConfig,
-    /// How the network is trained.
-    pub train: TrainConfig,
-}
+use crate::{
+    Error, Result, artifact,
+    config::{self, Configuration},
+    pipeline,
+};
 
 /// A configuration, what replaces single values of it, and the folder of the results.
 #[derive(clap::Args, Debug)]
@@ -38,7 +29,7 @@ pub struct ConfigurationArguments {
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     changes: Vec<String>,
     /// Seed of data and training, in place of the configuration's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Folder for the results; made if it is not there
     #[arg(short, long = "output", value_name = "DIR")]
@@ -58,21 +49,25 @@ impl ConfigurationArguments {
         Ok(configuration)
     }
 
-    /// The dataset in the folder, if it was made by the same configuration, or a new one, which is then saved there.
+    /// The dataset in the folder, which must have been made by the same configuration, or a new one, which is then saved there.
     ///
     /// # Errors
-    /// A dataset that cannot be made or saved.
+    /// A dataset in the folder that is damaged or another one; a dataset that cannot be made or saved.
     pub fn dataset(&self, config: &DatasetConfig, shared: &Shared) -> Result<(Dataset, PathBuf)> {
+        artifact::check_folder(&self.output)?;
         std::fs::create_dir_all(&self.output).map_err(|e| Error::write(&self.output, e))?;
         let path = self.output.join("dataset.safetensors");
-        if path.exists()
-            && let Ok(data) = Dataset::load(&path)
-            && data.config == *config
-        {
+        if path.exists() {
+            let data = Dataset::load(&path)?;
+            config::same("dataset", &data.config, config).map_err(|difference| {
+                let path = path.display();
+                Error::Input(format!("{path} was made by another configuration: {difference}; choose another folder, or remove it"))
+            })?;
             shared.tell(&format!("{}: found, made by the same configuration", path.display()));
             return Ok((data, path));
         }
-        shared.tell(&format!("sampling {} trajectories of {}", config.chunks + config.new_chunks, config.model));
+        let chunks = config.chunks.saturating_add(config.new_chunks);
+        shared.tell(&format!("sampling {chunks} trajectories of {}", config.model));
         let data = pipeline::sample(config)?;
         data.save(&path)?;
         Ok((data, path))
@@ -84,7 +79,7 @@ impl ConfigurationArguments {
     /// A file that cannot be written.
     pub fn keep(&self, configuration: &Configuration) -> Result<()> {
         let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
-        artifact::write_atomic(&self.output.join("config.toml"), |w| w.write_all(text.as_bytes()))
+        Ok(artifact::write_atomic(&self.output.join("config.toml"), |w| w.write_all(text.as_bytes()))?)
     }
 }
 

@@ -49,6 +49,11 @@ pub struct Fact {
     pub text: String,
 }
 
+/// Whether a text can be a file name on any system, and stays inside its folder.
+pub(super) fn is_name(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 impl Answer {
     /// A section without anything in it.
     pub fn new(id: &str, title: &str) -> Self {
@@ -66,6 +71,19 @@ impl Answer {
     #[must_use]
     pub fn text(self, text: impl Into<String>) -> Self {
         self.with(Part::Text(text.into()))
+    }
+
+    /// Checks what a file says: names that can name files, figures and tables that can be drawn.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let ids = self.figures().map(|f| &f.id).chain(self.tables().map(|t| &t.id));
+        if let Some(id) = ids.chain([&self.id]).find(|id| !is_name(id)) {
+            return Err(format!("'{id}' cannot name a file; expected letters, digits, - and _"));
+        }
+        self.figures().try_for_each(Figure::check)?;
+        self.tables().try_for_each(Table::check)
     }
 
     /// Its figures.

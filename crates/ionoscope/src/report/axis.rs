@@ -1,6 +1,6 @@
 //! Where the values of an axis fall, and the ticks beside it.
 
-use super::figure::{Axis, Scale};
+use super::figure::{Axis, LARGEST, Scale};
 
 /// The ends of an axis, and the map from values to [0, 1] along it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +30,7 @@ impl Extent {
         {
             return Extent { low, high, scale: axis.scale };
         }
-        let shown = |v: &f64| v.is_finite() && (axis.scale == Scale::Linear || *v > 0.0);
+        let shown = |v: &f64| v.abs() <= LARGEST && (axis.scale == Scale::Linear || *v > 0.0);
         let (mut low, mut high) = values.filter(shown).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
         if low > high {
             (low, high) = if axis.scale == Scale::Log { (0.1, 1.0) } else { (0.0, 1.0) };

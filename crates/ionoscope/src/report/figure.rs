@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Largest magnitude that an axis shows; differences of such numbers are still finite.
+pub(super) const LARGEST: f64 = 1e300;
+
 /// Panels in a grid, filled row by row, with one caption and one legend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
@@ -45,6 +48,36 @@ impl Figure {
     pub fn with(mut self, panel: Panel) -> Self {
         self.panels.push(panel);
         self
+    }
+
+    /// Checks that it can be drawn: sizes within bounds, axes the right way round, as many values of y (and z) as of x.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let id = &self.id;
+        if !(1..=8).contains(&self.columns) {
+            return Err(format!("figure '{id}' has {} columns; expected 1 to 8", self.columns));
+        }
+        for (k, panel) in self.panels.iter().enumerate() {
+            let panel_name = format!("panel {} of figure '{id}'", k + 1);
+            if !(1.0..=10_000.0).contains(&panel.height) {
+                return Err(format!("{panel_name} is {:e} pixels high; expected 1 to 10 000", panel.height));
+            }
+            for axis in [&panel.x, &panel.y].into_iter().chain(&panel.z) {
+                let lowest = if axis.scale == Scale::Log { f64::MIN_POSITIVE } else { -LARGEST };
+                if let Some([low, high]) = axis.range.filter(|[low, high]| !(*low >= lowest && low < high && *high <= LARGEST)) {
+                    return Err(format!("an axis of {panel_name} runs from {low:e} to {high:e}; expected the smaller end first"));
+                }
+            }
+            for s in &panel.series {
+                if s.y.len() != s.x.len() || (panel.z.is_some() && s.z.len() != s.x.len()) {
+                    let (x, y, z) = (s.x.len(), s.y.len(), s.z.len());
+                    return Err(format!("series '{}' in {panel_name} has {x}, {y} and {z} values; expected as many of each", s.name));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The data in long form: columns `panel,series,x,y` and `z` where a panel has three axes. Panels are numbered from 1.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, is_name},
     figure::Figure,
     html::{self, Heading},
     svg,
@@ -56,7 +56,10 @@ pub fn draw(dir: &Path) -> Result<()> {
         if !is_name(id) {
             return Err(Error::Input(format!("{}: '{id}' is no name of a section", dir.join("report.json").display())));
         }
-        answers.push(read::<Answer>(&dir.join("answers").join(format!("{id}.json")))?);
+        let path = dir.join("answers").join(format!("{id}.json"));
+        let answer: Answer = read(&path)?;
+        answer.check().map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
+        answers.push(answer);
     }
     make(&dir.join("figures"))?;
     make(&dir.join("tables"))?;
@@ -65,20 +68,10 @@ pub fn draw(dir: &Path) -> Result<()> {
         answer.tables().try_for_each(|t| write_table(&dir.join("tables"), t))?;
     }
     let page = html::page(&index.heading, &answers);
-    write_atomic(&dir.join("report.html"), |w| w.write_all(page.as_bytes()))
-}
-
-/// Whether a text can be a file name on any system, and stays inside its folder.
-fn is_name(id: &str) -> bool {
-    !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn check(id: &str) -> Result<()> {
-    if is_name(id) { Ok(()) } else { Err(Error::Input(format!("'{id}' cannot name a file; expected letters, digits, - and _"))) }
+    Ok(write_atomic(&dir.join("report.html"), |w| w.write_all(page.as_bytes()))?)
 }
 
 fn write_figure(dir: &Path, figure: &Figure) -> Result<()> {
-    check(&figure.id)?;
     write_atomic(&dir.join(format!("{}.svg", figure.id)), |w| w.write_all(svg::draw(figure).as_bytes()))?;
     let csv = dir.join(format!("{}.csv", figure.id));
     write_atomic(&csv, |w| w.write_all(figure.to_csv().as_bytes()))?;
@@ -93,7 +86,6 @@ fn write_figure(dir: &Path, figure: &Figure) -> Result<()> {
 }
 
 fn write_table(dir: &Path, table: &Table) -> Result<()> {
-    check(&table.id)?;
     let csv = dir.join(format!("{}.csv", table.id));
     write_atomic(&csv, |w| w.write_all(table.to_csv().as_bytes()))?;
     let columns: Vec<_> = table.columns.iter().map(|c| json!({ "name": super::rich::plain(&c.name), "unit": c.unit })).collect();
@@ -110,7 +102,7 @@ pub fn make(dir: &Path) -> Result<()> {
 
 /// Curves are long: their JSON is written without a line for each number.
 fn write_json_line(path: &Path, value: &impl Serialize) -> Result<()> {
-    write_atomic(path, |w| Ok(serde_json::to_writer(w, value)?))
+    Ok(write_atomic(path, |w| Ok(serde_json::to_writer(w, value)?))?)
 }
 
 fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {

@@ -108,6 +108,22 @@ impl Table {
         Table { id: id.into(), caption: caption.into(), columns, rows: Vec::new(), folded: false }
     }
 
+    /// Checks that it can be drawn: a cell for each column, and no more digits than a number has.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let id = &self.id;
+        if let Some(row) = self.rows.iter().find(|row| row.len() != self.columns.len()) {
+            return Err(format!("a row of table '{id}' has {} cells; expected {}", row.len(), self.columns.len()));
+        }
+        let digits = |c: &Column| if let Format::Fixed(n) | Format::Significant(n) = c.format { n } else { 1 };
+        match self.columns.iter().find(|c| digits(c) > 100) {
+            Some(column) => Err(format!("column '{}' of table '{id}' has {} digits; expected at most 100", column.name, digits(column))),
+            None => Ok(()),
+        }
+    }
+
     /// Adds a row.
     pub fn push(&mut self, row: Vec<Cell>) {
         self.rows.push(row);

@@ -29,7 +29,8 @@ impl NeuralMap {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        files::write_atomic(path, &self.to_bytes()?)
+        let bytes = self.to_bytes()?;
+        files::write_atomic(path, |w| w.write_all(&bytes))
     }
 
     /// The content of the map's file. Tensors of variable `v`: `v.a`, `v.alpha`, `v.b`, `v.beta` `[N_h]`, `v.A` `[D_u, N_h]`, `v.B` `[D_p, N_h]`,
@@ -98,6 +99,7 @@ impl NeuralMap {
         }
         let header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a neural map: {e}"))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        header.spec.check().map_err(|e| format!("its header: {e}"))?;
         let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
         let read = |variable: &str, part: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
             let name = format!("{variable}.{part}");

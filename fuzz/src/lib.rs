@@ -1,0 +1,221 @@
+//! What must hold whatever stands in a file: no reader panics, and what a reader accepts can be used, saved and read again.
+//!
+//! `crates/ionoscope/tests/readers.rs` runs the same functions on seeded mutations, with stable Rust alone.
+
+use ionoscope::{
+    config::{self, Configuration},
+    report::{
+        answer::Answer,
+        html::{self, Heading},
+    },
+};
+use ionoscope_dynamics::{
+    system::DynamicalSystem,
+    trajectory::{Experiment, SolveOptions, TimeGrid},
+};
+use ionoscope_learn::{
+    adam::AdamConfig,
+    architectures::neural_map::NeuralMap,
+    checkpoint::Checkpoint,
+    dataset::Dataset,
+    second_order::SecondOrderConfig,
+    train::{Run, TrainConfig, train},
+};
+
+/// A surrogate: its rule, its Jacobian and a short simulation; saved and read again, it is the same to the bit.
+pub fn surrogate(bytes: &[u8]) {
+    let Ok(map) = NeuralMap::from_bytes(bytes) else { return };
+    let saved = map.to_bytes().expect("an accepted surrogate can be saved");
+    let again = NeuralMap::from_bytes(&saved).expect("and read again");
+    assert_eq!(again, map);
+    let (spec, d) = (map.spec(), map.dimension());
+    let (x, p) = (spec.default_state(), spec.default_parameters());
+    let (mut next, mut jacobian) = (vec![0.0; d], vec![0.0; d * d]);
+    map.rule(&x, 0.0, &p, &mut next);
+    map.jacobian(&x, 0.0, &p, &mut jacobian);
+    let _ = spec.extrapolates(&x, &p);
+    if let Ok(times) = TimeGrid::new(0.0, map.dt(), 3) {
+        let _ = map.simulate(&Experiment { x0: x, p, i_stim: 0.0, times }, &SolveOptions::default());
+    }
+}
+
+/// A dataset: a smallest training on it gives a map or an error; saved and read again, it is the same to the bit.
+pub fn dataset(bytes: &[u8]) {
+    let Ok(data) = Dataset::from_bytes(bytes) else { return };
+    let saved = data.to_bytes().expect("an accepted dataset can be saved");
+    // By its bytes: an unknown distance is NaN, which differs from itself.
+    assert_eq!(Dataset::from_bytes(&saved).expect("and read again").to_bytes().expect("and saved"), saved);
+    if data.training.len() * data.spec.variables.len() < 1000 {
+        let config = TrainConfig {
+            hidden: 1,
+            adam: AdamConfig { epochs: 1, ..AdamConfig::default() },
+            second_order: SecondOrderConfig { iterations: 1, ..SecondOrderConfig::default() },
+            ..TrainConfig::default()
+        };
+        if let Ok(trained) = train(&data, &config, &mut Run::default()) {
+            surrogate(&trained.map.to_bytes().expect("a trained map can be saved"));
+        }
+    }
+}
+
+/// A checkpoint: saved and read again, it is the same.
+pub fn checkpoint(bytes: &[u8]) {
+    let Ok(checkpoint) = Checkpoint::from_bytes(bytes) else { return };
+    let saved = checkpoint.to_bytes().expect("an accepted checkpoint can be saved");
+    assert_eq!(Checkpoint::from_bytes(&saved).expect("and read again"), checkpoint);
+    assert!(checkpoint.identity.differences(&checkpoint.identity).is_empty());
+}
+
+/// A configuration: written and read again, it says the same. The text is also tried as a change of one value.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = config::parse::<Configuration>("", &[text.to_owned()]);
+    let Ok(configuration) = config::parse::<Configuration>(text, &[]) else { return };
+    let saved = toml::to_string(&configuration).expect("an accepted configuration can be written");
+    let again: Configuration = config::parse(&saved, &[]).expect("and read again");
+    assert_eq!(toml::to_string(&again).expect("and written"), saved);
+}
+
+/// An answer of a report: it is drawn as a page, and its tables and figures are written.
+pub fn report(bytes: &[u8]) {
+    let Ok(answer) = serde_json::from_slice::<Answer>(bytes) else { return };
+    if answer.check().is_err() {
+        return;
+    }
+    answer.figures().for_each(|f| drop(f.to_csv()));
+    answer.tables().for_each(|t| drop(t.to_csv()));
+    let heading = Heading { title: answer.title.clone(), subtitle: String::new(), footer: Vec::new() };
+    assert!(html::page(&heading, std::slice::from_ref(&answer)).ends_with("</html>\n"));
+    let saved = serde_json::to_string(&answer).expect("an accepted answer can be saved");
+    serde_json::from_str::<Answer>(&saved).expect("and read again");
+}
+
+/// Small valid files, to start from.
+pub mod valid {
+    use super::*;
+    use ionoscope::report::{
+        answer::{Fact, Part},
+        figure::{Axis, Figure, Panel, Role, Series},
+        table::{Column, Format, Table},
+    };
+    use ionoscope_dynamics::{models, spec::Spec, spec::TrainingRange};
+    use ionoscope_learn::{
+        architectures::neural_map::SubNetwork,
+        checkpoint::{Identity, NetworkState},
+        dataset::{DatasetConfig, Pairs, Redrawn},
+        normalizer::Normalizer,
+    };
+    use serde_json::json;
+
+    /// The valid file of each target.
+    pub fn all() -> [(&'static str, Vec<u8>); 5] {
+        [
+            ("surrogate", surrogate()),
+            ("dataset", dataset()),
+            ("checkpoint", checkpoint()),
+            ("configuration", configuration().into_bytes()),
+            ("report", report()),
+        ]
+    }
+
+    fn spec() -> Spec {
+        let mut spec = models::find("sherman-1988").expect("a model").spec().clone();
+        spec.parameters.retain(|q| q.name == "v_s");
+        spec.trained_on = Some(TrainingRange {
+            model: "sherman-1988".into(),
+            fixed: vec![("g_k2".into(), 0.0)],
+            state: vec![[-65.0, -22.0], [0.0, 0.12], [0.17, 0.19]],
+            parameters: vec![[-40.0, -30.0]],
+        });
+        spec
+    }
+
+    /// A surrogate with two hidden units.
+    pub fn surrogate() -> Vec<u8> {
+        let networks = (0..3).map(|own| {
+            let mut net = SubNetwork::zeros(own, 4, 2);
+            net.groups_mut().into_iter().flatten().enumerate().for_each(|(k, w)| *w = 0.1 * (k as f64).sin());
+            net
+        });
+        let normalizer = Normalizer {
+            state_mean: vec![-50.0, 0.02, 0.18],
+            state_sd: vec![12.0, 0.02, 0.004],
+            parameter_mean: vec![-35.0],
+            parameter_sd: vec![2.9],
+            increment_sd: vec![1.0, 0.003, 2e-5],
+        };
+        let map = NeuralMap::new(spec(), 0.005, normalizer, networks.collect(), json!({"seed": 1})).expect("a map");
+        map.to_bytes().expect("a file")
+    }
+
+    /// A dataset of six, two and no pairs.
+    pub fn dataset() -> Vec<u8> {
+        let pairs = |n: usize| {
+            let wave = |k: usize, step: f64| {
+                let phase = k as f64 + step;
+                [-50.0 + 10.0 * phase.sin(), 0.05 + 0.04 * phase.cos(), 0.18 + 0.01 * (0.3 * phase).sin()]
+            };
+            Pairs {
+                dimension: 3,
+                parameters: 1,
+                p: (0..n).map(|k| -40.0 + k as f64).collect(),
+                u: (0..n).flat_map(|k| wave(k, 0.0)).collect(),
+                next: (0..n).flat_map(|k| wave(k, 0.005)).collect(),
+                distance: (0..n).map(|k| if k == 1 { f64::NAN } else { 1.0 }).collect(),
+            }
+        };
+        let training = pairs(6);
+        let normalizer = Normalizer::fit(&training).expect("pairs that vary");
+        let (validation, new_chunks) = (pairs(2), pairs(0));
+        let config = DatasetConfig::default();
+        let data = Dataset { config, spec: spec(), normalizer, training, validation, new_chunks, redrawn: Redrawn::default() };
+        data.to_bytes().expect("a file")
+    }
+
+    /// A checkpoint of two sub-networks, one of them in the second stage.
+    pub fn checkpoint() -> Vec<u8> {
+        let state = |k: usize| NetworkState {
+            weights: vec![0.1, -0.2, 1.0 / 3.0],
+            first: vec![1e-300, 0.0, 2.0],
+            second: vec![k as f64; 3],
+            steps: 17,
+            second_order: (k == 1).then(|| vec![3.0; 5]),
+        };
+        let identity = Identity { configuration: json!({"seed": 1, "adam": {"batch": 10}}), dataset: "00ff".into(), from: None };
+        let checkpoint =
+            Checkpoint { identity, epoch: 3, seconds: 0.1, progress_bytes: 5, event_bytes: 6, networks: vec![state(0), state(1)] };
+        checkpoint.to_bytes().expect("a file")
+    }
+
+    /// A configuration with every key.
+    pub fn configuration() -> String {
+        toml::to_string(&Configuration::default()).expect("a text")
+    }
+
+    /// An answer with every kind of part.
+    pub fn report() -> Vec<u8> {
+        let mut table = Table::new("t", "c", vec![Column::text("w"), Column::number("V_{S}", "mV", Format::Fixed(1))]);
+        table.push(vec!["a < b".into(), (-36.0).into()]);
+        let panel = Panel::new("a", Axis::new("t", "s"), Axis::new("d", "1").log().with_range(1e-3, 1.0))
+            .with(Series::line("x", Role::Network, vec![0.0, 1.0, 2.0], vec![0.1, f64::NAN, 0.2]))
+            .with(Series::points("y", Role::Data, vec![0.0, 1.0], vec![0.5, 0.1]))
+            .with(Series::steps("h", Role::Faint(1), vec![0.0, 1.0], vec![0.5, 0.1]))
+            .with_band([0.5, 1.0], "band");
+        let space = Panel::new("b", Axis::new("x", "1"), Axis::new("y", "1")).with_z(Axis::new("z", "1")).with(Series::curve(
+            "c",
+            Role::Orbit,
+            vec![0.0, 1.0],
+            vec![0.0, 2.0],
+            vec![0.0, 3.0],
+        ));
+        let answer = Answer::new("one", "One & only")
+            .text("A `code` word of **strength**")
+            .with(Part::Note("n".into()))
+            .with(Part::Facts(vec![Fact { value: "1 mV".into(), text: "small".into() }]))
+            .with(Part::Command("ionoscope".into()))
+            .with(Part::Listing { title: "all".into(), text: "{}".into() })
+            .with(Part::Table(table))
+            .with(Part::Figure(Figure::new("f", "F", "c").with_columns(2).with(panel).with(space)));
+        serde_json::to_vec(&answer).expect("a document")
+    }
+}
