@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-/// Result with this crate's [`Error`].
+/// Result with this crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An input that is wrong, or work that failed.
