@@ -55,9 +55,9 @@ impl Default for AdamConfig {
     fn default() -> Self {
         AdamConfig {
             epochs: 2000,
-            // Of the rates 3e-3, 4e-3 and 5e-3 with this batch on 36 000 pairs, the one whose worst of three seeds is best.
+            // Both beta-cells, three seeds each with data of their own, 2000 epochs: validation MSE at most 1.01e-8; with 3e-3 at most 1.5e-8.
             batch: 50,
-            learning_rate: 3e-3,
+            learning_rate: 5e-3,
             schedule: Schedule::Cosine { warm_up: 0.01, end: 1e-3 },
             beta1: 0.9,
             beta2: 0.999,
