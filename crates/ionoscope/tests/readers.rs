@@ -155,6 +155,17 @@ fn what_is_valid_is_accepted() {
     serde_json::from_slice::<ionoscope::report::answer::Answer>(&valid::report()).unwrap().check().unwrap();
 }
 
+/// Not a test: writes the valid files to `fuzz/corpus/TARGET/valid`, from which fuzzing starts.
+#[test]
+#[ignore = "writes into fuzz/corpus"]
+fn write_the_seeds() {
+    for (target, bytes) in valid::all() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("valid"), bytes).unwrap();
+    }
+}
+
 /// The file with its own part of the header changed.
 fn with_header(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let end = header_end(bytes).unwrap();
