@@ -10,6 +10,7 @@ use ionoscope::{
     },
 };
 use ionoscope_dynamics::{
+    protocol::Protocol,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
@@ -35,7 +36,7 @@ pub fn surrogate(bytes: &[u8]) {
     map.jacobian(&x, 0.0, &p, &mut jacobian);
     let _ = spec.extrapolates(&x, &p);
     if let Ok(times) = TimeGrid::new(0.0, map.dt(), 3) {
-        let _ = map.simulate(&Experiment { x0: x, p, i_stim: 0.0, times }, &SolveOptions::default());
+        let _ = map.simulate(&Experiment { x0: x, p, protocol: Protocol::none(), times }, &SolveOptions::default());
     }
 }
 

@@ -5,7 +5,7 @@ use ionoscope_dynamics::{
     models::sherman_1988::BetaCell,
     real::{Dual, Real},
     spec::{Quantity, Spec},
-    system::{DynamicalSystem, Model, Time},
+    system::{DynamicalSystem, Input, Model, Time},
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
 
@@ -31,6 +31,8 @@ impl TestSystem {
             variables: ranges.iter().enumerate().map(|(k, r)| q(k, *r)).collect(),
             parameters: (0..parameters).map(|k| q(k, [-1e9, 1e9])).collect(),
             membrane_potential: None,
+            spike_threshold: None,
+            presets: Vec::new(),
             trained_on: None,
         };
         TestSystem { spec, time, rule, jacobian }
@@ -121,6 +123,17 @@ impl DynamicalSystem for TestSystem {
     }
     fn jacobian(&self, x: &[f64], _: f64, p: &[f64], out: &mut [f64]) {
         (self.jacobian)(x, p, out);
+    }
+    fn derivative_by(&self, by: Input, x: &[f64], _: f64, p: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        let Input::Parameter(k) = by else { return };
+        let (mut up, mut down) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let shifted = |h: f64| p.iter().enumerate().map(|(j, v)| if j == k { v + h } else { *v }).collect::<Vec<f64>>();
+        (self.rule)(x, &shifted(1e-5), &mut up);
+        (self.rule)(x, &shifted(-1e-5), &mut down);
+        for i in 0..x.len() {
+            out[i] = (up[i] - down[i]) / 2e-5;
+        }
     }
     fn solve_ensemble(&self, _: &[Experiment], _: &SolveOptions) -> Result<Vec<Trajectory>> {
         Ok(Vec::new())

@@ -18,6 +18,7 @@
 pub mod error;
 pub mod models;
 pub mod ode;
+pub mod protocol;
 pub mod real;
 pub mod solve;
 pub mod spec;

@@ -5,7 +5,7 @@ use crate::{
     real::{Dual, Real},
     solve,
     spec::Spec,
-    system::{DynamicalSystem, Model, Time, check_batch},
+    system::{DynamicalSystem, Input, Model, Time, check_batch},
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
 
@@ -55,6 +55,23 @@ impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> 
         self.model.rhs(&x, Dual::fixed(i_stim), &self.terms(p), &mut dx);
         for (row, d) in out.chunks_exact_mut(D).zip(dx) {
             row.copy_from_slice(&d.derivative);
+        }
+    }
+
+    fn derivative_by(&self, by: Input, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
+        assert_eq!((x.len(), out.len(), p.len()), (D, D, P), "variables and parameters of {}", self.spec.id);
+        let mut q: [Dual<f64, 1>; P] = std::array::from_fn(|k| Dual::fixed(p[k]));
+        let mut i_stim = Dual::fixed(i_stim);
+        match by {
+            Input::Parameter(k) => q[k] = Dual::variable(p[k], 0),
+            Input::Stimulus => i_stim = Dual::variable(i_stim.value, 0),
+        }
+        self.model.derive(&mut q);
+        let x: [Dual<f64, 1>; D] = std::array::from_fn(|i| Dual::fixed(x[i]));
+        let mut dx = [Dual::fixed(0.0); D];
+        self.model.rhs(&x, i_stim, &q, &mut dx);
+        for (out, d) in out.iter_mut().zip(dx) {
+            *out = d.derivative[0];
         }
     }
 

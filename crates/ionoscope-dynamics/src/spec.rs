@@ -26,6 +26,19 @@ impl Quantity {
     }
 }
 
+/// A named alternative to the defaults: another start, other parameters, or both.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preset {
+    /// Name on the command line (`--preset NAME`).
+    pub name: String,
+    /// What it is and where its numbers come from.
+    pub description: String,
+    /// Variables whose start differs from the default: name and value.
+    pub x0: Vec<(String, f64)>,
+    /// Parameters that differ from the default: name and value.
+    pub parameters: Vec<(String, f64)>,
+}
+
 /// What the data of a surrogate covered, in physical units and in the order of the [`Spec`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRange {
@@ -58,6 +71,12 @@ pub struct Spec {
     pub parameters: Vec<Quantity>,
     /// Name of the variable that is the membrane potential.
     pub membrane_potential: Option<String>,
+    /// A spike is an upward crossing of this value of the membrane potential, in its unit.
+    #[serde(default)]
+    pub spike_threshold: Option<f64>,
+    /// Named alternatives to the defaults.
+    #[serde(default)]
+    pub presets: Vec<Preset>,
     /// What a surrogate was trained on; `None` for equations.
     pub trained_on: Option<TrainingRange>,
 }
@@ -122,6 +141,22 @@ impl Spec {
     /// An unknown name, with the nearest known one.
     pub fn parameter_index(&self, name: &str) -> Result<usize> {
         index("parameter", &self.parameters, name)
+    }
+
+    /// The spec with a preset's values as its defaults.
+    ///
+    /// # Errors
+    /// An unknown preset, with the nearest known one; a preset that names what the spec does not hold.
+    pub fn with_preset(&self, name: &str) -> Result<Spec> {
+        let known = || self.presets.iter().map(|q| q.name.as_str());
+        let preset = self.presets.iter().find(|q| q.name == name).ok_or_else(|| Error::unknown("preset", name, known()))?;
+        let x0 = self.state_with(preset.x0.iter().map(|(n, v)| (n.as_str(), *v)))?;
+        let p = self.parameters_with(preset.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
+        let mut spec = self.clone();
+        for (q, value) in spec.variables.iter_mut().zip(x0).chain(spec.parameters.iter_mut().zip(p)) {
+            q.default = value;
+        }
+        Ok(spec)
     }
 
     /// The default parameters with some replaced.

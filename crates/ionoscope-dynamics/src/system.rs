@@ -33,6 +33,15 @@ pub enum Time {
     },
 }
 
+/// What a rule depends on beside the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The parameter with this index.
+    Parameter(usize),
+    /// The stimulus current.
+    Stimulus,
+}
+
 /// A rule on a state, as every analysis and simulation sees it: stateless, object-safe, plain `f64`.
 ///
 /// `x`, `out` have the length of the variables and `p` that of the parameters of [`DynamicalSystem::spec`]; other lengths panic.
@@ -48,6 +57,12 @@ pub trait DynamicalSystem: Send + Sync {
 
     /// Exact derivative of the rule by the state, row-major: `out[i * n + j]` = d rule_i / d x_j.
     fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]);
+
+    /// Exact derivative of the rule by a parameter or by the stimulus: `out[i]` = d rule_i / d that.
+    ///
+    /// # Panics
+    /// A parameter's index beyond the parameters.
+    fn derivative_by(&self, by: Input, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]);
 
     /// Runs a batch; one trajectory an experiment, in order. A trajectory that fails says so in its outcome. The numbers depend
     /// neither on the number of threads nor on what else is in the batch. Uses the current rayon pool.
@@ -85,9 +100,7 @@ pub fn check_batch(spec: &Spec, batch: &[Experiment]) -> Result<()> {
                 return Err(Error::Invalid(format!("experiment {k}: the {what} holds {bad}; expected finite numbers")));
             }
         }
-        if !e.i_stim.is_finite() {
-            return Err(Error::Invalid(format!("experiment {k}: the stimulus is {}; expected a finite number", e.i_stim)));
-        }
+        e.protocol.check().map_err(|error| Error::Invalid(format!("experiment {k}: {error}")))?;
         TimeGrid::new(e.times.start, e.times.dt, e.times.count)?;
     }
     // Asks for the memory without touching it: a refusal here is an error, in the middle of the work it would be the end.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, spec::Spec};
+use crate::{Error, Result, protocol::Protocol, spec::Spec};
 
 /// Output times `start + k dt` for k = 0 .. count - 1. The integration itself always begins at t = 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -63,15 +63,15 @@ impl TimeGrid {
     }
 }
 
-/// One run of a system: start, parameters, a constant stimulus and the output times.
+/// One run of a system: start, parameters, stimulus protocol and the output times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Experiment {
     /// State at t = 0, in the order of the [`Spec`].
     pub x0: Vec<f64>,
     /// Parameters, in the order of the [`Spec`].
     pub p: Vec<f64>,
-    /// Stimulus current, held for the whole run; positive depolarises.
-    pub i_stim: f64,
+    /// Stimulus current over time; positive depolarises.
+    pub protocol: Protocol,
     /// When the state is wanted.
     pub times: TimeGrid,
 }
@@ -79,7 +79,7 @@ pub struct Experiment {
 impl Experiment {
     /// The default start and parameters, without a stimulus.
     pub fn from_defaults(spec: &Spec, times: TimeGrid) -> Self {
-        Experiment { x0: spec.default_state(), p: spec.default_parameters(), i_stim: 0.0, times }
+        Experiment { x0: spec.default_state(), p: spec.default_parameters(), protocol: Protocol::none(), times }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ionoscope_dynamics::{
     models,
-    system::DynamicalSystem,
+    system::{DynamicalSystem, Input},
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
 
@@ -60,6 +60,35 @@ fn jacobians_match_central_differences_and_are_finite() {
                         "{} at {x:?}: d f_{i} / d x_{j} = {got}, differences {want}",
                         system.spec().id
                     );
+                }
+            }
+            // The columns of the parameters and of the stimulus.
+            for by in (0..p.len()).map(Input::Parameter).chain([Input::Stimulus]) {
+                let mut column = vec![0.0; n];
+                system.derivative_by(by, &x, 0.3, &p, &mut column);
+                assert!(column.iter().all(|v| v.is_finite()), "{} by {by:?} at {x:?}", system.spec().id);
+                let scale = if let Input::Parameter(k) = by { p[k].abs().max(1e-6) } else { 1.0 };
+                let difference = |h: f64| {
+                    let at = |s: f64| {
+                        let (mut q, mut f, mut i_stim) = (p.clone(), vec![0.0; n], 0.3);
+                        match by {
+                            Input::Parameter(k) => q[k] += s * h,
+                            Input::Stimulus => i_stim += s * h,
+                        }
+                        system.rule(&x, i_stim, &q, &mut f);
+                        f
+                    };
+                    let (up, down) = (at(1.0), at(-1.0));
+                    (0..n).map(|i| (up[i] - down[i]) / (2.0 * h)).collect::<Vec<f64>>()
+                };
+                let (wide, narrow) = (difference(2e-4 * scale), difference(1e-4 * scale));
+                let mut f = vec![0.0; n];
+                system.rule(&x, 0.3, &p, &mut f);
+                for i in 0..n {
+                    let want = (4.0 * narrow[i] - wide[i]) / 3.0;
+                    // Rounding of f enters the difference by f / h.
+                    let near = 1e-7 * column.iter().fold(1e-6, |m: f64, v| m.max(v.abs())) + 1e-11 * f[i].abs() / scale;
+                    assert!((column[i] - want).abs() < near, "{} by {by:?} at {x:?}: {i}: {}, {want}", system.spec().id, column[i]);
                 }
             }
         }

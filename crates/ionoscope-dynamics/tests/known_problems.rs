@@ -8,6 +8,7 @@ use std::sync::{
 use ionoscope_dynamics::{
     Error,
     ode::Ode,
+    protocol::Protocol,
     real::Real,
     spec::{Quantity, Spec},
     system::{DynamicalSystem, Model},
@@ -40,6 +41,8 @@ impl Model for Problem {
             variables: vec![q("x"), q("y")],
             parameters: vec![q("a")],
             membrane_potential: None,
+            spike_threshold: None,
+            presets: Vec::new(),
             trained_on: None,
         }
     }
@@ -58,7 +61,7 @@ impl Model for Problem {
 }
 
 fn solve(problem: Problem, x0: [f64; 2], a: f64, times: TimeGrid, options: &SolveOptions) -> Trajectory {
-    let e = Experiment { x0: x0.to_vec(), p: vec![a], i_stim: 0.0, times };
+    let e = Experiment { x0: x0.to_vec(), p: vec![a], protocol: Protocol::none(), times };
     Ode::<_, 2, 1>::new(problem).solve_ensemble(&[e], options).unwrap().remove(0)
 }
 

@@ -12,6 +12,7 @@ use std::{collections::HashMap, error::Error, fmt::Write, fs, path::Path, time::
 
 use ionoscope_dynamics::{
     models,
+    protocol::Protocol,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut batch = Vec::new();
     for line in fs::read_to_string(text("batch")?)?.lines() {
         let values = line.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
-        batch.push(Experiment { x0: values[..3].to_vec(), p: vec![values[3]], i_stim: 0.0, times });
+        batch.push(Experiment { x0: values[..3].to_vec(), p: vec![values[3]], protocol: Protocol::none(), times });
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count("threads")?).build()?;
     let mut seconds = Vec::new();

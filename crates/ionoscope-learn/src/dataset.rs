@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use ionoscope_dynamics::{
+    protocol::Protocol,
     spec::{Spec, TrainingRange},
     system::DynamicalSystem,
     trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
@@ -317,7 +318,7 @@ impl<'a> Sampler<'a> {
             let x0: Vec<f64> = self.start.iter().map(|r| uniform(rng, *r)).collect();
             let distance = |f: &Vec<f64>| x0.iter().zip(f).zip(&self.scale).map(|((a, b), s)| ((a - b) / s).powi(2)).sum::<f64>().sqrt();
             if fixed_points.iter().all(|f| distance(f) >= self.config.distance_of_start) {
-                return Ok(Drawn { experiment: Experiment { x0, p, i_stim: 0.0, times: self.times }, fixed_points });
+                return Ok(Drawn { experiment: Experiment { x0, p, protocol: Protocol::none(), times: self.times }, fixed_points });
             }
             redrawn.near_fixed_point += 1;
         }
@@ -328,7 +329,7 @@ impl<'a> Sampler<'a> {
     fn at_rest(&self, e: &Experiment, t: &Trajectory) -> bool {
         let mut f = vec![0.0; self.scale.len()];
         t.last().is_some_and(|x| {
-            self.system.rule(x, e.i_stim, &e.p, &mut f);
+            self.system.rule(x, 0.0, &e.p, &mut f);
             f.iter().zip(&self.scale).all(|(f, s)| f.abs() < 1e-3 * s)
         })
     }
@@ -454,7 +455,7 @@ mod tests {
         assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (90, 30, 40));
         let e = |k: usize| {
             let p = system.spec().parameters_with([("v_s", data.training.p(k)[0])]).unwrap();
-            Experiment { x0: data.training.u(k).to_vec(), p, i_stim: 0.0, times: TimeGrid::new(0.005, 0.005, 1).unwrap() }
+            Experiment { x0: data.training.u(k).to_vec(), p, protocol: Protocol::none(), times: TimeGrid::new(0.005, 0.005, 1).unwrap() }
         };
         for k in [0, 41, 89] {
             let again = system.simulate(&e(k), &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();

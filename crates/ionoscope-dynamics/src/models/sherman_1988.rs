@@ -84,6 +84,8 @@ impl Model for BetaCell {
                 q("theta_p", "mV", "width of the added current", 1.0, POSITIVE),
             ],
             membrane_potential: Some("v".into()),
+            spike_threshold: Some(-40.0),
+            presets: Vec::new(),
             trained_on: None,
         }
     }

@@ -177,8 +177,7 @@ pub const EXTENSION: [Row; 4] = [
 ];
 
 /// Time of each stage as a share of the step.
-#[cfg(test)]
-const NODES: [f64; 16] = [
+pub const NODES: [f64; 16] = [
     0.0,
     0.052_600_151_958_767_73,
     0.078_900_227_938_151_6,

@@ -11,6 +11,7 @@ use super::{
     LOCAL_SHARE, SMALLEST_RTOL,
     dispatch::{self, InstructionSet},
     group::{Group, interpolate},
+    stimulus::Stimulated,
 };
 use crate::{
     Error, Result,
@@ -51,6 +52,15 @@ struct Seat {
     /// Index of the next output time.
     next: usize,
     unstable_steps: u64,
+    stimulus: Stimulated,
+}
+
+/// What follows a step.
+enum Next {
+    Step,
+    /// The stimulus has switched: derivative and step must be found anew.
+    Restart,
+    End(Outcome),
 }
 
 struct Work<'a, M> {
@@ -92,12 +102,14 @@ impl<M: Model> Work<'_, M> {
         let mut lanes: [Option<Seat>; W] = std::array::from_fn(|_| None);
         let mut done = Vec::new();
         let mut steps = 0u32;
+        let mut fresh = Lane([0.0; W]);
         loop {
-            let mut fresh = Lane([0.0; W]);
             for i in 0..seats {
                 if lanes[i].is_none() {
                     lanes[i] = self.seat(&mut group, i, &mut done);
-                    fresh.0[i] = f64::from(u8::from(lanes[i].is_some()));
+                    if lanes[i].is_some() {
+                        fresh.0[i] = 1.0;
+                    }
                 }
             }
             if lanes.iter().all(Option::is_none) {
@@ -105,10 +117,12 @@ impl<M: Model> Work<'_, M> {
             }
             if fresh.0.contains(&1.0) {
                 dispatch::begin(self.instructions, &mut group, self.model, &fresh);
+                fresh = Lane([0.0; W]);
             }
-            // Until a lane is free.
-            while lanes[..seats].iter().all(Option::is_some)
-                || (self.queue.load(Ordering::Relaxed) >= self.batch.len() && lanes.iter().any(Option::is_some))
+            // Until a lane is free or must begin anew.
+            while !fresh.0.contains(&1.0)
+                && (lanes[..seats].iter().all(Option::is_some)
+                    || (self.queue.load(Ordering::Relaxed) >= self.batch.len() && lanes.iter().any(Option::is_some)))
             {
                 steps = steps.wrapping_add(1);
                 if steps.is_multiple_of(LOOK_EVERY) && self.interrupted() {
@@ -116,10 +130,16 @@ impl<M: Model> Work<'_, M> {
                 }
                 dispatch::advance(self.instructions, &mut group, self.model);
                 for i in 0..seats {
-                    if let Some(seat) = &mut lanes[i]
-                        && let Some(outcome) = self.settle(&mut group, i, seat)
-                        && let Some(mut seat) = lanes[i].take()
-                    {
+                    let Some(seat) = &mut lanes[i] else { continue };
+                    let outcome = match self.settle(&mut group, i, seat) {
+                        Next::Step => continue,
+                        Next::Restart => {
+                            fresh.0[i] = 1.0;
+                            continue;
+                        }
+                        Next::End(outcome) => outcome,
+                    };
+                    if let Some(mut seat) = lanes[i].take() {
                         seat.trajectory.outcome = outcome;
                         let statistics = &mut seat.trajectory.statistics;
                         statistics.stiff = seat.unstable_steps >= 15 && 2 * seat.unstable_steps > statistics.accepted;
@@ -163,23 +183,18 @@ impl<M: Model> Work<'_, M> {
             for k in 0..P {
                 group.p[k].0[i] = e.p[k];
             }
-            group.i_stim.0[i] = e.i_stim;
             group.rtol.0[i] = (self.options.rtol * LOCAL_SHARE).max(SMALLEST_RTOL);
             group.atol.0[i] = self.options.atol * LOCAL_SHARE;
             group.t.0[i] = 0.0;
-            group.t_end.0[i] = e.times.end();
+            let mut stimulus = Stimulated::new(&e.protocol, e.times.end());
+            group.t_end.0[i] = stimulus.switch_to(0.0, &mut group.stimulus, i);
             group.next_output.0[i] = e.times.time(next);
-            return Some(Seat { index, trajectory, next, unstable_steps: 0 });
+            return Some(Seat { index, trajectory, next, unstable_steps: 0, stimulus });
         }
     }
 
-    /// Books the step that lane `i` has just tried; the outcome if that was its last.
-    fn settle<const D: usize, const P: usize, const W: usize>(
-        &self,
-        group: &mut Group<D, P, W>,
-        i: usize,
-        seat: &mut Seat,
-    ) -> Option<Outcome> {
+    /// Books the step that lane `i` has just tried.
+    fn settle<const D: usize, const P: usize, const W: usize>(&self, group: &mut Group<D, P, W>, i: usize, seat: &mut Seat) -> Next {
         let statistics = &mut seat.trajectory.statistics;
         let t = group.t.0[i];
         if group.error.0[i] <= 1.0 {
@@ -208,9 +223,14 @@ impl<M: Model> Work<'_, M> {
                     seat.next += 1;
                 }
                 if seat.next == times.count {
-                    return Some(Outcome::Completed);
+                    return Next::End(Outcome::Completed);
                 }
                 group.next_output.0[i] = times.time(seat.next);
+            }
+            if t >= group.t_end.0[i] {
+                statistics.evaluations += 2;
+                group.t_end.0[i] = seat.stimulus.switch_to(t, &mut group.stimulus, i);
+                return Next::Restart;
             }
         } else {
             statistics.rejected += 1;
@@ -222,9 +242,9 @@ impl<M: Model> Work<'_, M> {
         } else if statistics.accepted + statistics.rejected >= self.options.max_steps {
             FailureReason::TooManySteps
         } else {
-            return None;
+            return Next::Step;
         };
-        Some(Outcome::Failed { time: t, reason })
+        Next::End(Outcome::Failed { time: t, reason })
     }
 
     fn finish(&self, index: usize, trajectory: Trajectory, done: &mut Vec<(usize, Trajectory)>) {

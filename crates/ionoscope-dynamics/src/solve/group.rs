@@ -3,9 +3,10 @@
 //! Each lane has its own time, step, tolerance test and end; a lane that rejects its step keeps its state under a mask. Everything here
 //! works component by component, so a lane's numbers never depend on its neighbours.
 
-use super::dop853::{ERROR_5, EXTENSION, ORDER_3, Row, STAGES};
+use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
 use crate::{
     real::{Lane, Real},
+    solve::stimulus::LaneStimulus,
     system::Model,
 };
 
@@ -27,12 +28,12 @@ pub struct Group<const D: usize, const P: usize, const W: usize> {
     pub p: [Lane<W>; P],
     /// Terms of the parameters, see [`Model::derive`].
     q: [Lane<W>; P],
-    /// Stimulus.
-    pub i_stim: Lane<W>,
+    /// The stimulus: its present piece.
+    pub stimulus: LaneStimulus<W>,
     /// Tolerances of one step.
     pub rtol: Lane<W>,
     pub atol: Lane<W>,
-    /// Time, its end, and the next time at which the state is wanted.
+    /// Time, where to stop next (the end, or a switch of the stimulus), and the next time at which the state is wanted.
     pub t: Lane<W>,
     pub t_end: Lane<W>,
     pub next_output: Lane<W>,
@@ -118,7 +119,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         Group {
             p: [one; P],
             q: [one; P],
-            i_stim: zero,
+            stimulus: LaneStimulus::none(),
             rtol: one,
             atol: one,
             t: zero,
@@ -144,7 +145,8 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         self.q = self.p;
         model.derive(&mut self.q);
         let mut f = [Lane([0.0; W]); D];
-        model.rhs(&self.x, self.i_stim, &self.q, &mut f);
+        let i_stim = self.stimulus.at(self.t);
+        model.rhs(&self.x, i_stim, &self.q, &mut f);
         let mut scale = self.x;
         for d in 0..D {
             scale[d] = self.atol + self.rtol * self.x[d].abs();
@@ -152,15 +154,17 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let size = square_sum(&self.x, &scale).sqrt();
         let slope = square_sum(&f, &scale).sqrt();
         let tiny = Lane([1e-5; W]);
-        let h = Lane::select(slope.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / slope * 0.01).min(self.t_end);
+        let left = self.t_end - self.t;
+        let h = Lane::select(slope.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / slope * 0.01).min(left);
         let y = moved(&self.x, h, &f);
         let mut f_after = [Lane([0.0; W]); D];
-        model.rhs(&y, self.i_stim, &self.q, &mut f_after);
+        let i_stim = self.stimulus.at(self.t + h);
+        model.rhs(&y, i_stim, &self.q, &mut f_after);
         let bend = square_sum(&difference(&f_after, &f), &scale).sqrt() / h;
         let most = bend.max(slope);
         let by_order = (Lane([0.01; W]) / most).powf(1.0 / 8.0);
         let second = Lane::select(most.le(Lane([1e-15; W])), (h * 1e-3).max(Lane([1e-6; W])), by_order);
-        let h = (h * 100.0).min(second).min(self.t_end);
+        let h = (h * 100.0).min(second).min(left);
         self.h = Lane::select(fresh, h, self.h);
         for d in 0..D {
             self.k[0][d] = Lane::select(fresh, f[d], self.k[0][d]);
@@ -180,11 +184,13 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let mut y = [zero; D];
         for stage in 1..12 {
             y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
-            model.rhs(&y, self.i_stim, &self.q, &mut self.k[stage]);
+            let i_stim = self.stimulus.at(self.t + h * NODES[stage]);
+            model.rhs(&y, i_stim, &self.q, &mut self.k[stage]);
         }
         let high = weighted(STAGES[12], &self.k);
         let x_new = moved(&self.x, h, &high);
-        model.rhs(&x_new, self.i_stim, &self.q, &mut self.k[12]);
+        let i_stim = self.stimulus.at(self.t + h);
+        model.rhs(&x_new, i_stim, &self.q, &mut self.k[12]);
 
         let mut scale = x_new;
         for d in 0..D {
@@ -217,7 +223,8 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         if any(accept & self.next_output.lt(t_new)) {
             for stage in 13..16 {
                 y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
-                model.rhs(&y, self.i_stim, &self.q, &mut self.k[stage]);
+                let i_stim = self.stimulus.at(self.t + h * NODES[stage]);
+                model.rhs(&y, i_stim, &self.q, &mut self.k[stage]);
             }
             for d in 0..D {
                 let change = x_new[d] - self.x[d];

@@ -5,6 +5,7 @@ mod dop853;
 pub(crate) mod ensemble;
 mod group;
 pub mod oracle;
+mod stimulus;
 
 /// What a step may err by, as a share of the tolerance that the user gave.
 ///

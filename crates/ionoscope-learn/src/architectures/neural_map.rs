@@ -11,7 +11,7 @@ use ionoscope_dynamics::{
     Error as DynamicsError, Result as DynamicsResult,
     real::Real,
     spec::Spec,
-    system::{DynamicalSystem, Time, check_batch},
+    system::{DynamicalSystem, Input, Time, check_batch},
     trajectory::{Experiment, FailureReason, Outcome, SolveOptions, Statistics, Trajectory},
 };
 use rayon::prelude::*;
@@ -233,10 +233,23 @@ impl DynamicalSystem for NeuralMap {
         }
     }
 
+    fn derivative_by(&self, by: Input, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        let Input::Parameter(l) = by else { return };
+        let d = self.dimension();
+        let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();
+        input.extend(self.control(p));
+        let mut gradient = vec![0.0; input.len()];
+        for (i, net) in self.networks.iter().enumerate() {
+            net.increment_and_gradient(&input, &mut gradient);
+            out[i] = gradient[d + l] * self.normalizer.increment_sd[i] / self.normalizer.parameter_sd[l];
+        }
+    }
+
     fn solve_ensemble(&self, batch: &[Experiment], _options: &SolveOptions) -> DynamicsResult<Vec<Trajectory>> {
         check_batch(&self.spec, batch)?;
-        if batch.iter().any(|e| e.i_stim != 0.0) {
-            return Err(DynamicsError::Invalid(format!("{} was trained without a stimulus and takes none; set it to 0", self.spec.id)));
+        if batch.iter().any(|e| !e.protocol.is_none()) {
+            return Err(DynamicsError::Invalid(format!("{} was trained without a stimulus and takes none; leave it out", self.spec.id)));
         }
         let steps = batch.iter().map(|e| self.steps(e)).collect::<DynamicsResult<Vec<_>>>()?;
         Ok(batch.par_iter().zip(steps).map(|(e, (first, every))| self.iterate(e, first, every)).collect())
@@ -247,7 +260,7 @@ impl DynamicalSystem for NeuralMap {
 mod tests {
     use super::*;
     use crate::sampling::{normal, stream};
-    use ionoscope_dynamics::{models, trajectory::TimeGrid};
+    use ionoscope_dynamics::{models, protocol::Protocol, trajectory::TimeGrid};
 
     /// A small map with random weights for the beta-cell's variables and v_s.
     fn random_map(hidden: usize) -> NeuralMap {
@@ -298,6 +311,14 @@ mod tests {
                 );
             }
         }
+        let (mut column, mut up, mut down) = ([0.0; 3], [0.0; 3], [0.0; 3]);
+        map.derivative_by(Input::Parameter(0), &x, 0.0, &p, &mut column);
+        map.rule(&x, 0.0, &[p[0] + 1e-4], &mut up);
+        map.rule(&x, 0.0, &[p[0] - 1e-4], &mut down);
+        for i in 0..3 {
+            let difference = (up[i] - down[i]) / 2e-4;
+            assert!((difference - column[i]).abs() < 1e-6 * difference.abs(), "{i} by v_s: {difference} {}", column[i]);
+        }
     }
 
     #[test]
@@ -328,7 +349,7 @@ mod tests {
             let want = x[i] + n.increment_sd[i] * net.increment_and_gradient(&input, &mut [0.0; 4]);
             assert!((out[i] - want).abs() < 1e-14 * want.abs(), "{i}: {} {want}", out[i]);
         }
-        let e = Experiment { x0: x.to_vec(), p: p.to_vec(), i_stim: 0.0, times: TimeGrid::new(0.0, 0.005, 2).unwrap() };
+        let e = Experiment { x0: x.to_vec(), p: p.to_vec(), protocol: Protocol::none(), times: TimeGrid::new(0.0, 0.005, 2).unwrap() };
         let all = map.solve_ensemble(&[e.clone(), e], &SolveOptions::default()).unwrap();
         assert_eq!((all[0].state(1), all[1].state(1)), (&out[..], &out[..]));
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ionoscope_dynamics::{
+    protocol::Protocol,
     spec::Spec,
     system::Time,
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
@@ -70,7 +71,7 @@ impl Arguments {
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let times = self.times(system.time(), spec)?;
         let options = self.options(system.time(), spec)?;
-        let experiment = Experiment { x0, p, i_stim: 0.0, times };
+        let experiment = Experiment { x0, p, protocol: Protocol::none(), times };
         let trajectory = system.simulate(&experiment, &options)?;
 
         let outside = (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p)).count();

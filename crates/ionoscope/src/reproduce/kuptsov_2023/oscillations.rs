@@ -1,6 +1,7 @@
 //! Trajectories of equations and maps, and what can be counted in them.
 
 use ionoscope_dynamics::{
+    protocol::Protocol,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
 };
@@ -26,7 +27,7 @@ pub fn tolerances() -> SolveOptions {
 pub fn trajectory(system: &dyn DynamicalSystem, x0: Option<&[f64]>, v_s: f64, times: TimeGrid) -> Result<Trajectory> {
     let spec = system.spec();
     let x0 = x0.map_or_else(|| spec.default_state(), <[f64]>::to_vec);
-    let e = Experiment { x0, p: spec.parameters_with([(CONTROL, v_s)])?, i_stim: 0.0, times };
+    let e = Experiment { x0, p: spec.parameters_with([(CONTROL, v_s)])?, protocol: Protocol::none(), times };
     Ok(system.simulate(&e, &tolerances())?)
 }
 
@@ -83,7 +84,7 @@ pub fn time_together(
     let run = |system: &dyn DynamicalSystem| -> Result<Vec<Trajectory>> {
         let spec = system.spec();
         let experiment = |(x0, v_s): &(Vec<f64>, f64)| {
-            Ok(Experiment { x0: x0.clone(), p: spec.parameters_with([(CONTROL, *v_s)])?, i_stim: 0.0, times })
+            Ok(Experiment { x0: x0.clone(), p: spec.parameters_with([(CONTROL, *v_s)])?, protocol: Protocol::none(), times })
         };
         Ok(system.solve_ensemble(&starts.iter().map(experiment).collect::<Result<Vec<_>>>()?, &tolerances())?)
     };
