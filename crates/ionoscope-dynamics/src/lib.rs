@@ -18,6 +18,7 @@
 pub mod error;
 pub mod models;
 pub mod ode;
+pub mod program;
 pub mod protocol;
 pub mod real;
 pub mod solve;

@@ -1,9 +1,12 @@
 //! A [`Model`] as a [`DynamicalSystem`]: `f64` for the rule, dual numbers for its Jacobian, lanes for ensembles.
 
+use std::sync::OnceLock;
+
 use crate::{
     Result,
+    program::recording,
     real::{Dual, Real},
-    solve,
+    solve::{self, rosenbrock::Plan},
     spec::Spec,
     system::{DynamicalSystem, Input, Model, Time, check_batch},
     trajectory::{Experiment, SolveOptions, Trajectory},
@@ -13,6 +16,8 @@ use crate::{
 pub struct Ode<M, const D: usize, const P: usize> {
     model: M,
     spec: Spec,
+    /// The stiff method's plan, made when it is first wanted.
+    plan: OnceLock<Plan>,
 }
 
 impl<M: Model, const D: usize, const P: usize> Ode<M, D, P> {
@@ -23,7 +28,7 @@ impl<M: Model, const D: usize, const P: usize> Ode<M, D, P> {
     pub fn new(model: M) -> Self {
         let spec = model.definition();
         assert_eq!((spec.variables.len(), spec.parameters.len()), (D, P), "sizes of {}", spec.id);
-        Ode { model, spec }
+        Ode { model, spec, plan: OnceLock::new() }
     }
 
     fn terms<S: Real>(&self, p: &[f64]) -> [S; P] {
@@ -78,6 +83,7 @@ impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> 
     fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
         options.check()?;
         check_batch(&self.spec, batch)?;
-        solve::ensemble::solve::<M, D, P>(&self.model, batch, options, solve::ensemble::Layout::for_batch(batch.len()))
+        let plan = self.plan.get_or_init(|| Plan::new(recording::<M, D>(&self.model, P)));
+        solve::ensemble::solve::<M, D, P>(&self.model, plan, batch, options, solve::ensemble::Layout::for_batch(batch.len()))
     }
 }

@@ -123,6 +123,19 @@ impl std::fmt::Debug for Watcher {
     }
 }
 
+/// Which integrator runs a flow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// The explicit one; a trajectory for which stability, not accuracy, limits its step goes on with the stiff one.
+    #[default]
+    Auto,
+    /// Runge-Kutta of order 8 (Dormand and Prince).
+    Explicit,
+    /// Rosenbrock of order 5 (Rodas5P) with the exact Jacobian.
+    Stiff,
+}
+
 /// Numerical knobs of a solve. Maps have a step of their own and ignore them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SolveOptions {
@@ -130,6 +143,9 @@ pub struct SolveOptions {
     pub rtol: f64,
     /// Absolute tolerance, the same for all variables.
     pub atol: f64,
+    /// Which integrator to use.
+    #[serde(default)]
+    pub method: Method,
     /// Steps (accepted and rejected) after which a trajectory is given up.
     pub max_steps: u64,
     /// Who is told of progress and may stop the work; nobody by default, and not saved.
@@ -139,7 +155,7 @@ pub struct SolveOptions {
 
 impl Default for SolveOptions {
     fn default() -> Self {
-        SolveOptions { rtol: 1e-8, atol: 1e-10, max_steps: 100_000_000, watch: Watcher::default() }
+        SolveOptions { rtol: 1e-8, atol: 1e-10, method: Method::Auto, max_steps: 100_000_000, watch: Watcher::default() }
     }
 }
 
@@ -195,7 +211,7 @@ impl std::fmt::Display for FailureReason {
 }
 
 /// The work that a trajectory took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     /// Accepted steps (for a map: iterations).
     pub accepted: u64,
@@ -203,6 +219,10 @@ pub struct Statistics {
     pub rejected: u64,
     /// Evaluations of the right-hand side.
     pub evaluations: u64,
+    /// Evaluations of the Jacobian.
+    pub jacobians: u64,
+    /// Time from which the stiff method ran; none where it did not.
+    pub stiff_from: Option<f64>,
     /// Whether stability, not accuracy, limited the step for long: the problem is stiff at this tolerance.
     pub stiff: bool,
 }

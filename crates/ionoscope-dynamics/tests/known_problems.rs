@@ -12,7 +12,7 @@ use ionoscope_dynamics::{
     real::Real,
     spec::{Quantity, Spec},
     system::{DynamicalSystem, Model},
-    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory, Watch, Watcher},
+    trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory, Watch, Watcher},
 };
 
 /// Two variables, one parameter `a`.
@@ -182,4 +182,40 @@ fn a_watcher_sees_progress_and_may_stop() {
             assert!((3..100).contains(&finished), "{finished}");
         }
     }
+}
+
+fn end(problem: Problem, x0: [f64; 2], a: f64, t_end: f64, rtol: f64, method: Method) -> Trajectory {
+    let options = SolveOptions { rtol, atol: rtol * 1e-2, method, ..SolveOptions::default() };
+    solve(problem, x0, a, TimeGrid::new(t_end, 1.0, 1).unwrap(), &options)
+}
+
+#[test]
+fn the_stiff_method_converges_with_order_five_at_the_steps_and_four_or_more_between() {
+    let work_and_error = |rtol: f64, dt: f64| {
+        let times = TimeGrid::until(20.0, dt).unwrap();
+        let options = SolveOptions { rtol, atol: rtol, method: Method::Stiff, ..SolveOptions::default() };
+        let t = solve(Problem::Oscillator, [1.0, 0.0], 2.0, times, &options);
+        let error = (0..t.len()).map(|k| (t.state(k)[0] - (2.0 * times.time(k)).cos()).abs()).fold(0.0, f64::max);
+        (t.statistics.accepted as f64, error)
+    };
+    for (dt, order) in [(20.0, 4.8), (0.01, 4.0)] {
+        let (few, coarse) = work_and_error(1e-4, dt);
+        let (many, fine) = work_and_error(1e-8, dt);
+        let seen = (coarse / fine).ln() / (many / few).ln();
+        assert!(seen > order, "order {seen} from {few} steps, error {coarse:e}, and {many} steps, error {fine:e}");
+    }
+}
+
+#[test]
+fn stiff_problems_are_handed_over_and_solved() {
+    // Van der Pol, mu = 1000, from (2, 0) at t = 2000: 1.706167732170469 (Test Set for IVP Solvers, where time is scaled by mu).
+    let t = end(Problem::VanDerPol, [2.0, 0.0], 1000.0, 2000.0, 1e-8, Method::Auto);
+    assert!(t.statistics.stiff_from.is_some_and(|t| t < 1.0), "{:?}", t.statistics);
+    assert!(t.statistics.accepted < 4000, "{:?}", t.statistics);
+    assert!((t.x[0] - 1.706_167_732_170_469).abs() < 1e-7, "{:?}", t.x);
+    // Against what nothing but stability limits, a step is free to grow.
+    let t = end(Problem::Relaxation, [0.0, 0.0], 1e6, 10.0, 1e-6, Method::Auto);
+    assert!((t.x[0] - 1.0 / 101.0).abs() < 1e-8 && t.statistics.accepted < 300, "{:?} {:?}", t.x, t.statistics);
+    // Where accuracy limits it, nothing is handed over.
+    assert_eq!(end(Problem::Oscillator, [1.0, 0.0], 30.0, 10.0, 1e-6, Method::Auto).statistics.stiff_from, None);
 }

@@ -60,7 +60,9 @@ pub trait Real:
 mod dual;
 mod elementary;
 mod lane;
+mod recorder;
 mod scalar;
 
 pub use dual::Dual;
 pub use lane::{Lane, LaneMask};
+pub(crate) use recorder::{Binary, Logic, Node, Recorder, Unary, record};

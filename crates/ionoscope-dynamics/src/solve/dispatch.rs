@@ -1,7 +1,7 @@
 //! The same source compiled for several instruction sets, chosen at run time. No fused multiply-add is ever used, so all of them give
 //! the same bits.
 
-use super::group::Group;
+use super::{explicit::Group, rosenbrock::Rosenbrock};
 use crate::{real::Lane, system::Model};
 
 /// An instruction set that this machine has.
@@ -36,29 +36,27 @@ impl InstructionSet {
 }
 
 macro_rules! dispatched {
-    ($(#[$doc:meta])* $name:ident => $method:ident, $avx2:ident, $avx512:ident ($($arg:ident: $type:ty),*)) => {
+    ($(#[$doc:meta])* $name:ident => $avx2:ident, $avx512:ident [$($generics:tt)*] ($($arg:ident: $type:ty),*) $body:expr) => {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2")]
-        fn $avx2<M: Model, const D: usize, const P: usize, const W: usize>(group: &mut Group<D, P, W>, model: &M $(, $arg: $type)*) {
-            group.$method(model $(, $arg)*)
+        fn $avx2<$($generics)*>($($arg: $type),*) {
+            $body
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-        fn $avx512<M: Model, const D: usize, const P: usize, const W: usize>(group: &mut Group<D, P, W>, model: &M $(, $arg: $type)*) {
-            group.$method(model $(, $arg)*)
+        fn $avx512<$($generics)*>($($arg: $type),*) {
+            $body
         }
         $(#[$doc])*
-        pub(super) fn $name<M: Model, const D: usize, const P: usize, const W: usize>(
-            with: InstructionSet, group: &mut Group<D, P, W>, model: &M $(, $arg: $type)*
-        ) {
+        pub(super) fn $name<$($generics)*>(with: InstructionSet, $($arg: $type),*) {
             match with {
-                InstructionSet::Baseline => group.$method(model $(, $arg)*),
+                InstructionSet::Baseline => $body,
                 // SAFETY: this value is only made by `available`, which found the features.
                 #[cfg(target_arch = "x86_64")]
-                InstructionSet::Avx2 => unsafe { $avx2(group, model $(, $arg)*) },
+                InstructionSet::Avx2 => unsafe { $avx2($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                InstructionSet::Avx512 => unsafe { $avx512(group, model $(, $arg)*) },
+                InstructionSet::Avx512 => unsafe { $avx512($($arg),*) },
             }
         }
     };
@@ -66,9 +64,21 @@ macro_rules! dispatched {
 
 dispatched!(
     /// [`Group::begin`].
-    begin => begin, begin_avx2, begin_avx512 (fresh: &Lane<W>)
+    begin_explicit => begin_explicit_avx2, begin_explicit_avx512 [M: Model, const D: usize, const P: usize, const W: usize]
+    (group: &mut Group<D, P, W>, model: &M, fresh: &Lane<W>) group.begin(model, fresh)
 );
 dispatched!(
     /// [`Group::advance`].
-    advance => advance, advance_avx2, advance_avx512 ()
+    advance_explicit => advance_explicit_avx2, advance_explicit_avx512 [M: Model, const D: usize, const P: usize, const W: usize]
+    (group: &mut Group<D, P, W>, model: &M) group.advance(model)
+);
+dispatched!(
+    /// [`Rosenbrock::begin`].
+    begin_rosenbrock => begin_rosenbrock_avx2, begin_rosenbrock_avx512 [const W: usize]
+    (group: &mut Rosenbrock<'_, W>, fresh: &Lane<W>) group.begin(fresh)
+);
+dispatched!(
+    /// [`Rosenbrock::advance`].
+    advance_rosenbrock => advance_rosenbrock_avx2, advance_rosenbrock_avx512 [const W: usize]
+    (group: &mut Rosenbrock<'_, W>) group.advance()
 );

@@ -2,28 +2,40 @@
 //!
 //! Workers take experiments one by one from the batch; a lane that has finished takes the next. Since no lane depends on its neighbours,
 //! it does not matter who computes what beside what, and every trajectory has the same bits for any number of threads and lanes.
+//! A trajectory whose steps the stability of the explicit method limits, not its accuracy, goes on with the stiff method.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 use rayon::prelude::*;
 
 use super::{
-    LOCAL_SHARE, SMALLEST_RTOL,
-    dispatch::{self, InstructionSet},
-    group::{Group, interpolate},
+    LOCAL_SHARE, SMALLEST_RTOL, STIFF_LOCAL_SHARE,
+    dispatch::InstructionSet,
+    lanes::{Explicit, Lanes, Stiff},
+    rosenbrock::Plan,
     stimulus::Stimulated,
 };
 use crate::{
     Error, Result,
     real::Lane,
     system::Model,
-    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, Statistics, Trajectory},
+    trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, Statistics, Trajectory},
 };
 
 /// Lanes of a group in an ensemble: two registers of AVX-512, so that one hides the latency of the other.
 const WIDTH: usize = 16;
 /// Steps between two looks at whether to go on.
 const LOOK_EVERY: u32 = 256;
+/// Unstable steps after which a problem counts as stiff, and stable steps in a row after which they are forgotten (Hairer, Norsett,
+/// Wanner IV.2).
+const UNSTABLE_STEPS: u32 = 15;
+const STABLE_STEPS: u32 = 6;
 
 /// How to share a batch out; the numbers do not depend on it.
 #[derive(Debug, Clone, Copy)]
@@ -45,14 +57,20 @@ impl Layout {
     }
 }
 
-/// An experiment in a lane.
+/// A trajectory on its way.
 struct Seat {
     index: usize,
     trajectory: Trajectory,
     /// Index of the next output time.
     next: usize,
-    unstable_steps: u64,
     stimulus: Stimulated,
+    /// Time and state where it stands, while it is in no lane.
+    t: f64,
+    x: Vec<f64>,
+    /// Steps that were unstable since the last stable stretch, stable ones since the last unstable one, and all unstable ones.
+    unstable: u32,
+    stable: u32,
+    unstable_in_all: u64,
 }
 
 /// What follows a step.
@@ -60,26 +78,46 @@ enum Next {
     Step,
     /// The stimulus has switched: derivative and step must be found anew.
     Restart,
+    /// Stability limits the step: the stiff method takes over.
+    Stiff,
     End(Outcome),
+}
+
+/// Where a method takes its trajectories from.
+enum Queue {
+    Batch,
+    Stiff,
 }
 
 struct Work<'a, M> {
     model: &'a M,
+    plan: &'a Plan,
     batch: &'a [Experiment],
     options: &'a SolveOptions,
     instructions: InstructionSet,
-    queue: AtomicUsize,
+    next: AtomicUsize,
+    stiff: Mutex<VecDeque<Seat>>,
     stop: AtomicBool,
 }
 
 /// Solves a batch that has been checked.
 pub(crate) fn solve<M: Model, const D: usize, const P: usize>(
     model: &M,
+    plan: &Plan,
     batch: &[Experiment],
     options: &SolveOptions,
     layout: Layout,
 ) -> Result<Vec<Trajectory>> {
-    let work = Work { model, batch, options, instructions: layout.instructions, queue: AtomicUsize::new(0), stop: AtomicBool::new(false) };
+    let work = Work {
+        model,
+        plan,
+        batch,
+        options,
+        instructions: layout.instructions,
+        next: AtomicUsize::new(0),
+        stiff: Mutex::default(),
+        stop: AtomicBool::new(false),
+    };
     let seats = batch.len().div_ceil(layout.workers);
     let done: Vec<Vec<(usize, Trajectory)>> = (0..layout.workers)
         .into_par_iter()
@@ -98,151 +136,195 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize>(
 
 impl<M: Model> Work<'_, M> {
     fn run<const D: usize, const P: usize, const W: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
-        let mut group = Box::new(Group::<D, P, W>::at_rest());
-        let mut lanes: [Option<Seat>; W] = std::array::from_fn(|_| None);
         let mut done = Vec::new();
+        if self.options.method != Method::Stiff {
+            self.drive(Explicit::<M, D, P, W>::new(self.model, self.instructions), Queue::Batch, seats, &mut done);
+        }
+        if self.options.method != Method::Explicit {
+            let queue = if self.options.method == Method::Stiff { Queue::Batch } else { Queue::Stiff };
+            self.drive(Stiff::<W>::new(self.plan, self.instructions), queue, seats, &mut done);
+        }
+        done
+    }
+
+    /// Runs trajectories of a queue with a method until the queue is empty.
+    fn drive<L: Lanes<W>, const W: usize>(&self, mut lanes: L, queue: Queue, seats: usize, done: &mut Vec<(usize, Trajectory)>) {
+        let mut taken: [Option<Seat>; W] = std::array::from_fn(|_| None);
         let mut steps = 0u32;
         let mut fresh = Lane([0.0; W]);
+        let mut terms = Vec::new();
         loop {
+            let mut empty = false;
             for i in 0..seats {
-                if lanes[i].is_none() {
-                    lanes[i] = self.seat(&mut group, i, &mut done);
-                    if lanes[i].is_some() {
+                if taken[i].is_none() && !empty {
+                    taken[i] = self.seat(&mut lanes, &queue, i, done);
+                    empty = taken[i].is_none();
+                    if !empty {
                         fresh.0[i] = 1.0;
                     }
                 }
             }
-            if lanes.iter().all(Option::is_none) {
-                return done;
+            if taken.iter().all(Option::is_none) {
+                return;
             }
             if fresh.0.contains(&1.0) {
-                dispatch::begin(self.instructions, &mut group, self.model, &fresh);
+                lanes.begin(&fresh);
                 fresh = Lane([0.0; W]);
             }
-            // Until a lane is free or must begin anew.
-            while !fresh.0.contains(&1.0)
-                && (lanes[..seats].iter().all(Option::is_some)
-                    || (self.queue.load(Ordering::Relaxed) >= self.batch.len() && lanes.iter().any(Option::is_some)))
-            {
+            // Until a lane is free that somebody could take, or must begin anew.
+            let mut freed = false;
+            while !fresh.0.contains(&1.0) && (empty || !freed) && taken.iter().any(Option::is_some) {
                 steps = steps.wrapping_add(1);
                 if steps.is_multiple_of(LOOK_EVERY) && self.interrupted() {
-                    return done;
+                    return;
                 }
-                dispatch::advance(self.instructions, &mut group, self.model);
+                lanes.advance();
                 for i in 0..seats {
-                    let Some(seat) = &mut lanes[i] else { continue };
-                    let outcome = match self.settle(&mut group, i, seat) {
+                    let Some(seat) = &mut taken[i] else { continue };
+                    let next = self.settle(&mut lanes, i, seat, &mut terms);
+                    match next {
                         Next::Step => continue,
                         Next::Restart => {
                             fresh.0[i] = 1.0;
                             continue;
                         }
-                        Next::End(outcome) => outcome,
-                    };
-                    if let Some(mut seat) = lanes[i].take() {
+                        Next::Stiff | Next::End(_) => {}
+                    }
+                    let Some(mut seat) = taken[i].take() else { continue };
+                    freed = true;
+                    if let Next::End(outcome) = next {
                         seat.trajectory.outcome = outcome;
                         let statistics = &mut seat.trajectory.statistics;
-                        statistics.stiff = seat.unstable_steps >= 15 && 2 * seat.unstable_steps > statistics.accepted;
-                        self.finish(seat.index, seat.trajectory, &mut done);
-                        rest(&mut group, i);
+                        statistics.stiff |= seat.unstable_in_all >= 15 && 2 * seat.unstable_in_all > statistics.accepted;
+                        self.finish(seat.index, seat.trajectory, done);
+                    } else {
+                        seat.t = lanes.clock().t.0[i];
+                        seat.x.resize(seat.trajectory.dimension, 0.0);
+                        lanes.state(i, &mut seat.x);
+                        seat.trajectory.statistics.stiff_from = Some(seat.t);
+                        seat.trajectory.statistics.stiff = true;
+                        self.stiff.lock().unwrap_or_else(PoisonError::into_inner).push_back(seat);
                     }
+                    lanes.rest(i);
                 }
             }
         }
     }
 
-    /// Puts the next experiment that has anything to integrate into lane `i`.
-    fn seat<const D: usize, const P: usize, const W: usize>(
-        &self,
-        group: &mut Group<D, P, W>,
-        i: usize,
-        done: &mut Vec<(usize, Trajectory)>,
-    ) -> Option<Seat> {
+    /// The next trajectory that has anything to integrate.
+    fn next(&self, queue: &Queue, done: &mut Vec<(usize, Trajectory)>) -> Option<Seat> {
+        if let Queue::Stiff = queue {
+            return self.stiff.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        }
         loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return None;
-            }
-            let index = self.queue.fetch_add(1, Ordering::Relaxed);
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
             let e = self.batch.get(index)?;
-            let mut x = Vec::with_capacity(D * e.times.count);
+            let dimension = e.x0.len();
+            let mut x = Vec::with_capacity(dimension * e.times.count);
             let mut next = 0;
             if e.times.start == 0.0 {
                 x.extend_from_slice(&e.x0);
                 next = 1;
             }
-            let statistics = Statistics { evaluations: 2, ..Statistics::default() };
-            let mut trajectory = Trajectory { times: e.times, dimension: D, x, outcome: Outcome::Completed, statistics };
+            let trajectory = Trajectory { times: e.times, dimension, x, outcome: Outcome::Completed, statistics: Statistics::default() };
             if next == e.times.count {
-                trajectory.statistics = Statistics::default();
                 self.finish(index, trajectory, done);
                 continue;
             }
-            for d in 0..D {
-                group.x[d].0[i] = e.x0[d];
-            }
-            for k in 0..P {
-                group.p[k].0[i] = e.p[k];
-            }
-            group.rtol.0[i] = (self.options.rtol * LOCAL_SHARE).max(SMALLEST_RTOL);
-            group.atol.0[i] = self.options.atol * LOCAL_SHARE;
-            group.t.0[i] = 0.0;
-            let mut stimulus = Stimulated::new(&e.protocol, e.times.end());
-            group.t_end.0[i] = stimulus.switch_to(0.0, &mut group.stimulus, i);
-            group.next_output.0[i] = e.times.time(next);
-            return Some(Seat { index, trajectory, next, unstable_steps: 0, stimulus });
+            let stimulus = Stimulated::new(&e.protocol, e.times.end());
+            let stiff_from = (self.options.method == Method::Stiff).then_some(0.0);
+            let mut seat = Seat { index, trajectory, next, stimulus, t: 0.0, x: e.x0.clone(), unstable: 0, stable: 0, unstable_in_all: 0 };
+            seat.trajectory.statistics.stiff_from = stiff_from;
+            return Some(seat);
         }
     }
 
+    /// Puts the next trajectory into lane `i`.
+    fn seat<L: Lanes<W>, const W: usize>(
+        &self,
+        lanes: &mut L,
+        queue: &Queue,
+        i: usize,
+        done: &mut Vec<(usize, Trajectory)>,
+    ) -> Option<Seat> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut seat = self.next(queue, done)?;
+        let e = &self.batch[seat.index];
+        lanes.enter(i, &seat.x, &e.p);
+        let share = if L::WORK.jacobians == 0 { LOCAL_SHARE } else { STIFF_LOCAL_SHARE };
+        let clock = lanes.clock();
+        clock.rtol.0[i] = (self.options.rtol * share).max(SMALLEST_RTOL);
+        clock.atol.0[i] = self.options.atol * share;
+        clock.t.0[i] = seat.t;
+        clock.t_end.0[i] = seat.stimulus.switch_to(seat.t, &mut clock.stimulus, i);
+        clock.next_output.0[i] = seat.trajectory.times.time(seat.next);
+        seat.trajectory.statistics.evaluations += L::WORK.begin;
+        Some(seat)
+    }
+
     /// Books the step that lane `i` has just tried.
-    fn settle<const D: usize, const P: usize, const W: usize>(&self, group: &mut Group<D, P, W>, i: usize, seat: &mut Seat) -> Next {
+    fn settle<L: Lanes<W>, const W: usize>(&self, lanes: &mut L, i: usize, seat: &mut Seat, terms: &mut Vec<f64>) -> Next {
         let statistics = &mut seat.trajectory.statistics;
-        let t = group.t.0[i];
-        if group.error.0[i] <= 1.0 {
+        let clock = lanes.clock();
+        let (t, h, error) = (clock.t.0[i], clock.h.0[i], clock.error.0[i]);
+        statistics.evaluations += L::WORK.step;
+        statistics.jacobians += L::WORK.jacobians;
+        let mut stiff = false;
+        if error <= 1.0 {
             statistics.accepted += 1;
-            statistics.evaluations += 12;
-            seat.unstable_steps += group.unstable.0[i] as u64;
-            if group.next_output.0[i] <= t {
+            if clock.unstable.0[i] == 1.0 {
+                (seat.unstable, seat.stable) = (seat.unstable + 1, 0);
+                seat.unstable_in_all += 1;
+            } else {
+                seat.stable += 1;
+                if seat.stable == STABLE_STEPS {
+                    seat.unstable = 0;
+                }
+            }
+            stiff = seat.unstable >= UNSTABLE_STEPS && self.options.method == Method::Auto && L::WORK.jacobians == 0;
+            let next_output = clock.next_output.0[i];
+            if next_output <= t {
+                let (before, tried) = (clock.t_before.0[i], clock.h_tried.0[i]);
                 let times = seat.trajectory.times;
-                if group.next_output.0[i] < t {
-                    statistics.evaluations += 3;
+                if next_output < t {
+                    statistics.evaluations += L::WORK.extension;
+                    lanes.extension(i, terms);
                 }
-                let mut c = [[0.0; D]; 8];
-                for j in 0..8 {
-                    for d in 0..D {
-                        c[j][d] = group.extension[j][d].0[i];
-                    }
-                }
-                let (before, h) = (group.t_before.0[i], group.h_tried.0[i]);
+                let out = &mut seat.trajectory.x;
                 while seat.next < times.count && times.time(seat.next) <= t {
                     let time = times.time(seat.next);
-                    let mut x = [0.0; D];
-                    for d in 0..D {
-                        x[d] = if time == t { group.x[d].0[i] } else { interpolate(&c, (time - before) / h, d) };
+                    let from = out.len();
+                    out.resize(from + seat.trajectory.dimension, 0.0);
+                    if time == t {
+                        lanes.state(i, &mut out[from..]);
+                    } else {
+                        L::interpolate(terms, (time - before) / tried, &mut out[from..]);
                     }
-                    seat.trajectory.x.extend_from_slice(&x);
                     seat.next += 1;
                 }
                 if seat.next == times.count {
                     return Next::End(Outcome::Completed);
                 }
-                group.next_output.0[i] = times.time(seat.next);
+                lanes.clock().next_output.0[i] = times.time(seat.next);
             }
-            if t >= group.t_end.0[i] {
-                statistics.evaluations += 2;
-                group.t_end.0[i] = seat.stimulus.switch_to(t, &mut group.stimulus, i);
-                return Next::Restart;
+            let clock = lanes.clock();
+            if t >= clock.t_end.0[i] {
+                seat.trajectory.statistics.evaluations += L::WORK.begin;
+                clock.t_end.0[i] = seat.stimulus.switch_to(t, &mut clock.stimulus, i);
+                return if stiff { Next::Stiff } else { Next::Restart };
             }
         } else {
             statistics.rejected += 1;
-            statistics.evaluations += 12;
         }
-        let h = group.h.0[i];
+        let statistics = &seat.trajectory.statistics;
         let reason = if 0.1 * h <= t * f64::EPSILON || h < 1e-290 || h.is_nan() {
-            if group.error.0[i].is_finite() { FailureReason::StepTooSmall } else { FailureReason::NotFinite }
+            if error.is_finite() { FailureReason::StepTooSmall } else { FailureReason::NotFinite }
         } else if statistics.accepted + statistics.rejected >= self.options.max_steps {
             FailureReason::TooManySteps
         } else {
-            return Next::Step;
+            return if stiff { Next::Stiff } else { Next::Step };
         };
         Next::End(Outcome::Failed { time: t, reason })
     }
@@ -261,15 +343,4 @@ impl<M: Model> Work<'_, M> {
         }
         self.stop.load(Ordering::Relaxed)
     }
-}
-
-/// Leaves lane `i` where its numbers stay harmless until it is used again.
-fn rest<const D: usize, const P: usize, const W: usize>(group: &mut Group<D, P, W>, i: usize) {
-    for d in 0..D {
-        group.x[d].0[i] = 0.0;
-    }
-    group.h.0[i] = 0.0;
-    group.t.0[i] = 0.0;
-    group.t_end.0[i] = 0.0;
-    group.next_output.0[i] = f64::INFINITY;
 }

@@ -1,10 +1,15 @@
 //! Integrators: the fast one (Runge-Kutta of order 8, adaptive, over lanes) and the slow, obvious one that checks it.
 
+mod clock;
 mod dispatch;
 mod dop853;
+mod elimination;
 pub(crate) mod ensemble;
-mod group;
+mod explicit;
+mod lanes;
 pub mod oracle;
+mod rodas5p;
+pub(crate) mod rosenbrock;
 mod stimulus;
 
 /// What a step may err by, as a share of the tolerance that the user gave.
@@ -14,6 +19,8 @@ mod stimulus;
 /// 1 to 9), at a share of 1e-2 up to 26, at 3e-3 up to 2.3, at 1e-3 up to 1.1. Random starts add a factor of about 5 to the largest. With
 /// a method of order 8 the last factor of three costs 14 % more steps.
 const LOCAL_SHARE: f64 = 1e-3;
+/// The same for the stiff method.
+const STIFF_LOCAL_SHARE: f64 = 1e-1;
 /// Below this relative tolerance, rounding decides.
 const SMALLEST_RTOL: f64 = 2e-15;
 
@@ -22,11 +29,13 @@ mod tests {
     use super::{
         dispatch::InstructionSet,
         ensemble::{Layout, solve},
+        rosenbrock::Plan,
     };
     use crate::{
         models::sherman_1988::BetaCell,
+        program::recording,
         system::Model,
-        trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
+        trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory},
     };
 
     fn bits(t: &Trajectory) -> Vec<u64> {
@@ -54,16 +63,33 @@ mod tests {
 
     #[test]
     fn a_lane_never_depends_on_its_neighbours_threads_or_instruction_set() {
+        // The second switches some of the trajectories to the stiff method.
+        for (method, rtol) in [(Method::Explicit, 1e-7), (Method::Auto, 1e-3), (Method::Stiff, 1e-5)] {
+            lanes_are_independent(&SolveOptions { rtol, atol: 1e-10, method, max_steps: 3000, ..SolveOptions::default() });
+        }
+    }
+
+    fn plan() -> Plan {
+        Plan::new(recording::<_, 3>(&BetaCell::ORIGINAL, 17))
+    }
+
+    fn lanes_are_independent(options: &SolveOptions) {
         let batch = mixed_batch();
-        let options = SolveOptions { rtol: 1e-7, max_steps: 3000, ..SolveOptions::default() };
+        let plan = plan();
         let alone: Vec<Trajectory> = batch
             .iter()
             .map(|e| {
                 let layout = Layout { instructions: InstructionSet::Baseline, workers: 1, scalar: true };
-                solve::<_, 3, 17>(&BetaCell::ORIGINAL, std::slice::from_ref(e), &options, layout).unwrap().remove(0)
+                solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(e), options, layout).unwrap().remove(0)
             })
             .collect();
         assert!(alone.iter().any(|t| t.outcome != Outcome::Completed));
+        let stiff = alone.iter().filter(|t| t.statistics.stiff_from.is_some()).count();
+        match options.method {
+            Method::Explicit => assert_eq!(stiff, 0),
+            Method::Auto => assert!((3..40).contains(&stiff), "{stiff} of {}", alone.len()),
+            Method::Stiff => assert_eq!(stiff, alone.iter().filter(|t| t.statistics.evaluations > 0).count()),
+        }
         assert!(alone.iter().any(|t| t.outcome == Outcome::Completed && t.len() > 100));
         for instructions in InstructionSet::available() {
             for (workers, scalar) in [(1, false), (2, false), (5, false), (3, true)] {
@@ -71,7 +97,7 @@ mod tests {
                     let mut shifted = batch.clone();
                     shifted.rotate_left(shift);
                     let mut got =
-                        solve::<_, 3, 17>(&BetaCell::ORIGINAL, &shifted, &options, Layout { instructions, workers, scalar }).unwrap();
+                        solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, &shifted, options, Layout { instructions, workers, scalar }).unwrap();
                     got.rotate_right(shift);
                     for (k, (a, b)) in alone.iter().zip(&got).enumerate() {
                         assert_eq!(bits(a), bits(b), "experiment {k}, {instructions:?}, {workers} workers, shift {shift}");
@@ -87,9 +113,9 @@ mod tests {
         let spec = BetaCell::ORIGINAL.definition();
         let e = Experiment::from_defaults(&spec, TimeGrid::until(10.0, 0.005).unwrap());
         let options = SolveOptions { max_steps: 100, ..SolveOptions::default() };
-        let layout = Layout::for_batch(1);
-        let cut = solve::<_, 3, 17>(&BetaCell::ORIGINAL, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
-        let whole = solve::<_, 3, 17>(&BetaCell::ORIGINAL, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
+        let (layout, plan) = (Layout::for_batch(1), plan());
+        let cut = solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
+        let whole = solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
         let Outcome::Failed { time, reason: FailureReason::TooManySteps } = cut.outcome else { panic!("{:?}", cut.outcome) };
         assert_eq!(cut.statistics.accepted + cut.statistics.rejected, 100);
         assert_eq!(cut.len(), (time / 0.005).floor() as usize + 1);

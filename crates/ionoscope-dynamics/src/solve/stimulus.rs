@@ -31,6 +31,16 @@ impl<const W: usize> LaneStimulus<W> {
         i_stim
     }
 
+    /// The rate of change of the current of every lane at its time.
+    #[inline(always)]
+    pub fn rate(&self, t: Lane<W>) -> Lane<W> {
+        let mut rate = self.slope;
+        for (lane, piece) in &self.waves {
+            rate.0[*lane] = piece.rate(t.0[*lane]);
+        }
+        rate
+    }
+
     fn set(&mut self, i: usize, piece: &Piece) {
         self.offset.0[i] = piece.offset;
         self.slope.0[i] = piece.slope;

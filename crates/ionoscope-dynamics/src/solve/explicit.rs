@@ -6,19 +6,14 @@
 use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
 use crate::{
     real::{Lane, Real},
-    solve::stimulus::LaneStimulus,
+    solve::clock::{Clock, Control, any},
     system::Model,
 };
 
-/// Bounds on the factor by which a step may differ from the one before.
-const SHRINK: f64 = 0.333;
-const GROW: f64 = 6.0;
 /// Safety of the step and weight of the past in the proportional-integral controller (Hairer, Norsett, Wanner IV.2). On 61 beta-cells
 /// over the control range these reject 2 to 17 % of the steps (0.9 and 0, the defaults of `dop853`: 15 to 27 %) and reach the same error
 /// with 11 to 24 % fewer.
-const SAFETY: f64 = 0.85;
-const BETA: f64 = 0.04;
-const ALPHA: f64 = 1.0 / 8.0 - 0.2 * BETA;
+const CONTROL: Control = Control { safety: 0.85, alpha: 1.0 / 8.0 - 0.2 * 0.04, beta: 0.04 };
 /// h |lambda| beyond which the step is limited by stability (`dop853`).
 const STABILITY: f64 = 6.1;
 
@@ -28,29 +23,11 @@ pub struct Group<const D: usize, const P: usize, const W: usize> {
     pub p: [Lane<W>; P],
     /// Terms of the parameters, see [`Model::derive`].
     q: [Lane<W>; P],
-    /// The stimulus: its present piece.
-    pub stimulus: LaneStimulus<W>,
-    /// Tolerances of one step.
-    pub rtol: Lane<W>,
-    pub atol: Lane<W>,
-    /// Time, where to stop next (the end, or a switch of the stimulus), and the next time at which the state is wanted.
-    pub t: Lane<W>,
-    pub t_end: Lane<W>,
-    pub next_output: Lane<W>,
-    /// Step to be tried next, and the one tried last.
-    pub h: Lane<W>,
-    pub h_tried: Lane<W>,
-    /// Time before the last step.
-    pub t_before: Lane<W>,
+    /// Times, steps and errors.
+    pub clock: Clock<W>,
     /// State.
     pub x: [Lane<W>; D],
     k: [[Lane<W>; D]; 16],
-    /// Error of the last step tried, 1 where it just meets the tolerance; infinite where the step left the finite numbers.
-    pub error: Lane<W>,
-    error_before: Lane<W>,
-    rejected_before: Lane<W>,
-    /// 1 where h |lambda| was beyond the stability of the method in the last step.
-    pub unstable: Lane<W>,
     /// Coefficients of the continuous extension over the last step.
     pub extension: [[Lane<W>; D]; 8],
 }
@@ -77,12 +54,6 @@ fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>
     sum
 }
 
-/// The factor by which the step shrinks, made safe and kept within bounds.
-#[inline(always)]
-fn bounded<const W: usize>(shrinkage: Lane<W>) -> Lane<W> {
-    (shrinkage * (1.0 / SAFETY)).min(Lane([1.0 / SHRINK; W])).max(Lane([1.0 / GROW; W]))
-}
-
 /// x + h s, variable by variable.
 #[inline(always)]
 fn moved<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, s: &[Lane<W>; D]) -> [Lane<W>; D] {
@@ -102,40 +73,12 @@ fn difference<const D: usize, const W: usize>(a: &[Lane<W>; D], b: &[Lane<W>; D]
     y
 }
 
-#[inline(always)]
-fn any<const W: usize>(mask: crate::real::LaneMask<W>) -> bool {
-    let mut bits = 0;
-    for i in 0..W {
-        bits |= mask.0[i];
-    }
-    bits != 0
-}
-
 impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
     /// Lanes at rest: no step, no end.
     pub fn at_rest() -> Self {
         let zero = Lane([0.0; W]);
         let one = Lane([1.0; W]);
-        Group {
-            p: [one; P],
-            q: [one; P],
-            stimulus: LaneStimulus::none(),
-            rtol: one,
-            atol: one,
-            t: zero,
-            t_end: zero,
-            next_output: Lane([f64::INFINITY; W]),
-            h: zero,
-            h_tried: zero,
-            t_before: zero,
-            x: [zero; D],
-            k: [[zero; D]; 16],
-            error: zero,
-            error_before: one,
-            rejected_before: zero,
-            unstable: zero,
-            extension: [[zero; D]; 8],
-        }
+        Group { p: [one; P], q: [one; P], clock: Clock::at_rest(), x: [zero; D], k: [[zero; D]; 16], extension: [[zero; D]; 8] }
     }
 
     /// Derivative and first step of the lanes where `fresh` is 1 (Hairer, Norsett, Wanner II.4). Two evaluations.
@@ -145,32 +88,30 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         self.q = self.p;
         model.derive(&mut self.q);
         let mut f = [Lane([0.0; W]); D];
-        let i_stim = self.stimulus.at(self.t);
+        let i_stim = self.clock.stimulus.at(self.clock.t);
         model.rhs(&self.x, i_stim, &self.q, &mut f);
         let mut scale = self.x;
         for d in 0..D {
-            scale[d] = self.atol + self.rtol * self.x[d].abs();
+            scale[d] = self.clock.scale(self.x[d].abs());
         }
         let size = square_sum(&self.x, &scale).sqrt();
         let slope = square_sum(&f, &scale).sqrt();
         let tiny = Lane([1e-5; W]);
-        let left = self.t_end - self.t;
+        let left = self.clock.t_end - self.clock.t;
         let h = Lane::select(slope.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / slope * 0.01).min(left);
         let y = moved(&self.x, h, &f);
         let mut f_after = [Lane([0.0; W]); D];
-        let i_stim = self.stimulus.at(self.t + h);
+        let i_stim = self.clock.stimulus.at(self.clock.t + h);
         model.rhs(&y, i_stim, &self.q, &mut f_after);
         let bend = square_sum(&difference(&f_after, &f), &scale).sqrt() / h;
         let most = bend.max(slope);
         let by_order = (Lane([0.01; W]) / most).powf(1.0 / 8.0);
         let second = Lane::select(most.le(Lane([1e-15; W])), (h * 1e-3).max(Lane([1e-6; W])), by_order);
         let h = (h * 100.0).min(second).min(left);
-        self.h = Lane::select(fresh, h, self.h);
+        self.clock.begin(fresh, h);
         for d in 0..D {
             self.k[0][d] = Lane::select(fresh, f[d], self.k[0][d]);
         }
-        self.error_before = Lane::select(fresh, Lane([1e-4; W]), self.error_before);
-        self.rejected_before = Lane::select(fresh, Lane([0.0; W]), self.rejected_before);
     }
 
     /// Tries one step in every lane; where `error` is at most 1 it was accepted, and state, time and, where a wanted time lies inside,
@@ -179,22 +120,22 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
     pub fn advance<M: Model>(&mut self, model: &M) {
         let zero = Lane([0.0; W]);
         let one = Lane([1.0; W]);
-        let last = self.t_end.lt(self.t + self.h * 1.01);
-        let h = Lane::select(last, self.t_end - self.t, self.h);
+        let tried = self.clock.attempt();
+        let h = tried.h;
         let mut y = [zero; D];
         for stage in 1..12 {
             y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
-            let i_stim = self.stimulus.at(self.t + h * NODES[stage]);
+            let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[stage]);
             model.rhs(&y, i_stim, &self.q, &mut self.k[stage]);
         }
         let high = weighted(STAGES[12], &self.k);
         let x_new = moved(&self.x, h, &high);
-        let i_stim = self.stimulus.at(self.t + h);
+        let i_stim = self.clock.stimulus.at(self.clock.t + h);
         model.rhs(&x_new, i_stim, &self.q, &mut self.k[12]);
 
         let mut scale = x_new;
         for d in 0..D {
-            scale[d] = self.atol + self.rtol * self.x[d].abs().max(x_new[d].abs());
+            scale[d] = self.clock.scale(self.x[d].abs().max(x_new[d].abs()));
         }
         let error_5 = square_sum(&weighted(ERROR_5, &self.k), &scale);
         let error_3 = square_sum(&difference(&high, &weighted(ORDER_3, &self.k)), &scale);
@@ -211,19 +152,12 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let unit = [one; D];
         let distance = square_sum(&difference(&x_new, &y), &unit);
         let change = square_sum(&difference(&self.k[12], &self.k[11]), &unit);
-        self.unstable = Lane::select((distance * (STABILITY * STABILITY)).lt(h * h * change), one, zero);
+        self.clock.unstable = Lane::select((distance * (STABILITY * STABILITY)).lt(h * h * change), one, zero);
 
-        let plain = (error.max(Lane([1e-300; W])).ln() * ALPHA).exp();
-        let with_memory = if BETA == 0.0 { plain } else { plain / (self.error_before.ln() * BETA).exp() };
-        // After a rejection the step does not grow at once.
-        let floor = Lane::select(zero.lt(self.rejected_before), one, zero);
-        let h_next = h / Lane::select(accept, bounded(with_memory).max(floor), bounded(plain).max(one));
-
-        let t_new = Lane::select(last, self.t_end, self.t + h);
-        if any(accept & self.next_output.lt(t_new)) {
+        if any(accept & self.clock.next_output.lt(tried.t_new)) {
             for stage in 13..16 {
                 y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
-                let i_stim = self.stimulus.at(self.t + h * NODES[stage]);
+                let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[stage]);
                 model.rhs(&y, i_stim, &self.q, &mut self.k[stage]);
             }
             for d in 0..D {
@@ -246,13 +180,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
             self.x[d] = Lane::select(accept, x_new[d], self.x[d]);
             self.k[0][d] = Lane::select(accept, self.k[12][d], self.k[0][d]);
         }
-        self.t_before = self.t;
-        self.t = Lane::select(accept, t_new, self.t);
-        self.h_tried = h;
-        self.h = h_next;
-        self.error_before = Lane::select(accept, error.max(Lane([1e-4; W])), self.error_before);
-        self.rejected_before = Lane::select(accept, zero, one);
-        self.error = error;
+        self.clock.book(tried, error, CONTROL);
     }
 }
 

@@ -1,0 +1,250 @@
+//! A Rosenbrock method for many lanes at once: the exact Jacobian and one elimination a step, eight stages, no Newton iteration.
+//!
+//! Works on a [`Recording`], whose size is known only at run time: one compiled method serves every model. As in the explicit method, all
+//! numbers belong to their lane alone.
+
+use super::{
+    clock::{Clock, Control, any},
+    elimination::Elimination,
+    rodas5p::{A, C, EXTENSION, GAMMA, NODES, SHARES},
+};
+use crate::{
+    program::{Program, Recording},
+    real::{Lane, Real},
+};
+
+/// Safety and memory of the step control (order 5).
+const CONTROL: Control = Control { safety: 0.9, alpha: 0.2, beta: 0.0 };
+const STAGES: usize = 8;
+
+/// A recording and the plan of its elimination.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub recording: Recording,
+    elimination: Elimination,
+}
+
+impl Plan {
+    /// Plans the elimination of a recording.
+    pub fn new(recording: Recording) -> Self {
+        let elimination = Elimination::new(recording.dimension, &recording.entries);
+        Plan { recording, elimination }
+    }
+}
+
+/// The state of `W` integrations side by side.
+pub struct Rosenbrock<'a, const W: usize> {
+    plan: &'a Plan,
+    /// Times, steps and errors.
+    pub clock: Clock<W>,
+    /// State, `[variable]`.
+    pub x: Vec<Lane<W>>,
+    /// Parameters as given.
+    pub p: Vec<Lane<W>>,
+    /// Terms of the parameters.
+    q: Vec<Lane<W>>,
+    /// Registers of the programs; the first hold state, stimulus and the terms of the parameters.
+    registers: Vec<Lane<W>>,
+    lu: Vec<Lane<W>>,
+    jacobian: Vec<Lane<W>>,
+    /// Derivatives by the stimulus, for each row of the recording's `stimulated`.
+    by_stimulus: Vec<Lane<W>>,
+    f: Vec<Lane<W>>,
+    /// State of the present stage.
+    y: Vec<Lane<W>>,
+    /// Stages, `[stage][variable]`.
+    u: Vec<Vec<Lane<W>>>,
+    /// x, new x, and the three terms of the continuous extension over the last step, `[term][variable]`.
+    pub extension: [Vec<Lane<W>>; 5],
+}
+
+/// Sum of (a / scale)^2 over the variables. No closures here nor below: one that is not inlined is compiled for the baseline.
+#[inline(always)]
+fn square_sum<const W: usize>(a: &[Lane<W>], scale: &[Lane<W>]) -> Lane<W> {
+    let mut sum = Lane([0.0; W]);
+    for d in 0..a.len() {
+        let share = a[d] / scale[d];
+        sum = sum + share * share;
+    }
+    sum
+}
+
+#[inline(always)]
+fn gather<const W: usize>(program: &Program, registers: &[Lane<W>], from: usize, out: &mut [Lane<W>]) {
+    for (out, register) in out.iter_mut().zip(&program.outputs()[from..]) {
+        *out = registers[*register as usize];
+    }
+}
+
+impl<'a, const W: usize> Rosenbrock<'a, W> {
+    /// Lanes at rest: no step, no end.
+    pub fn at_rest(plan: &'a Plan) -> Self {
+        let r = &plan.recording;
+        let many = |n: usize| vec![Lane([0.0; W]); n];
+        let d = r.dimension;
+        Rosenbrock {
+            plan,
+            clock: Clock::at_rest(),
+            x: many(d),
+            p: vec![Lane([1.0; W]); r.parameters],
+            q: many(r.parameters),
+            registers: many(r.rhs.registers().max(r.linearized.registers()).max(r.terms.registers())),
+            lu: many(plan.elimination.size()),
+            jacobian: many(r.entries.len()),
+            by_stimulus: many(r.stimulated.len()),
+            f: many(d),
+            y: many(d),
+            u: vec![many(d); STAGES],
+            extension: std::array::from_fn(|_| many(d)),
+        }
+    }
+
+    /// The derivative at state `y` under a stimulus, into `f`.
+    #[inline(always)]
+    fn rhs(&mut self, i_stim: Lane<W>) {
+        let d = self.x.len();
+        self.registers[..d].copy_from_slice(&self.y);
+        self.registers[d] = i_stim;
+        let program = &self.plan.recording.rhs;
+        program.execute(&mut self.registers);
+        gather(program, &self.registers, 0, &mut self.f);
+    }
+
+    /// Terms of the parameters, derivative and first step of the lanes where `fresh` is 1 (Hairer, Norsett, Wanner II.4). Two evaluations.
+    #[inline(always)]
+    pub fn begin(&mut self, fresh: &Lane<W>) {
+        let fresh = Lane([0.5; W]).lt(*fresh);
+        let d = self.x.len();
+        let terms = &self.plan.recording.terms;
+        self.registers[..self.p.len()].copy_from_slice(&self.p);
+        terms.execute(&mut self.registers);
+        gather(terms, &self.registers, 0, &mut self.q);
+        self.registers[d + 1..d + 1 + self.q.len()].copy_from_slice(&self.q);
+        self.y.copy_from_slice(&self.x);
+        self.rhs(self.clock.stimulus.at(self.clock.t));
+        // Until a step is tried, the stages are free.
+        let [scale, slope, ..] = &mut self.u[..] else { unreachable!("eight stages") };
+        for k in 0..d {
+            scale[k] = self.clock.scale(self.x[k].abs());
+        }
+        slope.copy_from_slice(&self.f);
+        let size = square_sum(&self.x, scale).sqrt();
+        let rate = square_sum(slope, scale).sqrt();
+        let tiny = Lane([1e-5; W]);
+        let left = self.clock.t_end - self.clock.t;
+        let h = Lane::select(rate.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / rate * 0.01).min(left);
+        for k in 0..d {
+            self.y[k] = self.x[k] + h * self.f[k];
+        }
+        self.rhs(self.clock.stimulus.at(self.clock.t + h));
+        for k in 0..d {
+            self.f[k] = self.f[k] - self.u[1][k];
+        }
+        let bend = square_sum(&self.f, &self.u[0]).sqrt() / h;
+        let most = bend.max(rate);
+        let by_order = (Lane([0.01; W]) / most).powf(1.0 / 5.0);
+        let second = Lane::select(most.le(Lane([1e-15; W])), (h * 1e-3).max(Lane([1e-6; W])), by_order);
+        self.clock.begin(fresh, (h * 100.0).min(second).min(left));
+    }
+
+    /// Tries one step in every lane; where `error` is at most 1 it was accepted, and state, time and, where a wanted time lies inside,
+    /// `extension` are those of the step. 8 evaluations, one of them with the Jacobian.
+    #[inline(always)]
+    pub fn advance(&mut self) {
+        let zero = Lane([0.0; W]);
+        let d = self.x.len();
+        let tried = self.clock.attempt();
+        let h = tried.h;
+        let per_h = Lane::constant(1.0) / h;
+
+        self.registers[..d].copy_from_slice(&self.x);
+        self.registers[d] = self.clock.stimulus.at(self.clock.t);
+        let recording = &self.plan.recording;
+        let entries = self.jacobian.len();
+        recording.linearized.execute(&mut self.registers);
+        gather(&recording.linearized, &self.registers, 0, &mut self.f);
+        gather(&recording.linearized, &self.registers, d, &mut self.jacobian);
+        gather(&recording.linearized, &self.registers, d + entries, &mut self.by_stimulus);
+        // h df/dt: time enters through the stimulus alone.
+        let change = h * self.clock.stimulus.rate(self.clock.t);
+        self.plan.elimination.factor(per_h * (1.0 / GAMMA), &self.jacobian, &mut self.lu);
+
+        self.y.copy_from_slice(&self.x);
+        for stage in 0..STAGES {
+            if stage > 0 {
+                if stage < 6 {
+                    self.y.copy_from_slice(&self.x);
+                    for (j, a) in A[stage - 1].iter().enumerate() {
+                        for k in 0..d {
+                            self.y[k] = self.y[k] + self.u[j][k] * *a;
+                        }
+                    }
+                } else {
+                    for k in 0..d {
+                        self.y[k] = self.y[k] + self.u[stage - 1][k];
+                    }
+                }
+                self.rhs(self.clock.stimulus.at(self.clock.t + h * NODES[stage]));
+            }
+            let (before, rest) = self.u.split_at_mut(stage);
+            let b = &mut rest[0];
+            b.fill(zero);
+            for (j, u) in before.iter().enumerate() {
+                let c = C[stage - 1][j];
+                for k in 0..d {
+                    b[k] = b[k] + u[k] * c;
+                }
+            }
+            for k in 0..d {
+                b[k] = self.f[k] + b[k] * per_h;
+            }
+            if stage < SHARES.len() {
+                for (row, by) in self.plan.recording.stimulated.iter().zip(&self.by_stimulus) {
+                    b[*row as usize] = b[*row as usize] + *by * change * SHARES[stage];
+                }
+            }
+            self.plan.elimination.solve(&self.lu, b);
+        }
+
+        // The new state, in place of the last stage's.
+        let [.., last] = &self.u[..] else { unreachable!("eight stages") };
+        let mut sum = zero;
+        let mut sound = zero;
+        for k in 0..d {
+            let x_new = self.y[k] + last[k];
+            self.y[k] = x_new;
+            let share = last[k] / self.clock.scale(self.x[k].abs().max(x_new.abs()));
+            sum = sum + share * share;
+            // Times 0, infinities and NaN become NaN.
+            sound = sound + x_new * 0.0;
+        }
+        let error = (sum / d as f64).sqrt();
+        let error = Lane::select((sound + error * 0.0).le(zero), error, Lane([f64::INFINITY; W]));
+        let accept = error.le(Lane([1.0; W]));
+
+        if any(accept & self.clock.next_output.lt(tried.t_new)) {
+            let [from, to, terms @ ..] = &mut self.extension;
+            from.copy_from_slice(&self.x);
+            to.copy_from_slice(&self.y);
+            for (term, weights) in terms.iter_mut().zip(&EXTENSION) {
+                term.fill(zero);
+                for (u, weight) in self.u.iter().zip(weights) {
+                    for k in 0..d {
+                        term[k] = term[k] + u[k] * *weight;
+                    }
+                }
+            }
+        }
+        for k in 0..d {
+            self.x[k] = Lane::select(accept, self.y[k], self.x[k]);
+        }
+        self.clock.book(tried, error, CONTROL);
+    }
+}
+
+/// State of a variable at a share `theta` of the last step, from its five terms.
+#[inline(always)]
+pub fn interpolate(c: [f64; 5], theta: f64) -> f64 {
+    let rest = 1.0 - theta;
+    rest * c[0] + theta * (c[1] + rest * (c[2] + theta * (c[3] + theta * c[4])))
+}
