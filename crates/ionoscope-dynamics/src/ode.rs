@@ -12,15 +12,16 @@ use crate::{
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
 
-/// A model with `D` state variables and `P` parameters.
-pub struct Ode<M, const D: usize, const P: usize> {
+/// A model with `D` state variables and `P` parameters. Its explicit method runs over groups of `W` lanes, which is compiled for each
+/// model; from some twenty variables on that takes the compiler minutes and gains nothing: take 1.
+pub struct Ode<M, const D: usize, const P: usize, const W: usize = 16> {
     model: M,
     spec: Spec,
     /// The stiff method's plan, made when it is first wanted.
     plan: OnceLock<Plan>,
 }
 
-impl<M: Model, const D: usize, const P: usize> Ode<M, D, P> {
+impl<M: Model, const D: usize, const P: usize, const W: usize> Ode<M, D, P, W> {
     /// Wraps a model.
     ///
     /// # Panics
@@ -31,6 +32,10 @@ impl<M: Model, const D: usize, const P: usize> Ode<M, D, P> {
         Ode { model, spec, plan: OnceLock::new() }
     }
 
+    fn plan(&self) -> &Plan {
+        self.plan.get_or_init(|| Plan::new(recording::<M, D>(&self.model, P)))
+    }
+
     fn terms<S: Real>(&self, p: &[f64]) -> [S; P] {
         assert_eq!(p.len(), P, "parameters of {}", self.spec.id);
         let mut q = std::array::from_fn(|i| S::constant(p[i]));
@@ -39,7 +44,7 @@ impl<M: Model, const D: usize, const P: usize> Ode<M, D, P> {
     }
 }
 
-impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> {
+impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem for Ode<M, D, P, W> {
     fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -55,11 +60,11 @@ impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> 
 
     fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         assert_eq!((x.len(), out.len()), (D, D * D), "variables of {}", self.spec.id);
-        let x: [Dual<f64, D>; D] = std::array::from_fn(|i| Dual::variable(x[i], i));
-        let mut dx = [Dual::fixed(0.0); D];
-        self.model.rhs(&x, Dual::fixed(i_stim), &self.terms(p), &mut dx);
-        for (row, d) in out.chunks_exact_mut(D).zip(dx) {
-            row.copy_from_slice(&d.derivative);
+        let recording = &self.plan().recording;
+        let all = recording.linearized.evaluate([x, &[i_stim], &self.terms::<f64>(p)]);
+        out.fill(0.0);
+        for ((row, column), entry) in recording.entries.iter().zip(&all[D..]) {
+            out[usize::from(*row) * D + usize::from(*column)] = *entry;
         }
     }
 
@@ -83,7 +88,31 @@ impl<M: Model, const D: usize, const P: usize> DynamicalSystem for Ode<M, D, P> 
     fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
         options.check()?;
         check_batch(&self.spec, batch)?;
-        let plan = self.plan.get_or_init(|| Plan::new(recording::<M, D>(&self.model, P)));
-        solve::ensemble::solve::<M, D, P>(&self.model, plan, batch, options, solve::ensemble::Layout::for_batch(batch.len()))
+        solve::ensemble::solve::<M, D, P, W>(&self.model, self.plan(), batch, options, solve::ensemble::Layout::for_batch(batch.len()))
+    }
+}
+
+/// A model whose equations are called, instead of inlined wherever they are evaluated: for models so large that a call costs nothing
+/// beside them.
+pub struct OutOfLine<M>(pub M);
+
+#[inline(never)]
+fn called<M: Model, S: Real>(model: &M, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
+    model.rhs(x, i_stim, q, dx);
+}
+
+impl<M: Model> Model for OutOfLine<M> {
+    fn definition(&self) -> Spec {
+        self.0.definition()
+    }
+
+    #[inline(always)]
+    fn derive<S: Real>(&self, q: &mut [S]) {
+        self.0.derive(q);
+    }
+
+    #[inline(always)]
+    fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
+        called(&self.0, x, i_stim, q, dx);
     }
 }

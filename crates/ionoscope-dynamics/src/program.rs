@@ -8,7 +8,6 @@
 
 use crate::{
     real::{Binary, Dual, Logic, Node, Real, Recorder, Unary, record},
-    spec::Spec,
     system::Model,
 };
 
@@ -57,101 +56,148 @@ enum Op {
     Select,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Instruction {
+/// Operations of one kind, whose results stand side by side.
+#[derive(Debug, Clone)]
+struct Run {
     op: Op,
-    to: u16,
-    a: u16,
-    b: u16,
-    c: u16,
-    k: f64,
+    /// Register of the first result.
+    to: u32,
+    /// Operands and constant of each.
+    operands: Vec<([u16; 3], f64)>,
 }
 
-/// Masks that a program may hold at a time.
-const MASKS: usize = 16;
-/// Registers that [`Program::run`] may use.
-const REGISTERS: usize = 384;
+/// Masks that a program may make.
+const MASKS: usize = 64;
 
-/// A straight-line program over registers, the first of which hold its inputs.
+/// A straight-line program. Every result has a register of its own: first the inputs, then constants, then the results in the order of
+/// the runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
-    code: Vec<Instruction>,
+    constants: Vec<f64>,
+    /// Runs that depend on nothing but the inputs announced as steady, and all others.
+    steady: Vec<Run>,
+    runs: Vec<Run>,
     inputs: usize,
     registers: usize,
     outputs: Vec<u16>,
 }
 
 impl Program {
-    /// Number of registers, inputs included.
-    pub fn registers(&self) -> usize {
-        self.registers
+    /// Puts constants, and what depends on steady inputs alone, into the registers. To be called again only when a steady input changes.
+    #[inline(always)]
+    pub fn prepare<S: Real>(&self, r: &mut [S]) {
+        for (register, value) in r[self.inputs..].iter_mut().zip(&self.constants) {
+            *register = S::constant(*value);
+        }
+        execute(&self.steady, r);
     }
 
-    /// The registers that hold the outputs after a run.
-    pub fn outputs(&self) -> &[u16] {
-        &self.outputs
-    }
-
-    /// Runs over registers whose first hold the inputs.
+    /// Runs over prepared registers whose first hold the inputs.
     #[inline(always)]
     pub fn execute<S: Real>(&self, r: &mut [S]) {
-        let zero = S::constant(0.0);
-        let mut masks = [zero.lt(zero); MASKS];
-        for i in &self.code {
-            let (a, b, c) = (i.a as usize, i.b as usize, i.c as usize);
-            r[i.to as usize] = match i.op {
-                Op::Load => S::constant(i.k),
-                Op::Neg => -r[a],
-                Op::Exp => r[a].exp(),
-                Op::Ln => r[a].ln(),
-                Op::Sqrt => r[a].sqrt(),
-                Op::Tanh => r[a].tanh(),
-                Op::Abs => r[a].abs(),
-                Op::XOverExpM1 => r[a].x_over_exp_m1(),
-                Op::Add => r[a] + r[b],
-                Op::Sub => r[a] - r[b],
-                Op::Mul => r[a] * r[b],
-                Op::Div => r[a] / r[b],
-                Op::Min => r[a].min(r[b]),
-                Op::Max => r[a].max(r[b]),
-                Op::AddConstant => r[a] + i.k,
-                Op::ConstantSub => S::constant(i.k) - r[a],
-                Op::MulConstant => r[a] * i.k,
-                Op::DivConstant => r[a] / i.k,
-                Op::ConstantDiv => S::constant(i.k) / r[a],
-                Op::Powf => r[a].powf(i.k),
-                Op::MulAdd => r[a] * r[b] + r[c],
-                Op::MulSub => r[a] * r[b] - r[c],
-                Op::SubMul => r[c] - r[a] * r[b],
-                Op::MulConstantAdd => r[a] * i.k + r[c],
-                Op::Select => S::select(masks[a], r[b], r[c]),
-                Op::Lt | Op::Le | Op::And | Op::Or | Op::Not => {
-                    masks[i.to as usize] = match i.op {
+        execute(&self.runs, r);
+    }
+
+    /// The outputs for these inputs, without anything prepared.
+    pub fn evaluate(&self, inputs: [&[f64]; 3]) -> Vec<f64> {
+        let mut r = inputs.concat();
+        assert_eq!(r.len(), self.inputs, "inputs of a program");
+        r.resize(self.registers, 0.0);
+        self.prepare(&mut r);
+        self.execute(&mut r);
+        self.outputs.iter().map(|o| r[usize::from(*o)]).collect()
+    }
+}
+
+/// A program with registers of its own.
+pub(crate) struct Machine<'a, S> {
+    program: &'a Program,
+    registers: Vec<S>,
+}
+
+impl<'a, S: Real> Machine<'a, S> {
+    /// With all inputs zero, not prepared.
+    pub fn new(program: &'a Program) -> Self {
+        Machine { program, registers: vec![S::constant(0.0); program.registers] }
+    }
+
+    /// Sets the inputs from `from` on and prepares.
+    #[inline(always)]
+    pub fn prepare(&mut self, from: usize, inputs: &[S]) {
+        self.registers[from..from + inputs.len()].copy_from_slice(inputs);
+        self.program.prepare(&mut self.registers);
+    }
+
+    /// Runs from the first inputs.
+    #[inline(always)]
+    pub fn run(&mut self, first: &[S]) {
+        self.registers[..first.len()].copy_from_slice(first);
+        self.program.execute(&mut self.registers);
+    }
+
+    /// The outputs from `from` on.
+    #[inline(always)]
+    pub fn outputs(&self, from: usize, out: &mut [S]) {
+        for (out, register) in out.iter_mut().zip(&self.program.outputs[from..]) {
+            *out = self.registers[usize::from(*register)];
+        }
+    }
+}
+
+macro_rules! each {
+    ($run:ident, $r:ident, |$read:ident, $a:ident, $b:ident, $c:ident, $k:ident| $value:expr) => {{
+        // Operands stand below the results.
+        let ($read, write) = $r.split_at_mut($run.to as usize);
+        for (to, (operands, k)) in write.iter_mut().zip(&$run.operands) {
+            #[allow(unused_variables)]
+            let ([$a, $b, $c], $k) = (operands.map(usize::from), *k);
+            *to = $value;
+        }
+    }};
+}
+
+#[inline(always)]
+fn execute<S: Real>(runs: &[Run], r: &mut [S]) {
+    let zero = S::constant(0.0);
+    let mut masks = [zero.lt(zero); MASKS];
+    for run in runs {
+        match run.op {
+            Op::Neg => each!(run, r, |x, a, b, c, k| -x[a]),
+            Op::Exp => each!(run, r, |x, a, b, c, k| x[a].exp()),
+            Op::Ln => each!(run, r, |x, a, b, c, k| x[a].ln()),
+            Op::Sqrt => each!(run, r, |x, a, b, c, k| x[a].sqrt()),
+            Op::Tanh => each!(run, r, |x, a, b, c, k| x[a].tanh()),
+            Op::Abs => each!(run, r, |x, a, b, c, k| x[a].abs()),
+            Op::XOverExpM1 => each!(run, r, |x, a, b, c, k| x[a].x_over_exp_m1()),
+            Op::Add => each!(run, r, |x, a, b, c, k| x[a] + x[b]),
+            Op::Sub => each!(run, r, |x, a, b, c, k| x[a] - x[b]),
+            Op::Mul => each!(run, r, |x, a, b, c, k| x[a] * x[b]),
+            Op::Div => each!(run, r, |x, a, b, c, k| x[a] / x[b]),
+            Op::Min => each!(run, r, |x, a, b, c, k| x[a].min(x[b])),
+            Op::Max => each!(run, r, |x, a, b, c, k| x[a].max(x[b])),
+            Op::AddConstant => each!(run, r, |x, a, b, c, k| x[a] + k),
+            Op::ConstantSub => each!(run, r, |x, a, b, c, k| S::constant(k) - x[a]),
+            Op::MulConstant => each!(run, r, |x, a, b, c, k| x[a] * k),
+            Op::DivConstant => each!(run, r, |x, a, b, c, k| x[a] / k),
+            Op::ConstantDiv => each!(run, r, |x, a, b, c, k| S::constant(k) / x[a]),
+            Op::Powf => each!(run, r, |x, a, b, c, k| x[a].powf(k)),
+            Op::MulAdd => each!(run, r, |x, a, b, c, k| x[a] * x[b] + x[c]),
+            Op::MulSub => each!(run, r, |x, a, b, c, k| x[a] * x[b] - x[c]),
+            Op::SubMul => each!(run, r, |x, a, b, c, k| x[c] - x[a] * x[b]),
+            Op::MulConstantAdd => each!(run, r, |x, a, b, c, k| x[a] * k + x[c]),
+            Op::Select => each!(run, r, |x, a, b, c, k| S::select(masks[a], x[b], x[c])),
+            Op::Lt | Op::Le | Op::And | Op::Or | Op::Not | Op::Load => {
+                for (to, ([a, b, _], _)) in (run.to as usize..).zip(&run.operands) {
+                    let (a, b) = (usize::from(*a), usize::from(*b));
+                    masks[to] = match run.op {
                         Op::Lt => r[a].lt(r[b]),
                         Op::Le => r[a].le(r[b]),
                         Op::And => masks[a] & masks[b],
                         Op::Or => masks[a] | masks[b],
                         _ => !masks[a],
                     };
-                    continue;
                 }
-            };
-        }
-    }
-
-    /// Runs from inputs given in parts into `out`.
-    #[inline(always)]
-    pub fn run<S: Real>(&self, inputs: [&[S]; 3], out: &mut [S]) {
-        let mut r = [S::constant(0.0); REGISTERS];
-        let mut next = 0;
-        for part in inputs {
-            r[next..next + part.len()].copy_from_slice(part);
-            next += part.len();
-        }
-        assert!(next == self.inputs && out.len() == self.outputs.len(), "inputs and outputs of a program");
-        self.execute(&mut r[..self.registers]);
-        for (out, register) in out.iter_mut().zip(&self.outputs) {
-            *out = r[*register as usize];
+            }
         }
     }
 }
@@ -274,25 +320,36 @@ fn in_order(count: usize, roots: &[u32], operands: impl Fn(u32) -> [Option<u32>;
     order
 }
 
-/// Registers in use, the last one freed given out first, so that it is still near.
-#[derive(Default)]
-struct Registers {
-    free: Vec<u16>,
-    count: u16,
-}
-
-impl Registers {
-    fn take(&mut self) -> u16 {
-        self.free.pop().unwrap_or_else(|| {
-            self.count += 1;
-            self.count - 1
-        })
+/// How soon an operation is done when several could be: the dear ones last, so that many of them stand in one run.
+fn dearness(op: Op) -> u8 {
+    match op {
+        Op::Exp | Op::Ln | Op::Tanh | Op::XOverExpM1 | Op::Powf => 2,
+        Op::Div | Op::DivConstant | Op::ConstantDiv | Op::Sqrt => 1,
+        _ => 0,
     }
 }
 
+/// Sorts operations into runs: always all that are ready of one kind, of the cheapest sort the kind with the most.
+fn runs_of(ids: &[u32], lowered: &[Lowered], done: &mut [bool]) -> Vec<(Op, Vec<u32>)> {
+    let mut waiting: Vec<u32> = ids.to_vec();
+    let mut runs = Vec::new();
+    while !waiting.is_empty() {
+        let ready: Vec<u32> =
+            waiting.iter().copied().filter(|id| lowered[*id as usize].operands.iter().flatten().all(|o| done[*o as usize])).collect();
+        let count = |op: Op| ready.iter().filter(|id| lowered[**id as usize].op == op).count();
+        let kinds = ready.iter().map(|id| lowered[*id as usize].op);
+        let Some(op) = kinds.min_by_key(|op| (dearness(*op), usize::MAX - count(*op))) else { break };
+        let run: Vec<u32> = ready.into_iter().filter(|id| lowered[*id as usize].op == op).collect();
+        run.iter().for_each(|id| done[*id as usize] = true);
+        waiting.retain(|id| !done[*id as usize]);
+        runs.push((op, run));
+    }
+    runs
+}
+
 impl Program {
-    /// The program that computes `outputs` from the first `inputs` inputs.
-    pub fn new(nodes: &[Node], inputs: usize, outputs: &[u32]) -> Program {
+    /// The program that computes `outputs` from the first `inputs` inputs, of which those from `steady` on change rarely.
+    pub fn new(nodes: &[Node], inputs: usize, steady: usize, outputs: &[u32]) -> Program {
         // How often each node is needed, by nodes that are needed themselves.
         let mut uses = vec![0u32; nodes.len()];
         for id in in_order(nodes.len(), outputs, |id| children(nodes[id as usize])) {
@@ -301,40 +358,59 @@ impl Program {
         outputs.iter().for_each(|o| uses[*o as usize] += 2);
         let lowered: Vec<Lowered> = (0..nodes.len() as u32).map(|id| lower(nodes, &uses, id)).collect();
         let order = in_order(nodes.len(), outputs, |id| lowered[id as usize].operands);
-        let mut last_use = vec![0usize; nodes.len()];
-        for (at, id) in order.iter().enumerate() {
-            lowered[*id as usize].operands.into_iter().flatten().for_each(|o| last_use[o as usize] = at);
-        }
-        outputs.iter().for_each(|o| last_use[*o as usize] = usize::MAX);
+
         let mut place = vec![0u16; nodes.len()];
-        let mut registers = Registers { free: Vec::new(), count: inputs as u16 };
-        let mut masks = Registers::default();
-        let mut code = Vec::new();
-        for (at, &id) in order.iter().enumerate() {
-            let node = nodes[id as usize];
-            if let Node::Input(k) = node {
-                place[id as usize] = k as u16;
-                continue;
-            }
-            let Lowered { op, operands, k } = lowered[id as usize];
-            let [a, b, c] = operands.map(|o| o.map_or(0, |o| place[o as usize]));
-            let mut ended: Vec<u32> = operands.into_iter().flatten().filter(|o| last_use[*o as usize] == at).collect();
-            ended.sort_unstable();
-            ended.dedup();
-            for o in ended {
-                match nodes[o as usize] {
-                    Node::Input(_) => {}
-                    other if is_mask(other) => masks.free.push(place[o as usize]),
-                    _ => registers.free.push(place[o as usize]),
+        let mut done = vec![false; nodes.len()];
+        let mut is_steady = vec![false; nodes.len()];
+        let mut constants = Vec::new();
+        let mut operations = [Vec::new(), Vec::new()];
+        for &id in &order {
+            let known = match nodes[id as usize] {
+                Node::Input(k) => {
+                    place[id as usize] = k as u16;
+                    is_steady[id as usize] = k as usize >= steady;
+                    true
                 }
+                Node::Constant(bits) => {
+                    place[id as usize] = (inputs + constants.len()) as u16;
+                    constants.push(f64::from_bits(bits));
+                    is_steady[id as usize] = true;
+                    true
+                }
+                node => {
+                    // A mask belongs to where it is made.
+                    let all = lowered[id as usize].operands.iter().flatten().all(|o| is_steady[*o as usize]);
+                    is_steady[id as usize] = all && !is_mask(node);
+                    false
+                }
+            };
+            done[id as usize] = known;
+            if !known {
+                operations[usize::from(!is_steady[id as usize])].push(id);
             }
-            let to = if is_mask(node) { masks.take() } else { registers.take() };
-            place[id as usize] = to;
-            code.push(Instruction { op, to, a, b, c, k });
         }
-        assert!(usize::from(masks.count) <= MASKS, "a program with {} masks at a time", masks.count);
+        let mut next = inputs + constants.len();
+        let mut masks = 0;
+        let [steady, runs] = operations.map(|ids| {
+            let sorted = runs_of(&ids, &lowered, &mut done);
+            let runs = sorted.into_iter().map(|(op, ids)| {
+                let counter = if is_mask(nodes[ids[0] as usize]) { &mut masks } else { &mut next };
+                let to = *counter as u32;
+                for id in &ids {
+                    place[*id as usize] = *counter as u16;
+                    *counter += 1;
+                }
+                let operands = ids.iter().map(|id| {
+                    let Lowered { operands, k, .. } = lowered[*id as usize];
+                    (operands.map(|o| o.map_or(0, |o| place[o as usize])), k)
+                });
+                Run { op, to, operands: operands.collect() }
+            });
+            runs.collect::<Vec<Run>>()
+        });
+        assert!(masks <= MASKS && next <= usize::from(u16::MAX), "a program with {masks} masks and {next} registers");
         let outputs = outputs.iter().map(|o| place[*o as usize]).collect();
-        Program { code, inputs, registers: registers.count.into(), outputs }
+        Program { constants, steady, runs, inputs, registers: next, outputs }
     }
 }
 
@@ -397,73 +473,33 @@ pub(crate) fn recording<M: Model, const D: usize>(model: &M, parameters: usize) 
     Recording {
         dimension: D,
         parameters,
-        terms: Program::new(&term_nodes, parameters, &terms),
-        rhs: Program::new(&nodes, size, &values),
-        linearized: Program::new(&nodes, size, &linearized),
+        terms: Program::new(&term_nodes, parameters, 0, &terms),
+        rhs: Program::new(&nodes, size, D + 1, &values),
+        linearized: Program::new(&nodes, size, D + 1, &linearized),
         entries: entries.into_iter().map(|e| e.0).collect(),
         stimulated: by_stimulus.into_iter().map(|e| e.0).collect(),
-    }
-}
-
-/// A model whose equations are run as a program instead of compiled code: for models so large that compiling them for every integrator
-/// and instruction set would take minutes.
-pub struct Recorded<M> {
-    model: M,
-    rhs: Program,
-}
-
-impl<M: Model> Recorded<M> {
-    /// Records the equations of a model.
-    ///
-    /// # Panics
-    /// Equations that need more numbers at a time than a program holds.
-    pub fn new(model: M) -> Self {
-        let spec = model.definition();
-        let (d, p) = (spec.variables.len(), spec.parameters.len());
-        let (outputs, nodes) = record(|| {
-            let mut dx = vec![Recorder::constant(0.0); d];
-            model.rhs(&inputs(0, d), Recorder::input(d), &inputs(d + 1, p), &mut dx);
-            dx.iter().map(|dx| dx.id()).collect::<Vec<u32>>()
-        });
-        let rhs = Program::new(&nodes, d + 1 + p, &outputs);
-        assert!(rhs.registers() <= REGISTERS, "{} needs {} registers", spec.id, rhs.registers());
-        Recorded { model, rhs }
-    }
-}
-
-impl<M: Model> Model for Recorded<M> {
-    fn definition(&self) -> Spec {
-        self.model.definition()
-    }
-
-    #[inline(always)]
-    fn derive<S: Real>(&self, q: &mut [S]) {
-        self.model.derive(q);
-    }
-
-    #[inline(always)]
-    fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        self.rhs.run([x, &[i_stim], q], dx);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{models::sherman_1988::BetaCell, real::Lane};
+    use crate::models::sherman_1988::BetaCell;
 
     #[test]
     fn a_recorded_model_gives_the_bits_of_the_compiled_one() {
-        let (compiled, recorded) = (BetaCell::MODIFIED, Recorded::new(BetaCell::MODIFIED));
-        let mut q: Vec<f64> = compiled.definition().default_parameters();
-        compiled.derive(&mut q);
+        let model = BetaCell::MODIFIED;
+        let recording = recording::<_, 3>(&model, 17);
+        let p = model.definition().default_parameters();
+        let mut q = p.clone();
+        model.derive(&mut q);
+        assert_eq!(recording.terms.evaluate([&p, &[], &[]]), q);
         for k in 0..200 {
             let share = |salt: f64| (0.37 + f64::from(k) * salt).fract();
             let x = [-80.0 + 120.0 * share(0.618), share(0.755), share(0.287)];
-            let (mut a, mut b) = ([0.0; 3], [0.0; 3]);
-            compiled.rhs(&x, 0.7, &q, &mut a);
-            recorded.rhs(&x, 0.7, &q, &mut b);
-            assert_eq!(a.map(f64::to_bits), b.map(f64::to_bits), "at {x:?}");
+            let mut dx = [0.0; 3];
+            model.rhs(&x, 0.7, &q, &mut dx);
+            assert_eq!(recording.rhs.evaluate([&x, &[0.7], &q]), dx, "at {x:?}");
         }
     }
 
@@ -480,15 +516,13 @@ mod tests {
         let terms: Vec<_> = q.iter().map(|q| Dual::fixed(*q)).collect();
         let mut want = [Dual::fixed(0.0); 3];
         model.rhs(&states, Dual::fixed(i_stim), &terms, &mut want);
-        let mut got = [Lane([0.0; 2]); 3 + 7 + 1];
-        let lanes = |values: &[f64]| values.iter().map(|v| Lane([*v, *v])).collect::<Vec<_>>();
-        recording.linearized.run([&lanes(&x), &lanes(&[i_stim]), &lanes(&q)], &mut got);
+        let got = recording.linearized.evaluate([&x, &[i_stim], &q]);
         for d in 0..3 {
-            assert_eq!(got[d].0, [want[d].value; 2]);
+            assert_eq!(got[d], want[d].value);
         }
         for ((i, j), entry) in recording.entries.iter().zip(&got[3..]) {
-            assert_eq!(entry.0, [want[*i as usize].derivative[*j as usize]; 2], "{i} {j}");
+            assert_eq!(*entry, want[*i as usize].derivative[*j as usize], "{i} {j}");
         }
-        assert_eq!(got[10].0, [q[0]; 2], "the stimulus enters over tau");
+        assert_eq!(got[3 + 7..], [q[0]], "the stimulus enters over tau");
     }
 }

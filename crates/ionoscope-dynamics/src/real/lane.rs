@@ -128,8 +128,12 @@ impl<const N: usize> Real for Lane<N> {
         elementary::powi(Self::constant(1.0), self, n, |y| Self::constant(1.0) / y)
     }
     #[inline(always)]
-    fn powf(self, e: f64) -> Self {
-        self.map(|x| elementary::powf(x, e))
+    fn powf(mut self, e: f64) -> Self {
+        // No closure: this one would not be inlined, and so compiled for the baseline.
+        for i in 0..N {
+            self.0[i] = elementary::powf(self.0[i], e);
+        }
+        self
     }
     #[inline(always)]
     fn tanh(self) -> Self {

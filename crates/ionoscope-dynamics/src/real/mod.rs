@@ -59,10 +59,12 @@ pub trait Real:
 
 mod dual;
 mod elementary;
+mod instructions;
 mod lane;
 mod recorder;
 mod scalar;
 
 pub use dual::Dual;
+pub(crate) use instructions::InstructionSet;
 pub use lane::{Lane, LaneMask};
 pub(crate) use recorder::{Binary, Logic, Node, Recorder, Unary, record};

@@ -2,38 +2,10 @@
 //! the same bits.
 
 use super::{explicit::Group, rosenbrock::Rosenbrock};
-use crate::{real::Lane, system::Model};
-
-/// An instruction set that this machine has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InstructionSet {
-    /// What every processor of the architecture has.
-    Baseline,
-    /// 256-bit vectors.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// 512-bit vectors.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl InstructionSet {
-    /// Those that this machine has, the widest last.
-    pub fn available() -> Vec<InstructionSet> {
-        #[allow(unused_mut)]
-        let mut all = vec![InstructionSet::Baseline];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") {
-                all.push(InstructionSet::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-                all.push(InstructionSet::Avx512);
-            }
-        }
-        all
-    }
-}
+use crate::{
+    real::{InstructionSet, Lane},
+    system::Model,
+};
 
 macro_rules! dispatched {
     ($(#[$doc:meta])* $name:ident => $avx2:ident, $avx512:ident [$($generics:tt)*] ($($arg:ident: $type:ty),*) $body:expr) => {

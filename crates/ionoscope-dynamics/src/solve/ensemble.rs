@@ -16,20 +16,19 @@ use rayon::prelude::*;
 
 use super::{
     LOCAL_SHARE, SMALLEST_RTOL, STIFF_LOCAL_SHARE,
-    dispatch::InstructionSet,
     lanes::{Explicit, Lanes, Stiff},
     rosenbrock::Plan,
     stimulus::Stimulated,
 };
 use crate::{
     Error, Result,
-    real::Lane,
+    real::{InstructionSet, Lane},
     system::Model,
     trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, Statistics, Trajectory},
 };
 
-/// Lanes of a group in an ensemble: two registers of AVX-512, so that one hides the latency of the other.
-const WIDTH: usize = 16;
+/// Lanes of a group of the stiff method.
+const STIFF_WIDTH: usize = 8;
 /// Steps between two looks at whether to go on.
 const LOOK_EVERY: u32 = 256;
 /// Unstable steps after which a problem counts as stiff, and stable steps in a row after which they are forgotten (Hairer, Norsett,
@@ -52,7 +51,7 @@ impl Layout {
     /// The fastest for a batch of this size in the current pool.
     pub fn for_batch(size: usize) -> Self {
         let workers = rayon::current_num_threads().min(size).max(1);
-        let instructions = InstructionSet::available().pop().unwrap_or(InstructionSet::Baseline);
+        let instructions = InstructionSet::best();
         Layout { instructions, workers, scalar: size <= workers }
     }
 }
@@ -101,7 +100,7 @@ struct Work<'a, M> {
 }
 
 /// Solves a batch that has been checked.
-pub(crate) fn solve<M: Model, const D: usize, const P: usize>(
+pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
     model: &M,
     plan: &Plan,
     batch: &[Experiment],
@@ -122,7 +121,7 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize>(
     let done: Vec<Vec<(usize, Trajectory)>> = (0..layout.workers)
         .into_par_iter()
         .with_max_len(1)
-        .map(|_| if layout.scalar { work.run::<D, P, 1>(1) } else { work.run::<D, P, WIDTH>(seats.min(WIDTH)) })
+        .map(|_| if layout.scalar { work.run::<D, P, 1, 1>(1) } else { work.run::<D, P, W, STIFF_WIDTH>(seats) })
         .collect();
     if work.stop.into_inner() {
         return Err(Error::Interrupted);
@@ -135,14 +134,15 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize>(
 }
 
 impl<M: Model> Work<'_, M> {
-    fn run<const D: usize, const P: usize, const W: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
+    fn run<const D: usize, const P: usize, const W: usize, const V: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
         let mut done = Vec::new();
         if self.options.method != Method::Stiff {
-            self.drive(Explicit::<M, D, P, W>::new(self.model, self.instructions), Queue::Batch, seats, &mut done);
+            self.drive(Explicit::<M, D, P, W>::new(self.model, self.instructions), Queue::Batch, seats.min(W), &mut done);
         }
         if self.options.method != Method::Explicit {
             let queue = if self.options.method == Method::Stiff { Queue::Batch } else { Queue::Stiff };
-            self.drive(Stiff::<W>::new(self.plan, self.instructions), queue, seats, &mut done);
+            let compiled = |x: &[f64], i_stim: f64, q: &[f64], dx: &mut [f64]| self.model.rhs(x, i_stim, q, dx);
+            self.drive(Stiff::<V>::new(self.plan, &compiled, self.instructions), queue, seats.min(V), &mut done);
         }
         done
     }

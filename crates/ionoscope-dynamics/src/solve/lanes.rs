@@ -2,11 +2,14 @@
 
 use super::{
     clock::Clock,
-    dispatch::{self, InstructionSet},
+    dispatch,
     explicit::{self, Group},
-    rosenbrock::{self, Plan, Rosenbrock},
+    rosenbrock::{self, CompiledRhs, Plan, Rosenbrock},
 };
-use crate::{real::Lane, system::Model};
+use crate::{
+    real::{InstructionSet, Lane},
+    system::Model,
+};
 
 /// Evaluations of the right-hand side: to begin, for a step, and for the continuous extension over it; Jacobians for a step.
 pub struct Work {
@@ -113,8 +116,8 @@ pub struct Stiff<'a, const W: usize> {
 
 impl<'a, const W: usize> Stiff<'a, W> {
     /// Lanes at rest.
-    pub fn new(plan: &'a Plan, with: InstructionSet) -> Self {
-        Stiff { group: Rosenbrock::at_rest(plan), with }
+    pub fn new(plan: &'a Plan, compiled: &'a CompiledRhs<'a>, with: InstructionSet) -> Self {
+        Stiff { group: Rosenbrock::at_rest(plan, compiled), with }
     }
 }
 

@@ -27,13 +27,13 @@ const SMALLEST_RTOL: f64 = 2e-15;
 #[cfg(test)]
 mod tests {
     use super::{
-        dispatch::InstructionSet,
         ensemble::{Layout, solve},
         rosenbrock::Plan,
     };
     use crate::{
         models::sherman_1988::BetaCell,
         program::recording,
+        real::InstructionSet,
         system::Model,
         trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory},
     };
@@ -80,7 +80,7 @@ mod tests {
             .iter()
             .map(|e| {
                 let layout = Layout { instructions: InstructionSet::Baseline, workers: 1, scalar: true };
-                solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(e), options, layout).unwrap().remove(0)
+                solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(e), options, layout).unwrap().remove(0)
             })
             .collect();
         assert!(alone.iter().any(|t| t.outcome != Outcome::Completed));
@@ -97,7 +97,8 @@ mod tests {
                     let mut shifted = batch.clone();
                     shifted.rotate_left(shift);
                     let mut got =
-                        solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, &shifted, options, Layout { instructions, workers, scalar }).unwrap();
+                        solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, &shifted, options, Layout { instructions, workers, scalar })
+                            .unwrap();
                     got.rotate_right(shift);
                     for (k, (a, b)) in alone.iter().zip(&got).enumerate() {
                         assert_eq!(bits(a), bits(b), "experiment {k}, {instructions:?}, {workers} workers, shift {shift}");
@@ -114,8 +115,8 @@ mod tests {
         let e = Experiment::from_defaults(&spec, TimeGrid::until(10.0, 0.005).unwrap());
         let options = SolveOptions { max_steps: 100, ..SolveOptions::default() };
         let (layout, plan) = (Layout::for_batch(1), plan());
-        let cut = solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
-        let whole = solve::<_, 3, 17>(&BetaCell::ORIGINAL, &plan, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
+        let cut = solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
+        let whole = solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
         let Outcome::Failed { time, reason: FailureReason::TooManySteps } = cut.outcome else { panic!("{:?}", cut.outcome) };
         assert_eq!(cut.statistics.accepted + cut.statistics.rejected, 100);
         assert_eq!(cut.len(), (time / 0.005).floor() as usize + 1);

@@ -9,7 +9,7 @@ use super::{
     rodas5p::{A, C, EXTENSION, GAMMA, NODES, SHARES},
 };
 use crate::{
-    program::{Program, Recording},
+    program::{Machine, Recording},
     real::{Lane, Real},
 };
 
@@ -32,6 +32,9 @@ impl Plan {
     }
 }
 
+/// A compiled right-hand side: state, stimulus, terms of the parameters, derivatives. For a single lane it is faster than the program.
+pub(crate) type CompiledRhs<'a> = dyn Fn(&[f64], f64, &[f64], &mut [f64]) + 'a;
+
 /// The state of `W` integrations side by side.
 pub struct Rosenbrock<'a, const W: usize> {
     plan: &'a Plan,
@@ -43,8 +46,15 @@ pub struct Rosenbrock<'a, const W: usize> {
     pub p: Vec<Lane<W>>,
     /// Terms of the parameters.
     q: Vec<Lane<W>>,
-    /// Registers of the programs; the first hold state, stimulus and the terms of the parameters.
-    registers: Vec<Lane<W>>,
+    rhs: Machine<'a, Lane<W>>,
+    linearized: Machine<'a, Lane<W>>,
+    /// The right-hand side for one lane.
+    compiled: &'a CompiledRhs<'a>,
+    /// State and derivative, and terms of the parameters, as the compiled right-hand side takes them.
+    one: Vec<f64>,
+    one_q: Vec<f64>,
+    /// State and stimulus, as programs take them.
+    input: Vec<Lane<W>>,
     lu: Vec<Lane<W>>,
     jacobian: Vec<Lane<W>>,
     /// Derivatives by the stimulus, for each row of the recording's `stimulated`.
@@ -69,16 +79,9 @@ fn square_sum<const W: usize>(a: &[Lane<W>], scale: &[Lane<W>]) -> Lane<W> {
     sum
 }
 
-#[inline(always)]
-fn gather<const W: usize>(program: &Program, registers: &[Lane<W>], from: usize, out: &mut [Lane<W>]) {
-    for (out, register) in out.iter_mut().zip(&program.outputs()[from..]) {
-        *out = registers[*register as usize];
-    }
-}
-
 impl<'a, const W: usize> Rosenbrock<'a, W> {
     /// Lanes at rest: no step, no end.
-    pub fn at_rest(plan: &'a Plan) -> Self {
+    pub fn at_rest(plan: &'a Plan, compiled: &'a CompiledRhs<'a>) -> Self {
         let r = &plan.recording;
         let many = |n: usize| vec![Lane([0.0; W]); n];
         let d = r.dimension;
@@ -88,7 +91,12 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
             x: many(d),
             p: vec![Lane([1.0; W]); r.parameters],
             q: many(r.parameters),
-            registers: many(r.rhs.registers().max(r.linearized.registers()).max(r.terms.registers())),
+            rhs: Machine::new(&r.rhs),
+            linearized: Machine::new(&r.linearized),
+            compiled,
+            one: vec![0.0; 2 * d],
+            one_q: vec![0.0; r.parameters],
+            input: many(d + 1),
             lu: many(plan.elimination.size()),
             jacobian: many(r.entries.len()),
             by_stimulus: many(r.stimulated.len()),
@@ -103,11 +111,21 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
     #[inline(always)]
     fn rhs(&mut self, i_stim: Lane<W>) {
         let d = self.x.len();
-        self.registers[..d].copy_from_slice(&self.y);
-        self.registers[d] = i_stim;
-        let program = &self.plan.recording.rhs;
-        program.execute(&mut self.registers);
-        gather(program, &self.registers, 0, &mut self.f);
+        if W == 1 {
+            for k in 0..d {
+                self.one[k] = self.y[k].0[0];
+            }
+            let (x, dx) = self.one.split_at_mut(d);
+            (self.compiled)(x, i_stim.0[0], &self.one_q, dx);
+            for k in 0..d {
+                self.f[k].0[0] = dx[k];
+            }
+            return;
+        }
+        self.input[..d].copy_from_slice(&self.y);
+        self.input[d] = i_stim;
+        self.rhs.run(&self.input);
+        self.rhs.outputs(0, &mut self.f);
     }
 
     /// Terms of the parameters, derivative and first step of the lanes where `fresh` is 1 (Hairer, Norsett, Wanner II.4). Two evaluations.
@@ -115,11 +133,15 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
     pub fn begin(&mut self, fresh: &Lane<W>) {
         let fresh = Lane([0.5; W]).lt(*fresh);
         let d = self.x.len();
-        let terms = &self.plan.recording.terms;
-        self.registers[..self.p.len()].copy_from_slice(&self.p);
-        terms.execute(&mut self.registers);
-        gather(terms, &self.registers, 0, &mut self.q);
-        self.registers[d + 1..d + 1 + self.q.len()].copy_from_slice(&self.q);
+        let mut terms = Machine::new(&self.plan.recording.terms);
+        terms.prepare(0, &self.p);
+        terms.run(&self.p);
+        terms.outputs(0, &mut self.q);
+        self.rhs.prepare(d + 1, &self.q);
+        self.linearized.prepare(d + 1, &self.q);
+        for (one, q) in self.one_q.iter_mut().zip(&self.q) {
+            *one = q.0[0];
+        }
         self.y.copy_from_slice(&self.x);
         self.rhs(self.clock.stimulus.at(self.clock.t));
         // Until a step is tried, the stages are free.
@@ -157,14 +179,12 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         let h = tried.h;
         let per_h = Lane::constant(1.0) / h;
 
-        self.registers[..d].copy_from_slice(&self.x);
-        self.registers[d] = self.clock.stimulus.at(self.clock.t);
-        let recording = &self.plan.recording;
-        let entries = self.jacobian.len();
-        recording.linearized.execute(&mut self.registers);
-        gather(&recording.linearized, &self.registers, 0, &mut self.f);
-        gather(&recording.linearized, &self.registers, d, &mut self.jacobian);
-        gather(&recording.linearized, &self.registers, d + entries, &mut self.by_stimulus);
+        self.input[..d].copy_from_slice(&self.x);
+        self.input[d] = self.clock.stimulus.at(self.clock.t);
+        self.linearized.run(&self.input);
+        self.linearized.outputs(0, &mut self.f);
+        self.linearized.outputs(d, &mut self.jacobian);
+        self.linearized.outputs(d + self.jacobian.len(), &mut self.by_stimulus);
         // h df/dt: time enters through the stimulus alone.
         let change = h * self.clock.stimulus.rate(self.clock.t);
         self.plan.elimination.factor(per_h * (1.0 / GAMMA), &self.jacobian, &mut self.lu);
