@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, spec::Spec};
 
+mod family;
+mod pellegrini_2025;
 mod signal;
 mod stimulus;
 
+pub use family::{Class, Draw, Field, Member, ProtocolFamily, Range, Scale};
 pub use signal::{Piece, Signal, Wave};
 pub use stimulus::{Interpolation, Noise, PulseTrain, Ramp, S1S2, Sampled, Sine, Step, Stimulus};
 

@@ -1,4 +1,4 @@
-//! Stimulus protocols in files: TOML for every shape, CSV for a sampled current.
+//! Stimulus protocols and their random families in files: TOML for every shape, CSV for a sampled current.
 
 use std::{
     fs::File,
@@ -8,9 +8,9 @@ use std::{
 
 use ionoscope_dynamics::{
     Error as DynamicsError,
-    protocol::{MOST_PIECES, Overlap, Protocol, Sampled, Stimulus},
+    protocol::{MOST_PIECES, Overlap, Protocol, ProtocolFamily, Sampled, Stimulus},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Spanned, Table, Value};
 
 use crate::{Error, Result, artifact::read_text, config::advice};
@@ -54,10 +54,7 @@ pub fn read(path: &Path) -> Result<Protocol> {
 /// What is wrong, with its line: a text that is no TOML, an unknown shape or field, a number that makes no sense, stimuli that overlap, none
 /// at all.
 pub fn parse(text: &str, folder: Option<&Path>) -> Result<Protocol> {
-    let raw: Raw = toml::from_str(text).map_err(|e| {
-        let place = e.span().map(|s| format!("{}: ", place(text, s.start))).unwrap_or_default();
-        Error::Input(format!("{place}{}", advice(e.message())))
-    })?;
+    let raw: Raw = from_toml(text)?;
     if raw.stimulus.is_empty() {
         return Err(Error::Input("it has no stimulus; write at least one [[stimulus]] with its shape, or leave the protocol out".into()));
     }
@@ -71,6 +68,31 @@ pub fn parse(text: &str, folder: Option<&Path>) -> Result<Protocol> {
     let protocol = Protocol { overlap: raw.overlap, unit: raw.unit, time_unit: raw.time_unit, stimuli };
     protocol.check()?;
     Ok(protocol)
+}
+
+/// Reads and checks a random family of protocols: the fields of [`ProtocolFamily`], in TOML.
+///
+/// # Errors
+/// A file that cannot be read; whatever is wrong in it.
+pub fn read_family(path: &Path) -> Result<ProtocolFamily> {
+    parse_family(&read_text(path)?).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
+}
+
+/// The family of protocols in a text, as [`read_family`] reads it from a file.
+///
+/// # Errors
+/// As [`read_family`].
+pub fn parse_family(text: &str) -> Result<ProtocolFamily> {
+    let family: ProtocolFamily = from_toml(text)?;
+    family.check().map_err(|e| Error::Input(advice(&e.to_string())))?;
+    Ok(family)
+}
+
+fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        let place = e.span().map(|s| format!("{}: ", place(text, s.start))).unwrap_or_default();
+        Error::Input(format!("{place}{}", advice(e.message())))
+    })
 }
 
 fn stimulus(mut table: Table, folder: Option<&Path>) -> Result<Stimulus> {
