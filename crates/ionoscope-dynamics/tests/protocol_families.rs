@@ -98,7 +98,7 @@ fn shifted_families_leave_the_training_set_by_start_number_and_length() {
 #[test]
 fn the_family_of_ohara_rudy_lies_on_both_sides_of_the_threshold() {
     // Amplitudes (A/F) that just make an action potential, by duration (ms), from the start of the paper; between them, log-log.
-    let curve = [
+    let curve: [(f64, f64); 10] = [
         (0.5, 57.0),
         (1.0, 29.8),
         (2.0, 16.0),
@@ -108,12 +108,12 @@ fn the_family_of_ohara_rudy_lies_on_both_sides_of_the_threshold() {
         (50.0, 1.72),
         (100.0, 1.2),
         (200.0, 0.99),
-        (500.0, 0.91f64),
+        (500.0, 0.91),
     ];
-    let threshold = |d: f64| {
+    let threshold = |d: f64| -> f64 {
         let k = curve.iter().rposition(|(at, _)| *at <= d).unwrap().min(curve.len() - 2);
         let [(d0, i0), (d1, i1)] = [curve[k], curve[k + 1]];
-        i0 * (i1 / i0).powf((d / d0).ln() / (d1 / d0 as f64).ln())
+        i0 * (i1 / i0).powf((d / d0).ln() / (d1 / d0).ln())
     };
     let family = ProtocolFamily::find("ohara-rudy-train").unwrap();
     let mut above = vec![(0, 0); family.classes.len()];

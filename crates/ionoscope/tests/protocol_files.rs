@@ -26,6 +26,16 @@ fn the_examples_are_read() {
 }
 
 #[test]
+fn the_example_of_the_guide_is_read() {
+    let guide = fs::read_to_string(example("../../docs/guide.md")).unwrap();
+    let text = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let protocol = parse(text, None).unwrap();
+    assert_eq!((protocol.stimuli.len(), protocol.unit.as_deref()), (2, Some("mV")));
+    // And every shape is described there.
+    Stimulus::SHAPES.iter().for_each(|shape| assert!(guide.contains(&format!("| `{shape}` |")), "{shape}"));
+}
+
+#[test]
 fn a_protocol_is_written_as_it_is_read() {
     let text = fs::read_to_string(example("two-stimuli.toml")).unwrap();
     let mut protocols = vec![parse(&text, None).unwrap(), Protocol::constant(0.1 + 0.2), read(&example("s1-s2.toml")).unwrap()];
