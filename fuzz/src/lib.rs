@@ -4,13 +4,15 @@
 
 use ionoscope::{
     config::{self, Configuration},
+    protocol_file,
     report::{
         answer::Answer,
         html::{self, Heading},
     },
 };
 use ionoscope_dynamics::{
-    protocol::Protocol,
+    models,
+    protocol::{Protocol, Stimulus},
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
@@ -77,6 +79,55 @@ pub fn configuration(bytes: &[u8]) {
     assert_eq!(toml::to_string(&again).expect("and written"), saved);
 }
 
+/// A protocol: its current is cut into pieces in the order of time, and a short run ends; written and read again, it is the same.
+pub fn protocol(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // Without a folder no file is opened.
+    let Ok(protocol) = protocol_file::parse(text, None) else { return };
+    let saved = toml::to_string(&protocol).expect("an accepted protocol can be written");
+    assert_eq!(protocol_file::parse(&saved, None).expect("and read again"), protocol);
+    stimulate(protocol);
+}
+
+/// A sampled current in CSV: as [`protocol`].
+pub fn current(bytes: &[u8]) {
+    if let Ok(sampled) = protocol_file::parse_csv(bytes) {
+        stimulate(Stimulus::Sampled(sampled).into());
+    }
+}
+
+/// A family of protocols: its members can be used or are refused; written and read again, it is the same.
+pub fn protocol_family(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(family) = protocol_file::parse_family(text) else { return };
+    let saved = toml::to_string(&family).expect("an accepted family can be written");
+    assert_eq!(protocol_file::parse_family(&saved).expect("and read again"), family);
+    for k in [0, family.len().unwrap_or(8) - 1] {
+        if let Ok(member) = family.member(1, k) {
+            member.protocol.check_until(member.t_end).expect("a member that was given makes sense");
+        }
+    }
+}
+
+fn stimulate(protocol: Protocol) {
+    const T_END: f64 = 10.0;
+    protocol.check().expect("an accepted protocol makes sense");
+    if protocol.check_until(T_END).is_err() {
+        return;
+    }
+    let signal = protocol.signal(T_END);
+    assert_eq!(signal.pieces[0].start, 0.0);
+    assert!(signal.pieces.windows(2).all(|w| w[0].start < w[1].start));
+    for [t0, t1] in [[0.0, T_END], [1.0, 1.1], [T_END, T_END]] {
+        let _ = (signal.value(t0), signal.mean(t0, t1));
+    }
+    let cell = models::find("sherman-1988").expect("a model");
+    let times = TimeGrid::new(0.0, T_END, 2).expect("times");
+    let options = SolveOptions { max_steps: 50, ..SolveOptions::default() };
+    let batch = [Experiment { protocol, ..Experiment::from_defaults(cell.spec(), times) }];
+    let _ = cell.solve_ensemble(&batch, &options);
+}
+
 /// An answer of a report: it is drawn as a page, and its tables and figures are written.
 pub fn report(bytes: &[u8]) {
     let Ok(answer) = serde_json::from_slice::<Answer>(bytes) else { return };
@@ -99,7 +150,7 @@ pub mod valid {
         figure::{Axis, Figure, Panel, Role, Series},
         table::{Column, Format, Table},
     };
-    use ionoscope_dynamics::{models, spec::Spec, spec::TrainingRange};
+    use ionoscope_dynamics::{spec::Spec, spec::TrainingRange};
     use ionoscope_learn::{
         architectures::neural_map::SubNetwork,
         checkpoint::{Identity, NetworkState},
@@ -109,15 +160,123 @@ pub mod valid {
     use serde_json::json;
 
     /// The valid file of each target.
-    pub fn all() -> [(&'static str, Vec<u8>); 5] {
+    pub fn all() -> [(&'static str, Vec<u8>); 8] {
         [
             ("surrogate", surrogate()),
             ("dataset", dataset()),
             ("checkpoint", checkpoint()),
             ("configuration", configuration().into_bytes()),
             ("report", report()),
+            ("protocol", PROTOCOL.into()),
+            ("current", CURRENT.into()),
+            ("protocol_family", PROTOCOL_FAMILY.into()),
         ]
     }
+
+    /// A protocol with every shape.
+    pub const PROTOCOL: &str = r#"
+overlap = "add"
+unit = "mV"
+time_unit = "s"
+[[stimulus]]
+shape = "step"
+start = 1
+duration = 2
+amplitude = 3
+[[stimulus]]
+shape = "pulse-train"
+amplitude = 2.5
+width = 0.5
+period = 2
+count = 3
+[[stimulus]]
+shape = "pulse-train"
+start = 0.1
+amplitude = 1
+width = 0.2
+period = 0.7
+until = 4
+[[stimulus]]
+shape = "s1-s2"
+start = 1
+amplitude = 2
+width = 0.5
+period = 1
+count = 2
+coupling = 0.8
+s2_amplitude = 3
+s2_width = 0.1
+[[stimulus]]
+shape = "ramp"
+duration = 3
+from = -1
+to = 1
+[[stimulus]]
+shape = "sine"
+start = 0.5
+duration = 4
+amplitude = 3
+period = 2
+phase = 0.25
+offset = 1
+[[stimulus]]
+shape = "noise"
+duration = 5
+mean = 1
+sd = 2
+correlation_time = 0.3
+dt = 0.1
+seed = 7
+[[stimulus]]
+shape = "sampled"
+start = 1
+duration = 9
+interpolation = "linear"
+times = [0, 1, 2.5]
+values = [3, -1, 0]
+"#;
+
+    /// A sampled current.
+    pub const CURRENT: &str = "# a comment\ntime,current\n0,1\n0.5,-2.25\n1e1,3e0\n";
+
+    /// A family with every kind of range.
+    pub const PROTOCOL_FAMILY: &str = r#"
+name = "f"
+description = "d"
+t_end = 100
+unit = "mV"
+[[class]]
+name = "a"
+count = 3
+overlap = "add"
+[[class.stimulus]]
+shape = "step"
+start = { value = 0.1, of = "t_end" }
+duration = { uniform = [0.1, 1], of = "t_end" }
+amplitude = { log-uniform = [0.1, 2] }
+[[class.stimulus]]
+shape = "noise"
+sd = 1.5
+correlation_time = 1
+dt = 0.5
+[[class]]
+name = "b"
+count = 2
+t_end = 50
+[[class.stimulus]]
+shape = "pulse-train"
+amplitude = 1
+width = 1
+period = 2
+count = { whole = [2, 5] }
+[[class]]
+name = "c"
+count = 1
+[[class.stimulus]]
+shape = "sampled"
+times = [0, 1]
+values = [1, 0.5]
+"#;
 
     fn spec() -> Spec {
         let mut spec = models::find("sherman-1988").expect("a model").spec().clone();

@@ -21,6 +21,7 @@ pub mod ode;
 pub mod program;
 pub mod protocol;
 pub mod real;
+pub mod sampling;
 pub mod solve;
 pub mod spec;
 pub mod system;

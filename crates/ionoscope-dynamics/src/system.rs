@@ -100,8 +100,9 @@ pub fn check_batch(spec: &Spec, batch: &[Experiment]) -> Result<()> {
                 return Err(Error::Invalid(format!("experiment {k}: the {what} holds {bad}; expected finite numbers")));
             }
         }
-        e.protocol.check().map_err(|error| Error::Invalid(format!("experiment {k}: {error}")))?;
         TimeGrid::new(e.times.start, e.times.dt, e.times.count)?;
+        let protocol = e.protocol.check_until(e.times.end()).and_then(|()| e.protocol.check_units(spec));
+        protocol.map_err(|error| Error::Invalid(format!("experiment {k}: {error}")))?;
     }
     // Asks for the memory without touching it: a refusal here is an error, in the middle of the work it would be the end.
     let states = batch.iter().fold(0usize, |n, e| n.saturating_add(e.times.count));

@@ -10,13 +10,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ionoscope_dynamics::models;
+use ionoscope_dynamics::{
+    models,
+    sampling::{normal, stream},
+};
 use ionoscope_learn::{
     adam::{AdamConfig, Schedule},
     dataset::{Dataset, DatasetConfig, Pairs},
     kernels::{Backend, Shape, peak},
     normalizer::Normalizer,
-    sampling::{normal, stream},
     second_order::SecondOrderConfig,
     train::{Record, Run, TrainConfig, train},
 };

@@ -5,18 +5,14 @@ use std::collections::BTreeMap;
 
 use ionoscope_dynamics::{
     protocol::Protocol,
+    sampling::{Generator, permutation, stream, uniform},
     spec::{Spec, TrainingRange},
     system::DynamicalSystem,
     trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Error, Result,
-    architectures::neural_map::SubNetwork,
-    normalizer::Normalizer,
-    sampling::{Generator, permutation, stream, uniform},
-};
+use crate::{Error, Result, architectures::neural_map::SubNetwork, normalizer::Normalizer};
 
 mod file;
 

@@ -12,7 +12,6 @@ pub mod events;
 pub mod files;
 pub mod kernels;
 pub mod normalizer;
-pub mod sampling;
 pub mod second_order;
 pub mod train;
 

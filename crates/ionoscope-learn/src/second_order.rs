@@ -14,15 +14,11 @@
 
 use std::sync::Arc;
 
+use ionoscope_dynamics::sampling::{normal, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Error, Result,
-    architectures::neural_map::SubNetwork,
-    dataset::Design,
-    sampling::{normal, stream},
-};
+use crate::{Error, Result, architectures::neural_map::SubNetwork, dataset::Design};
 
 mod linear_algebra;
 mod residuals;

@@ -41,7 +41,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, changes: &[String]) -> Result<T> {
 }
 
 /// A parser's message with the nearest known key, and without the names of Rust's types.
-fn advice(message: &str) -> String {
+pub(crate) fn advice(message: &str) -> String {
     let message = ["usize", "u64"]
         .iter()
         .fold(message.trim_end().replace('\n', " "), |m, t| m.replace(&format!("expected {t}"), "expected a whole number, 0 or larger"));

@@ -7,6 +7,7 @@ pub mod provenance;
 pub mod artifact;
 pub mod config;
 pub mod pipeline;
+pub mod protocol_file;
 pub mod report;
 
 pub mod reproduce;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 #[path = "../../../fuzz/src/lib.rs"]
 mod readers;
 
+use ionoscope::protocol_file;
 use ionoscope_learn::{architectures::neural_map::NeuralMap, checkpoint::Checkpoint, dataset::Dataset};
 use readers::valid;
 
@@ -146,13 +147,31 @@ fn damaged_answers() {
 }
 
 #[test]
+fn damaged_protocols() {
+    attack("protocol", valid::PROTOCOL.as_bytes(), readers::protocol);
+}
+
+#[test]
+fn damaged_currents() {
+    attack("current", valid::CURRENT.as_bytes(), readers::current);
+}
+
+#[test]
+fn damaged_protocol_families() {
+    attack("protocol_family", valid::PROTOCOL_FAMILY.as_bytes(), readers::protocol_family);
+}
+
+#[test]
 fn what_is_valid_is_accepted() {
-    assert_eq!(valid::all().len(), 5);
+    assert_eq!(valid::all().len(), 8);
     NeuralMap::from_bytes(&valid::surrogate()).unwrap();
     assert_eq!(Dataset::from_bytes(&valid::dataset()).unwrap().training.len(), 6);
     Checkpoint::from_bytes(&valid::checkpoint()).unwrap();
     ionoscope::config::parse::<ionoscope::config::Configuration>(&valid::configuration(), &[]).unwrap();
     serde_json::from_slice::<ionoscope::report::answer::Answer>(&valid::report()).unwrap().check().unwrap();
+    assert_eq!(protocol_file::parse(valid::PROTOCOL, None).unwrap().stimuli.len(), 8);
+    assert_eq!(protocol_file::parse_csv(valid::CURRENT.as_bytes()).unwrap().times.len(), 3);
+    assert_eq!(protocol_file::parse_family(valid::PROTOCOL_FAMILY).unwrap().len(), Some(6));
 }
 
 /// Not a test: writes the valid files to `fuzz/corpus/TARGET/valid`, from which fuzzing starts.

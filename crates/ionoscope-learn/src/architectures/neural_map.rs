@@ -259,8 +259,12 @@ impl DynamicalSystem for NeuralMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::{normal, stream};
-    use ionoscope_dynamics::{models, protocol::Protocol, trajectory::TimeGrid};
+    use ionoscope_dynamics::{
+        models,
+        protocol::Protocol,
+        sampling::{normal, stream},
+        trajectory::TimeGrid,
+    };
 
     /// A small map with random weights for the beta-cell's variables and v_s.
     fn random_map(hidden: usize) -> NeuralMap {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sampling::{normal, stream};
+use ionoscope_dynamics::sampling::{normal, stream};
 
 struct Case {
     shape: Shape,

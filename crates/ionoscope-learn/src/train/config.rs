@@ -2,16 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ionoscope_dynamics::sampling::{normal, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Error, Result,
-    adam::AdamConfig,
-    architectures::neural_map::SubNetwork,
-    dataset::Dataset,
-    sampling::{normal, stream},
-    second_order::SecondOrderConfig,
-};
+use crate::{Error, Result, adam::AdamConfig, architectures::neural_map::SubNetwork, dataset::Dataset, second_order::SecondOrderConfig};
 
 /// Standard deviations of the normal numbers from which the weights start before Adam; gamma starts at 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! Training pairs in single precision, as the kernels read them, and their order in an epoch.
 
+use ionoscope_dynamics::sampling::{permutation, stream};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -7,7 +8,6 @@ use crate::{
     Result,
     dataset::{Dataset, Pairs},
     kernels::{Samples, Shape},
-    sampling::{permutation, stream},
 };
 
 /// Standardised pairs: D_u + D_p rows of inputs, then D_u rows of targets, `[row][pair]`.

@@ -57,6 +57,16 @@ mod tests {
         }
     }
 
+    /// Datasets and trained networks depend on these bits: they may not change unseen.
+    #[test]
+    fn the_numbers_of_a_stream_are_pinned() {
+        let mut rng = stream(7, "pinned", 3);
+        assert_eq!(rng.random::<u64>(), 0x2615_0e40_a3e5_c211);
+        assert_eq!(uniform(&mut rng, [-1.0, 3.0]), 0.443553729521299);
+        assert_eq!(normal(&mut rng), -1.0379780207806386);
+        assert_eq!(permutation(&mut rng, 6), [4, 5, 2, 0, 3, 1]);
+    }
+
     #[test]
     fn normal_numbers_have_the_moments_of_the_normal_distribution() {
         let mut rng = stream(1, "moments", 0);
