@@ -37,6 +37,9 @@ pub struct Preset {
     pub x0: Vec<(String, f64)>,
     /// Parameters that differ from the default: name and value.
     pub parameters: Vec<(String, f64)>,
+    /// Spike threshold, where it differs from the default.
+    #[serde(default)]
+    pub spike_threshold: Option<f64>,
 }
 
 /// What the data of a surrogate covered, in physical units and in the order of the [`Spec`].
@@ -108,6 +111,12 @@ impl Spec {
         if let Some(name) = self.membrane_potential.as_ref().filter(|name| self.variables.iter().all(|q| q.name != **name)) {
             return fail(format!("the membrane potential '{name}' is none of the variables"));
         }
+        for (i, preset) in self.presets.iter().enumerate() {
+            if preset.name.is_empty() || self.presets[..i].iter().any(|earlier| earlier.name == preset.name) {
+                return fail(format!("the name '{}' of preset {i} is empty or given twice; expected names that differ", preset.name));
+            }
+            self.with_preset(&preset.name)?;
+        }
         if let Some(t) = &self.trained_on {
             let (sizes, wanted) = ([t.state.len(), t.parameters.len()], [self.variables.len(), self.parameters.len()]);
             if sizes != wanted || !t.state.iter().chain(&t.parameters).all(ordered) {
@@ -156,6 +165,7 @@ impl Spec {
         for (q, value) in spec.variables.iter_mut().zip(x0).chain(spec.parameters.iter_mut().zip(p)) {
             q.default = value;
         }
+        spec.spike_threshold = preset.spike_threshold.or(spec.spike_threshold);
         Ok(spec)
     }
 

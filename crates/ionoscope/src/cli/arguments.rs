@@ -7,26 +7,43 @@ use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
 
 use crate::{Error, Result, artifact};
 
-/// A system and its parameters.
+/// A system, a preset of it, and its parameters.
 #[derive(Args, Clone, Debug)]
 pub struct SystemArguments {
     /// Identifier of a model (see `ionoscope models`) or path to a surrogate (.safetensors)
     #[arg(value_name = "SYSTEM")]
     pub system: String,
+    /// A named alternative to the default start and parameters (see `ionoscope models SYSTEM`); --param and --x0 change it further
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     /// A parameter other than its default; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_value, value_delimiter = ',')]
     pub parameters: Vec<(String, f64)>,
 }
 
+/// What [`SystemArguments`] name.
+pub struct Opened {
+    /// The system.
+    pub system: Arc<dyn DynamicalSystem>,
+    /// Its spec, with the preset's start, parameters and spike threshold as the defaults.
+    pub spec: Spec,
+    /// Its parameters, in the order of the spec: the defaults, changed by `--param`.
+    pub p: Vec<f64>,
+}
+
 impl SystemArguments {
-    /// The system and its parameters, in the order of its spec.
+    /// The system, its spec under the preset, and its parameters.
     ///
     /// # Errors
-    /// An unknown system or parameter; a value outside its range.
-    pub fn open(&self) -> Result<(Arc<dyn DynamicalSystem>, Vec<f64>)> {
+    /// An unknown system, preset or parameter; a value outside its range.
+    pub fn open(&self) -> Result<Opened> {
         let system = artifact::open_system(&self.system)?;
-        let p = system.spec().parameters_with(borrowed(&self.parameters))?;
-        Ok((system, p))
+        let spec = match &self.preset {
+            Some(name) => system.spec().with_preset(name)?,
+            None => system.spec().clone(),
+        };
+        let p = spec.parameters_with(borrowed(&self.parameters))?;
+        Ok(Opened { system, spec, p })
     }
 }
 

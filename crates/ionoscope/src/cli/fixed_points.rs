@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, SystemArguments},
+    arguments::{self, Opened, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -36,15 +36,14 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let (system, p) = self.system.open()?;
-        let spec = system.spec();
-        let bounds = Some(arguments::box_with(spec, &self.bounds)?);
+        let Opened { system, spec, p } = self.system.open()?;
+        let bounds = Some(arguments::box_with(&spec, &self.bounds)?);
         let found = fixed_points(&*system, 0.0, &p, &FixedPointOptions { bounds, starts: self.starts, seed: self.seed })?;
         let outside = found.iter().filter(|f| f.extrapolated).count();
         if outside > 0 {
             shared.warn(&format!("{outside} of {} fixed points: state or parameters outside the training range", found.len()));
         }
-        if shared.json { print_json(&document(spec, &found)) } else { show(spec, &found) }
+        if shared.json { print_json(&document(&spec, &found)) } else { show(&spec, &found) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ionoscope_dynamics::{
     models,
-    spec::{Quantity, Spec},
+    spec::{Preset, Quantity, Spec},
     system::Time,
 };
 use serde_json::json;
@@ -70,6 +70,16 @@ fn show(spec: &Spec, time: Time) -> Result<()> {
             writeln!(w)?;
             table::write(w, &rows)?;
         }
+        if let Some(threshold) = spec.spike_threshold {
+            let (v, unit) = spiking(spec);
+            writeln!(w, "\na spike is an upward crossing of {v} = {threshold}{unit}")?;
+        }
+        if !spec.presets.is_empty() {
+            let mut rows = vec![["presets", "", ""].map(String::from).to_vec()];
+            rows.extend(spec.presets.iter().map(|preset| vec![format!("  {}", preset.name), changes(preset), preset.description.clone()]));
+            writeln!(w)?;
+            table::write(w, &rows)?;
+        }
         if let Some(trained) = trained {
             let fixed: Vec<_> = trained.fixed.iter().map(|(n, v)| format!("{n}={v}")).collect();
             writeln!(
@@ -81,6 +91,24 @@ fn show(spec: &Spec, time: Time) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Name and unit of the variable in which spikes are counted.
+fn spiking(spec: &Spec) -> (&str, String) {
+    let name = spec.membrane_potential.as_deref().unwrap_or("v");
+    let unit = spec.variables.iter().find(|q| q.name == name).map_or("1", |q| &q.unit);
+    (name, if unit == "1" { String::new() } else { format!(" {unit}") })
+}
+
+/// What a preset changes, as on the command line; long lists are counted.
+fn changes(preset: &Preset) -> String {
+    let listed = |list: &[(String, f64)], what: &str| match list {
+        [] => None,
+        [(n, v), rest @ ..] if rest.len() < 4 => Some(rest.iter().fold(format!("{n}={v}"), |text, (n, v)| format!("{text} {n}={v}"))),
+        many => Some(format!("{} {what}", many.len())),
+    };
+    let threshold = preset.spike_threshold.map(|v| format!("spike threshold {v}"));
+    [listed(&preset.parameters, "parameters"), listed(&preset.x0, "starts"), threshold].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn row(q: &Quantity, range: &[f64; 2]) -> Vec<String> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Shared,
-    arguments::{self, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments, borrowed},
     plot, print, print_json,
 };
 use crate::{
@@ -66,8 +66,8 @@ impl Arguments {
                 artifact::check_destination(path)?;
             }
         }
-        let (system, p) = self.system.open()?;
-        let spec = system.spec();
+        let Opened { system, spec, p } = self.system.open()?;
+        let spec = &spec;
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let times = self.times(system.time(), spec)?;
         let options = self.options(system.time(), spec)?;
@@ -146,6 +146,7 @@ impl Arguments {
         json!({
             "system": self.system.system,
             "id": spec.id,
+            "preset": self.system.preset,
             "kind": if tolerances.0.is_some() { "flow" } else { "map" },
             "parameters": named(&spec.parameters, &e.p),
             "x0": named(&spec.variables, &e.x0),
