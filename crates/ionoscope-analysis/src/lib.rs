@@ -16,6 +16,7 @@ pub mod compare;
 pub mod error;
 pub mod fixed_points;
 mod newton;
+pub mod pacing;
 pub mod spectrum;
 #[cfg(test)]
 mod testing;
