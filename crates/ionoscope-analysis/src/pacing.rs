@@ -6,14 +6,15 @@
 //! - Whole periods are compared, at all output times, not only their ends.
 //! - Period k is compared with period k - m for m = 1, 2, .. (alternans is m = 2); the smallest m that has converged is the multiplicity,
 //!   and a larger one counts only where the orbits in between differ by more than could vanish.
-//! - Not the last change decides but the distance that remains. With D the change over the last [`LAG`] m periods and q its ratio to the
-//!   change over as many periods before, that is the rest of the geometric series, D q / (1 - q); a drift of constant speed has q = 1
-//!   and never ends. Where changes do not add up (D is less than half of the way that was gone) they are what the solver errs by, and
-//!   the largest of them is the distance.
-//! - All this holds for [`LAG`] m periods in a row, so that a fast decay cannot hide a slow one.
+//! - Not the last change decides but the distance that remains. With D the change of a variable over the last [`LAG`] m periods and q its
+//!   ratio to the change over as many periods before, that is the rest of the geometric series, D q / (1 - q); a drift of constant speed
+//!   has q = 1 and never ends. Where the changes of both stretches do not all have one sign they are what the solver errs by, or
+//!   alternate, and the largest of them is the distance.
+//! - The change over both stretches is within the tolerance, and all this holds for [`LAG`] m periods in a row, so that a fast decay does
+//!   not hide a slow one. (One that is still smaller in every variable than the fast one's last change cannot be seen by anybody.)
 //!
-//! A difference of two states is the largest over the variables, each in units of its largest magnitude over the period, and at least of
-//! a thousandth of the width of its range.
+//! A difference of two periods is, of each variable, the largest over the output times, in units of its largest magnitude over the period
+//! and at least of a thousandth of the width of its range; the largest over the variables counts.
 //!
 //! To simulate from the paced state:
 //! ```
@@ -102,7 +103,7 @@ pub struct Paced {
     pub steady: bool,
     /// Change over the last `multiplicity` periods (relative, see the module).
     pub residual: f64,
-    /// Estimated distance from the periodic orbit that is left; `None` where changes do not shrink.
+    /// Estimated distance from the periodic orbit that is left; `None` where changes do not shrink, or are beyond the tolerance themselves.
     pub remaining: Option<f64>,
 }
 

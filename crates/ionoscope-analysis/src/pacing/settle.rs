@@ -38,6 +38,8 @@ pub fn settle(system: &dyn DynamicalSystem, experiment: &Experiment, options: &P
     let mut section: Option<Section> = None;
     let mut crossings: Vec<f64> = Vec::new();
     let mut at_rest = None;
+    // A window may be shorter than an oscillation: the longer, the more often the section was moved.
+    let (mut silent, mut patience) = (0, 1);
     for k in 1..=options.most_periods {
         let trajectory = system.simulate(&experiment, &options.solve)?;
         let scale = Scale::of(spec, &trajectory.x);
@@ -66,11 +68,13 @@ pub fn settle(system: &dyn DynamicalSystem, experiment: &Experiment, options: &P
                 });
             }
         }
-        if seen.is_empty() {
+        silent = if seen.is_empty() { silent + 1 } else { 0 };
+        if silent == patience {
             // A damped oscillation has left the level, or this is the first window.
             section = Some(Section::through(spec, &trajectory, &scale));
             crossings.clear();
             returns.restart();
+            (silent, patience) = (0, 2 * patience);
         }
         experiment.x0 = trajectory.state(trajectory.len() - 1).to_vec();
         let steady = within(&trajectory, &scale) <= options.tolerance;
