@@ -12,6 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod biomarkers;
 pub mod compare;
 pub mod error;
 pub mod fixed_points;
