@@ -12,10 +12,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod biomarkers;
 pub mod compare;
 pub mod error;
 pub mod fixed_points;
 mod newton;
+pub mod pacing;
 pub mod spectrum;
 #[cfg(test)]
 mod testing;

@@ -6,10 +6,10 @@ use ionoscope_dynamics::{
     real::{Dual, Real},
     spec::{Quantity, Spec},
     system::{DynamicalSystem, Input, Model, Time},
-    trajectory::{Experiment, SolveOptions, Trajectory},
+    trajectory::{Experiment, Outcome, SolveOptions, Statistics, Trajectory},
 };
 
-type Rule = Box<dyn Fn(&[f64], &[f64], &mut [f64]) + Send + Sync>;
+pub type Rule = Box<dyn Fn(&[f64], &[f64], &mut [f64]) + Send + Sync>;
 
 /// A rule and its Jacobian, each `(x, p, out)`.
 pub struct TestSystem {
@@ -135,7 +135,24 @@ impl DynamicalSystem for TestSystem {
             out[i] = (up[i] - down[i]) / 2e-5;
         }
     }
-    fn solve_ensemble(&self, _: &[Experiment], _: &SolveOptions) -> Result<Vec<Trajectory>> {
-        Ok(Vec::new())
+    /// Iterates a map, one output a step; nothing for a flow.
+    fn solve_ensemble(&self, batch: &[Experiment], _: &SolveOptions) -> Result<Vec<Trajectory>> {
+        let Time::Discrete { dt } = self.time else { return Ok(Vec::new()) };
+        let run = |e: &Experiment| {
+            let (first, count) = ((e.times.start / dt).round() as usize, e.times.count);
+            assert_eq!(e.times.dt, dt, "a test map gives every step");
+            let mut x = e.x0.clone();
+            let mut all = Vec::new();
+            for k in 0..first + count {
+                if k >= first {
+                    all.extend_from_slice(&x);
+                }
+                let old = x.clone();
+                self.rule(&old, 0.0, &e.p, &mut x);
+            }
+            let statistics = Statistics { accepted: (first + count - 1) as u64, ..Statistics::default() };
+            Trajectory { times: e.times, dimension: self.dimension(), x: all, outcome: Outcome::Completed, statistics }
+        };
+        Ok(batch.iter().map(run).collect())
     }
 }
