@@ -75,11 +75,13 @@ def exp(x):
     """exp of something linear in V as constant * e_slope^(+-1); sharing what has the same slope."""
     x = sp.expand(x.subs(values) if hasattr(x, "subs") else x)
     a, b = sp.Poly(x, V).all_coeffs()
-    key = round(abs(float(a)), 14)
+    # the square of a steep one's reciprocal would overflow in the derivative
+    slope = abs(a) if abs(a) < 1 else a
+    key = round(float(slope), 14)
     if key not in slopes:
         slopes[key] = sp.Symbol(f"e_{len(slopes)}")
-        statements.append((slopes[key], sp.exp(abs(a) * V, evaluate=False)))
-    return sp.exp(b).evalf() * slopes[key] ** (1 if a > 0 else -1)
+        statements.append((slopes[key], sp.exp(slope * V, evaluate=False)))
+    return sp.exp(b).evalf() * slopes[key] ** (1 if a * slope > 0 else -1)
 
 
 values = {}  # definitions that are linear in V or constant, put in where they are used

@@ -6,7 +6,8 @@ use std::{
 };
 
 use diffsol::{
-    ConstantOp, Matrix, NonLinearOp, NonLinearOpJacobian, OdeEquations, OdeEquationsRef, Op, Vector, VectorIndex, matrix::sparsity::MatrixSparsity,
+    ConstantOp, Matrix, NonLinearOp, NonLinearOpJacobian, OdeEquations, OdeEquationsRef, Op, Vector, VectorIndex,
+    matrix::sparsity::MatrixSparsity,
     op::{ParameterisedOp, unit::UnitCallable},
 };
 
