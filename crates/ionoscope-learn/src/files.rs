@@ -22,15 +22,27 @@ impl Staged {
     /// # Errors
     /// The file cannot be written, or `write` fails; the temporary file is removed.
     pub fn new(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
-        check_destination(path)?;
-        let staged = Staged { path: path.to_owned(), temporary: beside(path) };
-        let written = File::create(&staged.temporary).and_then(|file| {
-            let mut writer = BufWriter::with_capacity(1 << 18, file);
-            write(&mut writer)?;
-            writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-        });
+        let (staged, file) = Staged::open(path)?;
+        let mut writer = BufWriter::with_capacity(1 << 18, file);
+        let written = write(&mut writer).and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all());
         written.map_err(|source| Error::Write { path: path.to_owned(), source })?;
         Ok(staged)
+    }
+
+    /// An empty file under the temporary name, to be filled as a stream before [`Staged::commit`].
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn open(path: &Path) -> Result<(Self, File)> {
+        check_destination(path)?;
+        let staged = Staged { path: path.to_owned(), temporary: beside(path) };
+        let file = File::create(&staged.temporary).map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        Ok((staged, file))
+    }
+
+    /// The name that it will have.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Gives the file its name, in place of what had it before.

@@ -6,6 +6,11 @@ pub mod provenance;
 
 pub mod artifact;
 pub mod config;
+
+pub mod arrays;
+pub mod experiments;
+
+pub mod batch;
 pub mod pipeline;
 pub mod protocol_file;
 pub mod report;

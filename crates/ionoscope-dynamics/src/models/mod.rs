@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::{Error, Result, ode::Ode, program::Recorded, system::DynamicalSystem};
+use crate::{
+    Error, Result,
+    ode::{Ode, OutOfLine},
+    system::DynamicalSystem,
+};
 
 pub mod fitzhugh_nagumo_1961;
 pub mod hindmarsh_rose_1984;
@@ -14,7 +18,8 @@ pub mod rossler_1976;
 pub mod sherman_1988;
 pub mod ten_tusscher_panfilov_2006;
 
-/// Each with its number of variables and of parameters; large ones are [`Recorded`]. Made once, since recording takes a moment.
+/// Each with its number of variables and of parameters; large ones are called instead of inlined, one lane at a time (see [`Ode`]). Made
+/// once: what they have recorded of themselves for Jacobians and the stiff method is kept.
 static MODELS: LazyLock<Vec<Arc<dyn DynamicalSystem>>> = LazyLock::new(|| {
     vec![
         Arc::new(Ode::<_, 3, 17>::new(sherman_1988::BetaCell::ORIGINAL)),
@@ -22,9 +27,9 @@ static MODELS: LazyLock<Vec<Arc<dyn DynamicalSystem>>> = LazyLock::new(|| {
         Arc::new(Ode::<_, 2, 6>::new(fitzhugh_nagumo_1961::FitzHughNagumo)),
         Arc::new(Ode::<_, 4, 8>::new(hodgkin_huxley_1952::HodgkinHuxley)),
         Arc::new(Ode::<_, 3, 7>::new(hindmarsh_rose_1984::HindmarshRose)),
-        Arc::new(Ode::<_, 8, 14>::new(Recorded::new(luo_rudy_1991::LuoRudy))),
-        Arc::new(Ode::<_, 19, 30>::new(Recorded::new(ten_tusscher_panfilov_2006::TenTusscherPanfilov))),
-        Arc::new(Ode::<_, 41, 28>::new(Recorded::new(ohara_rudy_2011::OHaraRudy))),
+        Arc::new(Ode::<_, 8, 14>::new(luo_rudy_1991::LuoRudy)),
+        Arc::new(Ode::<_, 19, 30, 1>::new(OutOfLine(ten_tusscher_panfilov_2006::TenTusscherPanfilov))),
+        Arc::new(Ode::<_, 41, 28, 1>::new(OutOfLine(ohara_rudy_2011::OHaraRudy))),
         Arc::new(Ode::<_, 3, 3>::new(lorenz_1963::Lorenz)),
         Arc::new(Ode::<_, 3, 3>::new(rossler_1976::Rossler)),
     ]

@@ -1,22 +1,71 @@
 //! Quick figures of a single answer.
 
-use ionoscope_dynamics::{spec::Spec, trajectory::Trajectory};
-
-use crate::report::{
-    figure::{Axis, Figure, Panel, Role, Series},
-    svg,
+use ionoscope_dynamics::{
+    spec::Spec,
+    trajectory::{Experiment, Trajectory},
 };
 
-/// The variables over time, one panel each, as SVG.
-pub fn over_time(spec: &Spec, p: &[f64], trajectory: &Trajectory) -> String {
+use crate::{
+    Result,
+    report::{
+        figure::{Axis, Figure, Panel, Role, Series},
+        svg,
+    },
+};
+
+/// Variables drawn where none is chosen.
+const SHOWN: usize = 6;
+/// Height of the stimulus' panel in pixels.
+const THIN: f64 = 45.0;
+
+/// Indices of the variables to draw: those named, or the first few with the membrane potential before all others.
+///
+/// # Errors
+/// An unknown name.
+pub fn shown(spec: &Spec, names: &[String]) -> Result<Vec<usize>> {
+    if !names.is_empty() {
+        return names.iter().map(|name| Ok(spec.variable_index(name.trim())?)).collect();
+    }
+    let first = spec.membrane_potential.as_ref().and_then(|name| spec.variable_index(name).ok());
+    let others = (0..spec.variables.len()).filter(|i| Some(*i) != first);
+    Ok(first.into_iter().chain(others).take(SHOWN).collect())
+}
+
+/// Variables over time, one panel each, as SVG; the stimulus, if there is one, in a thin panel on top.
+pub fn over_time(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory, shown: &[usize]) -> String {
     let time: Vec<f64> = (0..trajectory.len()).map(|k| trajectory.times.time(k)).collect();
     let role = if spec.trained_on.is_some() { Role::Network } else { Role::Equations };
-    let changed = spec.parameters.iter().zip(p).filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
+    let parameters = spec.parameters.iter().zip(&experiment.p);
+    let changed = parameters.filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
     let caption = changed.collect::<Vec<_>>().join(", ");
     let mut figure = Figure::new("trajectory", &spec.id, &caption).sharing_x();
-    for (i, q) in spec.variables.iter().enumerate() {
-        let panel = Panel::new("", Axis::new("time", &spec.time_unit), Axis::new(&q.name, &q.unit));
+    let axis = || Axis::new("time", &spec.time_unit);
+    if !experiment.protocol.is_none() {
+        let (x, y) = stimulus(experiment, &time);
+        let panel = Panel::new("", axis(), Axis::new("i_{stim}", &spec.stimulus_unit)).with_height(THIN);
+        figure = figure.with(panel.with(Series::line("", Role::Data, x, y)));
+    }
+    for &i in shown {
+        let q = &spec.variables[i];
+        let panel = Panel::new("", axis(), Axis::new(&q.name, &q.unit));
         figure = figure.with(panel.with(Series::line("", role, time.clone(), trajectory.variable(i).collect())));
     }
     svg::draw(&figure)
+}
+
+/// The stimulus at the output times and on both sides of every switch.
+fn stimulus(experiment: &Experiment, time: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let end = time.last().copied().unwrap_or(0.0);
+    let signal = experiment.protocol.signal(end);
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for (k, piece) in signal.pieces.iter().enumerate() {
+        let until = signal.pieces.get(k + 1).map_or(end, |next| next.start.min(end));
+        let from = time.partition_point(|t| *t <= piece.start);
+        let inside = time[from..].iter().copied().take_while(|t| *t < until);
+        for t in std::iter::once(piece.start).chain(inside).chain(std::iter::once(until)) {
+            x.push(t);
+            y.push(piece.value(t));
+        }
+    }
+    (x, y)
 }

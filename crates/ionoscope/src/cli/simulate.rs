@@ -1,4 +1,4 @@
-//! `ionoscope simulate`: one trajectory of a model or a surrogate.
+//! `ionoscope simulate`: one trajectory of a model or a surrogate, or one for each row of a table.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use ionoscope_dynamics::{
     protocol::Protocol,
     spec::Spec,
     system::Time,
-    trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
+    trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
 };
 use serde_json::{Map, Value, json};
 
@@ -17,23 +17,37 @@ use super::{
 };
 use crate::{
     Error, Result,
+    arrays::{Layout, Precision, npz, parquet},
     artifact::{self, Staged},
     named::{named, units},
 };
+
+mod batch;
 
 /// Output times of a flow where no step is given.
 const DEFAULT_STEPS: f64 = 10_000.0;
 /// Largest number of values kept for one trajectory: 4 GiB.
 const MOST_VALUES: usize = 1 << 29;
+/// Files of one trajectory.
+const FORMATS: [&str; 3] = ["csv", "npz", "parquet"];
 
-/// Integrates a model, or iterates a surrogate, from one start
+/// Integrates a model, or iterates a surrogate, from one start or for each row of a table
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  ionoscope simulate sherman-1988 --t-end 60 --dt 0.005 -o cell.csv --plot cell.svg\n  \
+                        ionoscope simulate sherman-1988 --t-end 60 --stimulus 50:10:0.5 -o cell.parquet\n  \
+                        ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.npz\n  \
+                        ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.zarr --resume\n\n\
+                        A table has one row an experiment, and the columns stim_start,stim_duration,stim_amplitude (all or none), and any\n\
+                        param:NAME and x0:NAME.")]
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
     /// A start other than the default; may be repeated
     #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
     x0: Vec<(String, f64)>,
+    /// A constant stimulus, from START (default: 0) for DURATION (default: for ever), in the system's units; may be repeated
+    #[arg(long, value_name = "AMPLITUDE[:START[:DURATION]]", value_parser = stimulus, allow_hyphen_values = true)]
+    stimulus: Vec<[f64; 3]>,
     /// Time at which to stop, in the system's unit of time
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: f64,
@@ -46,51 +60,100 @@ pub struct Arguments {
     /// Absolute tolerance of every variable [default: 1e-10]; for equations only
     #[arg(long, value_name = "TOL", value_parser = arguments::positive, allow_negative_numbers = true)]
     atol: Option<f64>,
+    /// Integrator; for equations only
+    #[arg(long, value_enum, default_value_t = MethodArgument::Auto)]
+    method: MethodArgument,
     /// Steps after which the solve is given up; for equations only
     #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     max_steps: u64,
-    /// File to write (.csv), with units and configuration beside it in FILE.meta.json; the data go to standard output when no file is given
+    /// File to write (.csv, .npz, .parquet; for a table .npz, .zarr, .parquet), with units and configuration beside it in FILE.meta.json;
+    /// the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Width of the states in the file; for .npz, .zarr and .parquet
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Figure to draw (.svg): the variables over time
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "experiments")]
     plot: Option<PathBuf>,
+    /// Variables to draw [default: the first six, the membrane potential first]
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', requires = "plot")]
+    show: Vec<String>,
+    #[command(flatten)]
+    batch: batch::BatchArguments,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum MethodArgument {
+    /// Explicit, and stiff where stability limits the step
+    Auto,
+    /// Runge-Kutta of order 8
+    Explicit,
+    /// Rosenbrock of order 5 with the exact Jacobian
+    Stiff,
+}
+
+impl From<MethodArgument> for Method {
+    fn from(m: MethodArgument) -> Self {
+        match m {
+            MethodArgument::Auto => Method::Auto,
+            MethodArgument::Explicit => Method::Explicit,
+            MethodArgument::Stiff => Method::Stiff,
+        }
+    }
 }
 
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        for (path, formats) in [(&self.output, ["csv"]), (&self.plot, ["svg"])] {
+        match &self.batch.experiments {
+            Some(table) => self.run_batch(table, shared),
+            None => self.run_one(shared),
+        }
+    }
+
+    fn run_one(&self, shared: &Shared) -> Result<()> {
+        for (path, formats) in [(&self.output, &FORMATS[..]), (&self.plot, &["svg"])] {
             if let Some(path) = path {
-                check_format(path, &formats)?;
+                let hint = if ends_with(path, "zarr") { "; .zarr is for --experiments" } else { "" };
+                check_format(path, formats, hint)?;
                 artifact::check_destination(path)?;
             }
         }
+        if self.precision == Precision::Single && self.output.as_ref().is_none_or(|path| ends_with(path, "csv")) {
+            return Err(Error::Input("--precision single is for .npz and .parquet; a CSV holds every digit".into()));
+        }
         let Opened { system, spec, p } = self.system.open()?;
         let spec = &spec;
-        let x0 = spec.state_with(borrowed(&self.x0))?;
-        let times = self.times(system.time(), spec)?;
-        let options = self.options(system.time(), spec)?;
-        let experiment = Experiment { x0, p, protocol: Protocol::none(), times };
+        let shown = plot::shown(spec, &self.show)?;
+        let (experiment, options) = self.experiment(spec, system.time(), p)?;
         let trajectory = system.simulate(&experiment, &options)?;
 
         let outside = (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p)).count();
         if outside > 0 {
             shared.warn(&format!("{outside} of {} states are outside the training range (of state or parameters)", trajectory.len()));
         }
-        if trajectory.statistics.stiff {
-            shared
-                .warn("the problem is stiff at this tolerance: stability, not accuracy, limited the step; a looser tolerance is no faster");
+        if trajectory.statistics.stiff && options.method == Method::Explicit {
+            shared.warn(
+                "the problem is stiff at this tolerance: stability, not accuracy, limited the step; --method auto or stiff may be faster",
+            );
         }
-        let meta = self.meta(spec, system.time(), &experiment, &options, &trajectory, outside);
+        let mut meta = self.configuration(spec, system.time(), &experiment, &options);
+        let result = json!({
+            "extrapolated": outside > 0,
+            "extrapolated_states": outside,
+            "rows": trajectory.len(),
+            "statistics": trajectory.statistics,
+        });
+        extend(&mut meta, result);
         // All files are complete before the first of them gets its name.
         let mut files = Vec::new();
         if let Some(path) = &self.output {
-            files.push(Staged::new(path, |w| write_csv(w, spec, &trajectory))?);
+            files.push(self.write(path, spec, &trajectory, &meta)?);
             files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
         }
         if let Some(path) = &self.plot {
-            let drawing = plot::over_time(spec, &experiment.p, &trajectory);
+            let drawing = plot::over_time(spec, &experiment, &trajectory, &shown);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         let only_print = files.is_empty();
@@ -101,6 +164,25 @@ impl Arguments {
             (false, true) => print(|w| write_csv(w, spec, &trajectory)),
             (false, false) => Ok(()),
         }
+    }
+
+    /// What the arguments ask for, tables apart.
+    fn experiment(&self, spec: &Spec, time: Time, p: Vec<f64>) -> Result<(Experiment, SolveOptions)> {
+        let x0 = spec.state_with(borrowed(&self.x0))?;
+        let times = self.times(time, spec)?;
+        let options = self.options(time, spec)?;
+        let mut protocol = Protocol::none();
+        for [amplitude, start, duration] in self.stimulus.iter().filter(|s| s[2] > 0.0) {
+            let one = if duration.is_infinite() && *start == 0.0 {
+                Protocol::constant(*amplitude)
+            } else {
+                // What lasts for ever lasts to the end, which no output time lies behind.
+                Protocol::step(*start, duration.min(2.0 * times.end() + 1.0), *amplitude)
+            };
+            protocol.stimuli.extend(one.stimuli);
+        }
+        protocol.check()?;
+        Ok((Experiment { x0, p, protocol, times }, options))
     }
 
     fn times(&self, time: Time, spec: &Spec) -> Result<TimeGrid> {
@@ -127,52 +209,92 @@ impl Arguments {
     }
 
     fn options(&self, time: Time, spec: &Spec) -> Result<SolveOptions> {
-        if let (Time::Discrete { .. }, Some(_)) = (time, self.rtol.or(self.atol)) {
-            return Err(Error::Input(format!("{} is a map and has no tolerances; leave out --rtol and --atol", spec.id)));
+        if let Time::Discrete { .. } = time {
+            let id = &spec.id;
+            if self.rtol.or(self.atol).is_some() {
+                return Err(Error::Input(format!("{id} is a map and has no tolerances; leave out --rtol and --atol")));
+            }
+            if self.method != MethodArgument::Auto {
+                return Err(Error::Input(format!("{id} is a map and needs no integrator; leave out --method")));
+            }
         }
         let default = SolveOptions::default();
         let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));
-        let options = SolveOptions { rtol, atol, max_steps: self.max_steps, ..default };
+        let options = SolveOptions { rtol, atol, method: self.method.into(), max_steps: self.max_steps, ..default };
         options.check()?;
         Ok(options)
     }
 
     /// Everything that is needed to read the data and to make them again.
-    fn meta(&self, spec: &Spec, time: Time, e: &Experiment, options: &SolveOptions, trajectory: &Trajectory, outside: usize) -> Value {
-        let tolerances = match time {
-            Time::Continuous => (Some(options.rtol), Some(options.atol)),
-            Time::Discrete { .. } => (None, None),
-        };
+    fn configuration(&self, spec: &Spec, time: Time, e: &Experiment, options: &SolveOptions) -> Value {
+        let flow = time == Time::Continuous;
         json!({
             "system": self.system.system,
             "id": spec.id,
             "preset": self.system.preset,
-            "kind": if tolerances.0.is_some() { "flow" } else { "map" },
+            "kind": if flow { "flow" } else { "map" },
             "parameters": named(&spec.parameters, &e.p),
             "x0": named(&spec.variables, &e.x0),
+            "protocol": (!e.protocol.is_none()).then_some(&e.protocol),
             "t_end": self.t_end,
             "dt": e.times.dt,
-            "rtol": tolerances.0,
-            "atol": tolerances.1,
+            "rtol": flow.then_some(options.rtol),
+            "atol": flow.then_some(options.atol),
+            "method": flow.then_some(options.method),
+            "max_steps": flow.then_some(options.max_steps),
+            "precision": self.precision,
             "units": units(spec),
             "parameter_units": spec.parameters.iter().map(|q| (q.name.clone(), json!(q.unit))).collect::<Map<_, _>>(),
-            "extrapolated": outside > 0,
-            "extrapolated_states": outside,
-            "rows": trajectory.len(),
-            "statistics": trajectory.statistics,
+            "stimulus_unit": spec.stimulus_unit,
             "citation": spec.citation,
             "code_version": env!("CARGO_PKG_VERSION"),
         })
     }
+
+    fn write(&self, path: &Path, spec: &Spec, trajectory: &Trajectory, meta: &Value) -> Result<Staged> {
+        let layout = || Layout::new(spec, trajectory.times, 1, self.precision);
+        if ends_with(path, "npz") {
+            npz::write_trajectory(path, &layout(), trajectory)
+        } else if ends_with(path, "parquet") {
+            parquet::write_trajectory(path, &layout(), trajectory, &meta.to_string())
+        } else {
+            Ok(Staged::new(path, |w| write_csv(w, spec, trajectory))?)
+        }
+    }
 }
 
-fn check_format(path: &Path, formats: &[&str]) -> Result<()> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if formats.contains(&extension.as_str()) {
+/// Parses `AMPLITUDE[:START[:DURATION]]`.
+fn stimulus(text: &str) -> std::result::Result<[f64; 3], String> {
+    let parts: Vec<f64> = text.split(':').map(arguments::number).collect::<std::result::Result<_, _>>()?;
+    let stimulus = match parts[..] {
+        [amplitude] => [amplitude, 0.0, f64::INFINITY],
+        [amplitude, start] => [amplitude, start, f64::INFINITY],
+        [amplitude, start, duration] => [amplitude, start, duration],
+        _ => return Err("expected AMPLITUDE[:START[:DURATION]], such as 80:50:0.5".into()),
+    };
+    match stimulus.iter().zip(["", "start", "duration"]).skip(1).find(|(v, _)| **v < 0.0) {
+        Some((value, what)) => Err(format!("the {what} is {value}; expected 0 or larger")),
+        None => Ok(stimulus),
+    }
+}
+
+fn ends_with(path: &Path, format: &str) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(format))
+}
+
+fn check_format(path: &Path, formats: &[&str], hint: &str) -> Result<()> {
+    if formats.iter().any(|format| ends_with(path, format)) {
         return Ok(());
     }
     let supported: Vec<String> = formats.iter().map(|f| format!(".{f}")).collect();
-    Err(Error::Input(format!("{}: cannot write this kind of file; supported: {}", path.display(), supported.join(", "))))
+    Err(Error::Input(format!("{}: cannot write this kind of file; supported: {}{hint}", path.display(), supported.join(", "))))
+}
+
+/// Adds the entries of an object to another one.
+fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(all), Value::Object(more)) = (object, more) {
+        all.extend(more);
+    }
 }
 
 /// Writes `time,v,n,s` and one row an output time; numbers read back to the same bits.

@@ -1,0 +1,142 @@
+//! `ionoscope simulate --experiments`: one trajectory for each row of a table, into one file of arrays.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ionoscope_dynamics::{
+    Error as DynamicsError,
+    trajectory::{Watch, Watcher},
+};
+use serde_json::{Value, json};
+
+use super::{Arguments, check_format, ends_with, extend};
+use crate::{
+    Error, Result,
+    arrays::zarr::{self, Existing},
+    artifact::{self, Staged},
+    batch::{Job, Output, Summary, chunk_for, layout},
+    cli::{Shared, arguments::Opened, print_json, training::interrupt},
+    experiments::{fingerprint, survey},
+};
+
+/// What only a table of experiments needs.
+#[derive(clap::Args, Debug)]
+pub struct BatchArguments {
+    /// Table with one row an experiment; its columns replace --x0, --param and --stimulus
+    #[arg(long, value_name = "FILE.csv", requires = "output")]
+    pub experiments: Option<PathBuf>,
+    /// Go on with an unfinished .zarr, which holds what was written before an interruption
+    #[arg(long, requires = "experiments")]
+    resume: bool,
+    /// Experiments a chunk of a .zarr or a group of rows of a .parquet [default: about 32 MiB of states]
+    #[arg(long, value_name = "N", requires = "experiments", value_parser = clap::value_parser!(u64).range(1..=1 << 24), allow_negative_numbers = true)]
+    chunk: Option<u64>,
+}
+
+impl Arguments {
+    pub(super) fn run_batch(&self, table: &Path, shared: &Shared) -> Result<()> {
+        let Some(path) = &self.output else { return Err(Error::Input("--experiments needs a file to write, -o FILE".into())) };
+        check_format(path, &Output::FORMATS, "; .csv is for one trajectory")?;
+        let is_zarr = ends_with(path, "zarr");
+        let existing = match (self.batch.resume, is_zarr) {
+            (true, false) => return Err(Error::Input("--resume is for .zarr; other files are written whole or not at all".into())),
+            (true, true) => Existing::Resume,
+            (false, _) => Existing::Refuse,
+        };
+        if !is_zarr {
+            artifact::check_destination(path)?;
+        } else if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
+            return Err(Error::Input(format!("cannot write {}: there is no folder {}; make it first", path.display(), folder.display())));
+        }
+        let Opened { system, spec, p } = self.system.open()?;
+        let spec = &spec;
+        let (base, mut options) = self.experiment(spec, system.time(), p)?;
+        let survey = survey(table, &*system, &base)?;
+        let layout = layout(&*system, &base, &survey, self.precision);
+        let chunk = self.batch.chunk.map_or_else(|| chunk_for(&layout), |n| (n as usize).min(survey.rows));
+        let mut configuration = self.configuration(spec, system.time(), &base, &options);
+        let source = Path::new(&self.system.system);
+        let more = json!({
+            "system_hash": if source.is_file() { Some(fingerprint(source)?) } else { None },
+            "experiments": {"file": table, "hash": survey.hash, "rows": survey.rows, "columns": survey.columns},
+            "chunk": chunk,
+        });
+        extend(&mut configuration, more);
+        if is_zarr && existing == Existing::Resume && zarr::is_complete(path, &configuration)? {
+            shared.tell(&format!("{} is complete", path.display()));
+            return if shared.json { print_json(&configuration) } else { Ok(()) };
+        }
+        let output = Output::create(path, &layout, chunk, &configuration, existing)?;
+        let follower = Follower::new(survey.rows, shared)?;
+        options.watch = Watcher::new(follower.clone());
+        let job = Job { system: &*system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk };
+        let ran = job.run(output);
+        follower.bar.finish_and_clear();
+        let (output, summary) = ran.map_err(|e| match e {
+            Error::Dynamics(DynamicsError::Interrupted) if is_zarr => {
+                Error::Failed(format!("interrupted; the chunks that are written are kept, and --resume goes on with {}", path.display()))
+            }
+            Error::Dynamics(DynamicsError::Interrupted) => {
+                Error::Failed(format!("interrupted; nothing of {} was kept; a .zarr can be resumed", path.display()))
+            }
+            e => e,
+        })?;
+        let meta = described(&configuration, &summary);
+        if let Some(file) = output.finish(&configuration, &summary)? {
+            let beside = Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?;
+            file.commit()?;
+            beside.commit()?;
+        }
+        tell(&summary, shared);
+        if shared.json { print_json(&meta) } else { Ok(()) }
+    }
+}
+
+fn described(configuration: &Value, summary: &Summary) -> Value {
+    let mut meta = configuration.clone();
+    extend(&mut meta, json!({"result": summary}));
+    meta
+}
+
+fn tell(summary: &Summary, shared: &Shared) {
+    let all = summary.experiments;
+    let (failed, reasons) = summary.failures();
+    if failed > 0 {
+        shared.warn(&format!("{failed} of {all} experiments stopped early ({reasons}); their states from there on are NaN"));
+    }
+    if summary.extrapolated > 0 {
+        shared.warn(&format!("{} of {all} experiments went outside the training range (of state or parameters)", summary.extrapolated));
+    }
+}
+
+/// Shows how far a batch is, and tells it of Ctrl-C.
+struct Follower {
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Follower {
+    fn new(experiments: usize, shared: &Shared) -> Result<Arc<Self>> {
+        // Drawn on standard error, and only on a terminal.
+        let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new(experiments as u64) };
+        let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} experiments, {per_sec}, {eta} left");
+        bar.set_style(style.map_err(|e| Error::Failed(format!("the progress bar cannot be drawn: {e}")))?);
+        Ok(Arc::new(Follower { bar, interrupted: interrupt()? }))
+    }
+}
+
+impl Watch for Follower {
+    fn finished(&self, trajectories: usize) {
+        self.bar.inc(trajectories as u64);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
