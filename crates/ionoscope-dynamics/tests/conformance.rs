@@ -2,6 +2,7 @@
 
 use ionoscope_dynamics::{
     models,
+    spec::{Quantity, Spec},
     system::{DynamicalSystem, Input},
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
@@ -28,70 +29,176 @@ fn points(system: &dyn DynamicalSystem) -> Vec<(Vec<f64>, Vec<f64>)> {
     all
 }
 
+/// Richardson's extrapolation of two central differences of `f` at 0, with steps `h` and `h / 2`.
+fn difference(f: impl Fn(f64) -> Vec<f64>, h: f64) -> Vec<f64> {
+    let central = |h: f64| -> Vec<f64> { f(h).iter().zip(f(-h)).map(|(up, down)| (up - down) / (2.0 * h)).collect() };
+    central(0.5 * h).iter().zip(central(h)).map(|(narrow, wide)| (4.0 * narrow - wide) / 3.0).collect()
+}
+
+/// Rounding of each derivative: what relative changes of the state by 2^-52 make of it. A potential counts as 100 mV at least, since
+/// others are subtracted from it.
+fn rounding(spec: &Spec, x: &[f64], jacobian: &[f64]) -> Vec<f64> {
+    let n = x.len();
+    let size = |j: usize| if spec.variables[j].unit == "mV" { x[j].abs().max(100.0) } else { x[j].abs() };
+    (0..n).map(|i| (0..n).map(|j| (jacobian[i * n + j] * size(j)).abs()).sum::<f64>() * f64::EPSILON).collect()
+}
+
 #[test]
 fn jacobians_match_central_differences_and_are_finite() {
     for system in models::all() {
-        let n = system.dimension();
+        let (n, spec) = (system.dimension(), system.spec());
         for (x, p) in points(&*system) {
             let mut jacobian = vec![0.0; n * n];
             system.jacobian(&x, 0.3, &p, &mut jacobian);
-            assert!(jacobian.iter().all(|v| v.is_finite()), "{} at {x:?}", system.spec().id);
+            assert!(jacobian.iter().all(|v| v.is_finite()), "{} at {x:?}", spec.id);
+            let rounding = rounding(spec, &x, &jacobian);
+            let rule = |x: &[f64], i_stim: f64, p: &[f64]| {
+                let mut f = vec![0.0; n];
+                system.rule(x, i_stim, p, &mut f);
+                f
+            };
+            // A kink, as of |v - v_p|, is smooth in the model: no exception for it.
             for j in 0..n {
-                // Richardson's extrapolation of two central differences.
-                let scale = x[j].abs().max(1e-2);
-                let difference = |h: f64| {
-                    let at = |s: f64| {
-                        let (mut y, mut f) = (x.clone(), vec![0.0; n]);
-                        y[j] += s * h;
-                        system.rule(&y, 0.3, &p, &mut f);
-                        f
-                    };
-                    let (up, down) = (at(1.0), at(-1.0));
-                    (0..n).map(|i| (up[i] - down[i]) / (2.0 * h)).collect::<Vec<f64>>()
-                };
-                let (wide, narrow) = (difference(2e-4 * scale), difference(1e-4 * scale));
+                let [low, high] = spec.variables[j].range;
+                let h = 2e-4 * x[j].abs().max(1e-3 * (high - low));
+                let want = difference(
+                    |s| {
+                        let mut y = x.clone();
+                        y[j] += s;
+                        rule(&y, 0.3, &p)
+                    },
+                    h,
+                );
                 let size = (0..n).map(|i| jacobian[i * n + j].abs()).fold(1e-6, f64::max);
                 for i in 0..n {
-                    let want = (4.0 * narrow[i] - wide[i]) / 3.0;
-                    let got = jacobian[i * n + j];
-                    // A kink, as of |v - v_p|, is smooth in the model: no exception for it.
-                    assert!(
-                        (got - want).abs() < 1e-7 * size,
-                        "{} at {x:?}: d f_{i} / d x_{j} = {got}, differences {want}",
-                        system.spec().id
-                    );
+                    let (got, near) = (jacobian[i * n + j], 1e-7 * size + 4.0 * rounding[i] / h);
+                    assert!((got - want[i]).abs() < near, "{} at {x:?}: d f_{i} / d x_{j} = {got}, differences {}", spec.id, want[i]);
                 }
             }
             // The columns of the parameters and of the stimulus.
             for by in (0..p.len()).map(Input::Parameter).chain([Input::Stimulus]) {
-                let mut column = vec![0.0; n];
-                system.derivative_by(by, &x, 0.3, &p, &mut column);
-                assert!(column.iter().all(|v| v.is_finite()), "{} by {by:?} at {x:?}", system.spec().id);
-                let scale = if let Input::Parameter(k) = by { p[k].abs().max(1e-6) } else { 1.0 };
-                let difference = |h: f64| {
-                    let at = |s: f64| {
-                        let (mut q, mut f, mut i_stim) = (p.clone(), vec![0.0; n], 0.3);
-                        match by {
-                            Input::Parameter(k) => q[k] += s * h,
-                            Input::Stimulus => i_stim += s * h,
-                        }
-                        system.rule(&x, i_stim, &q, &mut f);
-                        f
+                let mut got = vec![0.0; n];
+                system.derivative_by(by, &x, 0.3, &p, &mut got);
+                assert!(got.iter().all(|v| v.is_finite()), "{} by {by:?} at {x:?}", spec.id);
+                let h = 2e-4
+                    * match by {
+                        Input::Parameter(k) if p[k] == 0.0 => 1e-2,
+                        Input::Parameter(k) => p[k].abs(),
+                        Input::Stimulus => 1.0,
                     };
-                    let (up, down) = (at(1.0), at(-1.0));
-                    (0..n).map(|i| (up[i] - down[i]) / (2.0 * h)).collect::<Vec<f64>>()
-                };
-                let (wide, narrow) = (difference(2e-4 * scale), difference(1e-4 * scale));
-                let mut f = vec![0.0; n];
-                system.rule(&x, 0.3, &p, &mut f);
+                let want = difference(
+                    |s| {
+                        let (mut q, mut i_stim) = (p.clone(), 0.3);
+                        match by {
+                            Input::Parameter(k) => q[k] += s,
+                            Input::Stimulus => i_stim += s,
+                        }
+                        rule(&x, i_stim, &q)
+                    },
+                    h,
+                );
+                let size = got.iter().fold(1e-6, |m: f64, v| m.max(v.abs()));
                 for i in 0..n {
-                    let want = (4.0 * narrow[i] - wide[i]) / 3.0;
-                    // Rounding of f enters the difference by f / h.
-                    let near = 1e-7 * column.iter().fold(1e-6, |m: f64, v| m.max(v.abs())) + 1e-11 * f[i].abs() / scale;
-                    assert!((column[i] - want).abs() < near, "{} by {by:?} at {x:?}: {i}: {}, {want}", system.spec().id, column[i]);
+                    let near = 1e-7 * size + 4.0 * rounding[i] / h;
+                    assert!((got[i] - want[i]).abs() < near, "{} by {by:?} at {x:?}: {i}: {}, {}", spec.id, got[i], want[i]);
                 }
             }
         }
+    }
+}
+
+/// Potentials at which a published term is 0/0.
+const SINGULAR: [(&str, f64); 6] = [
+    ("hodgkin-huxley-1952", 10.0),
+    ("hodgkin-huxley-1952", 25.0),
+    ("luo-rudy-1991", -47.13),
+    ("luo-rudy-1991", -77.0),
+    ("ten-tusscher-panfilov-2006", 15.0),
+    ("ohara-rudy-2011", 0.0),
+];
+
+#[test]
+fn removable_singularities_are_removed() {
+    for (id, v) in SINGULAR {
+        let system = models::find(id).unwrap();
+        let (n, spec) = (system.dimension(), system.spec());
+        // Gates half open, so that every term counts.
+        let middle = |q: &Quantity| if q.unit == "1" { 0.5 } else { q.default };
+        let at = |v: f64| {
+            let mut x: Vec<f64> = spec.variables.iter().map(middle).collect();
+            x[0] = v;
+            let (mut f, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
+            system.rule(&x, 0.0, &spec.default_parameters(), &mut f);
+            system.jacobian(&x, 0.0, &spec.default_parameters(), &mut jacobian);
+            (f, jacobian)
+        };
+        let (f, jacobian) = at(v);
+        assert!(f.iter().chain(&jacobian).all(|v| v.is_finite()), "{id} at {v}");
+        let largest = |values: &[f64]| values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        for step in [1e-13, 1e-9, 1e-6, 1e-3] {
+            for v in [v - step, v + step] {
+                let (near_f, near_jacobian) = at(v);
+                for (a, b) in f.iter().zip(&near_f) {
+                    assert!((a - b).abs() <= 2.0 * step * largest(&jacobian) + 1e-13 * largest(&f), "{id} at {v}: {a}, {b}");
+                }
+                // Second derivatives are below 1 / mV^2 of the largest entry.
+                for (a, b) in jacobian.iter().zip(&near_jacobian) {
+                    assert!((a - b).abs() <= (step + 1e-12) * largest(&jacobian), "{id} at {v}: {a}, {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn derivatives_are_finite_at_every_round_potential() {
+    // Most half activations and all singular points of published rates are such numbers.
+    for system in models::all() {
+        let (n, spec) = (system.dimension(), system.spec());
+        let Some(k) = spec.membrane_potential.as_ref().and_then(|v| spec.variable_index(v).ok()) else { continue };
+        for tenth in (spec.variables[k].range[0] * 10.0) as i32..=(spec.variables[k].range[1] * 10.0) as i32 {
+            let mut x = spec.default_state();
+            x[k] = f64::from(tenth) / 10.0;
+            let (mut f, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
+            system.rule(&x, 0.0, &spec.default_parameters(), &mut f);
+            system.jacobian(&x, 0.0, &spec.default_parameters(), &mut jacobian);
+            assert!(f.iter().chain(&jacobian).all(|v| v.is_finite()), "{} at {}", spec.id, x[k]);
+        }
+    }
+}
+
+#[test]
+fn what_models_say_of_themselves_holds() {
+    let snake = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let all = models::all();
+    for system in &all {
+        let spec = system.spec();
+        spec.check().unwrap();
+        assert_eq!(all.iter().filter(|s| s.spec().id == spec.id).count(), 1);
+        assert!(spec.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", spec.id);
+        assert!(
+            spec.citation.contains("doi:10.") && !spec.title.is_empty() && !spec.time_unit.is_empty() && !spec.stimulus_unit.is_empty()
+        );
+        for q in spec.variables.iter().chain(&spec.parameters) {
+            assert!(snake(&q.name) && !q.unit.is_empty() && !q.description.is_empty(), "{}: {q:?}", spec.id);
+            assert!(q.range[0] <= q.default && q.default <= q.range[1] && q.range[0] < q.range[1], "{}: {q:?}", spec.id);
+        }
+        assert_eq!(spec.spike_threshold.is_some(), spec.membrane_potential.is_some(), "{}", spec.id);
+        for preset in &spec.presets {
+            assert!(!preset.description.is_empty(), "{}: {preset:?}", spec.id);
+            assert!(preset.x0.len() + preset.parameters.len() > 0, "{}: {preset:?}", spec.id);
+            let with = spec.with_preset(&preset.name).unwrap();
+            let mut f = vec![0.0; system.dimension()];
+            system.rule(&with.default_state(), 0.0, &with.default_parameters(), &mut f);
+            assert!(f.iter().all(|v| v.is_finite()), "{} {}: {f:?}", spec.id, preset.name);
+        }
+        // A positive stimulus depolarises, or adds to the first variable where there is no potential.
+        let first = spec.membrane_potential.as_ref().map_or(0, |v| spec.variable_index(v).unwrap());
+        let mut column = vec![0.0; system.dimension()];
+        system.derivative_by(Input::Stimulus, &spec.default_state(), 0.0, &spec.default_parameters(), &mut column);
+        assert!(column[first] > 0.0, "{}: {column:?}", spec.id);
     }
 }
 

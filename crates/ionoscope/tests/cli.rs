@@ -233,6 +233,14 @@ fn help_is_no_error_and_neither_is_a_reader_that_went_away() {
     assert!(out(&["simulate", "--help"]).contains("--t-end"));
     assert!(out(&["models"]).contains("stankevich-2017"));
     assert!(out(&["models", "sherman-1988"]).contains("half activation of s"));
+    let shown = out(&["models", "hodgkin-huxley-1952"]);
+    assert!(shown.contains("rest-65  v_rest=-65, v=-64.9997243, spike threshold -25") && shown.contains("v = 40 mV"), "{shown}");
+    refused(2, &["simulate", "ohara-rudy-2011", "--t-end", "1", "--preset", "endo"], &["preset 'endo'", "epi, mid, quiet, paced"]);
+    let shifted =
+        json(&["simulate", "hodgkin-huxley-1952", "--preset", "rest-65", "--param", "g_k=30", "--t-end", "1", "--dt", "1", "--json"]);
+    assert_eq!(shifted["parameters"]["v_rest"], -65.0);
+    assert_eq!(shifted["parameters"]["g_k"], 30.0);
+    assert_eq!(shifted["x"]["v"][0], -64.9997243);
     assert_eq!(json(&["models", "--json"])["models"][0]["parameters"][11]["name"], "v_s");
 
     let mut child = command(&["simulate", "sherman-1988", "--t-end", "20", "--dt", "1e-4"])

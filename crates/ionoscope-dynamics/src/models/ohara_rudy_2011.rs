@@ -6,6 +6,7 @@
 //!
 //! Time in ms, currents in A/F, concentrations in mM, fluxes in mM/ms. Names: `fast`, `slow` are the two populations of a gate, `camk` is the
 //! share that CaMK has phosphorylated, `ss` the subspace, `nsr` and `jsr` network and junction of the sarcoplasmic reticulum.
+//! The units of `g_na_ca` and `p_na_k` are those of the CellML file.
 //!
 //! ```text
 //! v' = -(sum of the currents) + i_stim        x' = (x_inf(v) - x) / tau_x(v) for the gates
@@ -300,7 +301,7 @@ impl Model for OHaraRudy {
         let rate_x_s2 = exp(-50.0, 20.0) * 0.01 + exp(66.54, -31.0) * 0.0193;
         let by_calcium_s = constant(0.6) / ((constant(3.8e-5) / ca_i).powf(1.4) + 1.0) + 1.0;
         let i_ks = g_ks * by_calcium_s * x_s1 * x_s2 * (v - v_ks);
-        let x_k1_inf = (-(-(v + k_o * 2.5538 + 144.59) / (k_o * 1.5692 + 3.8115))).logistic();
+        let x_k1_inf = ((v + k_o * 2.5538 + 144.59) / (k_o * 1.5692 + 3.8115)).logistic();
         let rate_x_k1 = (exp(127.2, -20.36) + exp(236.8, 69.33)) * (1.0 / 122.2);
         let i_k1 = g_k1 * x_k1 * (v - v_k) / (((v + 105.8 - k_o * 2.6) * (1.0 / 9.493)).exp() + 1.0);
         let i_kb = g_kb * rising(-14.48, 18.34) * (v - v_k);
@@ -475,6 +476,6 @@ fn pump<S: Real>(phi: S, na: S, k: S, na_o: S, k_o: S) -> S {
     let x1 = a1 * (A4 * A2) + b2 * b4 * b3 + b4 * b3 * A2 + b3 * a1 * A2;
     let x2 = b2 * b4 * B1 + a1 * a3 * A2 + a3 * b4 * B1 + a3 * b4 * A2;
     let x3 = a3 * (A2 * A4) + b3 * b2 * B1 + b2 * (B1 * A4) + a3 * (A4 * B1);
-    let x4 = b4 * b3 * b2 + a3 * a1 * A4 + b2 * b4 * A4 + b3 * b2 * a1;
+    let x4 = b4 * b3 * b2 + a3 * a1 * A4 + b2 * a1 * A4 + b3 * b2 * a1;
     ((x1 * a3 - x2 * b3) * 3.0 + (x4 * B1 - x3 * a1) * 2.0) / (x1 + x2 + x3 + x4)
 }

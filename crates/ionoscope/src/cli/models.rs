@@ -57,6 +57,7 @@ fn show(spec: &Spec, time: Time) -> Result<()> {
         writeln!(w, "{}: {}", spec.id, spec.title)?;
         writeln!(w, "{}", spec.citation)?;
         match time {
+            Time::Continuous if spec.time_unit == "1" => writeln!(w, "time and stimulus without a unit")?,
             Time::Continuous => writeln!(w, "time in {}, stimulus in {}", spec.time_unit, spec.stimulus_unit)?,
             Time::Discrete { dt } => writeln!(w, "a map with a step of {dt} {}", spec.time_unit)?,
         }
