@@ -4,7 +4,7 @@
 
 use ionoscope::{
     config::{self, Configuration},
-    protocol_file,
+    experiments, protocol_file,
     report::{
         answer::Answer,
         html::{self, Heading},
@@ -96,6 +96,16 @@ pub fn current(bytes: &[u8]) {
     }
 }
 
+/// A table of experiments: what its rows give is run, for a few steps.
+pub fn experiments(bytes: &[u8]) {
+    let cell = models::find("sherman-1988").expect("a model");
+    let base = Experiment::from_defaults(cell.spec(), TimeGrid::new(0.0, 1.0, 2).expect("times"));
+    let Ok(mut reader) = experiments::Reader::new(bytes, cell.spec(), &base) else { return };
+    let batch: Vec<Experiment> = std::iter::from_fn(|| reader.next().ok().flatten()).take(50).collect();
+    let options = SolveOptions { max_steps: 20, ..SolveOptions::default() };
+    assert_eq!(cell.solve_ensemble(&batch, &options).expect("accepted experiments make sense").len(), batch.len());
+}
+
 /// A family of protocols: its members can be used or are refused; written and read again, it is the same.
 pub fn protocol_family(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -160,7 +170,7 @@ pub mod valid {
     use serde_json::json;
 
     /// The valid file of each target.
-    pub fn all() -> [(&'static str, Vec<u8>); 8] {
+    pub fn all() -> [(&'static str, Vec<u8>); 9] {
         [
             ("surrogate", surrogate()),
             ("dataset", dataset()),
@@ -169,6 +179,7 @@ pub mod valid {
             ("report", report()),
             ("protocol", PROTOCOL.into()),
             ("current", CURRENT.into()),
+            ("experiments", EXPERIMENTS.into()),
             ("protocol_family", PROTOCOL_FAMILY.into()),
         ]
     }
@@ -238,6 +249,10 @@ values = [3, -1, 0]
 
     /// A sampled current.
     pub const CURRENT: &str = "# a comment\ntime,current\n0,1\n0.5,-2.25\n1e1,3e0\n";
+
+    /// A table of three experiments.
+    pub const EXPERIMENTS: &str =
+        "# cells\nparam:v_s,x0:v,stim_start,stim_duration,stim_amplitude\n-36,-60,0,0,0\n-38.5,-5.5e1,0.1,1e6,-2\n\n-30, -40 ,1,.5,3\n";
 
     /// A family with every kind of range.
     pub const PROTOCOL_FAMILY: &str = r#"

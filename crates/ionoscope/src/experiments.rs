@@ -138,6 +138,7 @@ impl<'a, R: BufRead> Reader<'a, R> {
         }
         if let Some([start, duration, amplitude]) = stimulus {
             experiment.protocol = if duration == 0.0 { Protocol::none() } else { Protocol::step(start, duration, amplitude) };
+            experiment.protocol.check().map_err(|e| wrong(line, &e.to_string()))?;
         }
         Ok(Some(experiment))
     }
@@ -162,17 +163,15 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment) -> R
     if !path.metadata().map_err(|source| Error::Read { path: path.to_owned(), source })?.is_file() {
         return Err(Error::Input(format!("{} is no regular file; the table is read twice, so save it first", path.display())));
     }
+    takes(system, base)?;
     let hash = fingerprint(path)?;
     let mut reader = Reader::open(path, system.spec(), base)?;
     let mut rows = 0;
-    let mut stimulated = false;
-    while let Some(mut experiment) = reader.next().map_err(|e| at(path, e))? {
-        if rows == 0 || (!stimulated && !experiment.protocol.is_none()) {
-            // The start alone: whether the system takes such an experiment, without any work.
-            stimulated = !experiment.protocol.is_none();
-            experiment.times = TimeGrid::new(0.0, experiment.times.dt, 1)?;
-            let taken = system.solve_ensemble(std::slice::from_ref(&experiment), &SolveOptions::default());
-            taken.map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
+    let mut stimulated = !base.protocol.is_none();
+    while let Some(experiment) = reader.next().map_err(|e| at(path, e))? {
+        if !stimulated && !experiment.protocol.is_none() {
+            takes(system, &experiment).map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
+            stimulated = true;
         }
         rows += 1;
     }
@@ -180,6 +179,13 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment) -> R
         return Err(at(path, Error::Input("it has a header and no row; expected one row an experiment".into())));
     }
     Ok(Survey { rows, columns: reader.names, hash })
+}
+
+/// Whether a system takes such an experiment: its start alone, without any work.
+fn takes(system: &dyn DynamicalSystem, experiment: &Experiment) -> Result<()> {
+    let times = TimeGrid::new(0.0, experiment.times.dt, 1)?;
+    let start = Experiment { times, ..experiment.clone() };
+    system.solve_ensemble(&[start], &SolveOptions::default()).map(drop).map_err(Error::from)
 }
 
 /// FNV-1a of a file's bytes, as sixteen digits: tells files apart, and is no proof against forgery.
@@ -219,7 +225,13 @@ fn find(name: &str, spec: &Spec) -> std::result::Result<Column, DynamicsError> {
         let parameters = spec.parameters.iter().map(|q| format!("param:{}", q.name));
         let starts = spec.variables.iter().map(|q| format!("x0:{}", q.name));
         let known: Vec<String> = STIMULUS.iter().map(|s| (*s).to_owned()).chain(parameters).chain(starts).collect();
-        DynamicsError::unknown("column", name, known.iter().map(String::as_str))
+        let mut error = DynamicsError::unknown("column", name, known.iter().map(String::as_str));
+        if let DynamicsError::UnknownName { nearest, known, .. } = &mut error
+            && let Some(with_prefix) = known.iter().find(|k| k.split_once(':').is_some_and(|(_, bare)| bare == name))
+        {
+            *nearest = Some(with_prefix.clone());
+        }
+        error
     })
 }
 

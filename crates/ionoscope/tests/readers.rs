@@ -157,13 +157,18 @@ fn damaged_currents() {
 }
 
 #[test]
+fn damaged_tables_of_experiments() {
+    attack("experiments", valid::EXPERIMENTS.as_bytes(), readers::experiments);
+}
+
+#[test]
 fn damaged_protocol_families() {
     attack("protocol_family", valid::PROTOCOL_FAMILY.as_bytes(), readers::protocol_family);
 }
 
 #[test]
 fn what_is_valid_is_accepted() {
-    assert_eq!(valid::all().len(), 8);
+    assert_eq!(valid::all().len(), 9);
     NeuralMap::from_bytes(&valid::surrogate()).unwrap();
     assert_eq!(Dataset::from_bytes(&valid::dataset()).unwrap().training.len(), 6);
     Checkpoint::from_bytes(&valid::checkpoint()).unwrap();

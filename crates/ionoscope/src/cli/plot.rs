@@ -16,7 +16,7 @@ use crate::{
 /// Variables drawn where none is chosen.
 const SHOWN: usize = 6;
 /// Height of the stimulus' panel in pixels.
-const THIN: f64 = 45.0;
+const THIN: f64 = 70.0;
 
 /// Indices of the variables to draw: those named, or the first few with the membrane potential before all others.
 ///
@@ -42,7 +42,7 @@ pub fn over_time(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory, 
     let axis = || Axis::new("time", &spec.time_unit);
     if !experiment.protocol.is_none() {
         let (x, y) = stimulus(experiment, &time);
-        let panel = Panel::new("", axis(), Axis::new("i_{stim}", &spec.stimulus_unit)).with_height(THIN);
+        let panel = Panel::new("", axis(), Axis::new("i_stim", &spec.stimulus_unit)).with_height(THIN);
         figure = figure.with(panel.with(Series::line("", Role::Data, x, y)));
     }
     for &i in shown {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ionoscope_dynamics::{
-    protocol::Protocol,
+    protocol::{Protocol, Step, Stimulus},
     spec::Spec,
     system::Time,
     trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
@@ -20,9 +20,11 @@ use crate::{
     arrays::{Layout, Precision, npz, parquet},
     artifact::{self, Staged},
     named::{named, units},
+    protocol_file,
 };
 
 mod batch;
+mod pace;
 
 /// Output times of a flow where no step is given.
 const DEFAULT_STEPS: f64 = 10_000.0;
@@ -47,7 +49,14 @@ pub struct Arguments {
     x0: Vec<(String, f64)>,
     /// A constant stimulus, from START (default: 0) for DURATION (default: for ever), in the system's units; may be repeated
     #[arg(long, value_name = "AMPLITUDE[:START[:DURATION]]", value_parser = stimulus, allow_hyphen_values = true)]
-    stimulus: Vec<[f64; 3]>,
+    stimulus: Vec<Step>,
+    /// Stimulus protocol (.toml), or a sampled current with columns time,current (.csv)
+    #[arg(long, value_name = "FILE", conflicts_with = "stimulus")]
+    protocol: Option<PathBuf>,
+    /// Start on the orbit to which the cell tends when the stimulus is repeated with this period (the protocol must be over by then, or
+    /// have this period); `free`: with a constant stimulus or none, to a steady state or limit cycle
+    #[arg(long, value_name = "PERIOD|free", value_parser = pace::period, allow_negative_numbers = true, conflicts_with = "experiments")]
+    pace: Option<pace::Period>,
     /// Time at which to stop, in the system's unit of time
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: f64,
@@ -126,7 +135,8 @@ impl Arguments {
         let Opened { system, spec, p } = self.system.open()?;
         let spec = &spec;
         let shown = plot::shown(spec, &self.show)?;
-        let (experiment, options) = self.experiment(spec, system.time(), p)?;
+        let (mut experiment, options) = self.experiment(spec, system.time(), p)?;
+        let paced = self.pace.map(|period| pace::from_orbit(&*system, &mut experiment, period, &options, shared)).transpose()?;
         let trajectory = system.simulate(&experiment, &options)?;
 
         let outside = (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p)).count();
@@ -140,6 +150,7 @@ impl Arguments {
         }
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
+            "pacing": paced,
             "extrapolated": outside > 0,
             "extrapolated_states": outside,
             "rows": trajectory.len(),
@@ -171,17 +182,15 @@ impl Arguments {
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let times = self.times(time, spec)?;
         let options = self.options(time, spec)?;
-        let mut protocol = Protocol::none();
-        for [amplitude, start, duration] in self.stimulus.iter().filter(|s| s[2] > 0.0) {
-            let one = if duration.is_infinite() && *start == 0.0 {
-                Protocol::constant(*amplitude)
-            } else {
-                // What lasts for ever lasts to the end, which no output time lies behind.
-                Protocol::step(*start, duration.min(2.0 * times.end() + 1.0), *amplitude)
-            };
-            protocol.stimuli.extend(one.stimuli);
-        }
-        protocol.check()?;
+        let protocol = match &self.protocol {
+            Some(path) => protocol_file::read(path)?,
+            None => {
+                let lasting = self.stimulus.iter().filter(|s| s.duration != Some(0.0));
+                Protocol { stimuli: lasting.cloned().map(Stimulus::Step).collect(), ..Protocol::none() }
+            }
+        };
+        protocol.check_until(times.end())?;
+        protocol.check_units(spec)?;
         Ok((Experiment { x0, p, protocol, times }, options))
     }
 
@@ -264,18 +273,15 @@ impl Arguments {
 }
 
 /// Parses `AMPLITUDE[:START[:DURATION]]`.
-fn stimulus(text: &str) -> std::result::Result<[f64; 3], String> {
+fn stimulus(text: &str) -> std::result::Result<Step, String> {
     let parts: Vec<f64> = text.split(':').map(arguments::number).collect::<std::result::Result<_, _>>()?;
-    let stimulus = match parts[..] {
-        [amplitude] => [amplitude, 0.0, f64::INFINITY],
-        [amplitude, start] => [amplitude, start, f64::INFINITY],
-        [amplitude, start, duration] => [amplitude, start, duration],
+    let (amplitude, start, duration) = match parts[..] {
+        [amplitude] => (amplitude, 0.0, None),
+        [amplitude, start] => (amplitude, start, None),
+        [amplitude, start, duration] => (amplitude, start, Some(duration)),
         _ => return Err("expected AMPLITUDE[:START[:DURATION]], such as 80:50:0.5".into()),
     };
-    match stimulus.iter().zip(["", "start", "duration"]).skip(1).find(|(v, _)| **v < 0.0) {
-        Some((value, what)) => Err(format!("the {what} is {value}; expected 0 or larger")),
-        None => Ok(stimulus),
-    }
+    Ok(Step { start, duration, amplitude })
 }
 
 fn ends_with(path: &Path, format: &str) -> bool {

@@ -1,0 +1,63 @@
+//! `ionoscope simulate --pace`: from where the cell answers the same way again and again.
+
+use ionoscope_analysis::pacing::{Paced, PacingOptions, pace, settle};
+use ionoscope_dynamics::{
+    system::{DynamicalSystem, Time},
+    trajectory::{Experiment, SolveOptions, TimeGrid},
+};
+
+use crate::{
+    Result,
+    cli::{Shared, arguments},
+};
+
+/// Output times of a period of a flow, at which periods are compared.
+const TIMES_OF_PERIOD: f64 = 1000.0;
+/// Pacing cannot come nearer than the solver errs, which this times its tolerance leaves room for.
+const ROOM: f64 = 10.0;
+
+/// The period after which a protocol is repeated, if one is given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Period {
+    /// The stimulus does not change: a steady state or a limit cycle.
+    Unknown,
+    /// The stimulus is repeated with this period.
+    Given(f64),
+}
+
+/// Parses a period, or `free`.
+pub fn period(text: &str) -> std::result::Result<Period, String> {
+    if text == "free" { Ok(Period::Unknown) } else { arguments::positive(text).map(Period::Given) }
+}
+
+/// Moves the start of `experiment` to where pacing ends; a warning says when it did not converge.
+///
+/// # Errors
+/// As [`pace`] and [`settle`].
+pub fn from_orbit(
+    system: &dyn DynamicalSystem,
+    experiment: &mut Experiment,
+    period: Period,
+    options: &SolveOptions,
+    shared: &Shared,
+) -> Result<Paced> {
+    let default = PacingOptions::default();
+    let tolerance = default.tolerance.max(ROOM * options.rtol).min(0.1);
+    let options = PacingOptions { tolerance, solve: options.clone(), ..default };
+    let paced = match period {
+        Period::Unknown => settle(system, experiment, &options)?,
+        Period::Given(period) => {
+            let dt = match system.time() {
+                Time::Continuous => period / TIMES_OF_PERIOD,
+                Time::Discrete { dt } => dt,
+            };
+            pace(system, &Experiment { times: TimeGrid::until(period, dt)?, ..experiment.clone() }, &options)?
+        }
+    };
+    if !paced.converged {
+        let (periods, residual) = (paced.periods, paced.residual);
+        shared.warn(&format!("pacing has not ended after {periods} periods; the last one changed the orbit by {residual:.1e} (relative)"));
+    }
+    experiment.x0.clone_from(&paced.state);
+    Ok(paced)
+}
