@@ -19,6 +19,7 @@ mod plot;
 mod report;
 mod reproduce;
 mod simulate;
+mod spikes;
 mod table;
 mod train;
 mod training;
@@ -39,6 +40,7 @@ enum Verb {
     Models(models::Arguments),
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
+    Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
     Report(report::Arguments),
@@ -51,6 +53,7 @@ impl Verb {
             Verb::Models(a) => a.run(shared),
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
+            Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),
             Verb::Report(a) => a.run(shared),

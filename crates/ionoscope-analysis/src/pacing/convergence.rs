@@ -144,6 +144,6 @@ impl Convergence {
 
     /// Whether the last period differs from those that a divisor of m would make equal to it.
     fn differ(&self, m: usize, scale: &Scale) -> bool {
-        (1..m).filter(|d| m % d == 0).all(|d| scale.distance(&self.past[0], &self.past[d]) > APART * self.tolerance)
+        (1..m).filter(|d| m.is_multiple_of(*d)).all(|d| scale.distance(&self.past[0], &self.past[d]) > APART * self.tolerance)
     }
 }

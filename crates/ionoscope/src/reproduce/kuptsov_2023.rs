@@ -207,9 +207,9 @@ fn rhythms(system: &dyn DynamicalSystem, dt: f64) -> Result<Vec<(f64, oscillatio
     let one = |v_s: &f64| {
         // A map that runs away has no rhythm; that is an answer, not a failure.
         let v = oscillations::trajectory(system, None, *v_s, times).map(|t| t.variable(0).collect::<Vec<_>>()).unwrap_or_default();
-        (*v_s, oscillations::rhythm(&v, dt))
+        Ok((*v_s, oscillations::rhythm(v, dt)?))
     };
-    Ok(RHYTHMS.iter().map(one).collect())
+    RHYTHMS.iter().map(one).collect()
 }
 
 fn analyse(made: &networks::Made, recipe: &Recipe, cell: &Cell, options: &Options) -> Result<Network> {

@@ -1,5 +1,6 @@
 //! Trajectories of equations and maps, and what can be counted in them.
 
+use ionoscope_analysis::biomarkers::{BiomarkerOptions, Potential, biomarkers};
 use ionoscope_dynamics::{
     protocol::Protocol,
     system::DynamicalSystem,
@@ -12,7 +13,8 @@ use crate::Result;
 
 /// A spike is an upward crossing of this potential (mV): between the troughs in a burst, below -51, and the peaks, above -25.
 const THRESHOLD: f64 = -40.0;
-/// An interval longer than so many median intervals separates bursts; within a burst they stay below three, silence is beyond fifteen.
+/// An interval longer than so many median intervals separates bursts. Within a burst of the equations they stay below three and silence is
+/// beyond fifteen; networks err by more than the distance to the usual three, so that the middle is taken.
 const PAUSE: f64 = 6.0;
 
 /// Tolerances of every trajectory of a report.
@@ -45,27 +47,18 @@ pub struct Rhythm {
 }
 
 /// Counts in a potential `v` sampled every `dt`.
-pub fn rhythm(v: &[f64], dt: f64) -> Rhythm {
-    let crossing = |k: usize| (k as f64 + (THRESHOLD - v[k]) / (v[k + 1] - v[k])) * dt;
-    let spikes: Vec<f64> = (0..v.len().saturating_sub(1)).filter(|&k| v[k] < THRESHOLD && v[k + 1] >= THRESHOLD).map(crossing).collect();
-    let intervals: Vec<f64> = spikes.windows(2).map(|w| w[1] - w[0]).collect();
-    if intervals.is_empty() {
-        return Rhythm::default();
-    }
-    let mut sorted = intervals.clone();
-    sorted.sort_by(f64::total_cmp);
-    let pause = PAUSE * sorted[sorted.len() / 2];
-    // The first spike of each burst of which the beginning was seen.
-    let first: Vec<usize> = (0..intervals.len()).filter(|&k| intervals[k] > pause).map(|k| k + 1).collect();
-    let complete = first.len().saturating_sub(1) as f64;
-    let over = |total: f64| (complete > 0.0).then(|| total / complete);
-    let (a, b) = (first.first().copied().unwrap_or(0), first.last().copied().unwrap_or(0));
-    Rhythm {
-        burst_period: over(spikes[b] - spikes[a]),
-        spikes_per_burst: over((b - a) as f64),
-        shortest_interval: sorted.first().copied(),
-        longest_interval: sorted.last().copied(),
-    }
+///
+/// # Errors
+/// A sample that is not finite.
+pub fn rhythm(v: Vec<f64>, dt: f64) -> Result<Rhythm> {
+    let definitions = BiomarkerOptions { pause: PAUSE, ..BiomarkerOptions::at(THRESHOLD) };
+    let b = biomarkers(&Potential::from_samples(0.0, dt, v)?, &definitions)?;
+    Ok(Rhythm {
+        burst_period: b.burst_period,
+        spikes_per_burst: b.spikes_per_burst,
+        shortest_interval: b.isi.map(|i| i.min),
+        longest_interval: b.isi.map(|i| i.max),
+    })
 }
 
 /// How long a map, left to itself, stays with the equations: the time until their states are further apart than `limit` standard deviations
@@ -110,7 +103,7 @@ mod tests {
         let cell = models::find("sherman-1988").unwrap();
         let count = |v_s| {
             let t = trajectory(&*cell, None, v_s, TimeGrid::new(100.0, 0.005, 12_001).unwrap()).unwrap();
-            rhythm(&t.variable(0).collect::<Vec<_>>(), 0.005)
+            rhythm(t.variable(0).collect(), 0.005).unwrap()
         };
         // Reference values of a tight integration.
         for (v_s, period, spikes) in [(-36.0, 9.026, 20.0), (-38.0, 8.419, 15.0)] {
@@ -125,8 +118,8 @@ mod tests {
 
     #[test]
     fn silence_has_no_rhythm_and_a_system_stays_with_itself() {
-        assert_eq!(rhythm(&[-60.0; 100], 0.1), Rhythm::default());
-        assert_eq!(rhythm(&[], 0.1), Rhythm::default());
+        assert_eq!(rhythm(vec![-60.0; 100], 0.1).unwrap(), Rhythm::default());
+        assert_eq!(rhythm(vec![], 0.1).unwrap(), Rhythm::default());
         let cell = models::find("sherman-1988").unwrap();
         let times = TimeGrid::until(2.0, 0.005).unwrap();
         let together = time_together(&*cell, &*cell, &[1.0; 3], &[(vec![-60.0, 0.01, 0.18], -36.0)], 1e-9, times).unwrap();
