@@ -19,6 +19,8 @@ const MOST_HALVINGS: usize = 12;
 const SPIKES_A_BURST: usize = 20;
 /// A state that moves less than this share of its ranges over a window is at rest.
 const REST: f64 = 1e-6;
+/// Largest number of samples that are kept: 400 MiB with their slopes.
+const MOST_SAMPLES: usize = 1 << 24;
 /// Largest number of values of one trajectory: 256 MiB.
 const MOST_VALUES: usize = 1 << 25;
 
@@ -78,6 +80,8 @@ pub enum Stopped {
     AtRest,
     /// The largest time was reached before there was enough.
     TimeLimit,
+    /// As many samples as are kept were taken before there was enough.
+    SampleLimit,
     /// The time that was asked for.
     AsAsked,
 }
@@ -138,7 +142,10 @@ pub fn observe(
         None => watch.resolve(&start.x, &constant, 0.0, first, options)?,
     };
     let steps = |t: f64| ((t / dt - 1e-6).ceil() as usize).max(1);
-    let most = steps(options.t_end - transient);
+    let most = ((options.t_end - transient) / dt - 1e-6).ceil().clamp(1.0, MOST_SAMPLES as f64) as usize;
+    if first / dt > MOST_SAMPLES as f64 {
+        return Err(too_many(first, dt, MOST_SAMPLES));
+    }
     let mut x = start.x;
     let mut seen: Option<Potential> = None;
     let (mut extrapolated, mut states) = (0, 0);
@@ -161,6 +168,7 @@ pub fn observe(
             () if counted.complete_bursts >= options.bursts => Some(Stopped::EnoughBursts),
             () if counted.bursts.is_empty() && counted.spikes.len() > SPIKES_A_BURST * options.bursts => Some(Stopped::EnoughSpikes),
             () if watch.at_rest(&t) => Some(Stopped::AtRest),
+            () if so_far + count >= MOST_SAMPLES => Some(Stopped::SampleLimit),
             () if so_far + count >= most => Some(Stopped::TimeLimit),
             () => None,
         };
@@ -169,6 +177,13 @@ pub fn observe(
             return Ok(Observation { potential, biomarkers: counted, stopped, resolved, extrapolated, states });
         }
     }
+}
+
+fn too_many(window: f64, dt: f64, most: usize) -> Error {
+    let steps = window / dt;
+    Error::Invalid(format!(
+        "a recording of {window} in steps of {dt} has {steps:.3e} steps; expected 1 to {most}: take another step or a shorter recording"
+    ))
 }
 
 /// A system that is watched.
@@ -203,9 +218,7 @@ impl Watch<'_> {
         let steps = (window / dt + 1e-6).floor();
         let most = MOST_VALUES / self.system.dimension();
         if !(steps >= 1.0 && steps < most as f64) {
-            return Err(Error::Invalid(format!(
-                "a recording of {window} in steps of {dt} has {steps} steps; expected 1 to {most}: take another step or a shorter recording"
-            )));
+            return Err(too_many(window, dt, most));
         }
         let t = self.run(x0, protocol, TimeGrid::new(begin, dt, steps as usize + 1)?)?;
         let signal = protocol.signal(begin + window);

@@ -77,14 +77,13 @@ fn a_slow_decay_is_not_taken_for_an_end_and_a_drift_never_is() {
 }
 
 fn map(n: usize, rule: impl Fn(&[f64], &mut [f64]) + Send + Sync + 'static) -> TestSystem {
-    let system = TestSystem::new(
+    TestSystem::new(
         &vec![[-1.0, 1.0]; n],
         0,
         Time::Discrete { dt: 1.0 },
         Box::new(move |x, _, out| rule(x, out)),
         Box::new(|_, _, _| unreachable!()),
-    );
-    system
+    )
 }
 
 /// A map needs at least two steps a period here: each is a step of `rule` and one that changes nothing but a counter.

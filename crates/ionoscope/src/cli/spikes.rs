@@ -6,6 +6,7 @@ use ionoscope_analysis::biomarkers::{
     ActionPotential, BiomarkerOptions, Biomarkers, Observation, ObserveOptions, Stopped, Upstroke, observe,
 };
 use ionoscope_dynamics::{
+    models,
     protocol::Protocol,
     spec::{Quantity, Spec},
     trajectory::SolveOptions,
@@ -110,7 +111,7 @@ impl Arguments {
         protocol.check_units(&spec)?;
         let options = self.options(&spec, variable, &protocol)?;
         let seen = observe(&*system, variable, &x0, &p, &protocol, &options)?;
-        self.warn(shared, &spec, &options, &seen);
+        self.warn(shared, &spec, &seen);
         if let Some(path) = &self.plot {
             let drawing = svg::draw(&figure(&spec, &p, &spec.variables[variable], options.definitions.threshold, &seen));
             Staged::new(path, |w| w.write_all(drawing.as_bytes()))?.commit()?;
@@ -141,7 +142,9 @@ impl Arguments {
 
     fn options(&self, spec: &Spec, variable: usize, protocol: &Protocol) -> Result<ObserveOptions> {
         let name = &spec.variables[variable].name;
-        let own = spec.spike_threshold.filter(|_| spec.membrane_potential.as_ref() == Some(name));
+        // A surrogate whose file does not say it has the threshold of its model.
+        let original = || models::find(&spec.trained_on.as_ref()?.model).ok()?.spec().spike_threshold;
+        let own = spec.spike_threshold.or_else(original).filter(|_| spec.membrane_potential.as_ref() == Some(name));
         let threshold = self.threshold.or(own).ok_or_else(|| {
             let unit = &spec.variables[variable].unit;
             Error::Input(format!("{} does not say above which {name} a spike is; give --threshold (in {unit})", spec.id))
@@ -172,7 +175,7 @@ impl Arguments {
         })
     }
 
-    fn warn(&self, shared: &Shared, spec: &Spec, options: &ObserveOptions, seen: &Observation) {
+    fn warn(&self, shared: &Shared, spec: &Spec, seen: &Observation) {
         if seen.extrapolated > 0 {
             let (outside, of) = (seen.extrapolated, seen.states);
             shared.warn(&format!("{outside} of {of} states are outside the training range (of state or parameters)"));
@@ -233,6 +236,7 @@ fn show(spec: &Spec, q: &Quantity, stimulated: bool, seen: &Observation) -> Resu
         Stopped::EnoughSpikes => "enough spikes without a pause",
         Stopped::AtRest => "at rest",
         Stopped::TimeLimit => "the largest time was reached",
+        Stopped::SampleLimit => "as many samples as are kept",
         Stopped::AsAsked => "as asked",
     };
     let (from, to, dt) = (table::short(v.time(0)), table::short(v.time(v.len() - 1)), table::short(v.dt()));
@@ -295,15 +299,32 @@ fn action_potentials(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Vec<Vec<Strin
 fn figure(spec: &Spec, p: &[f64], q: &Quantity, threshold: f64, seen: &Observation) -> Figure {
     let (v, b) = (&seen.potential, &seen.biomarkers);
     let role = if spec.trained_on.is_some() { Role::Orbit } else { Role::Equations };
-    let time: Vec<f64> = (0..v.len()).map(|k| v.time(k)).collect();
-    let ends = vec![v.time(0), v.time(v.len() - 1)];
     let changed = spec.parameters.iter().zip(p).filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
     let first = format!("{:?}, {} spikes", b.regime, b.spikes.len());
     let caption = std::iter::once(first).chain(changed).collect::<Vec<_>>().join(", ");
-    let panel = Panel::new("", Axis::new("time", &spec.time_unit), Axis::new(&q.name, &q.unit))
-        .with_height(240.0)
-        .with(Series::line("", role, time, v.samples().to_vec()))
-        .with(Series::line("threshold", Role::Guide, ends, vec![threshold; 2]))
-        .with(Series::points("spikes", Role::Second, b.spikes.clone(), vec![threshold; b.spikes.len()]));
-    Figure::new("spikes", &spec.id, &caption).with(panel)
+    let panel = |from: f64, to: f64| {
+        let inside = |t: &f64| (from..=to).contains(t);
+        let (time, potential): (Vec<f64>, Vec<f64>) = (0..v.len()).map(|k| (v.time(k), v.samples()[k])).filter(|(t, _)| inside(t)).unzip();
+        let spikes: Vec<f64> = b.spikes.iter().copied().filter(inside).collect();
+        let level = vec![threshold; spikes.len()];
+        Panel::new("", Axis::new("time", &spec.time_unit), Axis::new(&q.name, &q.unit))
+            .with_height(200.0)
+            .with(Series::line("", role, time, potential))
+            .with(Series::line("threshold", Role::Guide, vec![from, to], vec![threshold; 2]))
+            .with(Series::points("spikes", Role::Second, spikes, level))
+    };
+    let figure = Figure::new("spikes", &spec.id, &caption).with(panel(v.time(0), v.time(v.len() - 1)));
+    match detail(b) {
+        Some([from, to]) => figure.with(panel(from, to)),
+        None => figure,
+    }
+}
+
+/// A stretch in which single spikes can be seen where the whole does not show them: the first burst with its pauses, or the first few spikes.
+fn detail(b: &Biomarkers) -> Option<[f64; 2]> {
+    if b.spikes.len() <= MOST_ROWS {
+        return None;
+    }
+    let complete = b.bursts.iter().position(|b| b.complete);
+    Some(complete.map_or([b.spikes[0], b.spikes[MOST_ROWS / 2]], |k| [b.bursts[k - 1].end, b.bursts[k + 1].start]))
 }
