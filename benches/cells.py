@@ -54,9 +54,10 @@ def paper_table():
 
 
 def ohara_rudy_line(k):
-    """I uniform in [0, 200] A/F, its duration in [0.5, 20] ms, by the golden ratio."""
+    """I uniform in [0, 200] A/F, its duration in [0.5, 20] ms, by the golden ratio; cut where it would shift the potential by more than 150 mV
+    alone: beyond, the cell goes to hundreds of mV, where its equations mean nothing."""
     a, b = ((k * step + 0.5) % 1 for step in (GOLDEN, math.sqrt(2)))
-    return f"{PAPER_2} {200 * a!r} {0.5 + 19.5 * b!r}"
+    return f"{PAPER_2} {200 * a!r} {min(0.5 + 19.5 * b, 150 / (200 * a))!r}"
 
 
 HH_LINES = paper_table()
