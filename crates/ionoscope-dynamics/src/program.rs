@@ -67,7 +67,7 @@ struct Run {
 }
 
 /// Masks that a program may make.
-const MASKS: usize = 64;
+const MASKS: usize = 16;
 
 /// A straight-line program. Every result has a register of its own: first the inputs, then constants, then the results in the order of
 /// the runs.
@@ -432,6 +432,15 @@ pub(crate) struct Recording {
     pub entries: Vec<(u16, u16)>,
     /// The rows that depend on the stimulus directly.
     pub stimulated: Vec<u16>,
+    /// The time derivatives, and for each row in `relaxing` its derivative by its own variable.
+    pub relaxation: Program,
+    /// The variables whose equation is linear in themselves, such as gates.
+    pub relaxing: Vec<u16>,
+}
+
+/// Whether a node depends on the k-th input.
+fn depends(nodes: &[Node], root: u32, k: usize) -> bool {
+    in_order(nodes.len(), &[root], |id| children(nodes[id as usize])).iter().any(|id| nodes[*id as usize] == Node::Input(k as u32))
 }
 
 fn inputs(from: usize, count: usize) -> Vec<Recorder> {
@@ -469,6 +478,10 @@ pub(crate) fn recording<M: Model, const D: usize>(model: &M, parameters: usize) 
         q.iter().map(|q| q.id()).collect::<Vec<u32>>()
     });
     let size = D + 1 + parameters;
+    let own = entries.iter().filter(|((row, column), _)| row == column);
+    let (relaxing, rates): (Vec<u16>, Vec<u32>) =
+        own.filter(|((row, _), rate)| !depends(&nodes, *rate, usize::from(*row))).map(|((row, _), rate)| (*row, *rate)).unzip();
+    let relaxation: Vec<u32> = values.iter().chain(&rates).copied().collect();
     let linearized: Vec<u32> = values.iter().copied().chain(entries.iter().map(|e| e.1)).chain(by_stimulus.iter().map(|e| e.1)).collect();
     Recording {
         dimension: D,
@@ -476,6 +489,8 @@ pub(crate) fn recording<M: Model, const D: usize>(model: &M, parameters: usize) 
         terms: Program::new(&term_nodes, parameters, 0, &terms),
         rhs: Program::new(&nodes, size, D + 1, &values),
         linearized: Program::new(&nodes, size, D + 1, &linearized),
+        relaxation: Program::new(&nodes, size, D + 1, &relaxation),
+        relaxing,
         entries: entries.into_iter().map(|e| e.0).collect(),
         stimulated: by_stimulus.into_iter().map(|e| e.0).collect(),
     }

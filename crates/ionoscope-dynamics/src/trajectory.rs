@@ -134,6 +134,8 @@ pub enum Method {
     Explicit,
     /// Rosenbrock of order 5 (Rodas5P) with the exact Jacobian.
     Stiff,
+    /// Rush and Larsen's, of order 1 with the fixed step [`SolveOptions::step`]: no error control, the tolerances are not used.
+    RushLarsen,
 }
 
 /// Numerical knobs of a solve. Maps have a step of their own and ignore them.
@@ -146,6 +148,9 @@ pub struct SolveOptions {
     /// Which integrator to use.
     #[serde(default)]
     pub method: Method,
+    /// Step of a method with a fixed step, in the system's unit of time.
+    #[serde(default)]
+    pub step: Option<f64>,
     /// Steps (accepted and rejected) after which a trajectory is given up.
     pub max_steps: u64,
     /// Who is told of progress and may stop the work; nobody by default, and not saved.
@@ -155,7 +160,7 @@ pub struct SolveOptions {
 
 impl Default for SolveOptions {
     fn default() -> Self {
-        SolveOptions { rtol: 1e-8, atol: 1e-10, method: Method::Auto, max_steps: 100_000_000, watch: Watcher::default() }
+        SolveOptions { rtol: 1e-8, atol: 1e-10, method: Method::Auto, step: None, max_steps: 100_000_000, watch: Watcher::default() }
     }
 }
 
@@ -171,7 +176,15 @@ impl SolveOptions {
         if !(self.atol > 0.0 && self.atol.is_finite()) {
             return Err(Error::Invalid(format!("atol is {}; expected a finite number larger than 0", self.atol)));
         }
-        Ok(())
+        match (self.method, self.step) {
+            (Method::RushLarsen, Some(step)) if step > 0.0 && step.is_finite() => Ok(()),
+            (Method::RushLarsen, step) => {
+                let got = step.map_or("none was given".into(), |h| format!("{h} was given"));
+                Err(Error::Invalid(format!("the method rush-larsen has a fixed step, and {got}; expected a finite number larger than 0")))
+            }
+            (_, Some(step)) => Err(Error::Invalid(format!("a fixed step of {step} is for the method rush-larsen; others find their own"))),
+            (_, None) => Ok(()),
+        }
     }
 }
 

@@ -219,3 +219,28 @@ fn stiff_problems_are_handed_over_and_solved() {
     // Where accuracy limits it, nothing is handed over.
     assert_eq!(end(Problem::Oscillator, [1.0, 0.0], 30.0, 10.0, 1e-6, Method::Auto).statistics.stiff_from, None);
 }
+
+#[test]
+fn rush_and_larsens_method_is_exact_for_a_gate_and_of_order_one_otherwise() {
+    let run = |problem, x0, a, t_end: f64, step: f64| {
+        let options = SolveOptions { method: Method::RushLarsen, step: Some(step), ..SolveOptions::default() };
+        solve(problem, x0, a, TimeGrid::new(t_end, 1.0, 1).unwrap(), &options)
+    };
+    // x' = a (1/(1 + y^2) - x), y' = 1: x relaxes at a rate far beyond Euler's reach. At y = 100 it lags by 2e-6 / a at most.
+    let t = run(Problem::Relaxation, [0.0, 0.0], 1e6, 100.0, 0.1);
+    assert!((t.x[0] - 1.0 / 10001.0).abs() < 1e-6, "{:?}", t.x);
+    assert_eq!((t.statistics.accepted, t.statistics.evaluations), (1000, 1000));
+    let error = |step: f64| (run(Problem::VanDerPol, [2.0, 0.0], 5.0, 20.0, step).x[0] - VDP[0]).abs();
+    let ratio = error(2e-5) / error(1e-5);
+    assert!((1.9..2.1).contains(&ratio), "half the step divides the error by {ratio}");
+    // A fixed step where none belongs, and none where one belongs.
+    let e = Experiment { x0: vec![1.0, 0.0], p: vec![1.0], protocol: Protocol::none(), times: TimeGrid::new(1.0, 1.0, 1).unwrap() };
+    let system = Ode::<_, 2, 1>::new(Problem::Oscillator);
+    for options in [
+        SolveOptions { method: Method::RushLarsen, ..SolveOptions::default() },
+        SolveOptions { step: Some(0.1), ..SolveOptions::default() },
+    ] {
+        let error = system.solve_ensemble(std::slice::from_ref(&e), &options).unwrap_err();
+        assert!(error.is_input() && error.to_string().contains("fixed step"), "{error}");
+    }
+}

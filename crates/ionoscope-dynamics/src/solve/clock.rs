@@ -93,6 +93,17 @@ impl<const W: usize> Clock<W> {
         Attempt { h, t_new: Lane::select(last, self.t_end, self.t + h) }
     }
 
+    /// Books a step of a method with a fixed step: accepted where the state is `sound`, the end elsewhere.
+    #[inline(always)]
+    pub fn hold(&mut self, tried: Attempt<W>, sound: LaneMask<W>, step: f64) {
+        let zero = Lane([0.0; W]);
+        self.h_tried = tried.h;
+        self.t_before = self.t;
+        self.t = Lane::select(sound, tried.t_new, self.t);
+        self.h = Lane::select(sound, Lane([step; W]), zero);
+        self.error = Lane::select(sound, zero, Lane([f64::INFINITY; W]));
+    }
+
     /// What a state may err by.
     #[inline(always)]
     pub fn scale(&self, size: Lane<W>) -> Lane<W> {

@@ -1,7 +1,7 @@
 //! The same source compiled for several instruction sets, chosen at run time. No fused multiply-add is ever used, so all of them give
 //! the same bits.
 
-use super::{explicit::Group, rosenbrock::Rosenbrock};
+use super::{explicit::Group, rosenbrock::Rosenbrock, rush_larsen::RushLarsen};
 use crate::{
     real::{InstructionSet, Lane},
     system::Model,
@@ -53,4 +53,14 @@ dispatched!(
     /// [`Rosenbrock::advance`].
     advance_rosenbrock => advance_rosenbrock_avx2, advance_rosenbrock_avx512 [const W: usize]
     (group: &mut Rosenbrock<'_, W>) group.advance()
+);
+dispatched!(
+    /// [`RushLarsen::begin`].
+    begin_rush_larsen => begin_rush_larsen_avx2, begin_rush_larsen_avx512 [const W: usize]
+    (group: &mut RushLarsen<'_, W>, fresh: &Lane<W>) group.begin(fresh)
+);
+dispatched!(
+    /// [`RushLarsen::advance`].
+    advance_rush_larsen => advance_rush_larsen_avx2, advance_rush_larsen_avx512 [const W: usize]
+    (group: &mut RushLarsen<'_, W>) group.advance()
 );

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::{
     LOCAL_SHARE, SMALLEST_RTOL, STIFF_LOCAL_SHARE,
-    lanes::{Explicit, Lanes, Stiff},
+    lanes::{Explicit, Lanes, Relaxing, Stiff},
     rosenbrock::Plan,
     stimulus::Stimulated,
 };
@@ -136,6 +136,10 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
 impl<M: Model> Work<'_, M> {
     fn run<const D: usize, const P: usize, const W: usize, const V: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
         let mut done = Vec::new();
+        if let (Method::RushLarsen, Some(step)) = (self.options.method, self.options.step) {
+            self.drive(Relaxing::<V>::new(self.plan, step, self.instructions), Queue::Batch, seats.min(V), &mut done);
+            return done;
+        }
         if self.options.method != Method::Stiff {
             self.drive(Explicit::<M, D, P, W>::new(self.model, self.instructions), Queue::Batch, seats.min(W), &mut done);
         }

@@ -5,6 +5,7 @@ use super::{
     dispatch,
     explicit::{self, Group},
     rosenbrock::{self, CompiledRhs, Plan, Rosenbrock},
+    rush_larsen::RushLarsen,
 };
 use crate::{
     real::{InstructionSet, Lane},
@@ -129,12 +130,8 @@ impl<const W: usize> Lanes<W> for Stiff<'_, W> {
     }
 
     fn enter(&mut self, i: usize, x: &[f64], p: &[f64]) {
-        for (lane, x) in self.group.x.iter_mut().zip(x) {
-            lane.0[i] = *x;
-        }
-        for (lane, p) in self.group.p.iter_mut().zip(p) {
-            lane.0[i] = *p;
-        }
+        set_lane(&mut self.group.x, i, x);
+        set_lane(&mut self.group.p, i, p);
     }
 
     fn begin(&mut self, fresh: &Lane<W>) {
@@ -146,9 +143,7 @@ impl<const W: usize> Lanes<W> for Stiff<'_, W> {
     }
 
     fn rest(&mut self, i: usize) {
-        for lane in &mut self.group.x {
-            lane.0[i] = 0.0;
-        }
+        self.group.x.iter_mut().for_each(|lane| lane.0[i] = 0.0);
         self.group.clock.rest(i);
     }
 
@@ -168,5 +163,69 @@ impl<const W: usize> Lanes<W> for Stiff<'_, W> {
         for k in 0..d {
             x[k] = rosenbrock::interpolate(std::array::from_fn(|term| terms[term * d + k]), theta);
         }
+    }
+}
+
+/// The method of Rush and Larsen on a recorded model.
+pub struct Relaxing<'a, const W: usize> {
+    group: RushLarsen<'a, W>,
+    with: InstructionSet,
+}
+
+impl<'a, const W: usize> Relaxing<'a, W> {
+    /// Lanes at rest.
+    pub fn new(plan: &'a Plan, step: f64, with: InstructionSet) -> Self {
+        Relaxing { group: RushLarsen::at_rest(plan, step), with }
+    }
+}
+
+impl<const W: usize> Lanes<W> for Relaxing<'_, W> {
+    const WORK: Work = Work { begin: 0, step: 1, extension: 0, jacobians: 0 };
+
+    fn clock(&mut self) -> &mut Clock<W> {
+        &mut self.group.clock
+    }
+
+    fn enter(&mut self, i: usize, x: &[f64], p: &[f64]) {
+        set_lane(&mut self.group.x, i, x);
+        set_lane(&mut self.group.p, i, p);
+    }
+
+    fn begin(&mut self, fresh: &Lane<W>) {
+        dispatch::begin_rush_larsen(self.with, &mut self.group, fresh);
+    }
+
+    fn advance(&mut self) {
+        dispatch::advance_rush_larsen(self.with, &mut self.group);
+    }
+
+    fn rest(&mut self, i: usize) {
+        self.group.x.iter_mut().for_each(|lane| lane.0[i] = 0.0);
+        self.group.clock.rest(i);
+    }
+
+    fn state(&self, i: usize, x: &mut [f64]) {
+        for (x, lane) in x.iter_mut().zip(&self.group.x) {
+            *x = lane.0[i];
+        }
+    }
+
+    fn extension(&self, i: usize, terms: &mut Vec<f64>) {
+        terms.clear();
+        terms.extend(self.group.before.iter().chain(&self.group.x).map(|lane| lane.0[i]));
+    }
+
+    fn interpolate(terms: &[f64], theta: f64, x: &mut [f64]) {
+        // On a line, which is as good as the method.
+        let (from, to) = terms.split_at(x.len());
+        for k in 0..x.len() {
+            x[k] = from[k] + theta * (to[k] - from[k]);
+        }
+    }
+}
+
+fn set_lane<const W: usize>(lanes: &mut [Lane<W>], i: usize, values: &[f64]) {
+    for (lane, value) in lanes.iter_mut().zip(values) {
+        lane.0[i] = *value;
     }
 }

@@ -10,6 +10,7 @@ mod lanes;
 pub mod oracle;
 mod rodas5p;
 pub(crate) mod rosenbrock;
+mod rush_larsen;
 mod stimulus;
 
 /// What a step may err by, as a share of the tolerance that the user gave.
