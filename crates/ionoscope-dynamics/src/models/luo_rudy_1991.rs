@@ -73,7 +73,7 @@ impl Model for LuoRudy {
         }
     }
 
-    /// Reciprocal of c_m, conductances at k_o, reversal potentials in the place of concentrations: q[9] of sodium, q[10] of the delayed, q[11]
+    /// Reciprocal of c_m, conductances at k_o, reversal potentials in the place of concentrations: `q[9]` of sodium, `q[10]` of the delayed, `q[11]`
     /// of the inwardly rectifying potassium current.
     #[inline(always)]
     fn derive<S: Real>(&self, q: &mut [S]) {
