@@ -1,6 +1,6 @@
 //! The command as its users meet it: the real binary, its formats, its exit codes and what it says when something is wrong.
 
-use std::{fs, process::Stdio};
+use std::{fs, path::Path, process::Stdio};
 
 use serde_json::Value;
 
