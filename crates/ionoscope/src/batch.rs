@@ -29,10 +29,12 @@ use crate::{
     experiments::{Reader, Survey, at},
 };
 
-/// States that are computed at once, in bytes of doubles; as much again is being written meanwhile.
+/// Experiments and their states, as doubles, that are computed at once, in bytes; as much again is being written meanwhile.
 const PART_BYTES: usize = 256 << 20;
 /// The same for each thread, where that is more.
 const PART_BYTES_OF_THREAD: usize = 32 << 20;
+/// What an experiment takes beside its states: its start and parameters, its statistics, and what the allocator adds.
+const BYTES_OF_EXPERIMENT: usize = 1 << 10;
 /// Experiments a thread in the first part: twice as many as fill its lanes.
 const FIRST_PART: usize = 32;
 /// What an interruption may lose.
@@ -202,8 +204,8 @@ impl Job<'_> {
     fn compute(&self, finished: &[bool], take: impl Fn((usize, Vec<Trajectory>, Vec<bool>)) -> bool) -> Result<()> {
         let changed = || at(self.table, Error::Input("the table changed while it was read; run the command again".into()));
         let mut reader = Reader::open(self.table, self.system.spec(), self.base)?;
-        let (threads, size) = (rayon::current_num_threads(), 8 * self.chunk * self.layout.values());
-        let most = (PART_BYTES.max(threads * PART_BYTES_OF_THREAD) / size.max(1)).max(1);
+        let (threads, size) = (rayon::current_num_threads(), self.chunk * (8 * self.layout.values() + BYTES_OF_EXPERIMENT));
+        let most = (PART_BYTES.max(threads * PART_BYTES_OF_THREAD) / size).max(1);
         let mut wanted = (FIRST_PART * threads).div_ceil(self.chunk).min(most);
         let mut part = Part::default();
         for (k, finished) in finished.iter().enumerate() {

@@ -390,3 +390,28 @@ fn a_figure_shows_what_is_asked_for_and_the_stimulus() {
     assert!(text.contains("stim"));
     refused(2, &[&run_it[..], &["--show", "w"]].concat(), &["unknown variable 'w'"]);
 }
+
+#[test]
+fn a_paced_cell_starts_on_its_orbit() {
+    let folder = Folder::new("paced");
+    let path = folder.path("t.csv");
+    let run_it =
+        ["simulate", "sherman-1988", "--param", "v_s=-45", "--stimulus", "10:0:0.05", "--pace", "0.5", "--t-end", "0.5", "--dt", "0.01"];
+    let document = json(&[&run_it[..], &["-o", &path, "--json"]].concat());
+    assert_eq!((&document["pacing"]["converged"], document["pacing"].get("state")), (&json!(true), None));
+    let period = document["pacing"]["multiplicity"].as_u64().unwrap();
+    assert_eq!(period, 1);
+    let text = fs::read_to_string(&path).unwrap();
+    let state = |line: &str| line.split(',').skip(1).map(|n| n.parse().unwrap()).collect::<Vec<f64>>();
+    let (first, last) = (state(text.lines().nth(1).unwrap()), state(text.lines().last().unwrap()));
+    assert_eq!(document["x0"]["v"], first[0]);
+    for (a, b) in first.iter().zip(&last) {
+        assert!((a - b).abs() < 1e-5 * a.abs(), "{first:?} {last:?}");
+    }
+    refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--pace", "often"], &["--pace", "'often' is not a number"]);
+    refused(
+        2,
+        &["simulate", "sherman-1988", "--t-end", "1", "--pace", "free", "--stimulus", "1:0.5:0.1"],
+        &["the stimulus changes over time"],
+    );
+}

@@ -136,7 +136,12 @@ impl Arguments {
         let spec = &spec;
         let shown = plot::shown(spec, &self.show)?;
         let (mut experiment, options) = self.experiment(spec, system.time(), p)?;
+        // Its state is the start, which stands under its own name.
         let paced = self.pace.map(|period| pace::from_orbit(&*system, &mut experiment, period, &options, shared)).transpose()?;
+        let mut pacing = json!(paced);
+        if let Some(object) = pacing.as_object_mut() {
+            object.remove("state");
+        }
         let trajectory = system.simulate(&experiment, &options)?;
 
         let outside = (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p)).count();
@@ -150,7 +155,7 @@ impl Arguments {
         }
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
-            "pacing": paced,
+            "pacing": pacing,
             "extrapolated": outside > 0,
             "extrapolated_states": outside,
             "rows": trajectory.len(),
