@@ -68,6 +68,8 @@ mod tests {
         for (method, rtol) in [(Method::Explicit, 1e-7), (Method::Auto, 1e-3), (Method::Stiff, 1e-5)] {
             lanes_are_independent(&SolveOptions { rtol, atol: 1e-10, method, max_steps: 3000, ..SolveOptions::default() });
         }
+        let fixed = SolveOptions { method: Method::RushLarsen, step: Some(1e-3), max_steps: 3000, ..SolveOptions::default() };
+        lanes_are_independent(&fixed);
     }
 
     fn plan() -> Plan {
@@ -87,7 +89,7 @@ mod tests {
         assert!(alone.iter().any(|t| t.outcome != Outcome::Completed));
         let stiff = alone.iter().filter(|t| t.statistics.stiff_from.is_some()).count();
         match options.method {
-            Method::Explicit => assert_eq!(stiff, 0),
+            Method::Explicit | Method::RushLarsen => assert_eq!(stiff, 0),
             Method::Auto => assert!((3..40).contains(&stiff), "{stiff} of {}", alone.len()),
             Method::Stiff => assert_eq!(stiff, alone.iter().filter(|t| t.statistics.evaluations > 0).count()),
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ionoscope_dynamics::{
     protocol::{Protocol, Step, Stimulus},
     spec::Spec,
-    system::Time,
+    system::{DynamicalSystem, Time},
     trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
 };
 use serde_json::{Map, Value, json};
@@ -72,6 +72,9 @@ pub struct Arguments {
     /// Integrator; for equations only
     #[arg(long, value_enum, default_value_t = MethodArgument::Auto)]
     method: MethodArgument,
+    /// Fixed step of the method rush-larsen, in the system's unit of time
+    #[arg(long, value_name = "H", value_parser = arguments::positive, allow_negative_numbers = true)]
+    step: Option<f64>,
     /// Steps after which the solve is given up; for equations only
     #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     max_steps: u64,
@@ -100,6 +103,8 @@ enum MethodArgument {
     Explicit,
     /// Rosenbrock of order 5 with the exact Jacobian
     Stiff,
+    /// Gates relax exponentially, all else by Euler's method; of order 1, with the fixed --step and without error control
+    RushLarsen,
 }
 
 impl From<MethodArgument> for Method {
@@ -108,6 +113,7 @@ impl From<MethodArgument> for Method {
             MethodArgument::Auto => Method::Auto,
             MethodArgument::Explicit => Method::Explicit,
             MethodArgument::Stiff => Method::Stiff,
+            MethodArgument::RushLarsen => Method::RushLarsen,
         }
     }
 }
@@ -153,9 +159,14 @@ impl Arguments {
                 "the problem is stiff at this tolerance: stability, not accuracy, limited the step; --method auto or stiff may be faster",
             );
         }
+        if let (Method::Auto, Some(t)) = (options.method, trajectory.statistics.stiff_from) {
+            shared.tell(&format!("stability limited the explicit method's step; the stiff method took over at t = {t} {}", spec.time_unit));
+        }
+        let halving = self.halving(&*system, &experiment, &options, &trajectory, shared)?;
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
             "pacing": pacing,
+            "change_by_half_the_step": halving,
             "extrapolated": outside > 0,
             "extrapolated_states": outside,
             "rows": trajectory.len(),
@@ -180,6 +191,30 @@ impl Arguments {
             (false, true) => print(|w| write_csv(w, spec, &trajectory)),
             (false, false) => Ok(()),
         }
+    }
+
+    /// For a method without error control: by how much half the step changes each variable, at most. Of a method of order 1 that is
+    /// about half its error.
+    fn halving(
+        &self,
+        system: &dyn DynamicalSystem,
+        e: &Experiment,
+        options: &SolveOptions,
+        trajectory: &Trajectory,
+        shared: &Shared,
+    ) -> Result<Option<Value>> {
+        let (Method::RushLarsen, Some(step)) = (options.method, options.step) else { return Ok(None) };
+        let finer = system.simulate(e, &SolveOptions { step: Some(step / 2.0), ..options.clone() })?;
+        let spec = system.spec();
+        let largest = |i: usize| trajectory.variable(i).zip(finer.variable(i)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let changes: Vec<f64> = (0..spec.variables.len()).map(largest).collect();
+        let first = spec.membrane_potential.as_ref().and_then(|v| spec.variable_index(v).ok()).unwrap_or(0);
+        let q = &spec.variables[first];
+        shared.tell(&format!(
+            "no error control: half the step changes {} by up to {:.2e} {}, so expect errors of twice that",
+            q.name, changes[first], q.unit
+        ));
+        Ok(Some(named(&spec.variables, &changes)))
     }
 
     /// What the arguments ask for, tables apart.
@@ -234,7 +269,7 @@ impl Arguments {
         }
         let default = SolveOptions::default();
         let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));
-        let options = SolveOptions { rtol, atol, method: self.method.into(), max_steps: self.max_steps, ..default };
+        let options = SolveOptions { rtol, atol, method: self.method.into(), step: self.step, max_steps: self.max_steps, ..default };
         options.check()?;
         Ok(options)
     }
@@ -255,6 +290,7 @@ impl Arguments {
             "rtol": flow.then_some(options.rtol),
             "atol": flow.then_some(options.atol),
             "method": flow.then_some(options.method),
+            "step": options.step,
             "max_steps": flow.then_some(options.max_steps),
             "precision": self.precision,
             "units": units(spec),
