@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Lanes of a group of the stiff method.
-const STIFF_WIDTH: usize = 8;
+const STIFF_WIDTH: usize = 16;
 /// Steps between two looks at whether to go on.
 const LOOK_EVERY: u32 = 256;
 /// Unstable steps after which a problem counts as stiff, and stable steps in a row after which they are forgotten (Hairer, Norsett,
