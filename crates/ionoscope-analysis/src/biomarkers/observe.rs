@@ -8,11 +8,14 @@ use ionoscope_dynamics::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{BiomarkerOptions, Biomarkers, Potential, biomarkers};
+use super::{ActionPotential, BiomarkerOptions, Biomarkers, Potential, biomarkers};
 use crate::{Error, Result};
 
-/// Two steps resolve the same spikes when no crossing differs by more than this share of the median interval, no peak by more of the amplitude.
+/// Two steps agree when no crossing differs by more than this share of the median interval or of the duration of an action potential, no peak
+/// by more of the amplitude.
 const RESOLVED: f64 = 1e-4;
+/// Durations may differ by ten times that, and the largest slope, which is found less well, by this share.
+const RESOLVED_SLOPE: f64 = 1e-2;
 /// Halvings after which a step is taken as it is.
 const MOST_HALVINGS: usize = 12;
 /// Without a pause so many spikes a burst that was asked for are spiking: more than bursts of beta-cells have.
@@ -37,7 +40,8 @@ pub struct ObserveOptions {
     pub fixed: bool,
     /// Length of the first window; each further one is as long as all before.
     pub window: f64,
-    /// Spacing of the samples. `None`: for a map its step; for a flow the mean step of the integrator, halved until spikes and peaks stay.
+    /// Spacing of the samples. `None`: for a map its step; for a flow the mean step of the integrator, halved until spikes, peaks, durations and
+    /// slopes stay, and then once more.
     pub dt: Option<f64>,
     /// Definitions.
     pub definitions: BiomarkerOptions,
@@ -242,7 +246,7 @@ impl Watch<'_> {
             }
             let fine = count(2 * steps)?;
             if same(&coarse, &fine, window / steps as f64) {
-                return Ok((window / steps as f64, Some(true)));
+                return Ok((window / (2 * steps) as f64, Some(true)));
             }
             (coarse, steps) = (fine, 2 * steps);
         }
@@ -273,10 +277,19 @@ impl Watch<'_> {
 
 /// Whether halving the step `dt` of `a` changed nothing.
 fn same(a: &Biomarkers, b: &Biomarkers, dt: f64) -> bool {
-    let first = b.action_potentials.first().and_then(|a| a.apd90);
-    let unit = b.isi.map(|i| i.median).or(first).unwrap_or(dt);
-    let peaks = a.action_potentials.iter().zip(&b.action_potentials);
+    let durations = b.action_potentials.iter().filter_map(|a| a.apd90);
+    let unit = durations.chain(b.isi.map(|i| i.median)).fold(f64::INFINITY, f64::min);
+    let unit = if unit.is_finite() { unit } else { dt };
+    let near = |a: f64, b: f64, most: f64| (a - b).abs() <= most;
+    let alike = |(a, b): (&ActionPotential, &ActionPotential)| {
+        near(a.peak, b.peak, RESOLVED * b.amplitude)
+            && near(a.dvdt_max, b.dvdt_max, RESOLVED_SLOPE * b.dvdt_max)
+            && match (a.apd90, b.apd90) {
+                (Some(a), Some(b)) => near(a, b, 10.0 * RESOLVED * b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
+    };
     a.spikes.len() == b.spikes.len()
-        && a.spikes.iter().zip(&b.spikes).all(|(a, b)| (a - b).abs() <= RESOLVED * unit)
-        && peaks.into_iter().all(|(a, b)| (a.peak - b.peak).abs() <= RESOLVED * b.amplitude)
+        && a.spikes.iter().zip(&b.spikes).all(|(a, b)| near(*a, *b, RESOLVED * unit))
+        && a.action_potentials.iter().zip(&b.action_potentials).all(alike)
 }

@@ -157,6 +157,48 @@ fn the_step_that_is_found_is_as_good_as_a_sixteenth_of_it() {
 }
 
 #[test]
+fn hodgkin_huxley_fires_as_an_independent_integration_says() {
+    // scipy 1.17 `solve_ivp(method="DOP853", rtol=1e-12, atol=1e-13)` on the published equations: interval, peak, rest, and by samples 1e-4 ms
+    // apart dV/dt max and APD90.
+    let reference = [
+        (7.0, 17.150608184, [95.67489, -10.25513, 221.5619, 2.1847]),
+        (10.0, 14.638324789, [95.43245, -9.89674, 219.5025, 2.1812]),
+        (50.0, 8.544604633, [72.50658, -4.36243, 99.1640, 1.9594]),
+    ];
+    let cell = models::find("hodgkin-huxley-1952").unwrap();
+    let spec = cell.spec();
+    let options = ObserveOptions::new(BiomarkerOptions::at(spec.spike_threshold.unwrap()));
+    for (i_stim, interval, wanted) in reference {
+        let protocol = Protocol::constant(i_stim);
+        let o = observe(&*cell, 0, &spec.default_state(), &spec.default_parameters(), &protocol, &options).unwrap();
+        let isi = o.biomarkers.isi.unwrap();
+        assert!((isi.mean - interval).abs() < 1e-8 && isi.cv < 1e-7, "{i_stim}: {isi:?}");
+        let a = o.biomarkers.action_potentials[100];
+        for ((got, want), tolerance) in [a.peak, a.rest, a.dvdt_max, a.apd90.unwrap()].into_iter().zip(wanted).zip([2e-3, 2e-4, 0.1, 1e-3])
+        {
+            assert!((got - want).abs() < tolerance, "{i_stim}: {got}, not {want}");
+        }
+    }
+}
+
+#[test]
+fn ohara_rudy_at_one_hertz_has_its_action_potential() {
+    // 100 beats, endocardial: APD90 about 270 ms, peak about 40 mV, rest about -88 mV.
+    let cell = models::find("ohara-rudy-2011").unwrap();
+    let spec = cell.spec().with_preset("paced").unwrap();
+    let options = ObserveOptions { t_transient: 0.0, t_end: 1000.0, fixed: true, ..ObserveOptions::new(BiomarkerOptions::at(0.0)) };
+    let beat = Protocol::step(0.0, 0.5, 80.0);
+    let o = observe(&*cell, 0, &spec.default_state(), &spec.default_parameters(), &beat, &options).unwrap();
+    let run = |dt: f64| {
+        observe(&*cell, 0, &spec.default_state(), &spec.default_parameters(), &beat, &ObserveOptions { dt: Some(dt), ..options.clone() })
+    };
+    let fine = run(0.002).unwrap().biomarkers.action_potentials[0];
+    let a = o.biomarkers.action_potentials[0];
+    assert!((a.apd90.unwrap() - 270.6).abs() < 0.5 && (a.peak - 40.2).abs() < 0.1 && (a.rest + 88.0).abs() < 0.01, "{a:?}");
+    assert!((a.apd90.unwrap() - fine.apd90.unwrap()).abs() < 0.02 && (a.dvdt_max / fine.dvdt_max - 1.0).abs() < 1e-2, "{a:?} {fine:?}");
+}
+
+#[test]
 fn a_map_is_watched_like_a_flow() {
     let cell = models::find("sherman-1988").unwrap();
     let p = cell.spec().parameters_with([("v_s", -38.0)]).unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments, borrowed},
     print, print_json, table,
 };
 use crate::{
@@ -41,9 +41,6 @@ const LIMIT: f64 = 10_000.0;
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
-    /// Named alternative to the default start and parameters (see `ionoscope models ID`)
-    #[arg(long, value_name = "NAME")]
-    preset: Option<String>,
     /// A start other than the default; may be repeated
     #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
     x0: Vec<(String, f64)>,
@@ -99,12 +96,7 @@ impl Arguments {
             }
             artifact::check_destination(path)?;
         }
-        let system = artifact::open_system(&self.system.system)?;
-        let spec = match &self.preset {
-            Some(preset) => system.spec().with_preset(preset)?,
-            None => system.spec().clone(),
-        };
-        let p = spec.parameters_with(borrowed(&self.system.parameters))?;
+        let Opened { system, spec, p } = self.system.open()?;
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let variable = self.variable(&spec)?;
         let protocol = self.protocol.as_deref().map_or(Ok(Protocol::none()), protocol_file::read)?;
@@ -122,7 +114,7 @@ impl Arguments {
         }
         let mut document = document(&spec, q, &options, &seen);
         document["system"] = json!(spec.id);
-        document["preset"] = json!(self.preset);
+        document["preset"] = json!(self.system.preset);
         document["parameters"] = named(&spec.parameters, &p);
         document["x0"] = named(&spec.variables, &x0);
         document["protocol"] = json!((!protocol.is_none()).then_some(&protocol));
@@ -183,12 +175,14 @@ impl Arguments {
         if seen.resolved == Some(false) {
             shared.warn(&format!("no sampling step down to {} gave the same spikes as its half; give --dt", seen.potential.dt()));
         }
-        if seen.stopped == Stopped::TimeLimit && seen.biomarkers.regime != ionoscope_analysis::biomarkers::Regime::Silent {
-            let (t, unit, bursts) = (options.t_end, &spec.time_unit, self.bursts);
-            shared.warn(&format!(
-                "t = {t} {unit} was reached before {bursts} bursts, or 20 times as many spikes without a pause; see --t-limit"
-            ));
-        }
+        let advice = match seen.stopped {
+            Stopped::TimeLimit => "see --t-limit",
+            Stopped::SampleLimit => "take a larger --dt",
+            Stopped::EnoughBursts | Stopped::EnoughSpikes | Stopped::AtRest | Stopped::AsAsked => return,
+        };
+        let v = &seen.potential;
+        let (t, unit, bursts) = (v.time(v.len() - 1), &spec.time_unit, self.bursts);
+        shared.warn(&format!("stopped at t = {t} {unit} before {bursts} bursts, or 20 times as many spikes without a pause; {advice}"));
     }
 }
 
