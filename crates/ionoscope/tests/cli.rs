@@ -303,3 +303,33 @@ fn a_training_that_was_killed_goes_on_to_the_same_bits() {
         |out: &str| ionoscope_learn::checkpoint::Checkpoint::load(&Path::new(out).join("checkpoint.safetensors")).unwrap().networks;
     assert!(tensors(&through) == tensors(&killed));
 }
+
+#[test]
+fn spikes_of_a_model_and_of_a_surrogate() {
+    let folder = Folder::new("spikes");
+    let figure = folder.path("burst.svg");
+    let cell = json(&["spikes", "sherman-1988", "--param", "v_s=-36", "--json", "--plot", &figure]);
+    assert_eq!((cell["regime"].as_str(), cell["spikes_per_burst"].as_f64()), (Some("Bursting"), Some(20.0)), "{cell}");
+    assert!((cell["burst_period"].as_f64().unwrap() - 9.026).abs() < 1e-3 && cell["complete_bursts"].as_u64().unwrap() >= 10);
+    assert_eq!((&cell["units"]["time"], &cell["units"]["v"], &cell["recording"]["stopped"]), (&"s".into(), &"mV".into(), &"EnoughBursts".into()));
+    assert!(["mean", "min", "max", "median", "cv"].iter().all(|key| cell["isi"][key].is_f64()));
+    assert_eq!(cell["spikes"].as_array().unwrap().len(), cell["action_potentials"].as_array().unwrap().len());
+    roxmltree::Document::parse(&fs::read_to_string(&figure).unwrap()).unwrap();
+    let table = out(&["spikes", "sherman-1988", "--param", "v_s=-33"]);
+    assert!(table.contains("regime             spiking") && table.contains("burst period       -"), "{table}");
+    // The surrogate, which only relaxes, has the threshold of its model.
+    let silent = json(&["spikes", &surrogate(&folder), "--json", "--quiet"]);
+    assert_eq!((silent["regime"].as_str(), &silent["burst_period"], &silent["isi"]), (Some("Silent"), &Value::Null, &Value::Null));
+    assert_eq!(silent["definitions"]["threshold"].as_f64(), Some(-40.0));
+    let pulse = folder.path("pulse.toml");
+    fs::write(&pulse, "[[stimulus]]\nshape = \"step\"\nstart = 5\nduration = 1\namplitude = 20\n").unwrap();
+    let stimulated = out(&["spikes", "hodgkin-huxley-1952", "--protocol", &pulse, "--t-end", "40"]);
+    assert!(stimulated.contains("APD90 (ms)") && stimulated.contains("1 complete, 0 not"), "{stimulated}");
+    refused(2, &["spikes", "hodgkin-huxley-1952", "--protocol", &pulse], &["changes over time", "--t-end"]);
+    refused(2, &["spikes", "lorenz-1963"], &["no membrane potential", "--variable", "x, y, z"]);
+    refused(2, &["spikes", "lorenz-1963", "--variable", "x"], &["--threshold"]);
+    refused(2, &["spikes", "sherman-1988", "--t-end", "50"], &["a transient of 100", "later end"]);
+    refused(2, &["spikes", "sherman-1988", "--dt", "1e-9"], &["1.000e11 steps", "take another step"]);
+    refused(2, &["spikes", "sherman-1988", "--plot", "figure.png"], &["figure.png", ".svg"]);
+    refused(2, &["spikes", "hodgkin-huxley-1952", "--preset", "rest-60"], &["rest-60", "rest-65"]);
+}

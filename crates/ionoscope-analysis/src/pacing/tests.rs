@@ -192,7 +192,6 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-#[ignore = "needs ohara-rudy-2011; expected: V -87.999, Na_i 7.0961, K_i 144.831, Ca_nsr 1.6034, CaMK_trap 0.0122479 after 100 beats from `quiet`"]
 fn ohara_rudy_after_a_hundred_beats() {
     let cell = models::find("ohara-rudy-2011").unwrap();
     let spec = cell.spec().with_preset("quiet").unwrap();

@@ -13,8 +13,8 @@ use crate::Result;
 
 /// A spike is an upward crossing of this potential (mV): between the troughs in a burst, below -51, and the peaks, above -25.
 const THRESHOLD: f64 = -40.0;
-/// An interval longer than so many median intervals separates bursts. Within a burst of the equations they stay below three and silence is
-/// beyond fifteen; networks err by more than the distance to the usual three, so that the middle is taken.
+/// An interval longer than so many median intervals separates bursts: the reports of record were made with it. Within a burst of the equations
+/// intervals stay below three, the usual limit, and silence is beyond fifteen; on equations and shipped networks both limits give the same counts.
 const PAUSE: f64 = 6.0;
 
 /// Tolerances of every trajectory of a report.
