@@ -27,7 +27,7 @@ static MODELS: LazyLock<Vec<Arc<dyn DynamicalSystem>>> = LazyLock::new(|| {
         Arc::new(Ode::<_, 2, 6>::new(fitzhugh_nagumo_1961::FitzHughNagumo)),
         Arc::new(Ode::<_, 4, 8>::new(hodgkin_huxley_1952::HodgkinHuxley)),
         Arc::new(Ode::<_, 3, 7>::new(hindmarsh_rose_1984::HindmarshRose)),
-        Arc::new(Ode::<_, 8, 14>::new(luo_rudy_1991::LuoRudy)),
+        Arc::new(Ode::<_, 8, 14, 1>::new(OutOfLine(luo_rudy_1991::LuoRudy))),
         Arc::new(Ode::<_, 19, 30, 1>::new(OutOfLine(ten_tusscher_panfilov_2006::TenTusscherPanfilov))),
         Arc::new(Ode::<_, 41, 28, 1>::new(OutOfLine(ohara_rudy_2011::OHaraRudy))),
         Arc::new(Ode::<_, 3, 3>::new(lorenz_1963::Lorenz)),
