@@ -101,7 +101,7 @@ pub fn experiments(bytes: &[u8]) {
     let cell = models::find("sherman-1988").expect("a model");
     let base = Experiment::from_defaults(cell.spec(), TimeGrid::new(0.0, 1.0, 2).expect("times"));
     let Ok(mut reader) = experiments::Reader::new(bytes, cell.spec(), &base) else { return };
-    let batch: Vec<Experiment> = std::iter::from_fn(|| reader.next().ok().flatten()).take(50).collect();
+    let batch: Vec<Experiment> = std::iter::from_fn(|| reader.read().ok().flatten()).take(50).collect();
     let options = SolveOptions { max_steps: 20, ..SolveOptions::default() };
     assert_eq!(cell.solve_ensemble(&batch, &options).expect("accepted experiments make sense").len(), batch.len());
 }

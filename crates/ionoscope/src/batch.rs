@@ -45,7 +45,7 @@ pub enum Output {
     /// See [`Npz`].
     Npz(Box<Npz>),
     /// See [`Zarr`].
-    Zarr(Zarr),
+    Zarr(Box<Zarr>),
     /// See [`Parquet`].
     Parquet(Box<Parquet>),
 }
@@ -61,7 +61,7 @@ impl Output {
     pub fn create(path: &Path, layout: &Layout, chunk: usize, configuration: &Value, existing: Existing) -> Result<Self> {
         let layout = layout.clone();
         Ok(match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
-            "zarr" => Output::Zarr(Zarr::create(path, layout, chunk, configuration, existing)?),
+            "zarr" => Output::Zarr(Box::new(Zarr::create(path, layout, chunk, configuration, existing)?)),
             "parquet" => Output::Parquet(Box::new(Parquet::create(path, layout, Rows::Experiments, &configuration.to_string())?)),
             _ => Output::Npz(Box::new(Npz::create(path, layout)?)),
         })
@@ -215,7 +215,7 @@ impl Job<'_> {
                 part.first = first;
             }
             for _ in 0..count {
-                let experiment = reader.next().map_err(|e| at(self.table, e))?.ok_or_else(changed)?;
+                let experiment = reader.read().map_err(|e| at(self.table, e))?.ok_or_else(changed)?;
                 if !finished {
                     part.experiments.push(experiment);
                 }
@@ -231,7 +231,7 @@ impl Job<'_> {
             let share = LONGEST_PART.as_secs_f64() / begun.elapsed().as_secs_f64().max(1e-3);
             wanted = ((wanted as f64 * share.min(8.0)) as usize).clamp(1, most);
         }
-        if reader.next().map_err(|e| at(self.table, e))?.is_some() { Err(changed()) } else { Ok(()) }
+        if reader.read().map_err(|e| at(self.table, e))?.is_some() { Err(changed()) } else { Ok(()) }
     }
 
     fn solve(&self, part: Part) -> Result<(usize, Vec<Trajectory>, Vec<bool>)> {

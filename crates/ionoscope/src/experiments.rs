@@ -100,7 +100,7 @@ impl<'a, R: BufRead> Reader<'a, R> {
     /// # Errors
     /// By its line: a row with another number of cells; a cell that is no finite number or outside its quantity's range; a stimulus that
     /// begins or lasts less than 0.
-    pub fn next(&mut self) -> Result<Option<Experiment>> {
+    pub fn read(&mut self) -> Result<Option<Experiment>> {
         if !self.lines.next()? {
             return Ok(None);
         }
@@ -158,7 +158,7 @@ pub struct Survey {
 /// Looks at every row before any work begins.
 ///
 /// # Errors
-/// As [`Reader::new`] and [`Reader::next`]; no row at all; a stimulus that the system does not take.
+/// As [`Reader::new`] and [`Reader::read`]; no row at all; a stimulus that the system does not take.
 pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment) -> Result<Survey> {
     if !path.metadata().map_err(|source| Error::Read { path: path.to_owned(), source })?.is_file() {
         return Err(Error::Input(format!("{} is no regular file; the table is read twice, so save it first", path.display())));
@@ -168,7 +168,7 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment) -> R
     let mut reader = Reader::open(path, system.spec(), base)?;
     let mut rows = 0;
     let mut stimulated = !base.protocol.is_none();
-    while let Some(experiment) = reader.next().map_err(|e| at(path, e))? {
+    while let Some(experiment) = reader.read().map_err(|e| at(path, e))? {
         if !stimulated && !experiment.protocol.is_none() {
             takes(system, &experiment).map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
             stimulated = true;

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use ionoscope_dynamics::{
     Error as DynamicsError,
     trajectory::{Watch, Watcher},
@@ -125,8 +125,10 @@ impl Follower {
     fn new(experiments: usize, shared: &Shared) -> Result<Arc<Self>> {
         // Drawn on standard error, and only on a terminal.
         let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new(experiments as u64) };
-        let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} experiments, {per_sec}, {eta} left");
-        bar.set_style(style.map_err(|e| Error::Failed(format!("the progress bar cannot be drawn: {e}")))?);
+        let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} experiments, {rate}, {eta} left");
+        let style = style.map_err(|e| Error::Failed(format!("the progress bar cannot be drawn: {e}")))?;
+        let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| drop(write!(w, "{:.1}/s", state.per_sec()));
+        bar.set_style(style.with_key("rate", rate));
         Ok(Arc::new(Follower { bar, interrupted: interrupt()? }))
     }
 }
