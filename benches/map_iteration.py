@@ -2,6 +2,7 @@
 
 import argparse, contextlib, json, os, pathlib, subprocess, sys, tempfile
 
+from cells import CELLS, solve
 from rounds import digits, environment, finish, in_turn, relative, run, states, summary, table, write_batch
 
 parser = argparse.ArgumentParser()
@@ -71,7 +72,12 @@ with tempfile.TemporaryDirectory() as name:
     write_batch(many, MANY)
 
     ours = lambda batch, t_end, threads, repeats=1: run([args.ours], folder, batch, repeats, map=path, t_end=t_end, threads=threads)
-    equations = lambda batch, t_end, threads, repeats=1, rtol=1e-8: run([args.equations], folder, batch, repeats, rtol=rtol, atol=rtol / 100, t_end=t_end, threads=threads)
+
+    def equations(batch, t_end, threads, repeats=1, rtol=1e-8):
+        stimulated = folder / f"{batch.stem}-equations.txt"
+        stimulated.write_text("".join(f"{line} 0 0\n" for line in batch.read_text().splitlines()))
+        done = solve([args.equations], folder, CELLS[0], stimulated, "auto", rtol, t_end, t_end, threads=threads, repeats=repeats)
+        return done | {"ends": done.pop("x")[:, -1].tolist()}
 
     peers = {}
     for backend in BACKENDS:

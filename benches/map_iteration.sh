@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 . benches/prepare.sh
 python=$(python_with_peers)
 ours=$(build ionoscope-learn map_iteration)
-equations=$(build ionoscope-dynamics integration)
+equations=$(build ionoscope-dynamics experiments)
 exec "$python" benches/map_iteration.py --ours "$ours" --equations "$equations" "$@"

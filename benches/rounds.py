@@ -14,13 +14,6 @@ def write_batch(path, count):
             file.write(f"{-70 + 60 * b!r} {0.12 * c!r} {0.17 + 0.03 * d!r} {-40 + 10 * a!r}\n")
 
 
-def head(path, count):
-    """The first lines of a batch, as a file of their own."""
-    short = path.with_name(f"{path.stem}-{count}{path.suffix}")
-    short.write_text("".join(path.read_text().splitlines(keepends=True)[:count]))
-    return short
-
-
 def states(path):
     return [[float(word) for word in line.split()] for line in open(path)]
 
@@ -36,15 +29,11 @@ def run(program, folder, batch, repeats=1, **options):
     return json.loads(done.stdout) | {"ends": states(ends)}
 
 
-def errors(got, want, scale):
-    """Largest over the variables of |x - reference| / scale(|reference|), one a trajectory; infinite where one failed."""
-    each = [max(abs(a - b) / scale(abs(b)) for a, b in zip(x, y)) for x, y in zip(got, want)]
-    return [e if e == e else math.inf for e in each]
-
-
 def relative(got, want):
-    """The plain error: relative to 0.01 + |x|, so that n near 0 does not decide alone."""
-    return errors(got, want, lambda x: 0.01 + x)
+    """Largest over the variables of |x - reference| / (0.01 + |reference|), so that n near 0 does not decide alone, one a trajectory; infinite
+    where one failed."""
+    each = [max(abs(a - b) / (0.01 + abs(b)) for a, b in zip(x, y)) for x, y in zip(got, want)]
+    return [e if e == e else math.inf for e in each]
 
 
 def summary(values):
