@@ -311,7 +311,10 @@ fn spikes_of_a_model_and_of_a_surrogate() {
     let cell = json(&["spikes", "sherman-1988", "--param", "v_s=-36", "--json", "--plot", &figure]);
     assert_eq!((cell["regime"].as_str(), cell["spikes_per_burst"].as_f64()), (Some("Bursting"), Some(20.0)), "{cell}");
     assert!((cell["burst_period"].as_f64().unwrap() - 9.026).abs() < 1e-3 && cell["complete_bursts"].as_u64().unwrap() >= 10);
-    assert_eq!((&cell["units"]["time"], &cell["units"]["v"], &cell["recording"]["stopped"]), (&"s".into(), &"mV".into(), &"EnoughBursts".into()));
+    assert_eq!(
+        (&cell["units"]["time"], &cell["units"]["v"], &cell["recording"]["stopped"]),
+        (&"s".into(), &"mV".into(), &"EnoughBursts".into())
+    );
     assert!(["mean", "min", "max", "median", "cv"].iter().all(|key| cell["isi"][key].is_f64()));
     assert_eq!(cell["spikes"].as_array().unwrap().len(), cell["action_potentials"].as_array().unwrap().len());
     roxmltree::Document::parse(&fs::read_to_string(&figure).unwrap()).unwrap();
