@@ -127,7 +127,9 @@ impl Follower {
         let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new(experiments as u64) };
         let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} experiments, {rate}, {eta} left");
         let style = style.map_err(|e| Error::Failed(format!("the progress bar cannot be drawn: {e}")))?;
-        let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| drop(write!(w, "{:.1}/s", state.per_sec()));
+        let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let _ = write!(w, "{:.1}/s", state.per_sec());
+        };
         bar.set_style(style.with_key("rate", rate));
         Ok(Arc::new(Follower { bar, interrupted: interrupt()? }))
     }
