@@ -159,18 +159,18 @@ pub struct Survey {
 ///
 /// # Errors
 /// As [`Reader::new`] and [`Reader::read`]; no row at all; a stimulus that the system does not take.
-pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment) -> Result<Survey> {
+pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment, options: &SolveOptions) -> Result<Survey> {
     if !path.metadata().map_err(|source| Error::Read { path: path.to_owned(), source })?.is_file() {
         return Err(Error::Input(format!("{} is no regular file; the table is read twice, so save it first", path.display())));
     }
-    takes(system, base)?;
+    takes(system, base, options)?;
     let hash = fingerprint(path)?;
     let mut reader = Reader::open(path, system.spec(), base)?;
     let mut rows = 0;
     let mut stimulated = !base.protocol.is_none();
     while let Some(experiment) = reader.read().map_err(|e| at(path, e))? {
         if !stimulated && !experiment.protocol.is_none() {
-            takes(system, &experiment).map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
+            takes(system, &experiment, options).map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
             stimulated = true;
         }
         rows += 1;
@@ -182,10 +182,10 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment) -> R
 }
 
 /// Whether a system takes such an experiment: its start alone, without any work.
-fn takes(system: &dyn DynamicalSystem, experiment: &Experiment) -> Result<()> {
+fn takes(system: &dyn DynamicalSystem, experiment: &Experiment, options: &SolveOptions) -> Result<()> {
     let times = TimeGrid::new(0.0, experiment.times.dt, 1)?;
     let start = Experiment { times, ..experiment.clone() };
-    system.solve_ensemble(&[start], &SolveOptions::default()).map(drop).map_err(Error::from)
+    system.solve_ensemble(&[start], options).map(drop).map_err(Error::from)
 }
 
 /// FNV-1a of a file's bytes, as sixteen digits: tells files apart, and is no proof against forgery.

@@ -370,6 +370,9 @@ fn a_table_that_makes_no_sense_is_refused_by_its_line() {
     );
     refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--stimulus", "1:2:3:4"], &["AMPLITUDE"]);
     refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--stimulus", "1:0:-2"], &["duration is -2"]);
+    refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--method", "rush-larsen"], &["rush-larsen has a fixed step"]);
+    refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--method", "rush-larsen", "--rtol", "1e-6"], &["leave out --rtol"]);
+    refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--step", "0.1"], &["fixed step of 0.1"]);
     refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--precision", "single"], &["--precision single is for"]);
     assert_eq!(folder.names(), ["t.csv"]);
 }

@@ -263,9 +263,12 @@ impl Arguments {
             if self.rtol.or(self.atol).is_some() {
                 return Err(Error::Input(format!("{id} is a map and has no tolerances; leave out --rtol and --atol")));
             }
-            if self.method != MethodArgument::Auto {
-                return Err(Error::Input(format!("{id} is a map and needs no integrator; leave out --method")));
+            if self.method != MethodArgument::Auto || self.step.is_some() {
+                return Err(Error::Input(format!("{id} is a map and needs no integrator; leave out --method and --step")));
             }
+        }
+        if self.method == MethodArgument::RushLarsen && self.rtol.or(self.atol).is_some() {
+            return Err(Error::Input("rush-larsen has a fixed step and no tolerances; leave out --rtol and --atol".into()));
         }
         let default = SolveOptions::default();
         let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));
@@ -277,6 +280,7 @@ impl Arguments {
     /// Everything that is needed to read the data and to make them again.
     fn configuration(&self, spec: &Spec, time: Time, e: &Experiment, options: &SolveOptions) -> Value {
         let flow = time == Time::Continuous;
+        let controlled = flow && options.method != Method::RushLarsen;
         json!({
             "system": self.system.system,
             "id": spec.id,
@@ -287,8 +291,8 @@ impl Arguments {
             "protocol": (!e.protocol.is_none()).then_some(&e.protocol),
             "t_end": self.t_end,
             "dt": e.times.dt,
-            "rtol": flow.then_some(options.rtol),
-            "atol": flow.then_some(options.atol),
+            "rtol": controlled.then_some(options.rtol),
+            "atol": controlled.then_some(options.atol),
             "method": flow.then_some(options.method),
             "step": options.step,
             "max_steps": flow.then_some(options.max_steps),

@@ -57,7 +57,7 @@ impl Arguments {
         let Opened { system, spec, p } = self.system.open()?;
         let spec = &spec;
         let (base, mut options) = self.experiment(spec, system.time(), p)?;
-        let survey = survey(table, &*system, &base)?;
+        let survey = survey(table, &*system, &base, &options)?;
         let layout = layout(&*system, &base, &survey, self.precision);
         let chunk = self.batch.chunk.map_or_else(|| chunk_for(&layout), |n| (n as usize).min(survey.rows));
         let mut configuration = self.configuration(spec, system.time(), &base, &options);
