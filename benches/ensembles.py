@@ -12,6 +12,8 @@ args = arguments(__doc__)
 ROUNDS = args.rounds or (1 if args.quick else 3)
 THREADS = min(2, os.cpu_count() or 1)
 RTOL = [1e-4, 1e-6, 1e-8, 1e-10]
+# Ours errs less at the same tolerance: these make it reach the errors of the others at their loosest.
+LOOSER = [1e-2, 1e-3]
 # Where two programs at a tight tolerance differ by more, the trajectory is irregular and has no reference.
 IRREGULAR = 1e-6
 CHECKS = 50  # output times at which errors are taken
@@ -34,7 +36,7 @@ TASKS = {
     "ohara-rudy-2011": Task("O'Hara-Rudy: 1000 with I in [0, 200] A/F for up to 20 ms, T = 500 ms, output every 1 ms", 1000, 1.0, {"cvode": 100, "diffsol": 100},
                             {"ionoscope": ["auto", "stiff"], "cvode": ["bdf", "bdf-klu"], "diffsol": ["bdf", "bdf-sparse"]}),
     "hodgkin-huxley-1952": Task("Hodgkin-Huxley: the 3750 trajectories of Pellegrini et al. (2025), T = 100 ms, 1260 output times", 3750, 100 / 5040 * 4, {"cvode": 400, "diffsol": 800},
-                                {"ionoscope": ["auto"], "cvode": ["bdf", "adams"], "diffsol": ["bdf", "tsit45"]}, 1259 * 100 / 5040 * 4),
+                                {"ionoscope": ["auto", "stiff"], "cvode": ["bdf", "adams"], "diffsol": ["bdf", "tsit45"]}, 1259 * 100 / 5040 * 4),
 }  # fmt: skip
 
 
@@ -51,8 +53,8 @@ def compare(folder, cell, task):
     regular = numpy.ones(compared, bool) if apart is None else apart <= IRREGULAR
 
     cases = []
-    for rtol in RTOL:
-        for name in sizes:
+    for rtol in LOOSER + RTOL:
+        for name in sizes if rtol in RTOL else ["ionoscope"]:
             for method in task.methods[name] if name in args.solvers else []:
                 label = name if name == "ionoscope" and method == "auto" else f"{name} {method}"
                 cases.append({"name": f"{cell.model} {label} {rtol:g}", "label": label, "by": name, "method": method, "rtol": rtol, "count": sizes[name]})

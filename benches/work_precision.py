@@ -8,6 +8,8 @@ from rounds import digits, environment, finish, in_turn, spread, summary, table
 args = arguments(__doc__)
 ROUNDS = args.rounds or (1 if args.quick else 5)
 RTOL = [1e-4, 1e-6, 1e-8] if args.quick else [10.0**-k for k in range(3, 11)]
+# Ours errs less at the same tolerance: these make it reach the errors of the others at their loosest.
+LOOSER = [] if args.quick else [1e-1, 1e-2]
 OUTPUTS = 100
 TARGETS = [10.0**-k for k in range(1, 11)]
 COLORS = {"ionoscope": "#c0392b", "cvode": "#1f5fa8", "diffsol": "#2e8b57", "scipy": "#8a6d1d"}
@@ -19,8 +21,8 @@ def compare(folder, cell):
     dt = cell.t_end / OUTPUTS
     want, source, apart, other = reference(args.solvers, folder, cell, batch, cell.t_end, dt, 1)
     cases = []
-    for rtol in RTOL:
-        for name, program in args.solvers.items():
+    for rtol in LOOSER + RTOL:
+        for name, program in args.solvers.items() if rtol in RTOL else [("ionoscope", args.solvers["ionoscope"])]:
             for method in cell.methods[name]:
                 label = name if name == "ionoscope" and method == "auto" else f"{name} {method}"
                 cases.append({"name": f"{cell.model} {label} {rtol:g}", "label": label, "program": program, "method": method, "rtol": rtol})
