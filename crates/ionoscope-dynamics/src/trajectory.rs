@@ -127,7 +127,8 @@ impl std::fmt::Debug for Watcher {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// The explicit one; a trajectory for which stability, not accuracy, limits its step goes on with the stiff one.
+    /// The explicit one; a trajectory for which stability, not accuracy, limits its step goes on with the stiff one. Large models
+    /// (those that are `OutOfLine`) begin with the stiff one.
     #[default]
     Auto,
     /// Runge-Kutta of order 8 (Dormand and Prince).

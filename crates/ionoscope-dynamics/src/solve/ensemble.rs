@@ -93,6 +93,8 @@ struct Work<'a, M> {
     plan: &'a Plan,
     batch: &'a [Experiment],
     options: &'a SolveOptions,
+    /// The method, where it is automatic as far as the model decides it.
+    method: Method,
     instructions: InstructionSet,
     next: AtomicUsize,
     stiff: Mutex<VecDeque<Seat>>,
@@ -112,6 +114,8 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
         plan,
         batch,
         options,
+        // Models whose explicit method runs one lane are large, and better off with the stiff one, of which many lanes run at once.
+        method: if W == 1 && options.method == Method::Auto { Method::Stiff } else { options.method },
         instructions: layout.instructions,
         next: AtomicUsize::new(0),
         stiff: Mutex::default(),
@@ -136,15 +140,15 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
 impl<M: Model> Work<'_, M> {
     fn run<const D: usize, const P: usize, const W: usize, const V: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
         let mut done = Vec::new();
-        if let (Method::RushLarsen, Some(step)) = (self.options.method, self.options.step) {
+        if let (Method::RushLarsen, Some(step)) = (self.method, self.options.step) {
             self.drive(Relaxing::<V>::new(self.plan, step, self.instructions), Queue::Batch, seats.min(V), &mut done);
             return done;
         }
-        if self.options.method != Method::Stiff {
+        if self.method != Method::Stiff {
             self.drive(Explicit::<M, D, P, W>::new(self.model, self.instructions), Queue::Batch, seats.min(W), &mut done);
         }
-        if self.options.method != Method::Explicit {
-            let queue = if self.options.method == Method::Stiff { Queue::Batch } else { Queue::Stiff };
+        if self.method != Method::Explicit {
+            let queue = if self.method == Method::Stiff { Queue::Batch } else { Queue::Stiff };
             let compiled = |x: &[f64], i_stim: f64, q: &[f64], dx: &mut [f64]| self.model.rhs(x, i_stim, q, dx);
             self.drive(Stiff::<V>::new(self.plan, &compiled, self.instructions), queue, seats.min(V), &mut done);
         }
@@ -236,7 +240,7 @@ impl<M: Model> Work<'_, M> {
                 continue;
             }
             let stimulus = Stimulated::new(&e.protocol, e.times.end());
-            let stiff_from = (self.options.method == Method::Stiff).then_some(0.0);
+            let stiff_from = (self.method == Method::Stiff).then_some(0.0);
             let mut seat = Seat { index, trajectory, next, stimulus, t: 0.0, x: e.x0.clone(), unstable: 0, stable: 0, unstable_in_all: 0 };
             seat.trajectory.statistics.stiff_from = stiff_from;
             return Some(seat);
@@ -287,7 +291,7 @@ impl<M: Model> Work<'_, M> {
                     seat.unstable = 0;
                 }
             }
-            stiff = seat.unstable >= UNSTABLE_STEPS && self.options.method == Method::Auto && L::WORK.jacobians == 0;
+            stiff = seat.unstable >= UNSTABLE_STEPS && self.method == Method::Auto && L::WORK.jacobians == 0;
             let next_output = clock.next_output.0[i];
             if next_output <= t {
                 let (before, tried) = (clock.t_before.0[i], clock.h_tried.0[i]);

@@ -160,7 +160,11 @@ impl Arguments {
             );
         }
         if let (Method::Auto, Some(t)) = (options.method, trajectory.statistics.stiff_from) {
-            shared.tell(&format!("stability limited the explicit method's step; the stiff method took over at t = {t} {}", spec.time_unit));
+            shared.tell(&if t > 0.0 {
+                format!("stability limited the explicit method's step; the stiff method took over at t = {t} {}", spec.time_unit)
+            } else {
+                format!("{} is a large model; it was integrated by the stiff method", spec.id)
+            });
         }
         let halving = self.halving(&*system, &experiment, &options, &trajectory, shared)?;
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
