@@ -240,12 +240,15 @@ impl Watch<'_> {
             biomarkers(&self.record(x0, protocol, begin, window, window / steps as f64)?.1, &options.definitions)
         };
         let mut coarse = count(steps)?;
+        // Twice in a row: once may be chance.
+        let mut agreed = 0;
         for _ in 0..MOST_HALVINGS {
             if 2 * steps > (MOST_VALUES / self.system.dimension()) as u64 {
                 break;
             }
             let fine = count(2 * steps)?;
-            if same(&coarse, &fine, window / steps as f64) {
+            agreed = if same(&coarse, &fine, window / steps as f64) { agreed + 1 } else { 0 };
+            if agreed == 2 {
                 return Ok((window / (2 * steps) as f64, Some(true)));
             }
             (coarse, steps) = (fine, 2 * steps);
