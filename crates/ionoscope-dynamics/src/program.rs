@@ -1,10 +1,10 @@
 //! Equations as a straight-line program, to be run over any [`Real`].
 //!
-//! A model's right-hand side is run once over numbers that write down what is done with them; what they wrote is put in order, given
-//! registers, and run from then on. That costs a dispatch an operation, which many lanes share, and it buys three things: a model of 41
-//! variables is not compiled again for every integrator and instruction set; the exact Jacobian costs little more than the derivatives it
-//! consists of, since what is zero for every state is never computed; and its sparsity is known. Operations keep their order within
-//! an expression and nothing is fused, so a program gives the bits of the code it was made from (up to the sign of zero).
+//! A model's right-hand side is run once over numbers that write down what is done with them; what they wrote is sorted into runs of
+//! operations of one kind, and run from then on. A dispatch is shared by the length of a run and by the lanes, and it buys three things: a
+//! model of 41 variables is not compiled again for every integrator and instruction set; the exact Jacobian costs little more than the
+//! derivatives it consists of, since what is zero for every state is never computed; and its sparsity is known. Nothing is fused or
+//! reordered within an expression, so a program gives the bits of the code it was made from (up to the sign of zero).
 
 use crate::{
     real::{Binary, Dual, Logic, Node, Real, Recorder, Unary, record},
