@@ -242,7 +242,7 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         let error = Lane::select((sound + error * 0.0).le(zero), error, Lane([f64::INFINITY; W]));
         let accept = error.le(Lane([1.0; W]));
 
-        if any(accept & self.clock.next_output.lt(tried.t_new)) {
+        if any(accept & self.clock.output(0).lt(tried.t_new)) {
             let [from, to, terms @ ..] = &mut self.extension;
             from.copy_from_slice(&self.x);
             to.copy_from_slice(&self.y);
@@ -262,9 +262,9 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
     }
 }
 
-/// State of a variable at a share `theta` of the last step, from its five terms.
+/// The continuous extension from its five terms, at a share `theta` of the step.
 #[inline(always)]
-pub fn interpolate(c: [f64; 5], theta: f64) -> f64 {
-    let rest = 1.0 - theta;
-    rest * c[0] + theta * (c[1] + rest * (c[2] + theta * (c[3] + theta * c[4])))
+pub fn extension<R: Real>(term: impl Fn(usize) -> R, theta: R) -> R {
+    let rest = R::constant(1.0) - theta;
+    rest * term(0) + theta * (term(1) + rest * (term(2) + theta * (term(3) + theta * term(4))))
 }
