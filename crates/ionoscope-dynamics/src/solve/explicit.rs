@@ -5,7 +5,7 @@
 
 use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
 use crate::{
-    real::{Lane, Real},
+    real::{Lane, Real, hidden},
     solve::clock::{Clock, Control, any},
     system::Model,
 };
@@ -38,11 +38,10 @@ pub struct Group<const D: usize, const P: usize, const W: usize> {
     pub inside: [[Lane<W>; D]; SLOTS],
 }
 
-/// An index of a variable that the vectoriser cannot look through. It shall put lanes side by side, which lie together; where it sees a loop
-/// over four variables it takes those instead and gathers them from memory, which costs half of the speed. Up to three stay in registers.
+/// [`hidden`], where it pays: up to three variables stay in registers.
 #[inline(always)]
 fn variable<const D: usize, const W: usize>(d: usize) -> usize {
-    if W == 1 || D < 4 { d } else { std::hint::black_box(d) }
+    if D < 4 { d } else { hidden::<W>(d) }
 }
 
 /// The weighted sum of the stages for one variable.
@@ -228,8 +227,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
                 }
                 let theta = (time - self.clock.t) / h;
                 for d in 0..D {
-                    // As in `variable`; here three are too many as well.
-                    let d = std::hint::black_box(d);
+                    let d = hidden::<W>(d);
                     self.inside[slot][d] = extension(|term| self.extension[term][d], theta);
                 }
             }
