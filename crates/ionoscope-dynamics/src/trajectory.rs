@@ -57,6 +57,19 @@ impl TimeGrid {
         self.start + k as f64 * self.dt
     }
 
+    /// Number of output times that are not after `t`.
+    pub fn reached(&self, t: f64) -> usize {
+        // The division may round either way; the times themselves decide.
+        let mut k = (((t - self.start) / self.dt) as usize).min(self.count);
+        while k < self.count && self.time(k) <= t {
+            k += 1;
+        }
+        while k > 0 && self.time(k - 1) > t {
+            k -= 1;
+        }
+        k
+    }
+
     /// The last output time.
     pub fn end(&self) -> f64 {
         self.time(self.count - 1)
@@ -290,6 +303,24 @@ impl Trajectory {
         match &self.outcome {
             Outcome::Completed => Ok(self),
             Outcome::Failed { time, reason } => Err(Error::Failed { time: *time, reason: reason.to_string() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_reached_are_those_not_after() {
+        for times in
+            [TimeGrid::new(0.0, 0.1, 1000).unwrap(), TimeGrid::new(3.7, 1.0 / 3.0, 50).unwrap(), TimeGrid::new(0.0, 1e-3, 1).unwrap()]
+        {
+            for k in 0..times.count {
+                let t = times.time(k);
+                assert_eq!([times.reached(t.next_down()), times.reached(t), times.reached(t.next_up())], [k, k + 1, k + 1]);
+            }
+            assert_eq!([times.reached(-1.0), times.reached(1e300), times.reached(f64::INFINITY)], [0, times.count, times.count]);
         }
     }
 }

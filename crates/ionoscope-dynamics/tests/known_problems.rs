@@ -209,13 +209,14 @@ fn the_stiff_method_converges_with_order_five_at_the_steps_and_four_or_more_betw
 #[test]
 fn stiff_problems_are_handed_over_and_solved() {
     // Van der Pol, mu = 1000, from (2, 0) at t = 2000: 1.706167732170469 (Test Set for IVP Solvers, where time is scaled by mu).
+    // A thousand explicit steps of some 6 / 3000 come first.
     let t = end(Problem::VanDerPol, [2.0, 0.0], 1000.0, 2000.0, 1e-8, Method::Auto);
-    assert!(t.statistics.stiff_from.is_some_and(|t| t < 1.0), "{:?}", t.statistics);
-    assert!(t.statistics.accepted < 4000, "{:?}", t.statistics);
+    assert!(t.statistics.stiff_from.is_some_and(|t| t < 3.0), "{:?}", t.statistics);
+    assert!(t.statistics.accepted < 5000, "{:?}", t.statistics);
     assert!((t.x[0] - 1.706_167_732_170_469).abs() < 1e-7, "{:?}", t.x);
     // Against what nothing but stability limits, a step is free to grow.
     let t = end(Problem::Relaxation, [0.0, 0.0], 1e6, 10.0, 1e-6, Method::Auto);
-    assert!((t.x[0] - 1.0 / 101.0).abs() < 1e-8 && t.statistics.accepted < 300, "{:?} {:?}", t.x, t.statistics);
+    assert!((t.x[0] - 1.0 / 101.0).abs() < 1e-8 && t.statistics.accepted < 1300, "{:?} {:?}", t.x, t.statistics);
     // Where accuracy limits it, nothing is handed over.
     assert_eq!(end(Problem::Oscillator, [1.0, 0.0], 30.0, 10.0, 1e-6, Method::Auto).statistics.stiff_from, None);
 }

@@ -66,5 +66,6 @@ mod scalar;
 
 pub use dual::Dual;
 pub(crate) use instructions::InstructionSet;
+pub(crate) use lane::hidden;
 pub use lane::{Lane, LaneMask};
 pub(crate) use recorder::{Binary, Logic, Node, Recorder, Unary, record};

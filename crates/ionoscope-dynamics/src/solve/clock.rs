@@ -1,7 +1,10 @@
 //! What every method keeps of its lanes: times, steps, tolerances, stimulus, and how the next step follows from the error of the last.
 
 use super::stimulus::LaneStimulus;
-use crate::real::{Lane, LaneMask, Real};
+use crate::{
+    real::{Lane, LaneMask, Real},
+    trajectory::TimeGrid,
+};
 
 /// Bounds on the factor by which a step may differ from the one before.
 const SHRINK: f64 = 0.333;
@@ -25,10 +28,11 @@ pub struct Clock<const W: usize> {
     /// Tolerances of one step.
     pub rtol: Lane<W>,
     pub atol: Lane<W>,
-    /// Time, where to stop next (the end, or a switch of the stimulus), and the next time at which the state is wanted.
+    /// Time, and where to stop next: the end, or a switch of the stimulus.
     pub t: Lane<W>,
     pub t_end: Lane<W>,
-    pub next_output: Lane<W>,
+    /// Times at which the state is wanted: first, spacing, and index of the next; see [`Clock::output`].
+    outputs: [Lane<W>; 3],
     /// Step to be tried next, and the one tried last.
     pub h: Lane<W>,
     pub h_tried: Lane<W>,
@@ -59,7 +63,7 @@ impl<const W: usize> Clock<W> {
             atol: one,
             t: zero,
             t_end: zero,
-            next_output: Lane([f64::INFINITY; W]),
+            outputs: [Lane([f64::INFINITY; W]), zero, zero],
             h: zero,
             h_tried: zero,
             t_before: zero,
@@ -72,9 +76,26 @@ impl<const W: usize> Clock<W> {
 
     /// Leaves lane `i` where its numbers stay harmless until it is used again.
     pub fn rest(&mut self, i: usize) {
-        for (lane, value) in [(&mut self.h, 0.0), (&mut self.t, 0.0), (&mut self.t_end, 0.0), (&mut self.next_output, f64::INFINITY)] {
+        for lane in [&mut self.h, &mut self.t, &mut self.t_end] {
+            lane.0[i] = 0.0;
+        }
+        for (lane, value) in self.outputs.iter_mut().zip([f64::INFINITY, 0.0, 0.0]) {
             lane.0[i] = value;
         }
+    }
+
+    /// Says when the state of lane `i` is wanted next: at the time with index `next`, and those after it.
+    pub fn want(&mut self, i: usize, times: TimeGrid, next: usize) {
+        for (lane, value) in self.outputs.iter_mut().zip([times.start, times.dt, next as f64]) {
+            lane.0[i] = value;
+        }
+    }
+
+    /// The wanted time that comes so many after the next one: [`TimeGrid::time`] in every lane.
+    #[inline(always)]
+    pub fn output(&self, after: usize) -> Lane<W> {
+        let [start, dt, next] = self.outputs;
+        start + (next + Lane([after as f64; W])) * dt
     }
 
     /// Starts the lanes in `fresh` with step `h`.

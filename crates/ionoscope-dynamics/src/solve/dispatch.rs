@@ -1,7 +1,12 @@
 //! The same source compiled for several instruction sets, chosen at run time. No fused multiply-add is ever used, so all of them give
 //! the same bits.
 
-use super::{explicit::Group, rosenbrock::Rosenbrock, rush_larsen::RushLarsen};
+use super::{
+    explicit::{self, Group},
+    extension::{self, Inside},
+    rosenbrock::{self, Rosenbrock},
+    rush_larsen::RushLarsen,
+};
 use crate::{
     real::{InstructionSet, Lane},
     system::Model,
@@ -63,4 +68,19 @@ dispatched!(
     /// [`RushLarsen::advance`].
     advance_rush_larsen => advance_rush_larsen_avx2, advance_rush_larsen_avx512 [const W: usize]
     (group: &mut RushLarsen<'_, W>) group.advance()
+);
+dispatched!(
+    /// States inside a step of [`Group`].
+    extend_explicit => extend_explicit_avx2, extend_explicit_avx512 []
+    (inside: &Inside<'_>, out: &mut Vec<f64>) inside.push(out, #[inline(always)] |terms, theta| explicit::extension(#[inline(always)] |k| terms[k], theta))
+);
+dispatched!(
+    /// States inside a step of [`Rosenbrock`].
+    extend_rosenbrock => extend_rosenbrock_avx2, extend_rosenbrock_avx512 []
+    (inside: &Inside<'_>, out: &mut Vec<f64>) inside.push(out, #[inline(always)] |terms, theta| rosenbrock::extension(#[inline(always)] |k| terms[k], theta))
+);
+dispatched!(
+    /// States inside a step of [`RushLarsen`].
+    extend_rush_larsen => extend_rush_larsen_avx2, extend_rush_larsen_avx512 []
+    (inside: &Inside<'_>, out: &mut Vec<f64>) inside.push(out, #[inline(always)] |terms, theta| extension::line(#[inline(always)] |k| terms[k], theta))
 );

@@ -5,7 +5,7 @@
 
 use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
 use crate::{
-    real::{Lane, Real},
+    real::{Lane, Real, hidden},
     solve::clock::{Clock, Control, any},
     system::Model,
 };
@@ -16,6 +16,9 @@ use crate::{
 const CONTROL: Control = Control { safety: 0.85, alpha: 1.0 / 8.0 - 0.2 * 0.04, beta: 0.04 };
 /// h |lambda| beyond which the step is limited by stability (`dop853`).
 const STABILITY: f64 = 6.1;
+
+/// Wanted states that a step evaluates itself.
+pub const SLOTS: usize = 4;
 
 /// The state of `W` integrations side by side: `D` variables, `P` parameters.
 pub struct Group<const D: usize, const P: usize, const W: usize> {
@@ -28,23 +31,48 @@ pub struct Group<const D: usize, const P: usize, const W: usize> {
     /// State.
     pub x: [Lane<W>; D],
     k: [[Lane<W>; D]; 16],
-    /// Coefficients of the continuous extension over the last step.
+    /// Terms of the continuous extension over the last step.
     pub extension: [[Lane<W>; D]; 8],
+    /// States at the next wanted times, as far as they lie inside the last step: there are often as many of them as steps, and side by
+    /// side they cost little.
+    pub inside: [[Lane<W>; D]; SLOTS],
+}
+
+/// [`hidden`], where it pays: up to three variables stay in registers.
+#[inline(always)]
+fn variable<const D: usize, const W: usize>(d: usize) -> usize {
+    if D < 4 { d } else { hidden::<W>(d) }
+}
+
+/// The weighted sum of the stages for one variable.
+#[inline(always)]
+fn sum<const D: usize, const W: usize>(row: Row, k: &[[Lane<W>; D]; 16], d: usize) -> Lane<W> {
+    let mut sum = Lane([0.0; W]);
+    for &(j, a) in row {
+        sum = sum + k[j][d] * a;
+    }
+    sum
 }
 
 #[inline(always)]
 fn weighted<const D: usize, const W: usize>(row: Row, k: &[[Lane<W>; D]; 16]) -> [Lane<W>; D] {
-    let mut sum = [Lane([0.0; W]); D];
-    // One variable after another: its sum stays in registers. The other way round the vectoriser puts four variables into one register and
-    // gathers them from memory, which makes four variables slower than scalar code.
+    let mut y = [Lane([0.0; W]); D];
     for d in 0..D {
-        let mut one = sum[d];
-        for &(j, a) in row {
-            one = one + k[j][d] * a;
-        }
-        sum[d] = one;
+        let d = variable::<D, W>(d);
+        y[d] = sum(row, k, d);
     }
-    sum
+    y
+}
+
+/// The state of a stage: x + h times the weighted sum of the stages before.
+#[inline(always)]
+fn stage<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, row: Row, k: &[[Lane<W>; D]; 16]) -> [Lane<W>; D] {
+    let mut y = *x;
+    for d in 0..D {
+        let d = variable::<D, W>(d);
+        y[d] = x[d] + h * sum(row, k, d);
+    }
+    y
 }
 
 /// Sum over the variables of (a / scale)^2. No closures here nor below: one that is not inlined is compiled for the baseline.
@@ -52,6 +80,7 @@ fn weighted<const D: usize, const W: usize>(row: Row, k: &[[Lane<W>; D]; 16]) ->
 fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>; D]) -> Lane<W> {
     let mut sum = Lane([0.0; W]);
     for d in 0..D {
+        let d = variable::<D, W>(d);
         let share = a[d] / scale[d];
         sum = sum + share * share;
     }
@@ -63,6 +92,7 @@ fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>
 fn moved<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, s: &[Lane<W>; D]) -> [Lane<W>; D] {
     let mut y = *x;
     for d in 0..D {
+        let d = variable::<D, W>(d);
         y[d] = x[d] + h * s[d];
     }
     y
@@ -72,6 +102,7 @@ fn moved<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, s: &[Lane
 fn difference<const D: usize, const W: usize>(a: &[Lane<W>; D], b: &[Lane<W>; D]) -> [Lane<W>; D] {
     let mut y = *a;
     for d in 0..D {
+        let d = variable::<D, W>(d);
         y[d] = a[d] - b[d];
     }
     y
@@ -82,7 +113,15 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
     pub fn at_rest() -> Self {
         let zero = Lane([0.0; W]);
         let one = Lane([1.0; W]);
-        Group { p: [one; P], q: [one; P], clock: Clock::at_rest(), x: [zero; D], k: [[zero; D]; 16], extension: [[zero; D]; 8] }
+        Group {
+            p: [one; P],
+            q: [one; P],
+            clock: Clock::at_rest(),
+            x: [zero; D],
+            k: [[zero; D]; 16],
+            extension: [[zero; D]; 8],
+            inside: [[zero; D]; SLOTS],
+        }
     }
 
     /// Derivative and first step of the lanes where `fresh` is 1 (Hairer, Norsett, Wanner II.4). Two evaluations.
@@ -127,10 +166,10 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let tried = self.clock.attempt();
         let h = tried.h;
         let mut y = [zero; D];
-        for stage in 1..12 {
-            y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
-            let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[stage]);
-            model.rhs(&y, i_stim, &self.q, &mut self.k[stage]);
+        for s in 1..12 {
+            y = stage(&self.x, h, STAGES[s], &self.k);
+            let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[s]);
+            model.rhs(&y, i_stim, &self.q, &mut self.k[s]);
         }
         let high = weighted(STAGES[12], &self.k);
         let x_new = moved(&self.x, h, &high);
@@ -139,6 +178,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
 
         let mut scale = x_new;
         for d in 0..D {
+            let d = variable::<D, W>(d);
             scale[d] = self.clock.scale(self.x[d].abs().max(x_new[d].abs()));
         }
         let error_5 = square_sum(&weighted(ERROR_5, &self.k), &scale);
@@ -148,6 +188,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         // Times 0, infinities and NaN become NaN.
         let mut sound = error * 0.0;
         for d in 0..D {
+            let d = variable::<D, W>(d);
             sound = sound + (x_new[d] + self.k[12][d]) * 0.0;
         }
         let error = Lane::select(sound.le(zero), error, Lane([f64::INFINITY; W]));
@@ -158,13 +199,14 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let change = square_sum(&difference(&self.k[12], &self.k[11]), &unit);
         self.clock.unstable = Lane::select((distance * (STABILITY * STABILITY)).lt(h * h * change), one, zero);
 
-        if any(accept & self.clock.next_output.lt(tried.t_new)) {
-            for stage in 13..16 {
-                y = moved(&self.x, h, &weighted(STAGES[stage], &self.k));
-                let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[stage]);
-                model.rhs(&y, i_stim, &self.q, &mut self.k[stage]);
+        if any(accept & self.clock.output(0).lt(tried.t_new)) {
+            for s in 13..16 {
+                y = stage(&self.x, h, STAGES[s], &self.k);
+                let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[s]);
+                model.rhs(&y, i_stim, &self.q, &mut self.k[s]);
             }
             for d in 0..D {
+                let d = variable::<D, W>(d);
                 let change = x_new[d] - self.x[d];
                 let start = h * self.k[0][d] - change;
                 self.extension[0][d] = self.x[d];
@@ -173,14 +215,26 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
                 self.extension[3][d] = change - h * self.k[12][d] - start;
             }
             for term in 0..4 {
-                let sum = weighted(EXTENSION[term], &self.k);
                 for d in 0..D {
-                    self.extension[4 + term][d] = h * sum[d];
+                    let d = variable::<D, W>(d);
+                    self.extension[4 + term][d] = h * sum(EXTENSION[term], &self.k, d);
+                }
+            }
+            for slot in 0..SLOTS {
+                let time = self.clock.output(slot);
+                if slot > 0 && !any(accept & time.lt(tried.t_new)) {
+                    break;
+                }
+                let theta = (time - self.clock.t) / h;
+                for d in 0..D {
+                    let d = hidden::<W>(d);
+                    self.inside[slot][d] = extension(|term| self.extension[term][d], theta);
                 }
             }
         }
 
         for d in 0..D {
+            let d = variable::<D, W>(d);
             self.x[d] = Lane::select(accept, x_new[d], self.x[d]);
             self.k[0][d] = Lane::select(accept, self.k[12][d], self.k[0][d]);
         }
@@ -188,10 +242,13 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
     }
 }
 
-/// State of variable `d` at a share `theta` of the last step.
+/// The continuous extension from its eight terms, at a share `theta` of the step.
 #[inline(always)]
-pub fn interpolate<const D: usize>(c: &[[f64; D]; 8], theta: f64, d: usize) -> f64 {
-    let rest = 1.0 - theta;
-    let inner = c[4][d] + theta * (c[5][d] + rest * (c[6][d] + theta * c[7][d]));
-    c[0][d] + theta * (c[1][d] + rest * (c[2][d] + theta * (c[3][d] + rest * inner)))
+pub fn extension<R: Real>(term: impl Fn(usize) -> R, theta: R) -> R {
+    let rest = R::constant(1.0) - theta;
+    let mut y = term(7);
+    for k in (0..7).rev() {
+        y = term(k) + if k % 2 == 0 { theta } else { rest } * y;
+    }
+    y
 }

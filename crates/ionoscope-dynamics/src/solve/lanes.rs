@@ -1,15 +1,19 @@
 //! What the ensemble's driver asks of a method: `W` integrations side by side, each with its own clock.
 
+use std::ops::Range;
+
 use super::{
     clock::Clock,
     dispatch,
     explicit::{self, Group},
-    rosenbrock::{self, CompiledRhs, Plan, Rosenbrock},
+    extension::Inside,
+    rosenbrock::{CompiledRhs, Plan, Rosenbrock},
     rush_larsen::RushLarsen,
 };
 use crate::{
     real::{InstructionSet, Lane},
     system::Model,
+    trajectory::TimeGrid,
 };
 
 /// Evaluations of the right-hand side: to begin, for a step, and for the continuous extension over it; Jacobians for a step.
@@ -36,29 +40,38 @@ pub trait Lanes<const W: usize> {
     /// Leaves lane `i` where its numbers stay harmless until it is used again.
     fn rest(&mut self, i: usize);
     /// The state in lane `i`.
-    fn state(&self, i: usize, x: &mut [f64]);
-    /// The terms of lane `i`'s continuous extension over the last step, `[term][variable]`.
-    fn extension(&self, i: usize, terms: &mut Vec<f64>);
-    /// The state at a share `theta` of that step.
-    fn interpolate(terms: &[f64], theta: f64, x: &mut [f64]);
+    fn state(&self, i: usize) -> impl Iterator<Item = f64>;
+    /// The number of wanted states inside a step that the step itself evaluates; see [`Lanes::inside`].
+    const SLOTS: usize = 0;
+
+    /// Adds one of the first [`Lanes::SLOTS`] wanted states inside lane `i`'s last step to `out`.
+    fn inside(&self, _i: usize, _slot: usize, _out: &mut Vec<f64>) {}
+    /// Adds the states at times inside lane `i`'s last step, by the method's continuous extension, to `out`, `[time][variable]`.
+    fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>);
 }
 
 /// The explicit method on a compiled model.
 pub struct Explicit<'a, M, const D: usize, const P: usize, const W: usize> {
     group: Box<Group<D, P, W>>,
     model: &'a M,
+    terms: Vec<f64>,
     with: InstructionSet,
 }
 
 impl<'a, M, const D: usize, const P: usize, const W: usize> Explicit<'a, M, D, P, W> {
     /// Lanes at rest.
     pub fn new(model: &'a M, with: InstructionSet) -> Self {
-        Explicit { group: Box::new(Group::at_rest()), model, with }
+        Explicit { group: Box::new(Group::at_rest()), model, terms: Vec::with_capacity(8 * D), with }
     }
 }
 
 impl<M: Model, const D: usize, const P: usize, const W: usize> Lanes<W> for Explicit<'_, M, D, P, W> {
     const WORK: Work = Work { begin: 2, step: 12, extension: 3, jacobians: 0 };
+    const SLOTS: usize = explicit::SLOTS;
+
+    fn inside(&self, i: usize, slot: usize, out: &mut Vec<f64>) {
+        out.extend(self.group.inside[slot].iter().map(|lane| lane.0[i]));
+    }
 
     fn clock(&mut self) -> &mut Clock<W> {
         &mut self.group.clock
@@ -88,37 +101,29 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> Lanes<W> for Expl
         self.group.clock.rest(i);
     }
 
-    fn state(&self, i: usize, x: &mut [f64]) {
-        for d in 0..D {
-            x[d] = self.group.x[d].0[i];
-        }
+    fn state(&self, i: usize) -> impl Iterator<Item = f64> {
+        self.group.x.iter().map(move |lane| lane.0[i])
     }
 
-    fn extension(&self, i: usize, terms: &mut Vec<f64>) {
-        terms.clear();
-        terms.extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
-    }
-
-    fn interpolate(terms: &[f64], theta: f64, x: &mut [f64]) {
-        let (terms, _) = terms.as_chunks::<D>();
-        if let (Some(terms), Some(x)) = (terms.first_chunk::<8>(), x.first_chunk_mut::<D>()) {
-            for d in 0..D {
-                x[d] = explicit::interpolate(terms, theta, d);
-            }
-        }
+    fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>) {
+        self.terms.clear();
+        self.terms.extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
+        let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, D);
+        dispatch::extend_explicit(self.with, &inside, out);
     }
 }
 
 /// The stiff method on a recorded model.
 pub struct Stiff<'a, const W: usize> {
     group: Rosenbrock<'a, W>,
+    terms: Vec<f64>,
     with: InstructionSet,
 }
 
 impl<'a, const W: usize> Stiff<'a, W> {
     /// Lanes at rest.
     pub fn new(plan: &'a Plan, compiled: &'a CompiledRhs<'a>, with: InstructionSet) -> Self {
-        Stiff { group: Rosenbrock::at_rest(plan, compiled), with }
+        Stiff { group: Rosenbrock::at_rest(plan, compiled), terms: Vec::new(), with }
     }
 }
 
@@ -147,35 +152,29 @@ impl<const W: usize> Lanes<W> for Stiff<'_, W> {
         self.group.clock.rest(i);
     }
 
-    fn state(&self, i: usize, x: &mut [f64]) {
-        for (x, lane) in x.iter_mut().zip(&self.group.x) {
-            *x = lane.0[i];
-        }
+    fn state(&self, i: usize) -> impl Iterator<Item = f64> {
+        self.group.x.iter().map(move |lane| lane.0[i])
     }
 
-    fn extension(&self, i: usize, terms: &mut Vec<f64>) {
-        terms.clear();
-        terms.extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
-    }
-
-    fn interpolate(terms: &[f64], theta: f64, x: &mut [f64]) {
-        let d = x.len();
-        for k in 0..d {
-            x[k] = rosenbrock::interpolate(std::array::from_fn(|term| terms[term * d + k]), theta);
-        }
+    fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>) {
+        self.terms.clear();
+        self.terms.extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
+        let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, self.group.x.len());
+        dispatch::extend_rosenbrock(self.with, &inside, out);
     }
 }
 
 /// The method of Rush and Larsen on a recorded model.
 pub struct Relaxing<'a, const W: usize> {
     group: RushLarsen<'a, W>,
+    terms: Vec<f64>,
     with: InstructionSet,
 }
 
 impl<'a, const W: usize> Relaxing<'a, W> {
     /// Lanes at rest.
     pub fn new(plan: &'a Plan, step: f64, with: InstructionSet) -> Self {
-        Relaxing { group: RushLarsen::at_rest(plan, step), with }
+        Relaxing { group: RushLarsen::at_rest(plan, step), terms: Vec::new(), with }
     }
 }
 
@@ -204,23 +203,15 @@ impl<const W: usize> Lanes<W> for Relaxing<'_, W> {
         self.group.clock.rest(i);
     }
 
-    fn state(&self, i: usize, x: &mut [f64]) {
-        for (x, lane) in x.iter_mut().zip(&self.group.x) {
-            *x = lane.0[i];
-        }
+    fn state(&self, i: usize) -> impl Iterator<Item = f64> {
+        self.group.x.iter().map(move |lane| lane.0[i])
     }
 
-    fn extension(&self, i: usize, terms: &mut Vec<f64>) {
-        terms.clear();
-        terms.extend(self.group.before.iter().chain(&self.group.x).map(|lane| lane.0[i]));
-    }
-
-    fn interpolate(terms: &[f64], theta: f64, x: &mut [f64]) {
-        // On a line, which is as good as the method.
-        let (from, to) = terms.split_at(x.len());
-        for k in 0..x.len() {
-            x[k] = from[k] + theta * (to[k] - from[k]);
-        }
+    fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>) {
+        self.terms.clear();
+        self.terms.extend(self.group.before.iter().chain(&self.group.x).map(|lane| lane.0[i]));
+        let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, self.group.x.len());
+        dispatch::extend_rush_larsen(self.with, &inside, out);
     }
 }
 

@@ -6,6 +6,7 @@ mod dop853;
 mod elimination;
 pub(crate) mod ensemble;
 mod explicit;
+mod extension;
 mod lanes;
 pub mod oracle;
 mod rodas5p;

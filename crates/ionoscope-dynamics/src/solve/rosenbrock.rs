@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     program::{Machine, Recording},
-    real::{Lane, Real},
+    real::{Lane, Real, hidden},
 };
 
 /// Safety and memory of the step control (order 5).
@@ -66,6 +66,29 @@ pub struct Rosenbrock<'a, const W: usize> {
     u: Vec<Vec<Lane<W>>>,
     /// x, new x, and the three terms of the continuous extension over the last step, `[term][variable]`.
     pub extension: [Vec<Lane<W>>; 5],
+}
+
+/// Adds the weighted sum of `terms` to `y`, term by term.
+#[inline(always)]
+fn add_weighted<const W: usize>(y: &mut [Lane<W>], terms: &[Vec<Lane<W>>], weights: &[f64]) {
+    if W == 1 {
+        // Variables side by side.
+        for (term, weight) in terms.iter().zip(weights) {
+            for (y, u) in y.iter_mut().zip(term) {
+                *y = *y + *u * *weight;
+            }
+        }
+    } else {
+        // Lanes side by side, and the sum in registers.
+        for k in 0..y.len() {
+            let k = hidden::<W>(k);
+            let mut sum = y[k];
+            for (term, weight) in terms.iter().zip(weights) {
+                sum = sum + term[k] * *weight;
+            }
+            y[k] = sum;
+        }
+    }
 }
 
 /// Sum of (a / scale)^2 over the variables. No closures here nor below: one that is not inlined is compiled for the baseline.
@@ -194,28 +217,20 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
             if stage > 0 {
                 if stage < 6 {
                     self.y.copy_from_slice(&self.x);
-                    for (j, a) in A[stage - 1].iter().enumerate() {
-                        for k in 0..d {
-                            self.y[k] = self.y[k] + self.u[j][k] * *a;
-                        }
-                    }
+                    add_weighted(&mut self.y, &self.u[..stage], A[stage - 1]);
                 } else {
-                    for k in 0..d {
-                        self.y[k] = self.y[k] + self.u[stage - 1][k];
-                    }
+                    add_weighted(&mut self.y, &self.u[stage - 1..stage], &[1.0]);
                 }
                 self.rhs(self.clock.stimulus.at(self.clock.t + h * NODES[stage]));
             }
             let (before, rest) = self.u.split_at_mut(stage);
             let b = &mut rest[0];
             b.fill(zero);
-            for (j, u) in before.iter().enumerate() {
-                let c = C[stage - 1][j];
-                for k in 0..d {
-                    b[k] = b[k] + u[k] * c;
-                }
+            if stage > 0 {
+                add_weighted(b, before, C[stage - 1]);
             }
             for k in 0..d {
+                let k = hidden::<W>(k);
                 b[k] = self.f[k] + b[k] * per_h;
             }
             if stage < SHARES.len() {
@@ -231,6 +246,7 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         let mut sum = zero;
         let mut sound = zero;
         for k in 0..d {
+            let k = hidden::<W>(k);
             let x_new = self.y[k] + last[k];
             self.y[k] = x_new;
             let share = last[k] / self.clock.scale(self.x[k].abs().max(x_new.abs()));
@@ -242,29 +258,26 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         let error = Lane::select((sound + error * 0.0).le(zero), error, Lane([f64::INFINITY; W]));
         let accept = error.le(Lane([1.0; W]));
 
-        if any(accept & self.clock.next_output.lt(tried.t_new)) {
+        if any(accept & self.clock.output(0).lt(tried.t_new)) {
             let [from, to, terms @ ..] = &mut self.extension;
             from.copy_from_slice(&self.x);
             to.copy_from_slice(&self.y);
             for (term, weights) in terms.iter_mut().zip(&EXTENSION) {
                 term.fill(zero);
-                for (u, weight) in self.u.iter().zip(weights) {
-                    for k in 0..d {
-                        term[k] = term[k] + u[k] * *weight;
-                    }
-                }
+                add_weighted(term, &self.u, weights);
             }
         }
         for k in 0..d {
+            let k = hidden::<W>(k);
             self.x[k] = Lane::select(accept, self.y[k], self.x[k]);
         }
         self.clock.book(tried, error, CONTROL);
     }
 }
 
-/// State of a variable at a share `theta` of the last step, from its five terms.
+/// The continuous extension from its five terms, at a share `theta` of the step.
 #[inline(always)]
-pub fn interpolate(c: [f64; 5], theta: f64) -> f64 {
-    let rest = 1.0 - theta;
-    rest * c[0] + theta * (c[1] + rest * (c[2] + theta * (c[3] + theta * c[4])))
+pub fn extension<R: Real>(term: impl Fn(usize) -> R, theta: R) -> R {
+    let rest = R::constant(1.0) - theta;
+    rest * term(0) + theta * (term(1) + rest * (term(2) + theta * (term(3) + theta * term(4))))
 }

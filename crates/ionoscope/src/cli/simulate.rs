@@ -166,7 +166,7 @@ impl Arguments {
                 format!("{} is a large model; it was integrated by the stiff method", spec.id)
             });
         }
-        let halving = self.halving(&*system, &experiment, &options, &trajectory, shared)?;
+        let halving = self.halving(&*system, std::slice::from_ref(&experiment), &options, std::slice::from_ref(&trajectory), shared)?;
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
             "pacing": pacing,
@@ -197,25 +197,30 @@ impl Arguments {
         }
     }
 
-    /// For a method without error control: by how much half the step changes each variable, at most. Of a method of order 1 that is
-    /// about half its error.
+    /// For a method without error control: by how much half the step changes each variable in `trajectories`, at most. Of a method of
+    /// order 1 that is about half its error.
     fn halving(
         &self,
         system: &dyn DynamicalSystem,
-        e: &Experiment,
+        experiments: &[Experiment],
         options: &SolveOptions,
-        trajectory: &Trajectory,
+        trajectories: &[Trajectory],
         shared: &Shared,
     ) -> Result<Option<Value>> {
         let (Method::RushLarsen, Some(step)) = (options.method, options.step) else { return Ok(None) };
-        let finer = system.simulate(e, &SolveOptions { step: Some(step / 2.0), ..options.clone() })?;
+        let finer = system.solve_ensemble(experiments, &SolveOptions { step: Some(step / 2.0), ..options.clone() })?;
         let spec = system.spec();
-        let largest = |i: usize| trajectory.variable(i).zip(finer.variable(i)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let changes: Vec<f64> = (0..spec.variables.len()).map(largest).collect();
+        let mut changes = vec![0f64; spec.variables.len()];
+        for (coarse, fine) in trajectories.iter().zip(&finer) {
+            for (i, change) in changes.iter_mut().enumerate() {
+                *change = coarse.variable(i).zip(fine.variable(i)).map(|(a, b)| (a - b).abs()).fold(*change, f64::max);
+            }
+        }
         let first = spec.membrane_potential.as_ref().and_then(|v| spec.variable_index(v).ok()).unwrap_or(0);
         let q = &spec.variables[first];
+        let of = if experiments.len() > 1 { format!(" in the first {} experiments", experiments.len()) } else { String::new() };
         shared.tell(&format!(
-            "no error control: half the step changes {} by up to {:.2e} {}, so expect errors of twice that",
+            "no error control: half the step changes {} by up to {:.2e} {}{of}, so expect errors of twice that",
             q.name, changes[first], q.unit
         ));
         Ok(Some(named(&spec.variables, &changes)))

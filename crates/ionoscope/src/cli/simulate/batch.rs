@@ -11,7 +11,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use ionoscope_dynamics::{
     Error as DynamicsError,
-    trajectory::{Watch, Watcher},
+    system::DynamicalSystem,
+    trajectory::{Experiment, Method, SolveOptions, Watch, Watcher},
 };
 use serde_json::{Value, json};
 
@@ -22,8 +23,11 @@ use crate::{
     artifact::{self, Staged},
     batch::{Job, Output, Summary, chunk_for, layout},
     cli::{Shared, arguments::Opened, print_json, training::interrupt},
-    experiments::{fingerprint, survey},
+    experiments::{Reader, fingerprint, survey},
 };
+
+/// Experiments of a table from which the error of a method without error control is judged.
+const HALVED: usize = 16;
 
 /// What only a table of experiments needs.
 #[derive(clap::Args, Debug)]
@@ -87,7 +91,10 @@ impl Arguments {
             }
             e => e,
         })?;
-        let meta = described(&configuration, &summary);
+        let mut meta = described(&configuration, &summary);
+        options.watch = Watcher::default();
+        let halving = self.halving_of_some(&*system, table, &base, &options, shared)?;
+        extend(&mut meta, json!({"change_by_half_the_step": halving}));
         if let Some(file) = output.finish(&configuration, &summary)? {
             let beside = Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?;
             file.commit()?;
@@ -95,6 +102,31 @@ impl Arguments {
         }
         tell(&summary, shared);
         if shared.json { print_json(&meta) } else { Ok(()) }
+    }
+}
+
+impl Arguments {
+    /// [`Arguments::halving`] over the first experiments of a table: all of them would make a batch thrice as long.
+    fn halving_of_some(
+        &self,
+        system: &dyn DynamicalSystem,
+        table: &Path,
+        base: &Experiment,
+        options: &SolveOptions,
+        shared: &Shared,
+    ) -> Result<Option<Value>> {
+        if options.method != Method::RushLarsen {
+            return Ok(None);
+        }
+        let mut reader = Reader::open(table, system.spec(), base)?;
+        let mut few = Vec::new();
+        while few.len() < HALVED
+            && let Some(experiment) = reader.read()?
+        {
+            few.push(experiment);
+        }
+        let trajectories = system.solve_ensemble(&few, options)?;
+        self.halving(system, &few, options, &trajectories, shared)
     }
 }
 
