@@ -14,6 +14,7 @@ use crate::{Error, Result};
 mod arguments;
 mod dataset;
 mod fixed_points;
+mod lyapunov;
 mod models;
 mod plot;
 mod report;
@@ -40,6 +41,7 @@ enum Verb {
     Models(models::Arguments),
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
+    Lyapunov(lyapunov::Arguments),
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
@@ -53,6 +55,7 @@ impl Verb {
             Verb::Models(a) => a.run(shared),
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
+            Verb::Lyapunov(a) => a.run(shared),
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),
