@@ -55,10 +55,10 @@ fn a_map_counts_per_unit_of_time() {
 
 #[test]
 fn a_cycle_has_a_zero_exponent_and_a_stiff_decay() {
-    // Spiking beta-cell: the exponents sum up to the mean divergence, here of the order of -100.
-    let options = LyapunovOptions { longest: 400.0, segment: 20.0, ..LyapunovOptions::default() };
+    // Spiking beta-cell: the exponents sum up to the mean divergence, and one of them is that of the phase.
+    let options = LyapunovOptions { longest: 40.0, segment: 5.0, trajectories: 4, accuracy: 0.01, ..LyapunovOptions::default() };
     let got = of("sherman-1988", &[("v_s", -32.0)], &options);
-    assert!(got.exponents[0].abs() < 2e-3 && got.exponents[1] < -1e-3 && got.exponents[2] < -20.0, "{got:?}");
+    assert!(got.exponents[0].abs() < 5.0 * got.errors[0].max(2e-3) && got.exponents[1] < -0.5 && got.exponents[2] < -10.0, "{got:?}");
     assert!((got.exponents.iter().sum::<f64>() - got.divergence).abs() < 1e-3 * got.divergence.abs());
 }
 
