@@ -15,6 +15,8 @@
 pub mod basins;
 pub mod biomarkers;
 pub mod compare;
+pub mod continuation;
+pub mod diagram;
 pub mod error;
 pub mod fixed_points;
 pub mod lyapunov;

@@ -12,7 +12,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::{Error, Result};
 
 mod arguments;
+mod basins;
+mod continuation;
 mod dataset;
+mod diagram;
 mod fixed_points;
 mod lyapunov;
 mod models;
@@ -41,6 +44,9 @@ enum Verb {
     Models(models::Arguments),
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
+    Basins(basins::Arguments),
+    Continue(continuation::Arguments),
+    Diagram(diagram::Arguments),
     Lyapunov(lyapunov::Arguments),
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
@@ -55,6 +61,9 @@ impl Verb {
             Verb::Models(a) => a.run(shared),
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
+            Verb::Basins(a) => a.run(shared),
+            Verb::Continue(a) => a.run(shared),
+            Verb::Diagram(a) => a.run(shared),
             Verb::Lyapunov(a) => a.run(shared),
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),

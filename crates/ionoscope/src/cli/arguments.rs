@@ -96,7 +96,6 @@ pub fn positive(text: &str) -> std::result::Result<f64, String> {
     if value > 0.0 { Ok(value) } else { Err(format!("{value} is not larger than 0")) }
 }
 
-#[allow(dead_code)]
 /// A range of one parameter or of the stimulus, `NAME=FROM:TO[:N]`, as `--over` takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Over {
@@ -109,7 +108,6 @@ pub struct Over {
     pub count: Option<usize>,
 }
 
-#[allow(dead_code)]
 impl Over {
     /// What is varied, and its unit.
     ///
@@ -135,7 +133,6 @@ impl Over {
     }
 }
 
-#[allow(dead_code)]
 /// Parses `NAME=FROM:TO[:N]`.
 pub fn over(text: &str) -> std::result::Result<Over, String> {
     let malformed = "expected NAME=FROM:TO or NAME=FROM:TO:N, such as v_s=-40:-30:101";
