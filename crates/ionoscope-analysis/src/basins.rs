@@ -105,8 +105,8 @@ pub struct BasinOptions {
 impl BasinOptions {
     /// Defaults for a box and starts.
     pub fn new(bounds: Vec<[f64; 2]>, starts: Starts) -> Self {
-        let solve = SolveOptions { rtol: 1e-5, atol: 1e-7, ..SolveOptions::default() };
-        BasinOptions { bounds, starts, longest: 200.0, window: 30.0, sample: 0.05, settle: Some(2.0), pilots: 200, solve }
+        let solve = SolveOptions { rtol: 1e-4, atol: 1e-6, ..SolveOptions::default() };
+        BasinOptions { bounds, starts, longest: 200.0, window: 30.0, sample: 0.05, settle: Some(1.0), pilots: 200, solve }
     }
 
     fn check(&self, system: &dyn DynamicalSystem) -> Result<()> {
@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
     fn new(system: &'a dyn DynamicalSystem, i_stim: f64, p: &'a [f64], options: &'a BasinOptions) -> Self {
         let whole = |t: f64| if let Time::Discrete { dt } = system.time() { (t / dt).round().max(1.0) * dt } else { t };
         let (sample, fine) = (whole(options.sample), whole(options.sample / 8.0));
-        let looks = (options.settle.unwrap_or(2.0) * 2.0 / sample).round().clamp(1.0, 1e4) as usize;
+        let looks = (options.settle.unwrap_or(1.0) / sample).round().clamp(1.0, 1e4) as usize;
         let segments = ((options.longest - options.window) / (looks as f64 * sample)).ceil().max(1.0) as usize;
         Run { system, i_stim, p, options, sample, looks, segments, fine }
     }

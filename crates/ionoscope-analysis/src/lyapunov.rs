@@ -255,8 +255,8 @@ impl Run<'_> {
         }
     }
 
-    /// The number of steps a segment at which the exponents of a trial over a segment differ from those at half the steps by at most four
-    /// times the accuracy, or 1e-4 of themselves; what is left, of order 4, is then a fifteenth of that.
+    /// The number of steps a segment at which the exponents of a trial over a segment differ from those at half the steps by at most the
+    /// accuracy, or 2e-5 of themselves; what is left, of order 4, is then a fifteenth of that.
     fn resolve(&self, threads: &[Thread], segment: f64, mut steps: usize) -> Result<usize> {
         let few = &threads[..threads.len().min(4)];
         let mut before: Option<Vec<f64>> = None;
@@ -267,7 +267,7 @@ impl Run<'_> {
             // With too long a step the matrices may overflow.
             let now = carried.into_iter().all(|c| c.is_ok()).then(|| statistics(&trial, segment).0);
             if let (Some(now), Some(before)) = (&now, &before) {
-                let near = |(a, b): (&f64, &f64)| (a - b).abs() <= (4.0 * self.options.accuracy).max(1e-4 * a.abs());
+                let near = |(a, b): (&f64, &f64)| (a - b).abs() <= self.options.accuracy.max(2e-5 * a.abs());
                 if now.iter().zip(before).all(near) {
                     return Ok(steps);
                 }

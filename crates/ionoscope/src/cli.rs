@@ -19,6 +19,7 @@ mod diagram;
 mod fixed_points;
 mod lyapunov;
 mod models;
+mod network;
 mod plot;
 mod report;
 mod reproduce;
@@ -48,6 +49,7 @@ enum Verb {
     Continue(continuation::Arguments),
     Diagram(diagram::Arguments),
     Lyapunov(lyapunov::Arguments),
+    Network(network::Arguments),
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
@@ -65,6 +67,7 @@ impl Verb {
             Verb::Continue(a) => a.run(shared),
             Verb::Diagram(a) => a.run(shared),
             Verb::Lyapunov(a) => a.run(shared),
+            Verb::Network(a) => a.run(shared),
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),

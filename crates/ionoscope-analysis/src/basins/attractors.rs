@@ -272,9 +272,9 @@ fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
     let mut level = 0.01f64;
     for _ in 0..16 {
         let starts: Vec<Vec<f64>> = directions.iter().map(|d| (0..n).map(|i| trap.point.x[i] + level.sqrt() * d[i]).collect()).collect();
-        let trajectories = run.trajectories(starts.iter().map(|x| &x[..]), run.sample, run.looks * 5)?;
+        let trajectories = run.trajectories(starts.iter().map(|x| &x[..]), run.sample, run.looks * 20)?;
         let holds =
-            trajectories.iter().all(|t| t.last().is_some_and(|x| trap.level_at(x) < WELL_INSIDE * level) && t.len() == run.looks * 5);
+            trajectories.iter().all(|t| t.last().is_some_and(|x| trap.level_at(x) < WELL_INSIDE * level) && t.len() == run.looks * 20);
         if holds {
             trap.level = level;
             break;

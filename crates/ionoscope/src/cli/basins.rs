@@ -7,6 +7,7 @@ use ionoscope_analysis::basins::{Attractor, AttractorKind, BasinOptions, Basins,
 use ionoscope_dynamics::{
     spec::Spec,
     system::{DynamicalSystem, Input},
+    trajectory::SolveOptions,
 };
 use serde_json::{Value, json};
 
@@ -65,8 +66,11 @@ pub struct Arguments {
     #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 0.05, allow_negative_numbers = true)]
     sample: f64,
     /// Time that a state has to stay where an oscillation is known to pass, to count as on it
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 2.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 1.0, allow_negative_numbers = true)]
     settle: f64,
+    /// Relative tolerance of a flow; the absolute one is a hundredth of it
+    #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-4, allow_negative_numbers = true)]
+    rtol: f64,
     /// Run every trajectory to the end
     #[arg(long)]
     full: bool,
@@ -134,7 +138,15 @@ impl Arguments {
             Starts::Grid { axes, at: spec.state_with(borrowed(&self.x0))? }
         };
         let settle = (!self.full).then_some(self.settle);
-        Ok(BasinOptions { longest: self.t_end, window: self.window, sample: self.sample, settle, ..BasinOptions::new(bounds, starts) })
+        let solve = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };
+        Ok(BasinOptions {
+            solve,
+            longest: self.t_end,
+            window: self.window,
+            sample: self.sample,
+            settle,
+            ..BasinOptions::new(bounds, starts)
+        })
     }
 
     fn write(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], options: &BasinOptions, all: &[Found]) -> Result<()> {
@@ -148,7 +160,8 @@ impl Arguments {
             let figure = if self.over.is_some() { self.shares(spec, all)? } else { plane(spec, options, &all[0].basins) };
             files.push(Staged::new(path, |w| w.write_all(svg::draw(&figure).as_bytes()))?);
         }
-        files.into_iter().try_for_each(Staged::commit)
+        files.into_iter().try_for_each(Staged::commit)?;
+        Ok(())
     }
 
     fn csv(&self, w: &mut dyn Write, spec: &Spec, options: &BasinOptions, all: &[Found]) -> std::io::Result<()> {

@@ -201,7 +201,7 @@ impl Arguments {
             let special = found.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind);
             let (x, y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameter, s.x[shown])).unzip();
             if !x.is_empty() {
-                panel = panel.with(Series::points(&format!("{kind:?}"), Role::Data, x, y));
+                panel = panel.with(Series::points(&format!("{kind:?}"), Role::Second, x, y));
             }
         }
         Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel)

@@ -245,7 +245,8 @@ impl Arguments {
             let drawing = svg::draw(figure);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
-        files.into_iter().try_for_each(Staged::commit)
+        files.into_iter().try_for_each(Staged::commit)?;
+        Ok(())
     }
 
     fn document(&self, spec: &Spec, p: &[f64], unit: &str) -> Value {

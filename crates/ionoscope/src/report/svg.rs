@@ -135,7 +135,7 @@ fn legend(figure: &Figure, out: &mut String) -> f64 {
     for shade in shades {
         let [low, high] = shade.range.map(|v| format!("{v:.3}").trim_end_matches('0').trim_end_matches('.').to_owned());
         let label = Axis::new(&shade.label, &shade.unit).text();
-        let [before, first, last] = [label.as_str(), &low, &high].map(|t| FONT * rich::width(t) + 6.0);
+        let [before, first, last] = [label.as_str(), &low, &high].map(|t| FONT * rich::width(t) + 14.0);
         let width = before + first + 126.0 + last + 18.0;
         if x + width > WIDTH && x > 40.0 {
             (x, y) = (40.0, y + 19.0);
