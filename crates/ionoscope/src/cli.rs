@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 mod arguments;
 mod basins;
+mod compare;
 mod continuation;
 mod dataset;
 mod diagram;
@@ -46,6 +47,7 @@ enum Verb {
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
     Basins(basins::Arguments),
+    Compare(compare::Arguments),
     Continue(continuation::Arguments),
     Diagram(diagram::Arguments),
     Lyapunov(lyapunov::Arguments),
@@ -64,6 +66,7 @@ impl Verb {
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
             Verb::Basins(a) => a.run(shared),
+            Verb::Compare(a) => a.run(shared),
             Verb::Continue(a) => a.run(shared),
             Verb::Diagram(a) => a.run(shared),
             Verb::Lyapunov(a) => a.run(shared),

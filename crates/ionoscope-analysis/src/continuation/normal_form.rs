@@ -97,7 +97,7 @@ fn eigenvector(matrix: &[f64], shift: c64, n: usize) -> Option<Vector> {
         if !(length > 0.0 && length.is_finite()) {
             return None;
         }
-        v.iter_mut().for_each(|z| *z = *z / c64::new(length, 0.0));
+        v.iter_mut().for_each(|z| *z /= c64::new(length, 0.0));
     }
     Some(v)
 }
@@ -118,7 +118,7 @@ pub fn first_lyapunov_coefficient(
     let q = eigenvector(&a, c64::new(0.0, omega), n)?;
     let mut adjoint = eigenvector(&transposed, c64::new(0.0, -omega), n)?;
     let product = inner(&adjoint, &q);
-    adjoint.iter_mut().for_each(|z| *z = *z / product.conj());
+    adjoint.iter_mut().for_each(|z| *z /= product.conj());
 
     let f = Derivatives { system, x, i_stim, p, width };
     let conjugate: Vector = q.iter().map(|z| z.conj()).collect();
