@@ -12,10 +12,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod basins;
 pub mod biomarkers;
 pub mod compare;
+pub mod continuation;
+pub mod diagram;
 pub mod error;
 pub mod fixed_points;
+pub mod lyapunov;
+mod matrix;
 mod newton;
 pub mod pacing;
 pub mod spectrum;

@@ -13,7 +13,7 @@ use faer::Mat;
 use ionoscope_dynamics::system::{DynamicalSystem, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, matrix};
 
 /// A complex number; `{"re": .., "im": ..}` in files.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,23 @@ pub fn spectrum(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64])
         // Re mu < 0 and abs lambda < 1 are the same; mu has the digits.
         Time::Discrete { .. } => Spectrum { stable: eigenvalues.iter().all(|m| m.re < 0.0), eigenvalues, multipliers: Some(multipliers) },
     })
+}
+
+/// The linearisation of the motion over a time `t` near a fixed point at `x`, row-major: exp(t J) of a flow, J^k of a map, k = t / dt rounded.
+pub fn step_matrix(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], t: f64) -> Vec<f64> {
+    let n = x.len();
+    let mut jacobian = vec![0.0; n * n];
+    system.jacobian(x, i_stim, p, &mut jacobian);
+    match system.time() {
+        Time::Continuous => matrix::exponential(&jacobian.iter().map(|j| j * t).collect::<Vec<_>>(), n),
+        Time::Discrete { dt } => {
+            let mut power = jacobian.clone();
+            for _ in 1..(t / dt).round() as u64 {
+                power = matrix::product(&power, &jacobian, n);
+            }
+            power
+        }
+    }
 }
 
 /// Eigenvalue per unit of time and multiplier from an eigenvalue `re + i im` of the residual's Jacobian.

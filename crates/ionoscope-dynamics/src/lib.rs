@@ -17,6 +17,7 @@
 
 pub mod error;
 pub mod models;
+pub mod network;
 pub mod ode;
 pub mod program;
 pub mod protocol;

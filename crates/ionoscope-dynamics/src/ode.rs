@@ -58,6 +58,11 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
         self.model.rhs::<f64>(x, i_stim, &self.terms(p), out);
     }
 
+    fn rules(&self, x: &[f64], i_stim: &[f64], p: &[f64], out: &mut [f64]) {
+        assert!(x.len() == out.len() && x.len().is_multiple_of(D), "variables of {}", self.spec.id);
+        solve::many::rules(&self.plan().recording, x, i_stim, &self.terms::<f64>(p), out);
+    }
+
     fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         assert_eq!((x.len(), out.len()), (D, D * D), "variables of {}", self.spec.id);
         let recording = &self.plan().recording;

@@ -64,6 +64,14 @@ pub trait DynamicalSystem: Send + Sync {
     /// A parameter's index beyond the parameters.
     fn derivative_by(&self, by: Input, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]);
 
+    /// The rule of many states at once, `x` and `out` as `[state][variable]`, with a stimulus each or, where `i_stim` is empty, none.
+    fn rules(&self, x: &[f64], i_stim: &[f64], p: &[f64], out: &mut [f64]) {
+        let n = self.dimension();
+        for (k, (x, out)) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)).enumerate() {
+            self.rule(x, i_stim.get(k).copied().unwrap_or(0.0), p, out);
+        }
+    }
+
     /// Runs a batch; one trajectory an experiment, in order. A trajectory that fails says so in its outcome. The numbers depend
     /// neither on the number of threads nor on what else is in the batch. Uses the current rayon pool.
     ///

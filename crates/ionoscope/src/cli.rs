@@ -12,9 +12,15 @@ use clap::{Args, Parser, Subcommand};
 use crate::{Error, Result};
 
 mod arguments;
+mod basins;
+mod compare;
+mod continuation;
 mod dataset;
+mod diagram;
 mod fixed_points;
+mod lyapunov;
 mod models;
+mod network;
 mod plot;
 mod report;
 mod reproduce;
@@ -40,6 +46,12 @@ enum Verb {
     Models(models::Arguments),
     Simulate(simulate::Arguments),
     FixedPoints(fixed_points::Arguments),
+    Basins(basins::Arguments),
+    Compare(compare::Arguments),
+    Continue(continuation::Arguments),
+    Diagram(diagram::Arguments),
+    Lyapunov(lyapunov::Arguments),
+    Network(network::Arguments),
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
@@ -53,6 +65,12 @@ impl Verb {
             Verb::Models(a) => a.run(shared),
             Verb::Simulate(a) => a.run(shared),
             Verb::FixedPoints(a) => a.run(shared),
+            Verb::Basins(a) => a.run(shared),
+            Verb::Compare(a) => a.run(shared),
+            Verb::Continue(a) => a.run(shared),
+            Verb::Diagram(a) => a.run(shared),
+            Verb::Lyapunov(a) => a.run(shared),
+            Verb::Network(a) => a.run(shared),
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),

@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod protocol_file;
 pub mod report;
 
+pub mod compare;
 pub mod reproduce;
 
 pub mod cli;

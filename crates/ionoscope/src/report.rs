@@ -5,6 +5,7 @@ mod axis;
 pub mod figure;
 pub mod html;
 mod rich;
+pub mod shade;
 mod simplify;
 mod space;
 pub mod store;

@@ -4,10 +4,12 @@
 use super::{
     explicit::{self, Group},
     extension::{self, Inside},
+    many,
     rosenbrock::{self, Rosenbrock},
     rush_larsen::RushLarsen,
 };
 use crate::{
+    program::Machine,
     real::{InstructionSet, Lane},
     system::Model,
 };
@@ -83,4 +85,10 @@ dispatched!(
     /// States inside a step of [`RushLarsen`].
     extend_rush_larsen => extend_rush_larsen_avx2, extend_rush_larsen_avx512 []
     (inside: &Inside<'_>, out: &mut Vec<f64>) inside.push(out, #[inline(always)] |terms, theta| extension::line(#[inline(always)] |k| terms[k], theta))
+);
+dispatched!(
+    /// [`many::evaluate`].
+    evaluate_many => evaluate_many_avx2, evaluate_many_avx512 [const W: usize]
+    (machine: &mut Machine<'_, Lane<W>>, x: &[f64], i_stim: &[f64], input: &mut [Lane<W>], f: &mut [Lane<W>], out: &mut [f64])
+    many::evaluate(machine, x, i_stim, input, f, out)
 );

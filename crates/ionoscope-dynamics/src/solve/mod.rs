@@ -2,12 +2,13 @@
 
 mod clock;
 mod dispatch;
-mod dop853;
+pub(crate) mod dop853;
 mod elimination;
 pub(crate) mod ensemble;
 mod explicit;
 mod extension;
 mod lanes;
+pub(crate) mod many;
 pub mod oracle;
 mod rodas5p;
 pub(crate) mod rosenbrock;

@@ -219,6 +219,16 @@ impl DynamicalSystem for NeuralMap {
         }
     }
 
+    fn rules(&self, x: &[f64], _i_stim: &[f64], p: &[f64], out: &mut [f64]) {
+        out.copy_from_slice(x);
+        let offsets = self.packed.offsets(&self.control(p));
+        for state in out.chunks_exact_mut(self.dimension()) {
+            if self.packed.advance(&self.normalizer, &offsets, state, 1) == 0 {
+                state.fill(f64::NAN);
+            }
+        }
+    }
+
     fn jacobian(&self, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
         let d = self.dimension();
         let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();

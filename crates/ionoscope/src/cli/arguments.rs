@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use clap::Args;
-use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
+use ionoscope_dynamics::{
+    spec::Spec,
+    system::{DynamicalSystem, Input},
+};
 
 use crate::{Error, Result, artifact};
 
@@ -91,4 +94,82 @@ pub fn number(text: &str) -> std::result::Result<f64, String> {
 pub fn positive(text: &str) -> std::result::Result<f64, String> {
     let value = number(text)?;
     if value > 0.0 { Ok(value) } else { Err(format!("{value} is not larger than 0")) }
+}
+
+/// A range of one parameter or of the stimulus, `NAME=FROM:TO[:N]`, as `--over` takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Over {
+    /// The name of a parameter, or `i_stim`.
+    pub name: String,
+    /// Both ends; the first may be the larger one.
+    pub from: f64,
+    pub to: f64,
+    /// Number of values, both ends included, where it was given.
+    pub count: Option<usize>,
+}
+
+impl Over {
+    /// What is varied, and its unit.
+    ///
+    /// # Errors
+    /// An unknown parameter, or an end outside its range.
+    pub fn input(&self, spec: &Spec) -> Result<(Input, String)> {
+        if self.name == "i_stim" {
+            return Ok((Input::Stimulus, spec.stimulus_unit.clone()));
+        }
+        for end in [self.from, self.to] {
+            spec.parameters_with([(self.name.as_str(), end)])?;
+        }
+        let k = spec.parameter_index(&self.name)?;
+        Ok((Input::Parameter(k), spec.parameters[k].unit.clone()))
+    }
+
+    /// The values, `default` of them where their number was not given.
+    pub fn values(&self, default: usize) -> Vec<f64> {
+        let n = self.count.unwrap_or(default);
+        let share = |k: usize| if n == 1 { 0.0 } else { k as f64 / (n - 1) as f64 };
+        // Both ends exactly, and none beyond them.
+        (0..n).map(|k| if k + 1 == n && n > 1 { self.to } else { self.from + share(k) * (self.to - self.from) }).collect()
+    }
+}
+
+/// Parses `NAME=FROM:TO[:N]`.
+pub fn over(text: &str) -> std::result::Result<Over, String> {
+    let malformed = "expected NAME=FROM:TO or NAME=FROM:TO:N, such as v_s=-40:-30:101";
+    let (name, range) = text.split_once('=').ok_or(malformed)?;
+    let parts: Vec<&str> = range.split(':').collect();
+    let (from, to, count) = match parts[..] {
+        [from, to] => (number(from)?, number(to)?, None),
+        [from, to, n] => {
+            let n: usize = n.trim().parse().map_err(|_| format!("'{n}' is not a number of values"))?;
+            if !(1..=1_000_000).contains(&n) {
+                return Err(format!("{n} values of {name}; expected 1 to 1000000"));
+            }
+            (number(from)?, number(to)?, Some(n))
+        }
+        _ => return Err(malformed.into()),
+    };
+    if from == to && count.is_none_or(|n| n > 1) {
+        return Err(format!("the range {from}:{to} of {name} is empty; expected two different ends"));
+    }
+    Ok(Over { name: name.trim().to_owned(), from, to, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_a_parameter() {
+        let wanted = over("v_s=-40:-30:5").unwrap();
+        assert_eq!(wanted.values(99), [-40.0, -37.5, -35.0, -32.5, -30.0]);
+        assert_eq!(over("v_s=-30:-40").unwrap().values(3), [-30.0, -35.0, -40.0]);
+        for bad in ["v_s", "v_s=1", "v_s=1:2:0", "v_s=1:1", "v_s=1:nan", "v_s=1:2:3:4", "v_s=1:2:x"] {
+            assert!(over(bad).is_err(), "{bad}");
+        }
+        let cell = ionoscope_dynamics::models::find("sherman-1988").unwrap();
+        assert_eq!(wanted.input(cell.spec()).unwrap().1, "mV");
+        assert!(over("vs=-40:-30").unwrap().input(cell.spec()).unwrap_err().to_string().contains("v_s"));
+        assert_eq!(over("i_stim=0:1").unwrap().input(cell.spec()).unwrap().0, Input::Stimulus);
+    }
 }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shade::Shade;
+
 /// Largest magnitude that an axis shows; differences of such numbers are still finite.
 pub(super) const LARGEST: f64 = 1e300;
 
@@ -70,6 +72,9 @@ impl Figure {
                     return Err(format!("an axis of {panel_name} runs from {low:e} to {high:e}; expected the smaller end first"));
                 }
             }
+            if let Some(shade) = &panel.shade {
+                shade.check().map_err(|e| format!("{panel_name}: {e}"))?;
+            }
             for s in &panel.series {
                 if s.y.len() != s.x.len() || (panel.z.is_some() && s.z.len() != s.x.len()) {
                     let (x, y, z) = (s.x.len(), s.y.len(), s.z.len());
@@ -118,6 +123,9 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// Shaded intervals of x, behind everything: the interval and its name.
     pub bands: Vec<Band>,
+    /// A quantity over the plane, as shade, behind the series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shade: Option<Shade>,
 }
 
 /// A shaded interval of the horizontal axis.
@@ -132,7 +140,7 @@ pub struct Band {
 impl Panel {
     /// Axes without anything in them.
     pub fn new(title: &str, x: Axis, y: Axis) -> Self {
-        Panel { title: title.into(), x, y, z: None, height: 150.0, series: Vec::new(), bands: Vec::new() }
+        Panel { title: title.into(), x, y, z: None, height: 150.0, series: Vec::new(), bands: Vec::new(), shade: None }
     }
 
     /// With a third axis, upward.
@@ -153,6 +161,17 @@ impl Panel {
     #[must_use]
     pub fn with(mut self, series: Series) -> Self {
         self.series.push(series);
+        self
+    }
+
+    /// With a quantity as shade, over its own rectangle.
+    #[must_use]
+    pub fn with_shade(mut self, shade: Shade) -> Self {
+        let ordered = |[a, b]: [f64; 2]| (a.min(b), a.max(b));
+        let ((left, right), (bottom, top)) = (ordered(shade.x), ordered(shade.y));
+        self.x = self.x.with_range(left, right);
+        self.y = self.y.with_range(bottom, top);
+        self.shade = Some(shade);
         self
     }
 

@@ -6,8 +6,10 @@ use std::fmt::Write;
 
 use super::{
     axis::{Extent, Tick},
-    figure::{Figure, Kind, Panel, Role, Scale, Series},
-    rich, simplify,
+    figure::{Axis, Figure, Kind, Panel, Role, Scale, Series},
+    rich,
+    shade::Shade,
+    simplify,
     space::Space,
 };
 
@@ -119,10 +121,37 @@ fn legend(figure: &Figure, out: &mut String) -> f64 {
             }
         }
     }
-    if entries.is_empty() {
+    let mut shades: Vec<&Shade> = Vec::new();
+    for shade in figure.panels.iter().filter_map(|p| p.shade.as_ref()) {
+        let same = |s: &&Shade| (&s.label, &s.unit, s.range) == (&shade.label, &shade.unit, shade.range);
+        if !shades.iter().any(same) {
+            shades.push(shade);
+        }
+    }
+    if entries.is_empty() && shades.is_empty() {
         return 0.0;
     }
     let (mut x, mut y) = (40.0, 15.0);
+    for shade in shades {
+        let [low, high] = shade.range.map(|v| format!("{v:.3}").trim_end_matches('0').trim_end_matches('.').to_owned());
+        let label = Axis::new(&shade.label, &shade.unit).text();
+        let [before, first, last] = [label.as_str(), &low, &high].map(|t| FONT * rich::width(t) + 14.0);
+        let width = before + first + 126.0 + last + 18.0;
+        if x + width > WIDTH && x > 40.0 {
+            (x, y) = (40.0, y + 19.0);
+        }
+        let at = x + before + first;
+        let _ = write!(
+            out,
+            r#"<text x="{x:.1}" y="{y:.1}">{}</text><text x="{:.1}" y="{y:.1}" text-anchor="end">{low}</text><image x="{at:.1}" y="{:.1}" width="120" height="11" preserveAspectRatio="none" href="{}"/><text x="{:.1}" y="{y:.1}">{high}</text>"#,
+            rich::svg(&label),
+            at - 6.0,
+            y - 9.5,
+            Shade::scale(),
+            at + 126.0
+        );
+        x += width;
+    }
     for (name, sample) in entries {
         let width = 34.0 + FONT * rich::width(name) + 18.0;
         if x + width > WIDTH && x > 40.0 {
@@ -217,6 +246,19 @@ impl Frame {
         }
         let _ = write!(out, r##"<path d="{grid}" stroke="#ececec" fill="none"/>"##);
         let _ = write!(out, r#"<svg x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}">"#, area.x, area.y, area.width, area.height);
+        if let Some(shade) = &panel.shade {
+            let [a, b] = shade.x.map(|v| x.position(v) * area.width);
+            let [c, d] = shade.y.map(|v| (1.0 - y.position(v)) * area.height);
+            // A rectangle whose axis runs the other way is mirrored.
+            let (flip_x, flip_y) = (if b < a { -1 } else { 1 }, if d > c { -1 } else { 1 });
+            let _ = write!(
+                out,
+                r#"<image transform="translate({a:.1} {d:.1}) scale({flip_x} {flip_y})" width="{:.1}" height="{:.1}" preserveAspectRatio="none" style="image-rendering:pixelated" href="{}"/>"#,
+                (b - a).abs(),
+                (c - d).abs(),
+                shade.picture()
+            );
+        }
         for s in &panel.series {
             let points: Vec<[f64; 2]> =
                 s.x.iter().zip(&s.y).map(|(a, b)| [x.position(*a) * area.width, (1.0 - y.position(*b)) * area.height]).collect();

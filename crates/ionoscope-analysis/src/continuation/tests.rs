@@ -1,0 +1,121 @@
+use ionoscope_dynamics::{models, system::Time};
+
+use super::*;
+use crate::testing::TestSystem;
+
+/// A system of one parameter over [low, high], with its Jacobian by central differences of the rule, which are exact for cubics.
+fn system(ranges: &[[f64; 2]], time: Time, rule: fn(&[f64], f64, &mut [f64])) -> TestSystem {
+    let jacobian = move |x: &[f64], p: &[f64], out: &mut [f64]| {
+        let n = x.len();
+        for j in 0..n {
+            // Order 4.
+            let mut column = vec![0.0; n];
+            for (k, weight) in [(-2.0, 1.0), (-1.0, -8.0), (1.0, 8.0), (2.0, -1.0)] {
+                let mut y = x.to_vec();
+                y[j] += k * 1e-3;
+                let mut f = vec![0.0; n];
+                rule(&y, p[0], &mut f);
+                column.iter_mut().zip(&f).for_each(|(c, f)| *c += weight * f / 12e-3);
+            }
+            (0..n).for_each(|i| out[i * n + j] = column[i]);
+        }
+    };
+    TestSystem::new(ranges, 1, time, Box::new(move |x: &[f64], p: &[f64], out: &mut [f64]| rule(x, p[0], out)), Box::new(jacobian))
+}
+
+fn special(system: &dyn DynamicalSystem, interval: [f64; 2]) -> Vec<(Bifurcation, f64, Option<f64>)> {
+    let all = branches(system, 0.0, &[0.0], Input::Parameter(0), interval, &ContinuationOptions::default()).unwrap();
+    all.iter().flat_map(|b| &b.special_points).map(|s| (s.kind, s.parameter, s.first_lyapunov_coefficient)).collect()
+}
+
+#[test]
+fn normal_forms_of_flows() {
+    let fold = system(&[[-2.0, 2.0]], Time::Continuous, |x, a, out| out[0] = a - x[0] * x[0]);
+    let found = branches(&fold, 0.0, &[0.0], Input::Parameter(0), [-1.0, 1.5], &ContinuationOptions::default()).unwrap();
+    assert_eq!(found.len(), 1, "one parabola");
+    assert_eq!(found[0].stopped, [Stop::EndOfRange, Stop::EndOfRange]);
+    let s = &found[0].special_points;
+    assert!(s.len() == 1 && s[0].kind == Bifurcation::SaddleNode && s[0].parameter.abs() < 1e-8, "{s:?}");
+    assert!(found[0].points.iter().all(|q| (q.parameter - q.x[0] * q.x[0]).abs() < 1e-9 && q.stable == (q.x[0] > 0.0)));
+
+    // z' = (a + i) z - 1/2 z |z|^2 has l_1 = -1 with an eigenvector of length 1; the opposite sign, +1.
+    let below = system(&[[-2.0, 2.0]; 2], Time::Continuous, |x, a, out| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        out.copy_from_slice(&[a * x[0] - x[1] - 0.5 * r * x[0], x[0] + a * x[1] - 0.5 * r * x[1]]);
+    });
+    let above = system(&[[-2.0, 2.0]; 2], Time::Continuous, |x, a, out| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        out.copy_from_slice(&[a * x[0] - x[1] + 0.5 * r * x[0], x[0] + a * x[1] + 0.5 * r * x[1]]);
+    });
+    for (system, sign) in [(&below, -1.0), (&above, 1.0)] {
+        let found = special(system, [-0.7, 1.0]);
+        assert!(found.len() == 1 && found[0].0 == Bifurcation::Hopf && found[0].1.abs() < 1e-8, "{found:?}");
+        assert!((found[0].2.unwrap() - sign).abs() < 1e-6, "{found:?}");
+    }
+
+    let pitchfork = system(&[[-2.0, 2.0]], Time::Continuous, |x, a, out| out[0] = a * x[0] - x[0].powi(3));
+    let found = branches(&pitchfork, 0.0, &[0.0], Input::Parameter(0), [-0.9, 1.0], &ContinuationOptions::default()).unwrap();
+    let all: Vec<_> = found.iter().flat_map(|b| &b.special_points).map(|s| s.kind).collect();
+    assert_eq!((found.len(), &all[..]), (2, &[Bifurcation::BranchPoint][..]), "{all:?}");
+}
+
+#[test]
+fn the_brusselator_and_a_neutral_saddle() {
+    // A = 1.2: x = A, y = B / A; Hopf at B = 1 + A^2, with negative l_1 (Kuznetsov, exercise 3.5: supercritical).
+    let brusselator = system(&[[0.0, 5.0], [0.0, 10.0]], Time::Continuous, |x, b, out| {
+        out.copy_from_slice(&[1.2 - (b + 1.0) * x[0] + x[0] * x[0] * x[1], b * x[0] - x[0] * x[0] * x[1]]);
+    });
+    let found = special(&brusselator, [0.5, 4.0]);
+    assert!(found.len() == 1 && found[0].0 == Bifurcation::Hopf && (found[0].1 - 2.44).abs() < 1e-8, "{found:?}");
+    assert!(found[0].2.unwrap() < 0.0);
+    // Eigenvalues 1 + a and -1: their sum is zero at a = 0, and nothing bifurcates.
+    let neutral = system(&[[-1.0, 1.0]; 2], Time::Continuous, |x, a, out| out.copy_from_slice(&[(1.0 + a) * x[0], -x[1]]));
+    assert!(special(&neutral, [-0.5, 0.5]).is_empty());
+}
+
+#[test]
+fn maps_of_henon_and_the_delayed_logistic_map() {
+    let henon =
+        system(&[[-3.0, 3.0]; 2], Time::Discrete { dt: 0.1 }, |x, a, out| out.copy_from_slice(&[1.0 - a * x[0] * x[0] + x[1], 0.3 * x[0]]));
+    let found = special(&henon, [-0.2, 1.0]);
+    let of = |kind| found.iter().filter(|s| s.0 == kind).map(|s| s.1).collect::<Vec<f64>>();
+    let (folds, flips) = (of(Bifurcation::SaddleNode), of(Bifurcation::PeriodDoubling));
+    assert!(folds.len() == 1 && (folds[0] + 0.1225).abs() < 1e-8, "{found:?}");
+    assert!(flips.len() == 1 && (flips[0] - 0.3675).abs() < 1e-8, "{found:?}");
+    let delayed = system(&[[0.05, 1.0]; 2], Time::Discrete { dt: 1.0 }, |x, a, out| out.copy_from_slice(&[a * x[0] * (1.0 - x[1]), x[0]]));
+    let found = special(&delayed, [1.3, 2.5]);
+    assert!(found.len() == 1 && found[0].0 == Bifurcation::NeimarkSacker && (found[0].1 - 2.0).abs() < 1e-8, "{found:?}");
+}
+
+#[test]
+fn lorenz_and_the_modified_cell() {
+    // rho = sigma (sigma + beta + 3) / (sigma - beta - 1), at both of the outer points; subcritical.
+    let lorenz = models::find("lorenz-1963").unwrap();
+    let p = lorenz.spec().default_parameters();
+    let rho = lorenz.spec().parameter_index("rho").unwrap();
+    let all = branches(&*lorenz, 0.0, &p, Input::Parameter(rho), [2.0, 30.0], &ContinuationOptions::default()).unwrap();
+    let hopf: Vec<_> = all.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == Bifurcation::Hopf).collect();
+    let want = 10.0 * (10.0 + 8.0 / 3.0 + 3.0) / (10.0 - 8.0 / 3.0 - 1.0);
+    assert!(
+        hopf.len() == 2 && hopf.iter().all(|s| (s.parameter - want).abs() < 1e-8 && s.first_lyapunov_coefficient.unwrap() > 0.0),
+        "{hopf:?}"
+    );
+
+    let cell = models::find("stankevich-2017").unwrap();
+    let p = cell.spec().default_parameters();
+    let v_s = cell.spec().parameter_index("v_s").unwrap();
+    let all = branches(&*cell, 0.0, &p, Input::Parameter(v_s), [-40.0, -30.0], &ContinuationOptions::default()).unwrap();
+    assert_eq!((all.len(), &all[0].stopped), (1, &[Stop::EndOfRange, Stop::EndOfRange]));
+    let kinds: Vec<_> = all[0].special_points.iter().map(|s| s.kind).collect();
+    assert_eq!(kinds, [Bifurcation::Hopf, Bifurcation::Hopf]);
+    assert_eq!([all[0].points[0].parameter, all[0].points[all[0].points.len() - 1].parameter], [-40.0, -30.0]);
+}
+
+#[test]
+fn an_empty_box_is_named() {
+    let cell = models::find("sherman-1988").unwrap();
+    let p = cell.spec().default_parameters();
+    let options = ContinuationOptions { bounds: Some(vec![[0.0, 10.0], [0.0, 1.0], [0.0, 1.0]]), ..ContinuationOptions::default() };
+    let error = branches(&*cell, 0.0, &p, Input::Parameter(0), [1.0, 2.0], &options).unwrap_err().to_string();
+    assert!(error.contains("no fixed point") && error.contains("box"), "{error}");
+}

@@ -1,0 +1,69 @@
+use ionoscope_dynamics::{models, system::Time};
+
+use super::*;
+use crate::testing::TestSystem;
+
+#[test]
+fn the_logistic_map_doubles_its_period_and_remembers() {
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| out[0] = p[0] * x[0] * (1.0 - x[0]);
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| out[0] = p[0] * (1.0 - 2.0 * x[0]);
+    let map = TestSystem::new(&[[0.0, 1.0]], 1, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
+    let values = [2.8, 3.2, 3.5];
+    let task = Sweep { system: &map, over: Input::Parameter(0), values: &values, x0: &[0.3], i_stim: 0.0, p: &[0.0] };
+    let options = SweepOptions { transient: 2000.0, window: 40.0, dt: 1.0, ..SweepOptions::default() };
+    let columns = sweep(task, &options, &|| ()).unwrap();
+    // The number of different states: 1, 2, 4.
+    for (column, want) in columns.iter().zip([1, 2, 4]) {
+        let mut seen: Vec<i64> = column.window.x.iter().map(|x| (x * 1e6).round() as i64).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), want, "{}", column.parameter);
+    }
+    // At 3.2: (r + 1 +- sqrt((r - 3)(r + 1))) / (2 r); the larger one is every maximum.
+    let maxima = orbit_marks(&columns[1].window, 0, Mark::Maxima);
+    let want = (4.2 + (0.2f64 * 4.2).sqrt()) / 6.4;
+    assert!(maxima.len() >= 19 && maxima.iter().all(|m| (m - want).abs() < 0.2), "{maxima:?}");
+    // Another start, no transient: what is inherited shows.
+    let short = SweepOptions { transient: 0.0, ..options };
+    let inherited = sweep(task, &short, &|| ()).unwrap();
+    assert_eq!(inherited[1].window.state(0), inherited[0].window.last().unwrap());
+    let outwards = sweep(task, &SweepOptions { inherit: Inherit::Outwards(3.2), ..short.clone() }, &|| ()).unwrap();
+    assert_eq!((outwards[1].window.state(0), outwards[2].window.state(0)), (&[0.3][..], outwards[1].window.last().unwrap()));
+    assert_eq!(outwards[0].window.state(0), outwards[1].window.last().unwrap());
+    let none = sweep(task, &SweepOptions { inherit: Inherit::None, ..short }, &|| ()).unwrap();
+    assert!(none.iter().all(|c| c.window.state(0) == [0.3]));
+}
+
+#[test]
+fn windows_of_a_burst_are_put_in_line() {
+    let cell = models::find("sherman-1988").unwrap();
+    let p = cell.spec().default_parameters();
+    let v_s = cell.spec().parameter_index("v_s").unwrap();
+    let values = [-37.0, -36.9, -36.8];
+    let x0 = cell.spec().default_state();
+    let task = Sweep { system: &*cell, over: Input::Parameter(v_s), values: &values, x0: &x0, i_stim: 0.0, p: &p };
+    let columns = sweep(task, &SweepOptions { transient: 20.0, dt: 0.02, ..SweepOptions::default() }, &|| ()).unwrap();
+    let found = raster(&columns, 0, 0);
+    assert_eq!((found.time.len(), found.values[2].len()), (751, 751));
+    let distance = |a: &[f64], b: &[f64]| (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
+    for k in 1..3 {
+        let aligned = distance(&found.values[k], &found.values[k - 1]);
+        let all: Vec<f64> = columns[k].window.variable(0).collect();
+        let least = (0..=750).map(|s| distance(&all[s..s + 751], &found.values[k - 1])).fold(f64::INFINITY, f64::min);
+        assert!(aligned == least && aligned < 12.0, "{aligned} {least}");
+    }
+    // Crossings of -40 upwards: the intervals of spikes in a burst.
+    let intervals = orbit_marks(&columns[0].window, 0, Mark::Intervals(-40.0));
+    assert!(intervals.len() > 20 && intervals.iter().all(|t| (0.1..8.0).contains(t)), "{intervals:?}");
+}
+
+#[test]
+fn wrong_options_are_named() {
+    let cell = models::find("sherman-1988").unwrap();
+    let (p, x0) = (cell.spec().default_parameters(), cell.spec().default_state());
+    let task = Sweep { system: &*cell, over: Input::Parameter(0), values: &[1.0], x0: &x0, i_stim: 0.0, p: &p };
+    let wrong = |o: SweepOptions| sweep(task, &o, &|| ()).unwrap_err().to_string();
+    assert!(wrong(SweepOptions { window: 0.0, ..SweepOptions::default() }).contains("window"));
+    assert!(wrong(SweepOptions { dt: 0.0, ..SweepOptions::default() }).contains("dt"));
+    assert!(sweep(Sweep { values: &[], ..task }, &SweepOptions::default(), &|| ()).unwrap_err().to_string().contains("no value"));
+}

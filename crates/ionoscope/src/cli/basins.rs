@@ -1,0 +1,299 @@
+//! `ionoscope basins`: which share of starts ends on which attractor.
+
+use std::{io::Write, path::PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ionoscope_analysis::basins::{Attractor, AttractorKind, BasinOptions, Basins, Starts, basins};
+use ionoscope_dynamics::{
+    spec::Spec,
+    system::{DynamicalSystem, Input},
+    trajectory::SolveOptions,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    arguments::{self, Opened, Over, SystemArguments, borrowed},
+    print, print_json, table,
+};
+use crate::{
+    Error, Result,
+    artifact::{self, Staged},
+    named::{named, units},
+    report::{
+        figure::{Axis, Figure, Panel, Role, Series},
+        svg,
+    },
+};
+
+/// Finds the attractors that random or gridded starts reach, and the share of each
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ionoscope basins stankevich-2017 --param v_s=-36 --starts 10000 --box v=-70:-10,n=0:0.12,s=0.17:0.2
+  ionoscope basins stankevich-2017 --over v_s=-36.75:-35:8 --starts 2000 --box v=-70:-10,n=0:0.12,s=0.17:0.2 --plot shares.svg
+  ionoscope basins stankevich-2017 --param v_s=-36 --grid v:120,s:120 --box v=-70:-10,s=0.17:0.2 --x0 n=0.002 --plot plane.svg")]
+pub struct Arguments {
+    #[command(flatten)]
+    system: SystemArguments,
+    /// Number of random starts, uniform in the box
+    #[arg(long, value_name = "N", default_value_t = 10_000, allow_negative_numbers = true)]
+    starts: usize,
+    /// Starts on a grid over one or two variables instead, such as v:100,s:100; the others are at --x0
+    #[arg(long, value_name = "NAME:N", value_parser = axis, value_delimiter = ',', conflicts_with = "starts")]
+    grid: Vec<(String, usize)>,
+    /// Where to start, other than the range of the variable; may be repeated
+    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
+    bounds: Vec<(String, [f64; 2])>,
+    /// The value of a variable that is not on the grid, other than its default; may be repeated
+    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',', requires = "grid")]
+    x0: Vec<(String, f64)>,
+    /// Seed of the starts
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    seed: u64,
+    /// Basins at each of several values of a parameter, or of i_stim
+    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = arguments::over, allow_hyphen_values = true)]
+    over: Option<Over>,
+    /// Constant stimulus; positive depolarises
+    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
+    i_stim: f64,
+    /// Time after which every trajectory is judged
+    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 200.0, allow_negative_numbers = true)]
+    t_end: f64,
+    /// Time at the end over which the extent of a motion is taken: several periods
+    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 30.0, allow_negative_numbers = true)]
+    window: f64,
+    /// Time between two looks at a state
+    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 0.05, allow_negative_numbers = true)]
+    sample: f64,
+    /// Time that a state has to stay where an oscillation is known to pass, to count as on it
+    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 1.0, allow_negative_numbers = true)]
+    settle: f64,
+    /// Relative tolerance of a flow; the absolute one is a hundredth of it
+    #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-4, allow_negative_numbers = true)]
+    rtol: f64,
+    /// Run every trajectory to the end
+    #[arg(long)]
+    full: bool,
+    /// Table: every start with the number of its attractor; with --over, the share of every attractor
+    #[arg(short, long = "output", value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    /// Figure: the plane of a grid, or the shares over the parameter
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+}
+
+/// The basins at one value of the parameter.
+struct Found {
+    value: Option<f64>,
+    basins: Basins,
+}
+
+impl Arguments {
+    /// Runs the verb.
+    pub fn run(&self, shared: &Shared) -> Result<()> {
+        let Opened { system, spec, p } = self.system.open()?;
+        for path in self.output.iter().chain(&self.plot) {
+            artifact::check_destination(path)?;
+        }
+        if self.plot.is_some() && self.over.is_none() && self.grid.len() != 2 {
+            return Err(Error::Input(
+                "--plot draws the plane of a --grid over two variables, or shares --over a parameter; add one of them".into(),
+            ));
+        }
+        let options = self.options(&spec)?;
+        let (input, values) = match &self.over {
+            Some(over) => (Some(over.input(&spec)?.0), over.values(11)),
+            None => (None, vec![f64::NAN]),
+        };
+        let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new((options.starts.count() * values.len()) as u64) };
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} starts, {eta} left") {
+            bar.set_style(style);
+        }
+        let mut all = Vec::new();
+        for (k, value) in values.iter().enumerate() {
+            let (mut p, mut i_stim) = (p.clone(), self.i_stim);
+            match input {
+                Some(Input::Parameter(index)) => p[index] = *value,
+                Some(Input::Stimulus) => i_stim = *value,
+                None => {}
+            }
+            let before = k * options.starts.count();
+            let found = basins(&*system, i_stim, &p, &options, &|n| bar.set_position((before + n) as u64))?;
+            all.push(Found { value: input.map(|_| *value), basins: found });
+        }
+        bar.finish_and_clear();
+        if all.iter().any(|f| f.basins.extrapolated) {
+            shared.warn("trajectories went outside the training range (of state or parameters)");
+        }
+        self.write(&*system, &spec, &p, &options, &all)?;
+        if shared.json { print_json(&self.document(&spec, &p, &options, &all)) } else { self.show(&spec, &all) }
+    }
+
+    fn options(&self, spec: &Spec) -> Result<BasinOptions> {
+        let bounds = arguments::box_with(spec, &self.bounds)?;
+        let starts = if self.grid.is_empty() {
+            Starts::Random { count: self.starts, seed: self.seed }
+        } else {
+            let axes = self.grid.iter().map(|(name, n)| Ok((spec.variable_index(name)?, *n))).collect::<Result<Vec<_>>>()?;
+            Starts::Grid { axes, at: spec.state_with(borrowed(&self.x0))? }
+        };
+        let settle = (!self.full).then_some(self.settle);
+        let solve = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };
+        Ok(BasinOptions {
+            solve,
+            longest: self.t_end,
+            window: self.window,
+            sample: self.sample,
+            settle,
+            ..BasinOptions::new(bounds, starts)
+        })
+    }
+
+    fn write(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], options: &BasinOptions, all: &[Found]) -> Result<()> {
+        let mut files = Vec::new();
+        if let Some(path) = &self.output {
+            files.push(Staged::new(path, |w| self.csv(w, spec, options, all))?);
+            let meta = json!({"system": self.system.system, "model": system.spec().id, "parameters": named(&spec.parameters, p), "options": options, "units": units(spec), "version": env!("CARGO_PKG_VERSION")});
+            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+        }
+        if let Some(path) = &self.plot {
+            let figure = if self.over.is_some() { self.shares(spec, all)? } else { plane(spec, options, &all[0].basins) };
+            files.push(Staged::new(path, |w| w.write_all(svg::draw(&figure).as_bytes()))?);
+        }
+        files.into_iter().try_for_each(Staged::commit)?;
+        Ok(())
+    }
+
+    fn csv(&self, w: &mut dyn Write, spec: &Spec, options: &BasinOptions, all: &[Found]) -> std::io::Result<()> {
+        if let Some(over) = &self.over {
+            writeln!(w, "{},attractor,kind,share,low,high", over.name)?;
+            for found in all {
+                for (k, a) in found.basins.attractors.iter().enumerate() {
+                    let [low, high] = a.interval;
+                    writeln!(w, "{},{k},{:?},{},{low},{high}", found.value.unwrap_or(f64::NAN), a.kind, a.share)?;
+                }
+            }
+            return Ok(());
+        }
+        let names: Vec<&str> = spec.variables.iter().map(|q| q.name.as_str()).collect();
+        writeln!(w, "{},attractor", names.join(","))?;
+        for (k, label) in all[0].basins.of_start.iter().enumerate() {
+            for x in options.starts.state(k, &options.bounds) {
+                write!(w, "{x},")?;
+            }
+            writeln!(w, "{label}")?;
+        }
+        Ok(())
+    }
+
+    fn document(&self, spec: &Spec, p: &[f64], options: &BasinOptions, all: &[Found]) -> Value {
+        let one = |found: &Found| {
+            let mut document = json!({
+                "attractors": found.basins.attractors.iter().map(|a| attractor(spec, a)).collect::<Vec<_>>(),
+                "mean_time": found.basins.mean_time,
+                "extrapolated": found.basins.extrapolated,
+            });
+            if let (Some(over), Some(value)) = (&self.over, found.value) {
+                document[&over.name] = json!(value);
+            }
+            document
+        };
+        let mut document = match &self.over {
+            Some(over) => json!({"over": over.name, "basins": all.iter().map(one).collect::<Vec<_>>()}),
+            None => one(&all[0]),
+        };
+        document["parameters"] = named(&spec.parameters, p);
+        document["starts"] = json!(options.starts.count());
+        document["units"] = json!(units(spec));
+        document
+    }
+
+    fn show(&self, spec: &Spec, all: &[Found]) -> Result<()> {
+        let mut rows = vec![vec!["attractor".into(), "share".into(), "95 % interval".into(), "where".into()]];
+        if let Some(over) = &self.over {
+            rows[0].insert(0, over.name.clone());
+        }
+        for found in all {
+            for a in &found.basins.attractors {
+                let place = |(q, [low, high]): (&ionoscope_dynamics::spec::Quantity, &[f64; 2])| {
+                    let (low, high) = (table::short(*low), table::short(*high));
+                    if low == high { format!("{} {low}", q.name) } else { format!("{} {low}..{high}", q.name) }
+                };
+                let mut place = spec.variables.iter().zip(&a.extent).take(4).map(place).collect::<Vec<_>>().join("  ");
+                if let Some(period) = a.period {
+                    place += &format!("  period {} {}", table::short(period), spec.time_unit);
+                }
+                let mut row = vec![
+                    format!("{:?}", a.kind),
+                    format!("{:.5}", a.share),
+                    format!("{:.5} .. {:.5}", a.interval[0], a.interval[1]),
+                    place,
+                ];
+                if let Some(value) = found.value {
+                    row.insert(0, table::short(value));
+                }
+                rows.push(row);
+            }
+        }
+        print(|w| table::write(w, &rows))
+    }
+
+    /// Share of each kind of attractor over the parameter, with its interval.
+    fn shares(&self, spec: &Spec, all: &[Found]) -> Result<Figure> {
+        let Some(over) = &self.over else { return Err(Error::Input("shares are drawn --over a parameter".into())) };
+        let x: Vec<f64> = all.iter().filter_map(|f| f.value).collect();
+        let mut panel = Panel::new("", Axis::new(&over.name, &over.input(spec)?.1), Axis::new("share of starts", "1")).with_height(260.0);
+        let kinds = [
+            (AttractorKind::FixedPoint, "fixed points", Role::Equations),
+            (AttractorKind::Periodic, "periodic", Role::Network),
+            (AttractorKind::Aperiodic, "aperiodic", Role::Second),
+            (AttractorKind::Escaped, "escaped", Role::Third),
+        ];
+        for (kind, name, role) in kinds {
+            let of =
+                |f: &Found, pick: &dyn Fn(&Attractor) -> f64| f.basins.attractors.iter().filter(|a| a.kind == kind).map(pick).sum::<f64>();
+            let y: Vec<f64> = all.iter().map(|f| of(f, &|a| a.share)).collect();
+            if y.iter().any(|y| *y > 0.0) {
+                panel = panel.with(Series::line(name, role, x.clone(), y));
+                for side in 0..2 {
+                    panel =
+                        panel.with(Series::line("", Role::Guide, x.clone(), all.iter().map(|f| of(f, &|a| a.interval[side])).collect()));
+                }
+            }
+        }
+        Ok(Figure::new("basins", &spec.id, "Share of starts that reach each kind of attractor; thin: 95 % intervals.").with(panel))
+    }
+}
+
+fn attractor(spec: &Spec, a: &Attractor) -> Value {
+    let mut value = json!(a);
+    value["x"] = a.x.as_ref().map_or(Value::Null, |x| named(&spec.variables, x));
+    value["extent"] = Value::Object(spec.variables.iter().zip(&a.extent).map(|(q, r)| (q.name.clone(), json!(r))).collect());
+    value
+}
+
+/// The starts of a grid, by their attractor.
+fn plane(spec: &Spec, options: &BasinOptions, found: &Basins) -> Figure {
+    let Starts::Grid { axes, .. } = &options.starts else { return Figure::new("basins", &spec.id, "") };
+    let [a, b] = [axes[0].0, axes[1].0];
+    let axis = |i: usize| Axis::new(&spec.variables[i].name, &spec.variables[i].unit);
+    let mut panel = Panel::new("", axis(a), axis(b)).with_height(500.0);
+    let roles = [Role::Equations, Role::Network, Role::Second, Role::Third, Role::Data];
+    for (k, attractor) in found.attractors.iter().enumerate() {
+        let starts = found.of_start.iter().enumerate().filter(|(_, label)| usize::from(**label) == k);
+        let (x, y) = starts.map(|(k, _)| options.starts.state(k, &options.bounds)).map(|x| (x[a], x[b])).unzip();
+        panel =
+            panel.with(Series::points(&format!("{:?} ({:.2} %)", attractor.kind, 100.0 * attractor.share), roles[k % roles.len()], x, y));
+    }
+    Figure::new("basins", &spec.id, "Starts by the attractor that they reach.").with(panel)
+}
+
+/// Parses `NAME:N`.
+fn axis(text: &str) -> std::result::Result<(String, usize), String> {
+    let (name, n) = text.split_once(':').ok_or("expected NAME:N, such as v:100")?;
+    let n: usize = n.trim().parse().map_err(|_| format!("'{n}' is not a number of points"))?;
+    if !(2..=100_000).contains(&n) {
+        return Err(format!("{n} points of {name}; expected 2 to 100000"));
+    }
+    Ok((name.trim().to_owned(), n))
+}

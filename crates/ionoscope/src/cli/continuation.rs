@@ -1,0 +1,209 @@
+//! `ionoscope continue`: branches of fixed points over a parameter, and their bifurcations.
+
+use std::{io::Write, path::PathBuf};
+
+use ionoscope_analysis::continuation::{Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches};
+use ionoscope_dynamics::spec::Spec;
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    arguments::{self, Opened, Over, SystemArguments},
+    print, print_json, table,
+};
+use crate::{
+    Result,
+    artifact::{self, Staged},
+    named::{named, rate_unit, units},
+    report::{
+        figure::{Axis, Figure, Panel, Role, Series},
+        svg,
+    },
+};
+
+/// Follows fixed points over a parameter and finds their bifurcations
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ionoscope continue stankevich-2017 --over v_s=-40:-30
+  ionoscope continue hodgkin-huxley-1952 --over i_stim=0:200 --plot diagram.svg
+  ionoscope continue pretrained/stankevich-2017-dt0.005.safetensors --over v_s=-40:-30 -o branches.csv --json")]
+pub struct Arguments {
+    #[command(flatten)]
+    system: SystemArguments,
+    /// The parameter, or i_stim, and the interval over which it is varied
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
+    over: Over,
+    /// Constant stimulus while a parameter is varied; positive depolarises
+    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
+    i_stim: f64,
+    /// Box that branches may not leave, other than the range of the variable; may be repeated
+    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
+    bounds: Vec<(String, [f64; 2])>,
+    /// Values of the parameter at which fixed points are sought to start from
+    #[arg(long, value_name = "N", default_value_t = ContinuationOptions::default().searches, allow_negative_numbers = true)]
+    searches: usize,
+    /// Starts of Newton's method in each of these searches
+    #[arg(long, value_name = "N", default_value_t = ContinuationOptions::default().starts, allow_negative_numbers = true)]
+    starts: usize,
+    /// Seed of the starts
+    #[arg(long, value_name = "N", default_value_t = ContinuationOptions::default().seed, allow_negative_numbers = true)]
+    seed: u64,
+    /// Table of all points of all branches
+    #[arg(short, long = "output", value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    /// Bifurcation diagram
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Variable of the diagram [default: the membrane potential, or the first]
+    #[arg(long, value_name = "NAME", requires = "plot")]
+    show: Option<String>,
+}
+
+impl Arguments {
+    /// Runs the verb.
+    pub fn run(&self, shared: &Shared) -> Result<()> {
+        let Opened { system, spec, p } = self.system.open()?;
+        for path in self.output.iter().chain(&self.plot) {
+            artifact::check_destination(path)?;
+        }
+        let (over, unit) = self.over.input(&spec)?;
+        let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
+            Some(name) => spec.variable_index(name)?,
+            None => 0,
+        };
+        let bounds = Some(arguments::box_with(&spec, &self.bounds)?);
+        let options =
+            ContinuationOptions { bounds, searches: self.searches, starts: self.starts, seed: self.seed, ..ContinuationOptions::default() };
+        let found = branches(&*system, self.i_stim, &p, over, [self.over.from, self.over.to], &options)?;
+        let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
+        if outside > 0 {
+            let all: usize = found.iter().map(|b| b.points.len()).sum();
+            shared.warn(&format!("{outside} of {all} points: state or parameters outside the training range"));
+        }
+        let document = self.document(&spec, &p, &unit, &found);
+        let mut files = Vec::new();
+        if let Some(path) = &self.output {
+            files.push(Staged::new(path, |w| self.csv(w, &spec, &found))?);
+            let meta = json!({"system": self.system.system, "parameters": document["parameters"], "over": self.over.name, "options": options, "units": document["units"], "version": env!("CARGO_PKG_VERSION")});
+            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+        }
+        if let Some(path) = &self.plot {
+            let drawing = svg::draw(&self.figure(&spec, &unit, shown, &found));
+            files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
+        }
+        files.into_iter().try_for_each(Staged::commit)?;
+        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found) }
+    }
+
+    fn ends(&self, branch: &Branch) -> String {
+        let end =
+            |k: usize| branch.points.get(if k == 0 { 0 } else { branch.points.len().saturating_sub(1) }).map_or(f64::NAN, |q| q.parameter);
+        let one = |k: usize| format!("at {} = {}: {}", self.over.name, table::short(end(k)), branch.stopped[k]);
+        format!("{}; {}", one(0), one(1))
+    }
+
+    fn document(&self, spec: &Spec, p: &[f64], unit: &str, found: &[Branch]) -> Value {
+        let branch = |b: &Branch| {
+            let special = |s: &SpecialPoint| {
+                let mut value = json!(s);
+                value["x"] = named(&spec.variables, &s.x);
+                value
+            };
+            let column = |i: usize| b.points.iter().map(|q| q.x[i]).collect::<Vec<f64>>();
+            let mut points = serde_json::Map::new();
+            points.insert("parameter".into(), json!(b.points.iter().map(|q| q.parameter).collect::<Vec<_>>()));
+            for (i, q) in spec.variables.iter().enumerate() {
+                points.insert(q.name.clone(), json!(column(i)));
+            }
+            points.insert("stable".into(), json!(b.points.iter().map(|q| q.stable).collect::<Vec<_>>()));
+            points.insert("eigenvalues".into(), json!(b.points.iter().map(|q| &q.eigenvalues).collect::<Vec<_>>()));
+            points.insert("extrapolated".into(), json!(b.points.iter().map(|q| q.extrapolated).collect::<Vec<_>>()));
+            json!({"special_points": b.special_points.iter().map(special).collect::<Vec<_>>(), "points": points, "stopped": self.ends(b)})
+        };
+        let mut units = units(spec);
+        units.insert("parameter".into(), json!(unit));
+        units.insert("eigenvalues".into(), json!(rate_unit(spec)));
+        units.insert("frequency".into(), json!(rate_unit(spec)));
+        json!({
+            "over": self.over.name,
+            "branches": found.iter().map(branch).collect::<Vec<_>>(),
+            "parameters": named(&spec.parameters, p),
+            "units": units,
+        })
+    }
+
+    fn csv(&self, w: &mut dyn Write, spec: &Spec, found: &[Branch]) -> std::io::Result<()> {
+        let n = spec.variables.len();
+        write!(w, "branch,kind,{}", self.over.name)?;
+        spec.variables.iter().try_for_each(|q| write!(w, ",{}", q.name))?;
+        (1..=n).try_for_each(|k| write!(w, ",mu{k}_re,mu{k}_im"))?;
+        writeln!(w, ",stable,extrapolated")?;
+        for (k, branch) in found.iter().enumerate() {
+            for q in &branch.points {
+                write!(w, "{k},,{}", q.parameter)?;
+                q.x.iter().try_for_each(|x| write!(w, ",{x}"))?;
+                q.eigenvalues.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
+                writeln!(w, ",{},{}", q.stable, q.extrapolated)?;
+            }
+            for s in &branch.special_points {
+                write!(w, "{k},{:?},{}", s.kind, s.parameter)?;
+                s.x.iter().try_for_each(|x| write!(w, ",{x}"))?;
+                s.eigenvalues.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
+                writeln!(w, ",,{}", s.extrapolated)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, spec: &Spec, unit: &str, found: &[Branch]) -> Result<()> {
+        let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
+        let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
+        rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
+        rows[0].push("frequency, l1".into());
+        for (k, branch) in found.iter().enumerate() {
+            for s in &branch.special_points {
+                let mut row = vec![k.to_string(), format!("{:?}", s.kind), format!("{:.8}", s.parameter)];
+                row.extend(s.x.iter().take(6).map(|x| table::short(*x)));
+                let hopf =
+                    s.frequency.map(|f| format!("{}, {}", table::short(f), s.first_lyapunov_coefficient.map_or("?".into(), table::short)));
+                row.push(hopf.unwrap_or_default());
+                rows.push(row);
+            }
+        }
+        print(|w| {
+            if rows.len() > 1 {
+                table::write(w, &rows)?
+            } else {
+                writeln!(w, "no bifurcation")?
+            }
+            found.iter().enumerate().try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), self.ends(b)))
+        })
+    }
+
+    /// Stable parts dark, unstable ones dashed, bifurcations as dots.
+    fn figure(&self, spec: &Spec, unit: &str, shown: usize, found: &[Branch]) -> Figure {
+        let q = &spec.variables[shown];
+        let mut panel = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&q.name, &q.unit)).with_height(420.0);
+        for (k, branch) in found.iter().enumerate() {
+            for (stable, name, role) in [(true, "stable", Role::Equations), (false, "unstable", Role::Network)] {
+                // Each part to the point where the next begins.
+                let touches = |i: usize| branch.points[i].stable == stable || (i > 0 && branch.points[i - 1].stable == stable);
+                let (x, y): (Vec<f64>, Vec<f64>) =
+                    branch.points.iter().enumerate().map(|(i, q)| (q.parameter, if touches(i) { q.x[shown] } else { f64::NAN })).unzip();
+                if y.iter().any(|y| !y.is_nan()) {
+                    panel = panel.with(Series::line(if k == 0 { name } else { "" }, role, x, y));
+                }
+            }
+        }
+        let kinds =
+            [Bifurcation::SaddleNode, Bifurcation::BranchPoint, Bifurcation::Hopf, Bifurcation::PeriodDoubling, Bifurcation::NeimarkSacker];
+        for kind in kinds {
+            let special = found.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind);
+            let (x, y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameter, s.x[shown])).unzip();
+            if !x.is_empty() {
+                panel = panel.with(Series::points(&format!("{kind:?}"), Role::Second, x, y));
+            }
+        }
+        Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel)
+    }
+}

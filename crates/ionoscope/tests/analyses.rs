@@ -1,0 +1,150 @@
+//! The verbs that analyse a system, on the real binary: their JSON, their files, and what they say when something is wrong.
+
+use std::fs;
+
+use serde_json::Value;
+
+mod command;
+
+use command::{Folder, json, out, refused};
+
+const MAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pretrained/stankevich-2017-dt0.005.safetensors");
+
+fn kinds(answer: &Value) -> Vec<(String, f64)> {
+    let branches = answer["branches"].as_array().unwrap();
+    let special = branches.iter().flat_map(|b| b["special_points"].as_array().unwrap());
+    special.map(|s| (s["kind"].as_str().unwrap().to_owned(), s["parameter"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn the_map_has_the_hopf_points_of_its_equations() {
+    let equations = kinds(&json(&["continue", "stankevich-2017", "--over", "v_s=-40:-30", "--json"]));
+    let map = kinds(&json(&["continue", MAP, "--over", "v_s=-40:-30", "--json", "--quiet"]));
+    assert_eq!((equations.len(), map.len()), (2, 2), "{equations:?} {map:?}");
+    for ((a, p), (b, q)) in equations.iter().zip(&map) {
+        assert_eq!((a.as_str(), b.as_str()), ("Hopf", "NeimarkSacker"));
+        // Within .02 in v_s is the goal; .0011 was seen.
+        assert!((p - q).abs() < 0.02, "{p} {q}");
+    }
+}
+
+#[test]
+fn branches_as_json_table_and_figure() {
+    let folder = Folder::new("continue");
+    let (csv, svg) = (folder.path("b.csv"), folder.path("b.svg"));
+    let answer = json(&["continue", "hodgkin-huxley-1952", "--over", "i_stim=0:200", "-o", &csv, "--plot", &svg, "--json"]);
+    // Hassard (1978): 9.78 and 154.5, the first subcritical, the second supercritical.
+    let special = answer["branches"][0]["special_points"].as_array().unwrap();
+    let near = |k: usize, value: f64| (special[k]["parameter"].as_f64().unwrap() - value).abs() < 0.05;
+    assert!(near(0, 9.78) && near(1, 154.5), "{special:?}");
+    assert!(
+        special[0]["first_lyapunov_coefficient"].as_f64().unwrap() > 0.0
+            && special[1]["first_lyapunov_coefficient"].as_f64().unwrap() < 0.0
+    );
+    assert_eq!(special[0]["x"].as_object().unwrap().keys().collect::<Vec<_>>(), ["v", "m", "h", "n"]);
+    assert!(answer["branches"][0]["stopped"].as_str().unwrap().contains("end of the parameter's interval"));
+    assert_eq!(answer["units"]["parameter"], "uA/cm^2");
+    let text = fs::read_to_string(&csv).unwrap();
+    assert!(text.starts_with("branch,kind,i_stim,v,m,h,n,mu1_re,mu1_im,") && text.contains(",Hopf,"));
+    assert!(fs::read_to_string(&svg).unwrap().contains("Hopf"));
+    assert_eq!(folder.names(), ["b.csv", "b.csv.meta.json", "b.svg"]);
+    // No bifurcation is an empty list.
+    let none = json(&["continue", "sherman-1988", "--over", "v_s=-40:-30", "--json"]);
+    assert_eq!(none["branches"][0]["special_points"], serde_json::json!([]));
+}
+
+#[test]
+fn basins_lyapunov_and_network_as_json() {
+    let folder = Folder::new("basins");
+    let csv = folder.path("starts.csv");
+    let answer = json(&[
+        "basins",
+        "stankevich-2017",
+        "--param",
+        "v_s=-36",
+        "--starts",
+        "500",
+        "--box",
+        "v=-70:-10,n=0:0.12,s=0.17:0.2",
+        "-o",
+        &csv,
+        "--json",
+    ]);
+    let attractors = answer["attractors"].as_array().unwrap();
+    assert_eq!((&attractors[0]["kind"], &attractors[1]["kind"]), (&Value::from("FixedPoint"), &Value::from("Periodic")));
+    let [low, high] = [0, 1].map(|k| attractors[0]["interval"][k].as_f64().unwrap());
+    assert!(low < attractors[0]["share"].as_f64().unwrap() && high < 0.05);
+    assert!((attractors[0]["x"]["v"].as_f64().unwrap() + 50.636).abs() < 1e-3);
+    assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 501);
+
+    let answer = json(&["lyapunov", "lorenz-1963", "--accuracy", "0.01", "--json"]);
+    for (k, want) in [0.906, 0.0, -14.572].into_iter().enumerate() {
+        assert!((answer["exponents"][k].as_f64().unwrap() - want).abs() < 0.05);
+        assert!(answer["errors"][k].as_f64().unwrap() <= 0.01);
+    }
+
+    let answer = json(&["network", "sherman-1988", "--graph", "ring:4", "--coupling", "0.5", "--t-end", "2", "--json"]);
+    assert_eq!((&answer["cells"], &answer["couplings"]), (&Value::from(4), &Value::from(4)));
+    // Cells that start alike stay alike, whatever their coupling.
+    let alike = json(&["network", MAP, "--graph", "lattice:2x2", "--coupling", "0.1", "--t-end", "1", "--scatter", "0", "--json"]);
+    assert_eq!(alike["spread_at_the_end"], 0.0);
+}
+
+#[test]
+fn diagrams_as_table_and_figure() {
+    let folder = Folder::new("diagram");
+    let (csv, svg) = (folder.path("r.csv"), folder.path("r.svg"));
+    let raster = ["diagram", "sherman-1988", "--over", "v_s=-36:-35:3", "--transient", "10", "--window", "5", "--dt", "0.05"];
+    let answer = json(&[&raster[..], &["-o", &csv, "--plot", &svg, "--json"]].concat());
+    assert_eq!(answer["columns"].as_array().unwrap().len(), 3);
+    let text = fs::read_to_string(&csv).unwrap();
+    assert!(text.starts_with("v_s,0,0.05,0.1") && text.lines().count() == 4);
+    assert!(fs::read_to_string(&svg).unwrap().contains("data:image/png;base64,"));
+    let orbit = json(&[
+        "diagram",
+        "sherman-1988",
+        "--kind",
+        "orbit",
+        "--of",
+        "isi",
+        "--both",
+        "--over",
+        "v_s=-33:-32:2",
+        "--transient",
+        "10",
+        "--window",
+        "5",
+        "--json",
+    ]);
+    let sweeps = orbit["sweeps"].as_array().unwrap();
+    assert_eq!((&sweeps[0]["direction"], &sweeps[1]["direction"]), (&Value::from("forward"), &Value::from("backward")));
+    // Spiking at -33: an interval of .445 to .450.
+    assert!(sweeps[0]["columns"][0]["values"].as_array().unwrap().iter().all(|v| (0.44..0.455).contains(&v.as_f64().unwrap())));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let lorenz = ["lyapunov", "lorenz-1963"];
+    for (arguments, words) in [
+        (vec!["continue", "sherman-1988", "--over", "vs=-40:-30"], "did you mean 'v_s'"),
+        (vec!["continue", "sherman-1988", "--over", "v_s=-40"], "expected NAME=FROM:TO"),
+        (vec!["continue", "sherman-1988", "--over", "v_s=-400:-30"], "outside"),
+        (vec!["continue", "sherman-1988", "--over", "v_s=-40:-30", "--box", "v=10:20"], "no fixed point"),
+        (vec!["basins", "sherman-1988", "--starts", "0"], "0 starts"),
+        (vec!["basins", "sherman-1988", "--box", "v=1:1"], "empty"),
+        (vec!["basins", "sherman-1988", "--plot", "x.svg"], "--grid"),
+        (vec!["diagram", "sherman-1988", "--kind", "orbit", "--of", "section", "--over", "v_s=-40:-30:2"], "--section"),
+        (vec!["diagram", "lorenz-1963", "--kind", "orbit", "--of", "isi", "--over", "rho=20:30:2"], "spike threshold"),
+        (vec!["diagram", "sherman-1988", "--over", "v_s=-40:-30:400", "--dt", "1e-6"], "GB"),
+        (vec!["network", "lorenz-1963", "--graph", "ring:3", "--coupling", "1", "--t-end", "1"], "no membrane potential"),
+        (vec!["network", "sherman-1988", "--graph", "rang:3", "--coupling", "1", "--t-end", "1"], "rang:3"),
+        (vec!["network", "sherman-1988", "--graph", "lattice:3", "--coupling", "1", "--t-end", "1"], "lattice:NxM"),
+        (vec!["compare", "sherman-1988", "stankevich-2017", "-o", "never"], "--over"),
+        (vec!["compare", "sherman-1988", "lorenz-1963", "--over", "v_s=-40:-30", "-o", "never"], "unknown parameter"),
+        ([&lorenz[..], &["--count", "4"]].concat(), "1 to 3"),
+        ([&lorenz[..], &["--trajectories", "1"]].concat(), "2 to 1024"),
+    ] {
+        refused(2, &arguments, &[words]);
+    }
+    assert!(out(&["continue", "--help"]).contains("Examples:"));
+}
