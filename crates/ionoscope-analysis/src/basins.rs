@@ -2,7 +2,7 @@
 //!
 //! A few trajectories are run to the end first. What they end on makes the attractors: stable fixed points come from the fixed-point
 //! search, everything else is told apart by the extent of its motion in each variable. All other trajectories then stop as soon as they are
-//! known to be on one of them (see [`attractors`]): inside a neighbourhood of a fixed point from which test trajectories all came to it, or
+//! known to be on one of them (see `attractors.rs`): inside a neighbourhood of a fixed point from which test trajectories all came to it, or
 //! for some time among the cells that an oscillation visits, as in the method of recurrences of Datseris and Wagemakers (Chaos 32 (2022)
 //! 023104, doi 10.1063/5.0076568). What is still undecided at the end is compared with the attractors, and where it is like none of
 //! them becomes a new one.

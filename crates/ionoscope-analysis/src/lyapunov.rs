@@ -2,9 +2,9 @@
 //!
 //! Small disturbances of a trajectory obey Q' = J(x(t)) Q (a flow) or Q(t + dt) = J(x(t)) Q(t) (a map). The exponents are the mean rates
 //! of growth of the columns of an orthonormal Q that is orthonormalised again after every step (Benettin, Galgani, Giorgilli, Strelcyn,
-//! Meccanica 15 (1980) 9, doi 10.1007/BF02128236): lambda_k = <ln r_kk> per unit of time, with Q R the decomposition after the step.
+//! Meccanica 15 (1980) 9, doi 10.1007/BF02128236): lambda_k is the mean of ln r_kk per unit of time, with Q R the decomposition after the step.
 //! Jacobians are exact. Along a flow the states come from the integrator at tight tolerance, and Q is carried by Magnus' expansion of
-//! order 4 (see [`tangent`]), which takes a stiff decay as it is; its step is halved until the exponents of a trial no longer change.
+//! order 4 (see `tangent.rs`), which takes a stiff decay as it is; its step is halved until the exponents of a trial no longer change.
 //!
 //! Several trajectories, taken one after another from a long one, so that all of them are on the same attractor, run side by side until
 //! the standard errors of all exponents, from the spread between the trajectories, are small enough.

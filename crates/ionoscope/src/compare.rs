@@ -171,9 +171,9 @@ impl Comparison<'_> {
             "Bifurcations of fixed points, paired in order along the parameter.",
             vec![
                 Column::text(&self.sides[0].name),
-                self.parameter_column(),
+                Column::number(&self.over, self.unit(), Format::Fixed(5)),
                 Column::text(&self.sides[1].name),
-                self.parameter_column(),
+                Column::number(&self.over, self.unit(), Format::Fixed(5)),
                 Column::number("difference", self.unit(), Format::Significant(3)),
                 Column::number("distance of the states", "", Format::Significant(3)),
             ],
