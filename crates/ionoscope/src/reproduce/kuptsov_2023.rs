@@ -19,6 +19,7 @@ use crate::{
 use drawing::Figures;
 use findings::{Cell, Network};
 use networks::{Recipe, Workshop};
+use rasters::Rasters;
 
 mod answers;
 mod drawing;
@@ -27,6 +28,7 @@ pub mod findings;
 pub mod fixed_points;
 pub mod networks;
 pub mod oscillations;
+mod rasters;
 
 /// The original and the modified model.
 pub const MODELS: [&str; 2] = ["sherman-1988", "stankevich-2017"];
@@ -118,6 +120,7 @@ pub(crate) struct Outcome {
     networks: Vec<Network>,
     cost: Cost,
     figures: Figures,
+    rasters: Rasters,
 }
 
 /// Runs everything and writes the folder: `report.html`, `summary.json`, `figures/`, `tables/`, `answers/`, `networks/`, `data/` and
@@ -167,6 +170,12 @@ fn run_recipes(options: &Options, recipes: Vec<Recipe>, interrupt: &Arc<AtomicBo
     say("figures");
     let begin = Instant::now();
     let figures = drawing::draw(options, &recipes, &cells, &networks, &maps)?;
+    say("raster diagrams, borders and basins");
+    let shipped = |model: &str| networks.iter().position(|n| n.shipped && n.system == model && n.dt == DT).map(|k| &maps[k]);
+    let rasters = match MODELS.map(shipped) {
+        [Some(a), Some(b)] => rasters::draw(options, [a, b])?,
+        _ => Rasters::default(),
+    };
     analysis += begin.elapsed();
     let sum = |f: &dyn Fn(&Network) -> f64| networks.iter().map(f).sum::<f64>();
     let cost = Cost {
@@ -177,7 +186,7 @@ fn run_recipes(options: &Options, recipes: Vec<Recipe>, interrupt: &Arc<AtomicBo
     };
     let variables: Vec<String> = models::find(MODELS[0])?.spec().variables.iter().map(|q| q.name.clone()).collect();
     write_json(&options.dir.join("summary.json"), &findings::summary(&networks, &variables))?;
-    let outcome = Outcome { options: options.clone(), recipes, cells, networks, cost, figures };
+    let outcome = Outcome { options: options.clone(), recipes, cells, networks, cost, figures, rasters };
     let (heading, sections) = answers::report(&outcome)?;
     store::save(&options.dir, &heading, &sections)?;
     store::draw(&options.dir)?;

@@ -43,8 +43,19 @@ pub fn report(o: &Outcome) -> Result<(Heading, Vec<Answer>)> {
                 .into(),
         ],
     };
-    let sections =
-        vec![summary(o), goals(o), paper(o), motion(o), data(o), fixed_point(o), eigenvalues(o), networks(o), cost(o), definitions(o)];
+    let sections = vec![
+        summary(o),
+        goals(o),
+        paper(o),
+        motion(o),
+        over_v_s(o),
+        data(o),
+        fixed_point(o),
+        eigenvalues(o),
+        networks(o),
+        cost(o),
+        definitions(o),
+    ];
     Ok((heading, sections))
 }
 
@@ -140,13 +151,6 @@ fn motion(o: &Outcome) -> Answer {
     let mut answer = Answer::new("motion", "Bursting and spiking");
     for figure in &o.figures.motion {
         answer = answer.with(Part::Figure(figure.clone()));
-        if figure.id == "figure-2" {
-            answer = answer.with(Part::Note(
-                "Figures 3, 5 and 9 (raster diagrams over V_{S}, the two branches of the bistable model, and the share of starts that come to \
-                 rest) are not made yet; their place is here."
-                    .into(),
-            ));
-        }
     }
     answer
         .text(
@@ -155,6 +159,14 @@ fn motion(o: &Outcome) -> Answer {
         )
         .with(Part::Table(tables::rhythms(o)))
         .with(Part::Table(tables::together(o)))
+}
+
+fn over_v_s(o: &Outcome) -> Answer {
+    let mut answer = Answer::new("over-v-s", "Over V_{S}: rasters, two branches, basins");
+    for figure in &o.rasters.figures {
+        answer = answer.with(Part::Figure(figure.clone()));
+    }
+    answer
 }
 
 fn data(o: &Outcome) -> Answer {

@@ -123,12 +123,19 @@ pub fn paper(o: &Outcome) -> Table {
             table.push(vec![what.into(), paper.into(), Cell::Empty(()), here.into()]);
         }
     }
-    for (what, paper) in [
-        ("original: V_{S} between bursting and spiking (mV)", "−33.73"),
-        ("modified: share of random starts that come to rest", "1 to 3 %"),
-    ] {
-        table.push(vec![what.into(), paper.into(), "not made yet".into(), "not made yet".into()]);
+    let r = &o.rasters;
+    let fixed = |v: Option<f64>| Cell::from(v.map(|v| number(v, Format::Fixed(3))));
+    for (form, paper, borders) in [("original", "−33.73", r.borders[0]), ("modified", "", r.borders[1])] {
+        table.push(vec![
+            format!("{form}: V_{{S}} between bursting and spiking (mV)").into(),
+            paper.into(),
+            fixed(borders[0]),
+            fixed(borders[1]),
+        ]);
     }
+    let percent = |v: Option<f64>| Cell::from(v.map(|v| format!("{} %", number(100.0 * v, Format::Fixed(1)))));
+    let what = "modified: largest share of random starts that come to rest";
+    table.push(vec![what.into(), "1 to 3 %".into(), percent(r.largest_share[0]), percent(r.largest_share[1])]);
     table
 }
 
