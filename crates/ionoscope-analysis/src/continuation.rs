@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod branch;
+pub mod curves;
 mod normal_form;
 #[cfg(test)]
 mod tests;

@@ -119,3 +119,59 @@ fn an_empty_box_is_named() {
     let error = branches(&*cell, 0.0, &p, Input::Parameter(0), [1.0, 2.0], &options).unwrap_err().to_string();
     assert!(error.contains("no fixed point") && error.contains("box"), "{error}");
 }
+
+#[test]
+fn curves_over_two_parameters() {
+    // Brusselator: Hopf at B = 1 + A^2, over A in [.5, 2].
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| {
+        out.copy_from_slice(&[p[1] - (p[0] + 1.0) * x[0] + x[0] * x[0] * x[1], p[0] * x[0] - x[0] * x[0] * x[1]])
+    };
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| {
+        out.copy_from_slice(&[2.0 * x[0] * x[1] - p[0] - 1.0, x[0] * x[0], p[0] - 2.0 * x[0] * x[1], -x[0] * x[0]])
+    };
+    let system = TestSystem::new(&[[0.0, 5.0], [0.0, 10.0]], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
+    let p = [0.0, 1.2];
+    let found = branches(&system, 0.0, &p, Input::Parameter(0), [0.5, 4.0], &ContinuationOptions::default()).unwrap();
+    let plane = curves::Plane {
+        system: &system,
+        i_stim: 0.0,
+        p: &p,
+        over: [Input::Parameter(0), Input::Parameter(1)],
+        intervals: [[0.5, 4.0], [0.5, 2.0]],
+        bounds: vec![[0.0, 5.0], [0.0, 10.0]],
+    };
+    let curve = plane.curve(&found[0].special_points[0], 1.2).unwrap().unwrap();
+    assert_eq!(curve.stopped, [curves::CurveStop::EndOfRange, curves::CurveStop::EndOfRange]);
+    let [first, last] = [&curve.points[0], &curve.points[curve.points.len() - 1]];
+    // From A = .5 to where B = 4.
+    assert!((first.parameters[1] - 0.5).abs() < 1e-9 && (last.parameters[0] - 4.0).abs() < 1e-9, "{first:?} {last:?}");
+    assert!(
+        curve.points.iter().all(
+            |q| (q.parameters[0] - 1.0 - q.parameters[1].powi(2)).abs() < 1e-7 && (q.frequency.unwrap() - q.parameters[1]).abs() < 1e-7
+        )
+    );
+    assert!(plane.passes(&curve, &found[0].special_points[0], 1.2));
+
+    // The cusp x' = b + a x - x^3: saddle-nodes at 27 b^2 = 4 a^3, one curve through the cusp at the origin.
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| out[0] = p[0] + p[1] * x[0] - x[0].powi(3);
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| out[0] = p[1] - 3.0 * x[0] * x[0];
+    let system = TestSystem::new(&[[-2.0, 2.0]], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
+    let p = [0.0, 1.0];
+    let found = branches(&system, 0.0, &p, Input::Parameter(0), [-1.0, 1.0], &ContinuationOptions::default()).unwrap();
+    let plane = curves::Plane {
+        system: &system,
+        i_stim: 0.0,
+        p: &p,
+        over: [Input::Parameter(0), Input::Parameter(1)],
+        intervals: [[-1.0, 1.0], [-1.0, 1.5]],
+        bounds: vec![[-2.0, 2.0]],
+    };
+    let curve = plane.curve(&found[0].special_points[0], 1.0).unwrap().unwrap();
+    assert!(
+        curve.points.iter().all(|q| (27.0 * q.parameters[0].powi(2) - 4.0 * q.parameters[1].powi(3)).abs() < 1e-6),
+        "{:?}",
+        curve.points
+    );
+    // Both saddle-nodes lie on it.
+    assert!(found[0].special_points.iter().all(|s| plane.passes(&curve, s, 1.0)));
+}

@@ -2,8 +2,14 @@
 
 use std::{io::Write, path::PathBuf};
 
-use ionoscope_analysis::continuation::{Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches};
-use ionoscope_dynamics::spec::Spec;
+use ionoscope_analysis::continuation::{
+    Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches,
+    curves::{Curve, CurvePoint, CurveStop, Plane},
+};
+use ionoscope_dynamics::{
+    spec::Spec,
+    system::{DynamicalSystem, Input},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +18,7 @@ use super::{
     print, print_json, table,
 };
 use crate::{
-    Result,
+    Error, Result,
     artifact::{self, Staged},
     named::{named, rate_unit, units},
     report::{
@@ -26,6 +32,7 @@ use crate::{
 #[command(after_help = "Examples:
   ionoscope continue stankevich-2017 --over v_s=-40:-30
   ionoscope continue hodgkin-huxley-1952 --over i_stim=0:200 --plot diagram.svg
+  ionoscope continue stankevich-2017 --over v_s=-40:-30 --and g_k2=0:0.3 --plot curves.svg
   ionoscope continue pretrained/stankevich-2017-dt0.005.safetensors --over v_s=-40:-30 -o branches.csv --json")]
 pub struct Arguments {
     #[command(flatten)]
@@ -33,6 +40,9 @@ pub struct Arguments {
     /// The parameter, or i_stim, and the interval over which it is varied
     #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
     over: Over,
+    /// A second parameter, or i_stim: saddle-nodes and Hopf points are followed over both
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
+    and: Option<Over>,
     /// Constant stimulus while a parameter is varied; positive depolarises
     #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
     i_stim: f64,
@@ -80,7 +90,11 @@ impl Arguments {
             let all: usize = found.iter().map(|b| b.points.len()).sum();
             shared.warn(&format!("{outside} of {all} points: state or parameters outside the training range"));
         }
-        let document = self.document(&spec, &p, &unit, &found);
+        let curves = match &self.and {
+            Some(and) => self.curves(&*system, &spec, &p, and, &found)?,
+            None => Vec::new(),
+        };
+        let document = self.document(&spec, &p, &unit, &found, &curves)?;
         let mut files = Vec::new();
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| self.csv(w, &spec, &found))?);
@@ -88,11 +102,11 @@ impl Arguments {
             files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
         }
         if let Some(path) = &self.plot {
-            let drawing = svg::draw(&self.figure(&spec, &unit, shown, &found));
+            let drawing = svg::draw(&self.figure(&spec, &unit, shown, &found, &curves)?);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         files.into_iter().try_for_each(Staged::commit)?;
-        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found) }
+        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &curves) }
     }
 
     fn ends(&self, branch: &Branch) -> String {
@@ -102,7 +116,42 @@ impl Arguments {
         format!("{}; {}", one(0), one(1))
     }
 
-    fn document(&self, spec: &Spec, p: &[f64], unit: &str, found: &[Branch]) -> Value {
+    /// The curves through all bifurcations that have one, each once.
+    fn curves(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], and: &Over, found: &[Branch]) -> Result<Vec<Curve>> {
+        let (first, second) = (self.over.input(spec)?.0, and.input(spec)?.0);
+        if first == second {
+            return Err(Error::Input(format!("--over and --and both vary {}; expected two different parameters", and.name)));
+        }
+        let value = match second {
+            Input::Parameter(k) => p[k],
+            Input::Stimulus => self.i_stim,
+        };
+        let [low, high] = [and.from.min(and.to), and.from.max(and.to)];
+        if !(low..=high).contains(&value) {
+            let name = &and.name;
+            return Err(Error::Input(format!(
+                "{name} is {value}, outside --and {name}={low}:{high}; set it inside with --param, since the curves start there"
+            )));
+        }
+        let plane = Plane {
+            system,
+            i_stim: self.i_stim,
+            p,
+            over: [first, second],
+            intervals: [[self.over.from, self.over.to], [and.from, and.to]],
+            bounds: arguments::box_with(spec, &self.bounds)?,
+        };
+        let mut curves: Vec<Curve> = Vec::new();
+        for s in found.iter().flat_map(|b| &b.special_points) {
+            let followed = matches!(s.kind, Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker);
+            if followed && !curves.iter().any(|c| plane.passes(c, s, value)) {
+                curves.extend(plane.curve(s, value)?);
+            }
+        }
+        Ok(curves)
+    }
+
+    fn document(&self, spec: &Spec, p: &[f64], unit: &str, found: &[Branch], curves: &[Curve]) -> Result<Value> {
         let branch = |b: &Branch| {
             let special = |s: &SpecialPoint| {
                 let mut value = json!(s);
@@ -124,12 +173,18 @@ impl Arguments {
         units.insert("parameter".into(), json!(unit));
         units.insert("eigenvalues".into(), json!(rate_unit(spec)));
         units.insert("frequency".into(), json!(rate_unit(spec)));
-        json!({
+        let mut document = json!({
             "over": self.over.name,
             "branches": found.iter().map(branch).collect::<Vec<_>>(),
             "parameters": named(&spec.parameters, p),
-            "units": units,
-        })
+        });
+        if let Some(and) = &self.and {
+            units.insert("second_parameter".into(), json!(and.input(spec)?.1));
+            document["and"] = json!(and.name);
+            document["curves"] = json!(curves);
+        }
+        document["units"] = Value::Object(units);
+        Ok(document)
     }
 
     fn csv(&self, w: &mut dyn Write, spec: &Spec, found: &[Branch]) -> std::io::Result<()> {
@@ -155,7 +210,7 @@ impl Arguments {
         Ok(())
     }
 
-    fn show(&self, spec: &Spec, unit: &str, found: &[Branch]) -> Result<()> {
+    fn show(&self, spec: &Spec, unit: &str, found: &[Branch], curves: &[Curve]) -> Result<()> {
         let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
         let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
         rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
@@ -176,12 +231,21 @@ impl Arguments {
             } else {
                 writeln!(w, "no bifurcation")?
             }
-            found.iter().enumerate().try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), self.ends(b)))
+            found.iter().enumerate().try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), self.ends(b)))?;
+            let Some(and) = &self.and else { return Ok(()) };
+            curves.iter().enumerate().try_for_each(|(k, c)| {
+                let end = |q: Option<&CurvePoint>, stop: &CurveStop| {
+                    let at = q.map_or([f64::NAN; 2], |q| q.parameters).map(table::short);
+                    format!("{} = {}, {} = {} ({stop})", self.over.name, at[0], and.name, at[1])
+                };
+                let (from, to) = (end(c.points.first(), &c.stopped[0]), end(c.points.last(), &c.stopped[1]));
+                writeln!(w, "curve {k}, {:?}: {} points from {from} to {to}", c.kind, c.points.len())
+            })
         })
     }
 
     /// Stable parts dark, unstable ones dashed, bifurcations as dots.
-    fn figure(&self, spec: &Spec, unit: &str, shown: usize, found: &[Branch]) -> Figure {
+    fn figure(&self, spec: &Spec, unit: &str, shown: usize, found: &[Branch], curves: &[Curve]) -> Result<Figure> {
         let q = &spec.variables[shown];
         let mut panel = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&q.name, &q.unit)).with_height(420.0);
         for (k, branch) in found.iter().enumerate() {
@@ -204,6 +268,15 @@ impl Arguments {
                 panel = panel.with(Series::points(&format!("{kind:?}"), Role::Second, x, y));
             }
         }
-        Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel)
+        let figure = Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel);
+        let Some(and) = &self.and else { return Ok(figure) };
+        let mut plane = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&and.name, &and.input(spec)?.1)).with_height(300.0);
+        for (k, c) in curves.iter().enumerate() {
+            let role = if c.kind == Bifurcation::SaddleNode { Role::Third } else { Role::Second };
+            let name = if curves[..k].iter().any(|o| o.kind == c.kind) { String::new() } else { format!("{:?} curve", c.kind) };
+            let (x, y) = c.points.iter().map(|q| (q.parameters[0], q.parameters[1])).unzip();
+            plane = plane.with(Series::line(&name, role, x, y));
+        }
+        Ok(figure.with(plane))
     }
 }
