@@ -37,7 +37,7 @@ def lyapunov(count, steps, h):
     """Exponents of several trajectories, orthonormalised every tenth step."""
     sums = numpy.zeros((count, 3))
     for trajectory in prange(count):
-        y, k1, k2, k3, k4 = (numpy.zeros((3, 4)) for _ in range(5))
+        y, k1, k2, k3, k4 = numpy.zeros((3, 4)), numpy.zeros((3, 4)), numpy.zeros((3, 4)), numpy.zeros((3, 4)), numpy.zeros((3, 4))
         y[0, 0], y[1, 0], y[2, 0] = 1 + 0.1 * trajectory, 1.0, 20.0
         for i in range(3):
             y[i, 1 + i] = 1.0

@@ -79,6 +79,8 @@ impl Trap {
 
 struct Motion {
     extent: Extent,
+    /// Extents over shorter windows that turned out to be of this motion: an irregular one shows itself bit by bit.
+    parts: Vec<Extent>,
     period: Option<f64>,
     cells: HashSet<u64>,
 }
@@ -95,6 +97,10 @@ impl Motion {
             *c = at.floor() as i64;
         }
         Some(cell)
+    }
+
+    fn has(&self, extent: &Extent) -> bool {
+        self.extent.near(extent) || self.parts.iter().any(|p| p.near(extent))
     }
 
     fn add(&mut self, x: &[f64]) {
@@ -159,7 +165,7 @@ impl Known {
                 })
         };
         let point = self.traps.iter().position(rests);
-        point.or_else(|| self.motions.iter().position(|m| m.extent.near(extent)).map(|k| self.traps.len() + k)).map(|k| k as u16)
+        point.or_else(|| self.motions.iter().position(|m| m.has(extent)).map(|k| self.traps.len() + k)).map(|k| k as u16)
     }
 
     /// [`Known::label`], of a new motion where it is like none that is known.
@@ -181,7 +187,7 @@ impl Known {
             }
         }
         for group in groups {
-            let mut motion = Motion { extent: group[0].clone(), period: None, cells: HashSet::new() };
+            let mut motion = Motion { extent: group[0].clone(), parts: vec![group[0].clone()], period: None, cells: HashSet::new() };
             let n = motion.extent.range.len();
             let few = &group[..group.len().min(LEARNED)];
             let looks = (run.options.window / run.fine).round().max(1.0) as usize;
@@ -195,7 +201,10 @@ impl Known {
                     (0..trajectory.len()).for_each(|k| motion.add(trajectory.state(k)));
                 }
             }
-            self.motions.push(motion);
+            match self.motions.iter_mut().find(|m| m.extent.near(&motion.extent)) {
+                Some(known) => known.parts.append(&mut motion.parts),
+                None => self.motions.push(motion),
+            }
         }
         Ok(())
     }
@@ -235,7 +244,8 @@ impl Known {
     }
 }
 
-/// The first time at which a trajectory is back where it began, after having been away; to 1 % of the extent.
+/// The first time at which a trajectory is back where it began, after having been away, to 1 % of the extent; and is so again, to 2 %, after
+/// each multiple of that time that was seen: an irregular motion passes near its past by chance, but does not repeat what followed.
 fn period<'a>(extent: &Extent, begin: &[f64], states: impl Iterator<Item = &'a [f64]>, dt: f64) -> Option<f64> {
     let away = |x: &[f64]| {
         let share = |((x, b), [low, high]): ((&f64, &f64), &[f64; 2])| (x - b).abs() / (high - low).max(f64::MIN_POSITIVE);
@@ -248,7 +258,8 @@ fn period<'a>(extent: &Extent, begin: &[f64], states: impl Iterator<Item = &'a [
         let [before, here, after] = [distances[k - 1], distances[k], distances[k + 1]];
         here <= before && here <= after && here < 0.01
     })?;
-    Some((back + 1) as f64 * dt)
+    let again = |k: usize| distances[k.saturating_sub(2)..(k + 3).min(distances.len())].iter().any(|d| *d < 0.02);
+    (2..=8).map(|m| m * (back + 1) - 1).take_while(|k| *k < distances.len()).all(again).then_some((back + 1) as f64 * dt)
 }
 
 fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
