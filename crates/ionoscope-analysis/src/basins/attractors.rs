@@ -245,7 +245,7 @@ impl Known {
 }
 
 /// The first time at which a trajectory is back where it began, after having been away, to 1 % of the extent; and is so again, to 2 %, after
-/// each multiple of that time that was seen: an irregular motion passes near its past by chance, but does not repeat what followed.
+/// each multiple of that time that was seen, at least one: an irregular motion passes near its past by chance, but does not repeat what followed.
 fn period<'a>(extent: &Extent, begin: &[f64], states: impl Iterator<Item = &'a [f64]>, dt: f64) -> Option<f64> {
     let away = |x: &[f64]| {
         let share = |((x, b), [low, high]): ((&f64, &f64), &[f64; 2])| (x - b).abs() / (high - low).max(f64::MIN_POSITIVE);
@@ -259,7 +259,8 @@ fn period<'a>(extent: &Extent, begin: &[f64], states: impl Iterator<Item = &'a [
         here <= before && here <= after && here < 0.01
     })?;
     let again = |k: usize| distances[k.saturating_sub(2)..(k + 3).min(distances.len())].iter().any(|d| *d < 0.02);
-    (2..=8).map(|m| m * (back + 1) - 1).take_while(|k| *k < distances.len()).all(again).then_some((back + 1) as f64 * dt)
+    let multiples: Vec<usize> = (2..=8).map(|m| m * (back + 1) - 1).take_while(|k| *k < distances.len()).collect();
+    (!multiples.is_empty() && multiples.into_iter().all(again)).then_some((back + 1) as f64 * dt)
 }
 
 fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
