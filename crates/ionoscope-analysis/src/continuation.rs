@@ -26,6 +26,7 @@ use crate::{
 
 mod branch;
 pub mod curves;
+pub mod cycles;
 mod normal_form;
 #[cfg(test)]
 mod tests;
@@ -124,6 +125,12 @@ pub enum Stop {
     NoConvergence,
     /// As many steps as were allowed.
     TooManySteps,
+    /// Cycles shrank to a fixed point: a Hopf or Neimark-Sacker point.
+    FixedPoint,
+    /// The period grew beyond its limit: a homoclinic orbit or a saddle-node on the cycle is near.
+    LongPeriod,
+    /// Cycles need a finer mesh than is allowed.
+    TooManyIntervals,
 }
 
 impl std::fmt::Display for Stop {
@@ -136,6 +143,9 @@ impl std::fmt::Display for Stop {
                 f.write_str("no further point by the shortest step: the branch may end, or the system is not smooth there")
             }
             Stop::TooManySteps => f.write_str("the limit on the number of steps was reached"),
+            Stop::FixedPoint => f.write_str("the cycles shrink to a fixed point"),
+            Stop::LongPeriod => f.write_str("the period grows beyond its limit, as it does near a homoclinic orbit"),
+            Stop::TooManyIntervals => f.write_str("the cycles need a finer mesh than is allowed"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Problem<'a> {
     pub system: &'a dyn DynamicalSystem,
     i_stim: f64,
     p: &'a [f64],
-    over: Input,
+    pub over: Input,
     interval: [f64; 2],
     low: Vec<f64>,
     pub width: Vec<f64>,
@@ -105,7 +105,13 @@ impl<'a> Problem<'a> {
         Ok(Problem { system, i_stim, p, over, interval, low: ranges.iter().map(|r| r[0]).collect(), width })
     }
 
-    fn value(&self, s: f64) -> f64 {
+    /// Length of the parameter's interval, with its sign.
+    pub fn span(&self) -> f64 {
+        self.interval[1] - self.interval[0]
+    }
+
+    /// The parameter at its scaled value `s`.
+    pub fn value(&self, s: f64) -> f64 {
         // The ends exactly.
         let [from, to] = self.interval;
         if s == 1.0 { to } else { from + s * (to - from) }
@@ -125,14 +131,15 @@ impl<'a> Problem<'a> {
         x.iter().zip(&self.low).zip(&self.width).map(|((x, l), w)| (x - l) / w).chain([s]).collect()
     }
 
-    fn state(&self, y: &[f64]) -> Vec<f64> {
+    /// The state, in the model's units.
+    pub fn state(&self, y: &[f64]) -> Vec<f64> {
         y.iter().zip(&self.low).zip(&self.width).map(|((y, l), w)| l + w * y).collect()
     }
 
     /// Scaled distance between two points.
     pub fn apart(&self, (a, pa): (&[f64], f64), (b, pb): (&[f64], f64)) -> f64 {
         let sum: f64 = a.iter().zip(b).zip(&self.width).map(|((a, b), w)| ((a - b) / w).powi(2)).sum();
-        (sum + ((pa - pb) / (self.interval[1] - self.interval[0])).powi(2)).sqrt()
+        (sum + ((pa - pb) / self.span()).powi(2)).sqrt()
     }
 
     /// What is said of a point.
@@ -153,7 +160,7 @@ impl<'a> Problem<'a> {
         residual(self.system, &x, i_stim, &p, &mut f);
         residual_jacobian(self.system, &x, i_stim, &p, &mut jacobian);
         self.system.derivative_by(self.over, &x, i_stim, &p, &mut by);
-        let span = self.interval[1] - self.interval[0];
+        let span = self.span();
         let rows: Vec<f64> = (0..n)
             .map(|i| {
                 (0..n).map(|j| (jacobian[i * n + j] * self.width[j]).abs()).fold((by[i] * span).abs(), f64::max).max(f64::MIN_POSITIVE)
@@ -328,7 +335,7 @@ fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64) -> Vec<
     }
     let mut found: Vec<(f64, Bifurcation, Vec<f64>)> = Vec::new();
     let mut locate = |kind, test: &dyn Fn(&Traced) -> f64| {
-        if let Some((at, q)) = zero(problem, here, next, h, test) {
+        if let Some((at, q)) = zero(&|h| Some(problem.at(here, h)?.0), here, next, h, test) {
             found.push((at, kind, q.y));
         }
     };
@@ -361,8 +368,9 @@ fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64) -> Vec<
     found.into_iter().map(|(_, kind, y)| (kind, y)).collect()
 }
 
-/// Where a test function is zero between two points: bisection, sped up by the secant (Illinois), along the tangent of the first.
-fn zero(problem: &Problem, here: &Traced, next: &Traced, h: f64, test: &dyn Fn(&Traced) -> f64) -> Option<(f64, Traced)> {
+/// Where a test function is zero between two points of a branch, `here` and `next` at arclength `h` from it: bisection, sped up by the
+/// secant (Illinois). `at` gives the point at an arclength.
+pub fn zero<Q: Clone>(at: &dyn Fn(f64) -> Option<Q>, here: &Q, next: &Q, h: f64, test: &dyn Fn(&Q) -> f64) -> Option<(f64, Q)> {
     let (mut a, mut b) = ((0.0, test(here)), (h, test(next)));
     if a.1 * b.1 > 0.0 {
         return None;
@@ -372,7 +380,7 @@ fn zero(problem: &Problem, here: &Traced, next: &Traced, h: f64, test: &dyn Fn(&
     for k in 0..200 {
         let secant = (a.0 * b.1 - b.0 * a.1) / (b.1 - a.1);
         let middle = if k % 4 == 3 || !secant.is_finite() { 0.5 * (a.0 + b.0) } else { secant };
-        let (q, _) = problem.at(here, middle)?;
+        let q = at(middle)?;
         let value = test(&q);
         best = q;
         if value == 0.0 || (b.0 - a.0).abs() < 1e-13 {

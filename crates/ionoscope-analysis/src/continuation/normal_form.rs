@@ -87,7 +87,7 @@ fn solve(matrix: &[f64], shift: c64, rhs: &[c64]) -> Vector {
 }
 
 /// The eigenvector for `shift` by inverse iteration, of length 1.
-fn eigenvector(matrix: &[f64], shift: c64, n: usize) -> Option<Vector> {
+pub fn eigenvector(matrix: &[f64], shift: c64, n: usize) -> Option<Vector> {
     // Beside the eigenvalue, so that the matrix can be inverted.
     let beside = shift + c64::new(1e-9 * shift.im.abs().max(1e-12), 0.0);
     let mut v: Vector = (0..n).map(|k| c64::new(1.0, 0.3 * k as f64)).collect();

@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::TestSystem;
 
 /// A system of one parameter over [low, high], with its Jacobian by central differences of the rule, which are exact for cubics.
-fn system(ranges: &[[f64; 2]], time: Time, rule: fn(&[f64], f64, &mut [f64])) -> TestSystem {
+pub fn system(ranges: &[[f64; 2]], time: Time, rule: fn(&[f64], f64, &mut [f64])) -> TestSystem {
     let jacobian = move |x: &[f64], p: &[f64], out: &mut [f64]| {
         let n = x.len();
         for j in 0..n {

@@ -5,6 +5,7 @@ use std::{io::Write, path::PathBuf};
 use ionoscope_analysis::continuation::{
     Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches,
     curves::{Curve, CurvePoint, CurveStop, Plane},
+    cycles::{CycleBranch, CycleOptions, CyclePoint, Origin, cycles},
 };
 use ionoscope_dynamics::{
     spec::Spec,
@@ -27,11 +28,13 @@ use crate::{
     },
 };
 
-/// Follows fixed points over a parameter and finds their bifurcations
+/// Follows fixed points, and periodic orbits, over a parameter and finds their bifurcations
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   ionoscope continue stankevich-2017 --over v_s=-40:-30
   ionoscope continue hodgkin-huxley-1952 --over i_stim=0:200 --plot diagram.svg
+  ionoscope continue stankevich-2017 --over v_s=-40:-30 --cycles --plot cycles.svg
+  ionoscope continue stankevich-2017 --over v_s=-40:-30 --cycles --at -36 --json
   ionoscope continue stankevich-2017 --over v_s=-40:-30 --and g_k2=0:0.3 --plot curves.svg
   ionoscope continue pretrained/stankevich-2017-dt0.005.safetensors --over v_s=-40:-30 -o branches.csv --json")]
 pub struct Arguments {
@@ -43,6 +46,12 @@ pub struct Arguments {
     /// A second parameter, or i_stim: saddle-nodes and Hopf points are followed over both
     #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
     and: Option<Over>,
+    /// Follow periodic orbits too, from Hopf points and from simulations; of a map its invariant closed curves
+    #[arg(long)]
+    cycles: bool,
+    /// Value of the parameter at which whole periodic orbits are given in the JSON answer; may be repeated
+    #[arg(long, value_name = "VALUE", value_parser = arguments::number, requires = "cycles", allow_negative_numbers = true)]
+    at: Vec<f64>,
     /// Constant stimulus while a parameter is varied; positive depolarises
     #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
     i_stim: f64,
@@ -82,31 +91,42 @@ impl Arguments {
             None => 0,
         };
         let bounds = Some(arguments::box_with(&spec, &self.bounds)?);
-        let options =
-            ContinuationOptions { bounds, searches: self.searches, starts: self.starts, seed: self.seed, ..ContinuationOptions::default() };
+        let options = ContinuationOptions {
+            bounds: bounds.clone(),
+            searches: self.searches,
+            starts: self.starts,
+            seed: self.seed,
+            ..ContinuationOptions::default()
+        };
         let found = branches(&*system, self.i_stim, &p, over, [self.over.from, self.over.to], &options)?;
         let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
         if outside > 0 {
             let all: usize = found.iter().map(|b| b.points.len()).sum();
             shared.warn(&format!("{outside} of {all} points: state or parameters outside the training range"));
         }
+        let periodic = if self.cycles {
+            let options = CycleOptions { bounds, at: self.at.clone(), searches: self.searches, ..CycleOptions::default() };
+            cycles(&*system, self.i_stim, &p, over, [self.over.from, self.over.to], &found, &options)?
+        } else {
+            Vec::new()
+        };
         let curves = match &self.and {
             Some(and) => self.curves(&*system, &spec, &p, and, &found)?,
             None => Vec::new(),
         };
-        let document = self.document(&spec, &p, &unit, &found, &curves)?;
+        let document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;
         let mut files = Vec::new();
         if let Some(path) = &self.output {
-            files.push(Staged::new(path, |w| self.csv(w, &spec, &found))?);
+            files.push(Staged::new(path, |w| self.csv(w, &spec, &found, &periodic))?);
             let meta = json!({"system": self.system.system, "parameters": document["parameters"], "over": self.over.name, "options": options, "units": document["units"], "version": env!("CARGO_PKG_VERSION")});
             files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
         }
         if let Some(path) = &self.plot {
-            let drawing = svg::draw(&self.figure(&spec, &unit, shown, &found, &curves)?);
+            let drawing = svg::draw(&self.figure(&spec, &unit, shown, &found, &periodic, &curves)?);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         files.into_iter().try_for_each(Staged::commit)?;
-        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &curves) }
+        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves) }
     }
 
     fn ends(&self, branch: &Branch) -> String {
@@ -151,7 +171,7 @@ impl Arguments {
         Ok(curves)
     }
 
-    fn document(&self, spec: &Spec, p: &[f64], unit: &str, found: &[Branch], curves: &[Curve]) -> Result<Value> {
+    fn document(&self, spec: &Spec, p: &[f64], unit: &str, found: &[Branch], periodic: &[CycleBranch], curves: &[Curve]) -> Result<Value> {
         let branch = |b: &Branch| {
             let special = |s: &SpecialPoint| {
                 let mut value = json!(s);
@@ -178,6 +198,12 @@ impl Arguments {
             "branches": found.iter().map(branch).collect::<Vec<_>>(),
             "parameters": named(&spec.parameters, p),
         });
+        if self.cycles {
+            units.insert("period".into(), json!(spec.time_unit));
+            units.insert("t".into(), json!(spec.time_unit));
+            units.insert("multipliers".into(), json!("1"));
+            document["cycles"] = periodic.iter().map(|b| self.cycle_document(spec, b)).collect();
+        }
         if let Some(and) = &self.and {
             units.insert("second_parameter".into(), json!(and.input(spec)?.1));
             document["and"] = json!(and.name);
@@ -187,30 +213,98 @@ impl Arguments {
         Ok(document)
     }
 
-    fn csv(&self, w: &mut dyn Write, spec: &Spec, found: &[Branch]) -> std::io::Result<()> {
+    fn cycle_ends(&self, branch: &CycleBranch) -> String {
+        let end =
+            |q: Option<&CyclePoint>, stop| format!("at {} = {}: {stop}", self.over.name, table::short(q.map_or(f64::NAN, |q| q.parameter)));
+        format!("{}; {}", end(branch.points.first(), &branch.stopped[0]), end(branch.points.last(), &branch.stopped[1]))
+    }
+
+    fn cycle_document(&self, spec: &Spec, branch: &CycleBranch) -> Value {
+        let points = &branch.points;
+        let one = |q: &CyclePoint| {
+            let mut value = json!(q);
+            value["min"] = named(&spec.variables, &q.min);
+            value["max"] = named(&spec.variables, &q.max);
+            value
+        };
+        let extent = |of: &dyn Fn(&CyclePoint) -> &[f64]| {
+            let column = |i: usize| json!(points.iter().map(|q| of(q)[i]).collect::<Vec<f64>>());
+            spec.variables.iter().enumerate().map(|(i, q)| (q.name.clone(), column(i))).collect::<serde_json::Map<_, _>>()
+        };
+        let special = branch.special_points.iter().map(|s| {
+            let mut value = one(&s.cycle);
+            value["kind"] = json!(s.kind);
+            value
+        });
+        let whole = branch.at.iter().map(|q| {
+            let mut value = one(&q.cycle);
+            value["t"] = json!(q.t);
+            for (i, v) in spec.variables.iter().enumerate() {
+                value["x"][&v.name] = json!(q.x.iter().map(|x| x[i]).collect::<Vec<f64>>());
+            }
+            value
+        });
+        json!({
+            "started_from": branch.started_from,
+            "special_points": special.collect::<Vec<_>>(),
+            "points": {
+                "parameter": points.iter().map(|q| q.parameter).collect::<Vec<_>>(),
+                "period": points.iter().map(|q| q.period).collect::<Vec<_>>(),
+                "min": extent(&|q| &q.min),
+                "max": extent(&|q| &q.max),
+                "multipliers": points.iter().map(|q| &q.multipliers).collect::<Vec<_>>(),
+                "trivial_error": points.iter().map(|q| q.trivial_error).collect::<Vec<_>>(),
+                "stable": points.iter().map(|q| q.stable).collect::<Vec<_>>(),
+            },
+            "at": whole.collect::<Vec<_>>(),
+            "stopped": self.cycle_ends(branch),
+        })
+    }
+
+    /// Fixed points, then, in a table of the same columns, the smallest and the largest values of cycles, with their multipliers in the place
+    /// of eigenvalues.
+    fn csv(&self, w: &mut dyn Write, spec: &Spec, found: &[Branch], periodic: &[CycleBranch]) -> std::io::Result<()> {
         let n = spec.variables.len();
         write!(w, "branch,kind,{}", self.over.name)?;
         spec.variables.iter().try_for_each(|q| write!(w, ",{}", q.name))?;
         (1..=n).try_for_each(|k| write!(w, ",mu{k}_re,mu{k}_im"))?;
-        writeln!(w, ",stable,extrapolated")?;
+        write!(w, ",stable,extrapolated")?;
+        if self.cycles {
+            write!(w, ",period")?;
+            spec.variables.iter().try_for_each(|q| write!(w, ",{}_max", q.name))?;
+        }
+        writeln!(w)?;
+        let empty = if self.cycles { ",".repeat(n + 1) } else { String::new() };
         for (k, branch) in found.iter().enumerate() {
             for q in &branch.points {
                 write!(w, "{k},,{}", q.parameter)?;
                 q.x.iter().try_for_each(|x| write!(w, ",{x}"))?;
                 q.eigenvalues.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
-                writeln!(w, ",{},{}", q.stable, q.extrapolated)?;
+                writeln!(w, ",{},{}{empty}", q.stable, q.extrapolated)?;
             }
             for s in &branch.special_points {
                 write!(w, "{k},{:?},{}", s.kind, s.parameter)?;
                 s.x.iter().try_for_each(|x| write!(w, ",{x}"))?;
                 s.eigenvalues.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
-                writeln!(w, ",,{}", s.extrapolated)?;
+                writeln!(w, ",,{}{empty}", s.extrapolated)?;
             }
+        }
+        for (k, branch) in periodic.iter().enumerate() {
+            let mut row = |kind: &str, q: &CyclePoint| {
+                write!(w, "cycle{k},{kind},{}", q.parameter)?;
+                q.min.iter().try_for_each(|x| write!(w, ",{x}"))?;
+                q.multipliers.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
+                write!(w, ",1,0,{},,{}", q.stable, q.period)?;
+                q.max.iter().try_for_each(|x| write!(w, ",{x}"))?;
+                writeln!(w)
+            };
+            branch.points.iter().try_for_each(|q| row("", q))?;
+            branch.special_points.iter().try_for_each(|s| row(&format!("{:?}", s.kind), &s.cycle))?;
         }
         Ok(())
     }
 
-    fn show(&self, spec: &Spec, unit: &str, found: &[Branch], curves: &[Curve]) -> Result<()> {
+    fn show(&self, spec: &Spec, unit: &str, found: &[Branch], periodic: &[CycleBranch], curves: &[Curve]) -> Result<()> {
         let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
         let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
         rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
@@ -225,6 +319,17 @@ impl Arguments {
                 rows.push(row);
             }
         }
+        let mut cycle_rows = vec![vec!["cycles".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
+        cycle_rows[0].push(format!("period{}", bare(&spec.time_unit)));
+        cycle_rows[0].extend(spec.variables.iter().take(4).map(|q| format!("{}{}", q.name, bare(&q.unit))));
+        for (k, branch) in periodic.iter().enumerate() {
+            for s in &branch.special_points {
+                let q = &s.cycle;
+                let mut row = vec![k.to_string(), format!("{:?}", s.kind), format!("{:.8}", q.parameter), format!("{:.6}", q.period)];
+                row.extend(q.min.iter().zip(&q.max).take(4).map(|(a, b)| format!("{} to {}", table::short(*a), table::short(*b))));
+                cycle_rows.push(row);
+            }
+        }
         print(|w| {
             if rows.len() > 1 {
                 table::write(w, &rows)?
@@ -232,6 +337,20 @@ impl Arguments {
                 writeln!(w, "no bifurcation")?
             }
             found.iter().enumerate().try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), self.ends(b)))?;
+            if self.cycles {
+                writeln!(w)?;
+                match &cycle_rows[..] {
+                    [_] => writeln!(w, "no bifurcation of cycles")?,
+                    rows => table::write(w, rows)?,
+                }
+            }
+            for (k, b) in periodic.iter().enumerate() {
+                let from = match b.started_from {
+                    Origin::Hopf(at) => format!("from the Hopf point at {}", table::short(at)),
+                    Origin::Simulation(at) => format!("found by simulation at {}", table::short(at)),
+                };
+                writeln!(w, "cycles {k}: {} points, {from}; {}", b.points.len(), self.cycle_ends(b))?;
+            }
             let Some(and) = &self.and else { return Ok(()) };
             curves.iter().enumerate().try_for_each(|(k, c)| {
                 let end = |q: Option<&CurvePoint>, stop: &CurveStop| {
@@ -244,8 +363,16 @@ impl Arguments {
         })
     }
 
-    /// Stable parts dark, unstable ones dashed, bifurcations as dots.
-    fn figure(&self, spec: &Spec, unit: &str, shown: usize, found: &[Branch], curves: &[Curve]) -> Result<Figure> {
+    /// Stable parts dark, unstable ones dashed, of cycles the smallest and the largest value in other colours; bifurcations as dots.
+    fn figure(
+        &self,
+        spec: &Spec,
+        unit: &str,
+        shown: usize,
+        found: &[Branch],
+        periodic: &[CycleBranch],
+        curves: &[Curve],
+    ) -> Result<Figure> {
         let q = &spec.variables[shown];
         let mut panel = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&q.name, &q.unit)).with_height(420.0);
         for (k, branch) in found.iter().enumerate() {
@@ -259,11 +386,29 @@ impl Arguments {
                 }
             }
         }
+        for (stable, name, role) in [(true, "stable cycles", Role::Third), (false, "unstable cycles", Role::Second)] {
+            let mut first = true;
+            for branch in periodic {
+                for of in [|q: &CyclePoint, i: usize| q.min[i], |q: &CyclePoint, i: usize| q.max[i]] {
+                    let touches = |i: usize| branch.points[i].stable == stable || (i > 0 && branch.points[i - 1].stable == stable);
+                    let value = |(i, q): (usize, &CyclePoint)| (q.parameter, if touches(i) { of(q, shown) } else { f64::NAN });
+                    let (x, y): (Vec<f64>, Vec<f64>) = branch.points.iter().enumerate().map(value).unzip();
+                    if y.iter().any(|y| !y.is_nan()) {
+                        panel = panel.with(Series::line(if first { name } else { "" }, role, x, y));
+                        first = false;
+                    }
+                }
+            }
+        }
         let kinds =
             [Bifurcation::SaddleNode, Bifurcation::BranchPoint, Bifurcation::Hopf, Bifurcation::PeriodDoubling, Bifurcation::NeimarkSacker];
         for kind in kinds {
             let special = found.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind);
-            let (x, y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameter, s.x[shown])).unzip();
+            let (mut x, mut y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameter, s.x[shown])).unzip();
+            for s in periodic.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind) {
+                x.extend([s.cycle.parameter; 2]);
+                y.extend([s.cycle.min[shown], s.cycle.max[shown]]);
+            }
             if !x.is_empty() {
                 panel = panel.with(Series::points(&format!("{kind:?}"), Role::Second, x, y));
             }

@@ -1,0 +1,170 @@
+use std::f64::consts::{SQRT_2, TAU};
+
+use ionoscope_dynamics::{
+    models::{self, sherman_1988::BetaCell},
+    protocol::Protocol,
+    system::Time,
+    trajectory::{Experiment, TimeGrid},
+};
+
+use super::*;
+use crate::{
+    continuation::{ContinuationOptions, branches, tests::system},
+    testing::TestSystem,
+};
+
+/// Cycles over the first parameter, 0 where it stands.
+fn over_first(system: &dyn DynamicalSystem, interval: [f64; 2], options: &CycleOptions) -> Vec<CycleBranch> {
+    let fixed = branches(system, 0.0, &[0.0], Input::Parameter(0), interval, &ContinuationOptions::default()).unwrap();
+    cycles(system, 0.0, &[0.0], Input::Parameter(0), interval, &fixed, options).unwrap()
+}
+
+fn kinds(branch: &CycleBranch) -> Vec<(Bifurcation, f64)> {
+    branch.special_points.iter().map(|s| (s.kind, s.cycle.parameter)).collect()
+}
+
+#[test]
+fn the_cycle_of_the_hopf_normal_form() {
+    // r' = a r - r^3, angular velocity 1: r = sqrt a, T = 2 pi, multiplier exp(-2 a T).
+    let hopf = system(&[[-2.0, 2.0]; 2], Time::Continuous, |x, a, out| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        out.copy_from_slice(&[a * x[0] - x[1] - r * x[0], x[0] + a * x[1] - r * x[1]]);
+    });
+    let found = over_first(&hopf, [-0.7, 1.0], &CycleOptions { at: vec![0.25], ..CycleOptions::default() });
+    assert_eq!(found.len(), 1);
+    let branch = &found[0];
+    assert_eq!(branch.stopped, [Stop::FixedPoint, Stop::EndOfRange]);
+    assert!(kinds(branch).is_empty(), "{:?}", kinds(branch));
+    for q in &branch.points {
+        let r = q.parameter.sqrt();
+        assert!(q.stable && (q.period - TAU).abs() < 1e-8, "{q:?}");
+        for i in 0..2 {
+            assert!((q.max[i] - r).abs() < 1e-6 && (q.min[i] + r).abs() < 1e-6, "{q:?}, r = {r}");
+        }
+        assert!((q.multipliers[0].re - (-2.0 * q.parameter * TAU).exp()).abs() < 1e-7 && q.trivial_error < 1e-7, "{q:?}");
+    }
+    let whole = &branch.at[0];
+    assert_eq!((branch.at.len(), whole.cycle.parameter), (1, 0.25));
+    assert!(whole.x.iter().all(|x| (x[0].hypot(x[1]) - 0.5).abs() < 1e-6) && (whole.t[whole.t.len() - 1] - TAU).abs() < 1e-8);
+}
+
+#[test]
+fn a_saddle_node_of_cycles() {
+    // r' = a r + r^3 - r^5: unstable cycles from a = 0 down to the saddle-node at a = -1/4, r^2 = 1/2; then stable ones.
+    let bautin = system(&[[-2.0, 2.0]; 2], Time::Continuous, |x, a, out| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        let rate = a + r - r * r;
+        out.copy_from_slice(&[rate * x[0] - 2.0 * x[1], 2.0 * x[0] + rate * x[1]]);
+    });
+    let found = over_first(&bautin, [-0.7, 1.0], &CycleOptions::default());
+    assert_eq!(found.len(), 1);
+    let special = kinds(&found[0]);
+    assert!(special.len() == 1 && special[0].0 == Bifurcation::SaddleNode && (special[0].1 + 0.25).abs() < 1e-8, "{special:?}");
+    for q in &found[0].points {
+        let r = q.max[0];
+        assert!((q.parameter + r * r - r.powi(4)).abs() < 1e-5 && (q.stable == (r * r > 0.5)), "{q:?}");
+    }
+}
+
+#[test]
+fn a_torus_and_a_period_doubling() {
+    // Beside the cycle r = sqrt a of z: w' = (a - 1/2 + i sqrt 2) w, which grows from a = 1/2.
+    let torus = system(&[[-2.0, 2.0]; 4], Time::Continuous, |x, a, out| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        let b = a - 0.5;
+        out.copy_from_slice(&[a * x[0] - x[1] - r * x[0], x[0] + a * x[1] - r * x[1], b * x[2] - SQRT_2 * x[3], SQRT_2 * x[2] + b * x[3]]);
+    });
+    let found = over_first(&torus, [-0.7, 1.0], &CycleOptions::default());
+    let special = kinds(&found[0]);
+    assert!(special.len() == 1 && special[0].0 == Bifurcation::NeimarkSacker && (special[0].1 - 0.5).abs() < 1e-8, "{special:?}");
+
+    // w' = [R diag(r - 1/2, -r - 1/2) R^-1 + 1/2 J] w, R the rotation by half the phase of z: multipliers -exp((+-r - 1/2) T).
+    let flip = system(&[[-2.0, 2.0]; 4], Time::Continuous, |x, a, out| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        out.copy_from_slice(&[
+            a * x[0] - x[1] - r * x[0],
+            x[0] + a * x[1] - r * x[1],
+            -0.5 * x[2] + x[0] * x[2] + x[1] * x[3] - 0.5 * x[3],
+            -0.5 * x[3] + x[1] * x[2] - x[0] * x[3] + 0.5 * x[2],
+        ]);
+    });
+    let found = over_first(&flip, [-0.7, 1.0], &CycleOptions::default());
+    let special = kinds(&found[0]);
+    assert!(special.len() == 1 && special[0].0 == Bifurcation::PeriodDoubling && (special[0].1 - 0.25).abs() < 1e-8, "{special:?}");
+    for q in &found[0].points {
+        let want = -((q.parameter.sqrt() - 0.5) * TAU).exp();
+        assert!(q.multipliers.iter().any(|m| (m.re / want - 1.0).abs() < 1e-6), "{q:?}, {want}");
+    }
+}
+
+#[test]
+fn cycles_of_hodgkin_and_huxley() {
+    // Published for E_L = 10.599 mV: saddle-nodes 6.26490, 7.84654752, 7.921985, period doubling 7.92197768, with the Hopf point at 9.77963
+    // (Guckenheimer, Labouriau, Bull. Math. Biol. 55 (1993) 937); with 10.613 mV all lie lower, the upper ones by 3e-4 as the Hopf point.
+    let cell = models::find("hodgkin-huxley-1952").unwrap();
+    let p = cell.spec().default_parameters();
+    let interval = [5.0, 160.0];
+    let fixed = branches(&*cell, 0.0, &p, Input::Stimulus, interval, &ContinuationOptions::default()).unwrap();
+    let found = cycles(&*cell, 0.0, &p, Input::Stimulus, interval, &fixed, &CycleOptions::default()).unwrap();
+    assert_eq!((found.len(), &found[0].stopped), (1, &[Stop::FixedPoint, Stop::FixedPoint]));
+    let special = kinds(&found[0]);
+    let of = |kind| special.iter().filter(|s| s.0 == kind).map(|s| s.1).collect::<Vec<f64>>();
+    for (got, want) in of(Bifurcation::SaddleNode).iter().zip([7.84654752, 7.92198549, 6.26490316]) {
+        assert!((got - want).abs() < 7e-4, "{special:?}");
+    }
+    let doublings = of(Bifurcation::PeriodDoubling);
+    assert_eq!((of(Bifurcation::SaddleNode).len(), special.len()), (3, 5), "{special:?}");
+    assert!((doublings[1] - 7.92197768).abs() < 4e-4, "{special:?}");
+}
+
+#[test]
+fn spikes_of_the_cell_repeat_after_the_period() {
+    let cell = models::find("stankevich-2017").unwrap();
+    let spec = cell.spec();
+    let p = spec.default_parameters();
+    let v_s = Input::Parameter(spec.parameter_index("v_s").unwrap());
+    let options = CycleOptions { searches: 1, at: vec![-33.0], ..CycleOptions::default() };
+    let found = cycles(&*cell, 0.0, &p, v_s, [-33.3, -32.6], &[], &options).unwrap();
+    let whole = &found[0].at[0];
+    assert!(whole.cycle.stable && whole.cycle.trivial_error < 1e-7, "{:?}", whole.cycle);
+    let mut p = p;
+    p[spec.parameter_index("v_s").unwrap()] = -33.0;
+    // From where it is slowest, so that only the period's error shows beside what a stable cycle forgets.
+    let (mut solve, period) = (SolveOptions::default(), whole.cycle.period);
+    (solve.rtol, solve.atol) = (1e-11, 1e-12);
+    let mut f = vec![0.0; 3];
+    let mut worst = 0.0f64;
+    for x0 in whole.x.iter().step_by(whole.x.len() / 7) {
+        let times = TimeGrid::new(0.0, period, 2).unwrap();
+        let experiment = Experiment { x0: x0.clone(), p: p.clone(), protocol: Protocol::none(), times };
+        let end = cell.simulate(&experiment, &solve).unwrap();
+        cell.rule(x0, 0.0, &p, &mut f);
+        // Time by which the end is late, in periods.
+        let speed: f64 = f[0].abs();
+        worst = worst.max((end.x[3] - x0[0]).abs() / speed / period);
+    }
+    assert!(worst < 1e-5, "{worst:e} of a period");
+}
+
+#[test]
+fn an_exact_flow_map_has_the_cycle_of_its_flow() {
+    let cell = models::find("sherman-1988").unwrap();
+    let p = cell.spec().default_parameters();
+    let v_s = cell.spec().parameter_index("v_s").unwrap();
+    let options = CycleOptions { searches: 1, at: vec![-33.0], accuracy: Some(1e-4), most_steps: 12, ..CycleOptions::default() };
+    let of = |system: &dyn DynamicalSystem| cycles(system, 0.0, &p, Input::Parameter(v_s), [-33.05, -32.95], &[], &options).unwrap();
+    let flow = of(&*cell);
+    let map = of(&TestSystem::beta_cell_map(BetaCell::ORIGINAL, 0.001));
+    let [a, b] = [&flow[0].at[0].cycle, &map[0].at[0].cycle];
+    assert!((a.period / b.period - 1.0).abs() < 1e-4, "{a:?} {b:?}");
+    assert!(a.stable && b.stable && (a.multipliers[0].re - b.multipliers[0].re).abs() < 1e-3, "{a:?} {b:?}");
+}
+
+#[test]
+fn a_value_outside_the_interval_is_named() {
+    let cell = models::find("sherman-1988").unwrap();
+    let p = cell.spec().default_parameters();
+    let options = CycleOptions { at: vec![-50.0], ..CycleOptions::default() };
+    let error = cycles(&*cell, 0.0, &p, Input::Parameter(0), [-40.0, -30.0], &[], &options).unwrap_err().to_string();
+    assert!(error.contains("-50") && error.contains("-40:-30"), "{error}");
+}
