@@ -131,8 +131,8 @@ pub struct CycleBranch {
     pub started_from: Origin,
     /// Its cycles, in order.
     pub points: Vec<CyclePoint>,
-    /// Bifurcations, in order. Where a branch is vertical to 1e-8 of the interval, as in a canard explosion, its turns there are rounding's
-    /// and count at most once.
+    /// Bifurcations, in order. Where a branch is vertical to ten times the accuracy, in intervals, as in a canard explosion, its turns there
+    /// are the mesh's and count at most once.
     pub special_points: Vec<CycleSpecialPoint>,
     /// Cycles at the values that were asked for.
     pub at: Vec<Profile>,

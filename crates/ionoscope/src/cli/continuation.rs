@@ -400,9 +400,14 @@ impl Arguments {
                 }
             }
         }
-        let kinds =
-            [Bifurcation::SaddleNode, Bifurcation::BranchPoint, Bifurcation::Hopf, Bifurcation::PeriodDoubling, Bifurcation::NeimarkSacker];
-        for kind in kinds {
+        let kinds = [
+            (Bifurcation::SaddleNode, Role::Second),
+            (Bifurcation::BranchPoint, Role::Equations),
+            (Bifurcation::Hopf, Role::Orbit),
+            (Bifurcation::PeriodDoubling, Role::Third),
+            (Bifurcation::NeimarkSacker, Role::Orbit),
+        ];
+        for (kind, role) in kinds {
             let special = found.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind);
             let (mut x, mut y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameter, s.x[shown])).unzip();
             for s in periodic.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind) {
@@ -410,7 +415,7 @@ impl Arguments {
                 y.extend([s.cycle.min[shown], s.cycle.max[shown]]);
             }
             if !x.is_empty() {
-                panel = panel.with(Series::points(&format!("{kind:?}"), Role::Second, x, y));
+                panel = panel.with(Series::points(&format!("{kind:?}"), role, x, y));
             }
         }
         let figure = Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel);

@@ -18,6 +18,8 @@ const QUADRATURE: [f64; DEGREE + 1] = [7.0 / 90.0, 32.0 / 90.0, 12.0 / 90.0, 32.
 const PERIOD_WEIGHT: f64 = 0.1;
 /// Constant of the interpolation error, h^5 abs(u^(5)) times this.
 const ERROR_CONSTANT: f64 = 3e-5;
+/// Scaled distance between rounds that are the same.
+const ROUND_AGAIN: f64 = 1e-5;
 /// Fewest intervals.
 const FEWEST: usize = 20;
 
@@ -182,6 +184,21 @@ impl Orbit {
         }
         mesh.push(1.0);
         mesh
+    }
+
+    /// The curve once round, where this one goes round several times.
+    pub fn once(&self) -> Orbit {
+        let same = |parts: usize| {
+            let mut taus = (0..200).map(|k| f64::from(k) / 200.0);
+            taus.all(|t| {
+                let (a, b) = (self.at(t), self.at((t + 1.0 / parts as f64).fract()));
+                a.iter().zip(&b).all(|(a, b)| (a - b).abs() < ROUND_AGAIN)
+            })
+        };
+        let Some(parts) = (2..=12).rev().find(|&parts| same(parts)) else { return self.clone() };
+        let count = (self.intervals() / parts).max(FEWEST);
+        let mesh = (0..=count).map(|k| k as f64 / count as f64).collect();
+        Orbit::through(mesh, self.log_period - (parts as f64).ln(), self.s, |t| self.at(t / parts as f64))
     }
 
     /// The same curve on another mesh.

@@ -4,7 +4,7 @@ use faer::c64;
 use ionoscope_dynamics::{
     protocol::Protocol,
     system::Time,
-    trajectory::{Experiment, Outcome, TimeGrid},
+    trajectory::{Experiment, Outcome, SolveOptions, TimeGrid},
 };
 
 use super::{
@@ -30,6 +30,10 @@ const FIRST_PIECE: f64 = 30.0;
 /// Least height of what counts as motion, and distance at which it repeats, in scaled variables and in heights.
 const MOTION: f64 = 1e-4;
 const REPEATS: f64 = 1e-3;
+/// Steps of the solver in a piece.
+const MOST_STEPS: u64 = 1_000_000;
+/// Share of the height that a return must come near and, before it, leave.
+const NEIGHBOURHOOD: f64 = 0.1;
 
 /// A small cycle about a Hopf (Neimark-Sacker) point and the direction in which it grows.
 pub fn at_hopf(problem: &Problem, point: &SpecialPoint) -> Option<(Orbit, Orbit)> {
@@ -99,9 +103,11 @@ fn repetition(problem: &Problem, mut x: Vec<f64>, i_stim: f64, p: &[f64], s: f64
         Time::Discrete { dt: step } => (dt / step).round().max(1.0) * step,
     };
     let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::constant(i_stim) };
+    // One that runs away takes ever smaller steps; it is not worth its time.
+    let solve = SolveOptions { max_steps: options.solve.max_steps.min(MOST_STEPS), ..options.solve.clone() };
     let run = |x0: &[f64], dt: f64, count: usize| -> Result<Option<Vec<f64>>> {
         let experiment = Experiment { x0: x0.to_vec(), p: p.to_vec(), protocol: protocol.clone(), times: TimeGrid::new(0.0, dt, count)? };
-        let mut all = system.solve_ensemble(&[experiment], &options.solve)?;
+        let mut all = system.solve_ensemble(&[experiment], &solve)?;
         let done = all.pop().filter(|t| t.outcome == Outcome::Completed);
         Ok(done.map(|t| t.x.chunks_exact(n).flat_map(|x| problem.scaled(x, s)[..n].to_vec()).collect()))
     };
@@ -128,32 +134,43 @@ fn repetition(problem: &Problem, mut x: Vec<f64>, i_stim: f64, p: &[f64], s: f64
     Ok(None)
 }
 
+/// The cubic through four neighbouring samples, at `t` samples from the first.
+fn between(samples: &[f64], n: usize, t: f64) -> Vec<f64> {
+    let k = (t as usize).clamp(1, samples.len() / n - 3);
+    let c = t - k as f64;
+    let weights = [
+        -c * (c - 1.0) * (c - 2.0) / 6.0,
+        (c + 1.0) * (c - 1.0) * (c - 2.0) / 2.0,
+        -(c + 1.0) * c * (c - 2.0) / 2.0,
+        (c + 1.0) * c * (c - 1.0) / 6.0,
+    ];
+    (0..n).map(|i| (0..4).map(|j| weights[j] * samples[(k + j - 1) * n + i]).sum()).collect()
+}
+
 /// After how many samples the last state came before, the shortest of the best; none where it did not.
 fn lag(samples: &[f64], n: usize, height: f64) -> Option<f64> {
     let count = samples.len() / n;
-    let at = |k: usize| &samples[k * n..(k + 1) * n];
-    let last = at(count - 1);
-    // Distance from the last state to the segment between two samples, and the share at which it is least.
-    let segment = |k: usize| {
-        let (a, b) = (at(k), at(k + 1));
-        let (mut along, mut length) = (0.0, 0.0);
-        for i in 0..n {
-            along += (last[i] - a[i]) * (b[i] - a[i]);
-            length += (b[i] - a[i]).powi(2);
+    let last = &samples[(count - 1) * n..];
+    let off = |x: &[f64]| x.iter().zip(last).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    // Nearest samples of all returns, and between samples the nearest time.
+    let refined = |k: usize| {
+        let (mut a, mut b) = (k as f64 - 1.0, k as f64 + 1.0);
+        for _ in 0..50 {
+            let (l, r) = (a + (b - a) / 3.0, b - (b - a) / 3.0);
+            if off(&between(samples, n, l)) < off(&between(samples, n, r)) { b = r } else { a = l }
         }
-        let share = if length > 0.0 { (along / length).clamp(0.0, 1.0) } else { 0.0 };
-        let d = (0..n).map(|i| (a[i] + share * (b[i] - a[i]) - last[i]).powi(2)).sum::<f64>().sqrt();
-        (d, share)
+        let t = 0.5 * (a + b);
+        (off(&between(samples, n, t)), (count - 1) as f64 - t)
     };
     let mut candidates: Vec<(f64, f64)> = Vec::new();
-    let (mut left, mut nearest): (bool, Option<(f64, f64)>) = (false, None);
-    for k in (0..count - 1).rev() {
-        let (d, share) = segment(k);
-        if d > 0.05 * height {
+    let (mut left, mut nearest): (bool, Option<(f64, usize)>) = (false, None);
+    for k in (1..count - 2).rev() {
+        let d = off(&samples[k * n..(k + 1) * n]);
+        if d > NEIGHBOURHOOD * height {
             left = true;
-            candidates.extend(nearest.take());
+            candidates.extend(nearest.take().map(|(_, k)| refined(k)));
         } else if left && nearest.is_none_or(|(best, _)| d < best) {
-            nearest = Some((d, (count - 1 - k) as f64 - share));
+            nearest = Some((d, k));
         }
     }
     let best = candidates.iter().map(|c| c.0).fold(f64::INFINITY, f64::min);
@@ -166,19 +183,7 @@ fn lag(samples: &[f64], n: usize, height: f64) -> Option<f64> {
 
 /// The closed curve through samples `dt` apart that repeat after `period`, on a mesh fit to it.
 fn closed(samples: &[f64], n: usize, dt: f64, period: f64, s: f64, accuracy: f64, many: usize) -> Orbit {
-    let count = samples.len() / n;
-    // Cubic through four samples.
-    let at = |t: f64| -> Vec<f64> {
-        let k = ((t / dt) as usize).clamp(1, count - 3);
-        let c = t / dt - k as f64;
-        let weights = [
-            -c * (c - 1.0) * (c - 2.0) / 6.0,
-            (c + 1.0) * (c - 1.0) * (c - 2.0) / 2.0,
-            -(c + 1.0) * c * (c - 2.0) / 2.0,
-            (c + 1.0) * c * (c - 1.0) / 6.0,
-        ];
-        (0..n).map(|i| (0..4).map(|j| weights[j] * samples[(k + j - 1) * n + i]).sum()).collect()
-    };
+    let at = |t: f64| between(samples, n, t / dt);
     let (first, end) = (at(0.0), at(period));
     let curve = |tau: f64| -> Vec<f64> { at(tau * period).iter().zip(&first).zip(&end).map(|((x, a), b)| x - tau * (b - a)).collect() };
     let mesh = (0..=many).map(|k| k as f64 / many as f64).collect();

@@ -147,6 +147,31 @@ fn spikes_of_the_cell_repeat_after_the_period() {
 }
 
 #[test]
+fn the_unstable_cycles_of_the_modified_cell_join_its_hopf_points() {
+    let cell = models::find("stankevich-2017").unwrap();
+    let spec = cell.spec();
+    let p = spec.default_parameters();
+    let (k, interval) = (spec.parameter_index("v_s").unwrap(), [-37.5, -34.5]);
+    let fixed = branches(&*cell, 0.0, &p, Input::Parameter(k), interval, &ContinuationOptions::default()).unwrap();
+    let options = CycleOptions { searches: 0, at: vec![-36.0], ..CycleOptions::default() };
+    let found = cycles(&*cell, 0.0, &p, Input::Parameter(k), interval, &fixed, &options).unwrap();
+    assert_eq!((found.len(), &found[0].stopped), (1, &[Stop::FixedPoint, Stop::FixedPoint]));
+    let wall = &found[0].at[0];
+    assert!(!wall.cycle.stable && wall.cycle.trivial_error < 1e-6, "{:?}", wall.cycle);
+    // It bounds the basin: started a little inside, the cell comes to rest; a little outside, it spikes.
+    let rest = &fixed[0].points.iter().min_by(|a, b| (a.parameter + 36.0).abs().total_cmp(&(b.parameter + 36.0).abs())).unwrap().x;
+    let mut p = p;
+    p[k] = -36.0;
+    let highest = |scale: f64| {
+        let x0 = wall.x[0].iter().zip(rest).map(|(x, r)| r + scale * (x - r)).collect();
+        let times = TimeGrid::new(0.0, 0.01, 20_000).unwrap();
+        let run = cell.simulate(&Experiment { x0, p: p.clone(), protocol: Protocol::none(), times }, &SolveOptions::default()).unwrap();
+        run.x.chunks_exact(3).map(|x| x[0]).fold(f64::NEG_INFINITY, f64::max)
+    };
+    assert!(highest(0.97) < -45.0 && highest(1.03) > -30.0, "{} {}", highest(0.97), highest(1.03));
+}
+
+#[test]
 fn an_exact_flow_map_has_the_cycle_of_its_flow() {
     let cell = models::find("sherman-1988").unwrap();
     let p = cell.spec().default_parameters();

@@ -30,8 +30,8 @@ const MARGIN: f64 = 0.5;
 const PASSES: f64 = 1e-3;
 /// Arclength within which two bifurcations are not told apart.
 const CLOSEST: f64 = 1e-5;
-/// Scaled parameters that rounding does not tell apart.
-const VERTICAL: f64 = 1e-8;
+/// Scaled parameters that the mesh does not tell apart, in accuracies of the curve.
+const VERTICAL: f64 = 10.0;
 /// Scaled differences below which two cycles are the same.
 const SAME: f64 = 0.01;
 
@@ -134,15 +134,15 @@ impl Raw {
     }
 }
 
-/// Without pairs of turns at the same parameter, which a vertical branch makes by rounding.
-fn without_vertical(all: Vec<(Bifurcation, Traced)>) -> Vec<(Bifurcation, Traced)> {
+/// Without pairs of turns at the same parameter, and what lies between them: a vertical branch makes them by rounding and by changes of mesh.
+fn without_vertical(all: Vec<(Bifurcation, Traced)>, same: f64) -> Vec<(Bifurcation, Traced)> {
     let mut kept: Vec<(Bifurcation, Traced)> = Vec::new();
     for (kind, q) in all {
-        let same = |(k, o): &(Bifurcation, Traced)| *k == Bifurcation::SaddleNode && (o.orbit.s - q.orbit.s).abs() < VERTICAL;
-        if kind == Bifurcation::SaddleNode && kept.last().is_some_and(same) {
-            kept.pop();
-        } else {
-            kept.push((kind, q));
+        let near = |(_, o): &&(Bifurcation, Traced)| (o.orbit.s - q.orbit.s).abs() < same;
+        let back = kept.iter().rev().take_while(near).position(|(k, _)| *k == Bifurcation::SaddleNode);
+        match back {
+            Some(back) if kind == Bifurcation::SaddleNode => kept.truncate(kept.len() - 1 - back),
+            _ => kept.push((kind, q)),
         }
     }
     kept
@@ -194,6 +194,11 @@ impl Tracer<'_> {
         let (first, _) = self.correct(guess, reference, across, MOST_FIRST_CORRECTIONS)?;
         // A fixed point solves the equations too.
         (first.height() > 0.5 * FIRST_AMPLITUDE).then_some(())?;
+        let once = first.orbit.once();
+        if once.log_period < first.orbit.log_period {
+            let across = once.parameter_direction();
+            return self.refitted(&self.correct(&once, &once, &across, MOST_FIRST_CORRECTIONS)?.0);
+        }
         self.refitted(&first)
     }
 
@@ -233,7 +238,7 @@ impl Tracer<'_> {
     /// The branch that grows out of a fixed point.
     pub fn trace_from_hopf(&self, first: Traced) -> Raw {
         let (points, special, at, end) = self.one_way(first);
-        Raw { points, special: without_vertical(special), at, stopped: [Stop::FixedPoint, end] }
+        Raw { points, special: without_vertical(special, VERTICAL * self.accuracy), at, stopped: [Stop::FixedPoint, end] }
     }
 
     /// The branch through a cycle, both ways.
@@ -249,7 +254,7 @@ impl Tracer<'_> {
         points.extend(ahead);
         special.extend(more);
         at.extend(also);
-        Raw { points, special: without_vertical(special), at, stopped: [begin, end] }
+        Raw { points, special: without_vertical(special, VERTICAL * self.accuracy), at, stopped: [begin, end] }
     }
 
     fn one_way(&self, first: Traced) -> Way {
