@@ -27,6 +27,7 @@ use crate::{
 mod branch;
 pub mod curves;
 pub mod cycles;
+pub mod map_cycles;
 mod normal_form;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,8 @@ pub enum Stop {
     LongPeriod,
     /// Cycles need a finer mesh than is allowed.
     TooManyIntervals,
+    /// Cycles of a map join a fixed point or a cycle of fewer steps, which doubles or multiplies its period there.
+    SmallerPeriod,
 }
 
 impl std::fmt::Display for Stop {
@@ -145,6 +148,7 @@ impl std::fmt::Display for Stop {
             Stop::TooManySteps => f.write_str("the limit on the number of steps was reached"),
             Stop::FixedPoint => f.write_str("the cycles shrink to a fixed point"),
             Stop::LongPeriod => f.write_str("the period grows beyond its limit, as it does near a homoclinic orbit"),
+            Stop::SmallerPeriod => f.write_str("it joins a fixed point or a cycle of fewer steps, which multiplies its period there"),
             Stop::TooManyIntervals => f.write_str("the cycles need a finer mesh than is allowed"),
         }
     }
@@ -174,35 +178,16 @@ pub fn branches(
     interval: [f64; 2],
     options: &ContinuationOptions,
 ) -> Result<Vec<Branch>> {
-    let [from, to] = interval;
-    if !(from != to && from.is_finite() && to.is_finite()) {
-        return Err(Error::Invalid(format!("the interval {from}:{to} of the parameter is empty; expected two different, finite ends")));
-    }
-    if options.searches == 0 || options.most_steps == 0 || !(options.longest_step > 0.0 && options.longest_step <= 1.0) {
-        return Err(Error::Invalid("searches and steps must be at least 1, and the longest step in (0, 1]".into()));
-    }
     let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?;
-    let search = FixedPointOptions { bounds: options.bounds.clone(), starts: options.starts, seed: options.seed };
-    let mut starts = Vec::new();
-    for k in 0..options.searches {
-        // Off the ends, and off round values, at which models like to have their symmetries.
-        let s = (k as f64 + 0.487) / options.searches as f64;
-        let (i_stim, p) = problem.inputs(s);
-        starts.extend(fixed_points(system, i_stim, &p, &search)?.into_iter().map(|f| problem.scaled(&f.x, s)));
-    }
+    let starts = starting_points(&problem, options)?;
     if starts.is_empty() {
-        let spec = system.spec();
+        let (spec, [from, to]) = (system.spec(), interval);
         return Err(Error::Invalid(format!(
             "no fixed point of {} was found in the box at any of {} values from {from} to {to}; widen the box or search at more values",
             spec.id, options.searches
         )));
     }
-    let mut found: Vec<branch::Raw> = Vec::new();
-    for start in starts {
-        if !found.iter().any(|b| b.passes(&start, ON_BRANCH)) {
-            found.push(branch::trace(&problem, &start, options));
-        }
-    }
+    let found = trace_from(&problem, starts, options, &|y, branch| branch.passes(y, ON_BRANCH));
     let mut all = found.into_par_iter().map(|raw| describe(&problem, raw)).collect::<Result<Vec<Branch>>>()?;
     // A bifurcation that two branches share, such as a branch point, is listed with the first of them.
     for k in 1..all.len() {
@@ -216,6 +201,42 @@ pub fn branches(
         rest[0].special_points.retain(|s| !known(s));
     }
     Ok(all)
+}
+
+/// Fixed points at several values of the parameter, scaled.
+fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<Vec<Vec<f64>>> {
+    let [from, to] = [problem.value(0.0), problem.value(1.0)];
+    if !(from != to && from.is_finite() && to.is_finite()) {
+        return Err(Error::Invalid(format!("the interval {from}:{to} of the parameter is empty; expected two different, finite ends")));
+    }
+    if options.searches == 0 || options.most_steps == 0 || !(options.longest_step > 0.0 && options.longest_step <= 1.0) {
+        return Err(Error::Invalid("searches and steps must be at least 1, and the longest step in (0, 1]".into()));
+    }
+    let search = FixedPointOptions { bounds: options.bounds.clone(), starts: options.starts, seed: options.seed };
+    let mut starts = Vec::new();
+    for k in 0..options.searches {
+        // Off the ends, and off round values, at which models like to have their symmetries.
+        let s = (k as f64 + 0.487) / options.searches as f64;
+        let (i_stim, p) = problem.inputs(s);
+        starts.extend(fixed_points(problem.system, i_stim, &p, &search)?.into_iter().map(|f| problem.scaled(&f.x, s)));
+    }
+    Ok(starts)
+}
+
+/// The branches through all of `starts`, each once: `on` tells whether a start is on a branch that is known.
+fn trace_from(
+    problem: &Problem,
+    starts: Vec<Vec<f64>>,
+    options: &ContinuationOptions,
+    on: &dyn Fn(&[f64], &branch::Raw) -> bool,
+) -> Vec<branch::Raw> {
+    let mut found: Vec<branch::Raw> = Vec::new();
+    for start in starts {
+        if !found.iter().any(|b| on(&start, b)) {
+            found.push(branch::trace(problem, &start, options));
+        }
+    }
+    found
 }
 
 fn describe(problem: &Problem, raw: branch::Raw) -> Result<Branch> {

@@ -1,7 +1,7 @@
 //! Datasets of pairs (p, u(t), u(t + dt)) on the attractors of a system, by the recipe of Kuptsov et al. (2023), section 5: chunks of
 //! trajectories at random control parameters and starts, after a transient, never at the fixed point.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use ionoscope_dynamics::{
     protocol::Protocol,
@@ -12,7 +12,7 @@ use ionoscope_dynamics::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, architectures::neural_map::SubNetwork, normalizer::Normalizer};
+use crate::{Error, Result, architectures::Network, normalizer::Normalizer};
 
 mod file;
 
@@ -162,23 +162,32 @@ pub struct Dataset {
     pub redrawn: Redrawn,
 }
 
-/// One sub-network's regression problem, standardised, structure of arrays.
+/// One network's regression problem, standardised, structure of arrays.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Design {
     /// D_u + D_p rows, each one value a pair: standardised state, then standardised control parameters.
     pub inputs: Vec<Vec<f64>>,
-    /// Increment in units of its standard deviation, one a pair.
-    pub target: Vec<f64>,
+    /// One row a variable to be learned: its increment in units of the increment's standard deviation, one a pair.
+    pub targets: Vec<Vec<f64>>,
     /// For each input the share of its range that one standard deviation of the data covers: the range of a variable is that of its
     /// [`Spec`], the range of a control parameter the one that was sampled.
     pub coverage: Vec<f64>,
 }
 
 impl Design {
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.targets[0].len()
+    }
+
+    /// Whether there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Keeps the first `n` pairs.
     pub fn truncate(&mut self, n: usize) {
-        self.target.truncate(n);
-        self.inputs.iter_mut().for_each(|row| row.truncate(n));
+        self.inputs.iter_mut().chain(&mut self.targets).for_each(|row| row.truncate(n));
     }
 }
 
@@ -186,33 +195,35 @@ impl Design {
 pub type FixedPoints<'a> = &'a (dyn Fn(&[f64]) -> Vec<Vec<f64>> + Sync);
 
 impl Dataset {
-    /// The regression problem of variable `i`.
-    pub fn design(&self, i: usize, pairs: &Pairs) -> Design {
+    /// The regression problem of the variables `outputs`.
+    pub fn design(&self, outputs: Range<usize>, pairs: &Pairs) -> Design {
         let n = &self.normalizer;
         let state = (0..pairs.dimension).map(|k| (0..pairs.len()).map(|j| n.state(k, pairs.u(j)[k])).collect());
         let control = (0..pairs.parameters).map(|l| (0..pairs.len()).map(|j| n.parameter(l, pairs.p(j)[l])).collect());
-        let target = (0..pairs.len()).map(|j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i]).collect();
+        let increment = |i: usize| (0..pairs.len()).map(move |j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i]).collect();
         let width = |[low, high]: [f64; 2]| if high > low { high - low } else { 1.0 };
         let sampled = self.spec.trained_on.iter().flat_map(|t| &t.parameters);
         let ranges = self.spec.variables.iter().map(|q| width(q.range)).chain(sampled.map(|r| width(*r)));
         let coverage = n.state_sd.iter().chain(&n.parameter_sd).zip(ranges).map(|(sd, width)| sd / width).collect();
-        Design { inputs: state.chain(control).collect(), target, coverage }
+        Design { inputs: state.chain(control).collect(), targets: outputs.map(increment).collect(), coverage }
     }
 
-    /// Mean squared error of a sub-network on pairs, in units of the increment's standard deviation.
-    pub fn increment_mse(&self, network: &SubNetwork, pairs: &Pairs) -> f64 {
-        let design = self.design(network.own, pairs);
-        let mut input = vec![0.0; design.inputs.len()];
-        let mut gradient = input.clone();
-        let sum: f64 = (0..pairs.len())
-            .map(|k| {
-                for (x, row) in input.iter_mut().zip(&design.inputs) {
-                    *x = row[k];
-                }
-                (network.increment_and_gradient(&input, &mut gradient) - design.target[k]).powi(2)
-            })
-            .sum();
-        sum / pairs.len() as f64
+    /// Mean squared error of a network on pairs, for each variable whose increment it gives, in units of the increment's standard deviation.
+    pub fn increment_mse(&self, network: &Network, pairs: &Pairs) -> Vec<f64> {
+        let design = self.design(network.outputs(), pairs);
+        let (outputs, inputs) = (design.targets.len(), design.inputs.len());
+        let (mut input, mut out, mut gradients) = (vec![0.0; inputs], vec![0.0; outputs], vec![0.0; outputs * inputs]);
+        let mut sums = vec![0.0; outputs];
+        for k in 0..pairs.len() {
+            for (x, row) in input.iter_mut().zip(&design.inputs) {
+                *x = row[k];
+            }
+            network.increments(&input, &mut out, &mut gradients);
+            for ((sum, out), target) in sums.iter_mut().zip(&out).zip(&design.targets) {
+                *sum += (out - target[k]).powi(2);
+            }
+        }
+        sums.iter().map(|s| s / pairs.len() as f64).collect()
     }
 
     /// Turns an increment MSE of variable `i` into units of the state's variance: the validation MSE of Kuptsov et al.
@@ -393,6 +404,8 @@ impl<'a> Sampler<'a> {
             id: format!("{}-map-dt{}", model.id, self.config.dt),
             title: format!("neural map of: {}", model.title),
             parameters: self.control.iter().map(|(i, _)| model.parameters[*i].clone()).collect(),
+            // A preset may set what is now fixed.
+            presets: Vec::new(),
             trained_on: Some(TrainingRange {
                 model: model.id.clone(),
                 fixed: (0..self.base.len()).filter(|i| !is_control(i)).map(|i| (model.parameters[i].name.clone(), self.base[i])).collect(),

@@ -1,8 +1,8 @@
-//! Second-order training of one sub-network: Levenberg-Marquardt with geodesic acceleration under a Gaussian prior on each group of weights,
+//! Second-order training of one network: Levenberg-Marquardt with geodesic acceleration under a Gaussian prior on each group of weights,
 //! whose precisions come from the evidence.
 //!
 //! Minimised is `beta/2 sum_k r_k^2 + 1/2 sum_g alpha_g |w_g|^2` over the weights w, with residuals r, the noise precision beta and one
-//! precision alpha_g a group (each input's row of inner weights, beta, a, alpha, b, gamma). A step solves
+//! precision alpha_g a group (for a sub-network: each input's row of inner weights, beta, a, alpha, b, gamma). A step solves
 //! `(beta J'J + (1 + lambda) diag(alpha)) v = -gradient`: the damping is measured by the prior, not by diag(J'J) as Marquardt did, so that
 //! weights without effect on the data do not run away. Geodesic acceleration adds half the second-order correction along v
 //! (Transtrum, Sethna 2012, arXiv:1201.5885). Every few steps alpha and beta are re-estimated (MacKay 1992, Neural Computation 4:415;
@@ -15,16 +15,17 @@
 use std::sync::Arc;
 
 use ionoscope_dynamics::sampling::{normal, stream};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, architectures::neural_map::SubNetwork, dataset::Design};
+use crate::{Error, Result, architectures::Network, dataset::Design};
 
+mod layout;
 mod linear_algebra;
 mod residuals;
+mod shared;
 
+use layout::{Layout, NormalEquations};
 use linear_algebra::Factor;
-use residuals::{Layout, NormalEquations, acceleration, normal_equations, squared_error};
 
 /// Knobs of the second-order training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,10 +167,11 @@ const ACCELERATION_MAX: f64 = 0.75;
 
 impl SecondOrder {
     /// Training that starts from random weights drawn from the prior.
-    pub fn from_prior(own: usize, hidden: usize, design: &Design, config: &SecondOrderConfig, seed: u64) -> Self {
-        let layout = Layout { own, inputs: design.inputs.len(), hidden };
-        let sd = prior_sd(&layout, design, config);
-        let mut rng = stream(seed, "initial weights", own as u64);
+    /// `network` gives the sizes.
+    pub fn from_prior(network: &Network, design: &Design, config: &SecondOrderConfig, seed: u64) -> Self {
+        let layout = Layout::of(network);
+        let sd = layout.prior_sd(design, config);
+        let mut rng = stream(seed, "initial weights", network.outputs().start as u64);
         let mut w = Vec::with_capacity(layout.count());
         for (group, sd) in layout.groups().zip(&sd) {
             // The output's offset starts at zero: increments have zero mean up to the drift of the data.
@@ -179,24 +181,22 @@ impl SecondOrder {
     }
 
     /// Training that goes on from given weights, such as those of a first-order method, under the same prior.
-    pub fn from_network(network: &SubNetwork, design: &Design, config: &SecondOrderConfig) -> Self {
-        let layout = Layout { own: network.own, inputs: design.inputs.len(), hidden: network.hidden() };
-        let sd = prior_sd(&layout, design, config);
-        let w = network.clone().groups_mut().into_iter().flat_map(|g| g.iter().copied()).collect();
-        Self::start(layout, w, &sd, design)
+    pub fn from_network(network: &Network, design: &Design, config: &SecondOrderConfig) -> Self {
+        let layout = Layout::of(network);
+        let sd = layout.prior_sd(design, config);
+        Self::start(layout, network.weights(), &sd, design)
     }
 
     fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design) -> Self {
-        let beta = design.target.len() as f64 / squared_error(&layout, &w, design).max(f64::MIN_POSITIVE);
+        let beta = residual_count(design) / layout.squared_error(&w, design).max(f64::MIN_POSITIVE);
         let alpha = sd.iter().map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 }).collect();
         SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, cache: Cache::default() }
     }
 
     /// The network as it stands.
-    pub fn network(&self) -> SubNetwork {
-        let mut network = SubNetwork::zeros(self.layout.own, self.layout.inputs, self.layout.hidden);
-        let mut weights = self.w.iter();
-        network.groups_mut().into_iter().flatten().zip(&mut weights).for_each(|(to, from)| *to = *from);
+    pub fn network(&self) -> Network {
+        let mut network = self.layout.zeros();
+        network.set_weights(&self.w);
         network
     }
 
@@ -210,7 +210,7 @@ impl SecondOrder {
         self.converged
     }
 
-    /// Precision of each group of weights, in the order of [`SubNetwork::groups_mut`].
+    /// Precision of each group of weights, in the order of [`Network::groups_mut`].
     pub fn precisions(&self) -> &[f64] {
         &self.alpha
     }
@@ -221,12 +221,12 @@ impl SecondOrder {
         head.iter().chain(&self.alpha).chain(&self.w).copied().collect()
     }
 
-    /// The state from its numbers.
+    /// The state from its numbers; `network` gives the sizes.
     ///
     /// # Errors
     /// A list of another length than this network's.
-    pub fn from_numbers(own: usize, inputs: usize, hidden: usize, numbers: &[f64]) -> Result<Self> {
-        let layout = Layout { own, inputs, hidden };
+    pub fn from_numbers(network: &Network, numbers: &[f64]) -> Result<Self> {
+        let layout = Layout::of(network);
         let groups = layout.groups().count();
         let want = HEAD + groups + layout.count();
         if numbers.len() != want {
@@ -249,7 +249,7 @@ impl SecondOrder {
 
     /// One accepted step, or the finding that there is none.
     pub fn step(&mut self, design: &Design, config: &SecondOrderConfig) -> StepReport {
-        let n = design.target.len() as f64;
+        let n = residual_count(design);
         let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
         let prior = |w: &[f64]| 0.5 * w.iter().zip(&precision).map(|(w, a)| a * w * w).sum::<f64>();
@@ -265,14 +265,14 @@ impl SecondOrder {
             let diagonal: Vec<f64> = precision.iter().zip(&damping).map(|(a, d)| a + d).collect();
             let trial = Factor::new(&normal.jtj, self.beta, &diagonal).map(|factor| {
                 let v: Vec<f64> = factor.solve(&gradient).iter().map(|v| -v).collect();
-                let bend = acceleration(&self.layout, &self.w, &v, design);
+                let bend = self.layout.acceleration(&self.w, &v, design);
                 let correction: Vec<f64> = factor.solve(&bend).iter().map(|a| -0.5 * self.beta * a).collect();
                 let length = |d: &[f64]| d.iter().zip(&diagonal).map(|(d, m)| m * d * d).sum::<f64>().sqrt();
                 let accelerate = length(&correction) <= ACCELERATION_MAX * length(&v);
                 let w: Vec<f64> = (0..v.len()).map(|i| self.w[i] + v[i] + if accelerate { correction[i] } else { 0.0 }).collect();
                 // Decrease that the quadratic model promises for v.
                 let promised: f64 = (0..v.len()).map(|i| 0.5 * v[i] * (damping[i] * v[i] - gradient[i])).sum();
-                let error = squared_error(&self.layout, &w, design);
+                let error = self.layout.squared_error(&w, design);
                 let gain = (objective - 0.5 * self.beta * error - prior(&w)) / promised;
                 (w, error, gain)
             });
@@ -302,7 +302,7 @@ impl SecondOrder {
     }
 
     fn normal_equations(&mut self, design: &Design) -> Arc<NormalEquations> {
-        self.cache.0.get_or_insert_with(|| Arc::new(normal_equations(&self.layout, &self.w, design))).clone()
+        self.cache.0.get_or_insert_with(|| Arc::new(self.layout.normal_equations(&self.w, design))).clone()
     }
 
     /// Evidence: precisions of the groups and of the data from the curvature at the present weights.
@@ -331,31 +331,13 @@ impl SecondOrder {
         }
         // A single offset should not be held back.
         self.alpha[output_offset] = self.alpha[output_offset].min(1.0);
-        self.beta = (design.target.len() as f64 - determined).max(1.0) / normal.squared_error.max(f64::MIN_POSITIVE);
+        self.beta = (residual_count(design) - determined).max(1.0) / normal.squared_error.max(f64::MIN_POSITIVE);
     }
 }
 
-/// Standard deviation of the prior of each group; infinite for the output's offset, which is free.
-fn prior_sd(layout: &Layout, design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
-    let reach: Vec<f64> = design.coverage.iter().map(|c| (config.reach * c).min(1.0)).collect();
-    let relevance = linear_relevance(design);
-    let inner = (0..layout.inputs).filter(|k| *k != layout.own);
-    let largest = inner.clone().map(|k| relevance[k]).fold(f64::MIN_POSITIVE, f64::max);
-    let mut sd: Vec<f64> = inner.map(|k| config.inner_sd * reach[k].min((relevance[k] / largest).max(config.least_relevance))).collect();
-    sd.extend([config.beta_sd, config.a_sd * reach[layout.own], config.alpha_sd, config.b_sd, f64::INFINITY]);
-    sd
-}
-
-/// Absolute coefficients of a linear least-squares fit of the target by the standardised inputs.
-fn linear_relevance(design: &Design) -> Vec<f64> {
-    let m = design.inputs.len();
-    let n = design.target.len() as f64;
-    let dot = |a: &[f64], b: &[f64]| a.par_iter().zip(b).with_min_len(usize::MAX).map(|(a, b)| a * b).sum::<f64>() / n;
-    let mut gram = faer::Mat::from_fn(m, m, |i, j| dot(&design.inputs[i], &design.inputs[j]));
-    let right: Vec<f64> = design.inputs.iter().map(|row| dot(row, &design.target)).collect();
-    // An input that does not vary gets a zero coefficient instead of a singular matrix.
-    (0..m).for_each(|i| gram[(i, i)] += 1e-9);
-    Factor::new(&gram, 1.0, &vec![0.0; m]).map_or_else(|| vec![1.0; m], |f| f.solve(&right).iter().map(|c| c.abs()).collect())
+/// Number of residuals: one a pair and variable.
+fn residual_count(design: &Design) -> f64 {
+    (design.len() * design.targets.len()) as f64
 }
 
 #[cfg(test)]

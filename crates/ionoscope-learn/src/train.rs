@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     adam::Adam,
-    architectures::neural_map::{NeuralMap, SubNetwork},
+    architectures::{Network, neural_map::NeuralMap},
     checkpoint::{Checkpoint, Identity, NetworkState, fingerprint},
     dataset::{Dataset, Pairs},
     kernels::Backend,
@@ -93,10 +93,10 @@ pub struct StepErrors {
 }
 
 impl StepErrors {
-    /// The errors of sub-networks on pairs; `None` where there are no pairs.
-    pub fn of(networks: &[SubNetwork], dataset: &Dataset, pairs: &Pairs) -> Option<Self> {
+    /// The errors of a map's networks on pairs; `None` where there are no pairs.
+    pub fn of(networks: &[Network], dataset: &Dataset, pairs: &Pairs) -> Option<Self> {
         (!pairs.is_empty()).then(|| {
-            let increment_mse: Vec<f64> = networks.iter().map(|n| dataset.increment_mse(n, pairs)).collect();
+            let increment_mse: Vec<f64> = networks.iter().flat_map(|n| dataset.increment_mse(n, pairs)).collect();
             let mse_by_variable: Vec<f64> = increment_mse.iter().enumerate().map(|(i, e)| dataset.state_mse(i, *e)).collect();
             StepErrors { mse: mse_by_variable.iter().sum::<f64>() / mse_by_variable.len() as f64, increment_mse, mse_by_variable }
         })
@@ -143,8 +143,8 @@ struct Training<'t, 'r> {
     identity: Identity,
     directory: Option<Directory>,
     variables: Vec<String>,
-    /// The sub-networks; their weights are those of the last checkpoint or of the end of a stage.
-    networks: Vec<SubNetwork>,
+    /// The networks; their weights are those of the last checkpoint or of the end of a stage.
+    networks: Vec<Network>,
     /// Moments of Adam, as of the same moment.
     moments: Vec<Adam>,
     /// Second-order stages that have begun.
@@ -162,10 +162,10 @@ impl<'t, 'r> Training<'t, 'r> {
         let hidden = config.check(dataset)?;
         let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
         let networks = match run.from {
-            Some(map) => start_from(map, dataset, &hidden)?,
+            Some(map) => start_from(map, dataset, config, &hidden)?,
             None => config.initial_networks(dataset, &hidden),
         };
-        let from = run.from.map(|_| fingerprint(networks.iter().flat_map(|n| n.clone().groups_mut().concat())));
+        let from = run.from.map(|_| fingerprint(networks.iter().flat_map(Network::weights)));
         let identity = Identity { configuration, dataset: format!("{:016x}", dataset.hash()), from };
         let (directory, found) = match run.directory {
             Some(path) => Directory::open(path, run.existing, &identity).map(|(d, found)| (Some(d), found))?,
@@ -205,10 +205,9 @@ impl<'t, 'r> Training<'t, 'r> {
             if [&state.weights, &state.first, &state.second].iter().any(|v| v.len() != count) {
                 return Err(misfit());
             }
-            set_weights(&mut self.networks[i], &state.weights);
+            self.networks[i].set_weights(&state.weights);
             self.moments[i] = Adam { first: state.first, second: state.second, steps: state.steps };
-            let (inputs, hidden) = (self.networks[i].inner.len(), self.networks[i].hidden());
-            self.second_order[i] = state.second_order.map(|n| SecondOrder::from_numbers(i, inputs, hidden, &n)).transpose()?;
+            self.second_order[i] = state.second_order.map(|n| SecondOrder::from_numbers(&self.networks[i], &n)).transpose()?;
         }
         self.epoch = checkpoint.epoch;
         self.before = checkpoint.seconds;
@@ -234,14 +233,13 @@ impl<'t, 'r> Training<'t, 'r> {
     fn checkpoint(&mut self) -> Result<()> {
         let seconds = self.seconds();
         let Some(directory) = &mut self.directory else { return Ok(()) };
-        let networks =
-            self.networks.iter_mut().zip(&self.moments).zip(&self.second_order).map(|((net, adam), second_order)| NetworkState {
-                weights: net.groups_mut().concat(),
-                first: adam.first.clone(),
-                second: adam.second.clone(),
-                steps: adam.steps,
-                second_order: second_order.as_ref().map(SecondOrder::to_numbers),
-            });
+        let networks = self.networks.iter().zip(&self.moments).zip(&self.second_order).map(|((net, adam), second_order)| NetworkState {
+            weights: net.weights(),
+            first: adam.first.clone(),
+            second: adam.second.clone(),
+            steps: adam.steps,
+            second_order: second_order.as_ref().map(SecondOrder::to_numbers),
+        });
         let (identity, epoch) = (self.identity.clone(), self.epoch);
         directory.checkpoint(Checkpoint { identity, epoch, seconds, progress_bytes: 0, event_bytes: 0, networks: networks.collect() })?;
         self.saved = Instant::now();
@@ -267,8 +265,8 @@ impl<'t, 'r> Training<'t, 'r> {
         }
         let rows = Rows::new(self.dataset, &self.dataset.training);
         let validation = (!self.dataset.validation.is_empty()).then(|| Rows::new(self.dataset, &self.dataset.validation));
-        let hidden: Vec<usize> = self.networks.iter().map(SubNetwork::hidden).collect();
-        let weights = self.networks.iter_mut().map(|n| n.groups_mut().concat());
+        let hidden: Vec<usize> = self.networks.iter().map(Network::hidden).collect();
+        let weights = self.networks.iter().map(Network::weights);
         let learners = weights.zip(&self.moments).map(|(weights, adam)| Learner { weights, adam: adam.clone() });
         let learners = rows.shapes(&hidden).into_iter().zip(learners).collect();
         let batches = Batches::new(rows.len(), config.batch)?;
@@ -318,9 +316,14 @@ impl<'t, 'r> Training<'t, 'r> {
 
     fn take(&mut self, learners: Vec<Learner>) {
         for (i, learner) in learners.into_iter().enumerate() {
-            set_weights(&mut self.networks[i], &learner.weights);
+            self.networks[i].set_weights(&learner.weights);
             self.moments[i] = learner.adam;
         }
+    }
+
+    /// What network `i` learns, by name.
+    fn learned(&self, i: usize) -> String {
+        self.variables[self.networks[i].outputs()].join(", ")
     }
 
     /// The second stage, from where it stands.
@@ -336,12 +339,12 @@ impl<'t, 'r> Training<'t, 'r> {
             if done(&self.second_order[i]) >= iterations {
                 continue;
             }
-            let mut design = self.dataset.design(i, &self.dataset.training);
+            let mut design = self.dataset.design(self.networks[i].outputs(), &self.dataset.training);
             design.truncate(config.pairs);
             let mut state = match self.second_order[i].take() {
                 Some(state) => state,
                 None if self.config.adam.epochs == 0 && self.run.from.is_none() => {
-                    SecondOrder::from_prior(i, self.networks[i].hidden(), &design, config, self.config.seed)
+                    SecondOrder::from_prior(&self.networks[i], &design, config, self.config.seed)
                 }
                 None => SecondOrder::from_network(&self.networks[i], &design, config),
             };
@@ -359,17 +362,20 @@ impl<'t, 'r> Training<'t, 'r> {
                 }
                 let report = state.step(&design, config);
                 if !report.mse.is_finite() {
-                    let name = &self.variables[i];
+                    let name = self.learned(i);
                     return Err(Error::Failed(format!("the second-order training of '{name}' gave numbers that are not finite")));
                 }
                 let iteration = report.steps as u64;
                 let last = iteration == iterations || report.converged;
                 let due = (iteration.is_multiple_of(self.config.validate_every) || last) && !self.dataset.validation.is_empty();
-                let validation = due.then(|| self.dataset.increment_mse(&state.network(), &self.dataset.validation));
+                let validation = due.then(|| {
+                    let errors = self.dataset.increment_mse(&state.network(), &self.dataset.validation);
+                    errors.iter().sum::<f64>() / errors.len() as f64
+                });
                 let all = iterations * self.networks.len() as u64;
                 let so_far = iterations * i as u64 + if last { iterations } else { iteration };
                 self.record(Record::SecondOrder(SecondOrderRecord {
-                    variable: self.variables[i].clone(),
+                    variable: self.learned(i),
                     iteration,
                     training: report.mse,
                     validation,
@@ -404,14 +410,18 @@ impl<'t, 'r> Training<'t, 'r> {
     }
 }
 
-/// The sub-networks of a given map, if they fit the dataset and the configuration.
-fn start_from(map: &NeuralMap, dataset: &Dataset, hidden: &[usize]) -> Result<Vec<SubNetwork>> {
+/// The networks of a given map, if they fit the dataset and the configuration.
+fn start_from(map: &NeuralMap, dataset: &Dataset, config: &TrainConfig, hidden: &[usize]) -> Result<Vec<Network>> {
     let names = |spec: &Spec| spec.variables.iter().chain(&spec.parameters).map(|q| q.name.clone()).collect::<Vec<_>>().join(", ");
     let (given, wanted) = (names(map.spec()), names(&dataset.spec));
     if given != wanted {
         return Err(Error::Invalid(format!("the map to start from has the variables and parameters {given}; the dataset has {wanted}")));
     }
-    let sizes: Vec<usize> = map.networks().iter().map(SubNetwork::hidden).collect();
+    if map.architecture() != config.architecture {
+        let (given, wanted) = (map.architecture().name(), config.architecture.name());
+        return Err(Error::Invalid(format!("the map to start from is a {given}; the configuration asks for a {wanted}")));
+    }
+    let sizes: Vec<usize> = map.networks().iter().map(Network::hidden).collect();
     if sizes != hidden {
         return Err(Error::Invalid(format!("the map to start from has {sizes:?} hidden units; the configuration asks for {hidden:?}")));
     }
@@ -419,16 +429,6 @@ fn start_from(map: &NeuralMap, dataset: &Dataset, hidden: &[usize]) -> Result<Ve
         return Err(Error::Invalid("the map to start from has another normalizer; give the dataset it was trained on".into()));
     }
     Ok(map.networks().to_vec())
-}
-
-/// Sets all weights, in the order of [`SubNetwork::groups_mut`].
-fn set_weights(net: &mut SubNetwork, weights: &[f64]) {
-    let mut left = weights;
-    for group in net.groups_mut() {
-        let (now, rest) = left.split_at(group.len());
-        group.copy_from_slice(now);
-        left = rest;
-    }
 }
 
 #[cfg(test)]

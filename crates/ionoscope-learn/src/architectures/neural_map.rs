@@ -16,6 +16,7 @@ use ionoscope_dynamics::{
 };
 use rayon::prelude::*;
 
+use super::{Architecture, Network, check_networks};
 use crate::{Error, Result, normalizer::Normalizer};
 
 mod file;
@@ -88,13 +89,14 @@ impl SubNetwork {
     }
 }
 
-/// One sub-network per state variable, as a discrete dynamical system in physical units.
+/// A learned map as a discrete dynamical system in physical units: one sub-network a state variable, or the one network of the
+/// [two-layer map](super::two_layer_map).
 #[derive(Debug, Clone, PartialEq)]
 pub struct NeuralMap {
     spec: Spec,
     dt: f64,
     normalizer: Normalizer,
-    networks: Vec<SubNetwork>,
+    networks: Vec<Network>,
     packed: Packed,
     provenance: serde_json::Value,
 }
@@ -105,35 +107,33 @@ impl NeuralMap {
     ///
     /// # Errors
     /// Parts that do not fit together: numbers of variables, parameters and hidden units, the zero row of A_i, numbers that are not finite.
-    pub fn new(spec: Spec, dt: f64, normalizer: Normalizer, networks: Vec<SubNetwork>, provenance: serde_json::Value) -> Result<Self> {
+    pub fn new(
+        spec: Spec,
+        dt: f64,
+        normalizer: Normalizer,
+        networks: impl IntoIterator<Item = impl Into<Network>>,
+        provenance: serde_json::Value,
+    ) -> Result<Self> {
         let (d, p) = (spec.variables.len(), spec.parameters.len());
-        let fail = |message: String| Err(Error::Invalid(message));
         if !(dt > 0.0 && dt.is_finite()) {
-            return fail(format!("the time step of the map is {dt}; expected a finite number larger than 0"));
+            return Err(Error::Invalid(format!("the time step of the map is {dt}; expected a finite number larger than 0")));
         }
         normalizer.check()?;
         let n = &normalizer;
-        let sizes =
-            [n.state_mean.len(), n.state_sd.len(), n.increment_sd.len(), n.parameter_mean.len(), n.parameter_sd.len(), networks.len()];
-        if sizes != [d, d, d, p, p, d] {
-            return fail(format!("normalizer and sub-networks have sizes {sizes:?}; expected {:?}", [d, d, d, p, p, d]));
+        let sizes = [&n.state_mean, &n.state_sd, &n.increment_sd, &n.parameter_mean, &n.parameter_sd].map(Vec::len);
+        if sizes != [d, d, d, p, p] {
+            return Err(Error::Invalid(format!("the normalizer has sizes {sizes:?}; expected {:?}", [d, d, d, p, p])));
         }
-        for (i, net) in networks.iter().enumerate() {
-            let name = &spec.variables[i].name;
-            let hidden = net.hidden();
-            let rows = [&net.alpha, &net.b, &net.beta].into_iter().chain(&net.inner);
-            if hidden == 0 || net.own != i || net.inner.len() != d + p || rows.clone().any(|r| r.len() != hidden) {
-                return fail(format!("the weights of sub-network '{name}' do not have one size N_h = {hidden} and {} rows", d + p));
-            }
-            if !net.gamma.is_finite() || rows.chain([&net.a]).flatten().any(|w| !w.is_finite()) {
-                return fail(format!("the weights of sub-network '{name}' are not all finite"));
-            }
-            if net.inner[i].iter().any(|w| *w != 0.0) {
-                return fail(format!("row {i} of A of sub-network '{name}' must be zero: the variable enters through a alone"));
-            }
-        }
-        let packed = Packed::new(&networks);
+        let networks: Vec<Network> = networks.into_iter().map(Into::into).collect();
+        let names: Vec<&str> = spec.variables.iter().map(|q| q.name.as_str()).collect();
+        check_networks(&networks, &names, p)?;
+        let packed = Packed::new(&networks, d);
         Ok(NeuralMap { spec, dt, normalizer, networks, packed, provenance })
+    }
+
+    /// The family of its networks.
+    pub fn architecture(&self) -> Architecture {
+        self.networks[0].architecture()
     }
 
     /// Time step of the map.
@@ -146,8 +146,8 @@ impl NeuralMap {
         &self.normalizer
     }
 
-    /// The sub-networks, in the order of the variables.
-    pub fn networks(&self) -> &[SubNetwork] {
+    /// The sub-networks, in the order of the variables, or the one network of two layers.
+    pub fn networks(&self) -> &[Network] {
         &self.networks
     }
 
@@ -156,13 +156,27 @@ impl NeuralMap {
         &self.provenance
     }
 
-    /// Number of trainable weights of all sub-networks.
+    /// Number of trainable weights of all networks.
     pub fn weight_count(&self) -> usize {
-        self.networks.iter().map(SubNetwork::weight_count).sum()
+        self.networks.iter().map(Network::weight_count).sum()
     }
 
     fn control(&self, p: &[f64]) -> Vec<f64> {
         p.iter().enumerate().map(|(l, v)| self.normalizer.parameter(l, *v)).collect()
+    }
+
+    /// Derivatives of the increments, in units of their standard deviations, by the standardised state and control parameters: `[D_u][D_u + D_p]`.
+    fn gradients(&self, x: &[f64], p: &[f64]) -> Vec<f64> {
+        let d = self.dimension();
+        let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();
+        input.extend(self.control(p));
+        let m = input.len();
+        let (mut out, mut gradients) = (vec![0.0; d], vec![0.0; d * m]);
+        for net in &self.networks {
+            let rows = net.outputs();
+            net.increments(&input, &mut out[rows.clone()], &mut gradients[rows.start * m..rows.end * m]);
+        }
+        gradients
     }
 
     /// Steps between output times, as whole numbers of the map's own step.
@@ -231,11 +245,7 @@ impl DynamicalSystem for NeuralMap {
 
     fn jacobian(&self, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
         let d = self.dimension();
-        let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();
-        input.extend(self.control(p));
-        let mut gradient = vec![0.0; input.len()];
-        for (i, net) in self.networks.iter().enumerate() {
-            net.increment_and_gradient(&input, &mut gradient);
+        for (i, gradient) in self.gradients(x, p).chunks_exact(d + p.len()).enumerate() {
             for k in 0..d {
                 let scaled = gradient[k] * self.normalizer.increment_sd[i] / self.normalizer.state_sd[k];
                 out[i * d + k] = scaled + f64::from(u8::from(i == k));
@@ -247,11 +257,7 @@ impl DynamicalSystem for NeuralMap {
         out.fill(0.0);
         let Input::Parameter(l) = by else { return };
         let d = self.dimension();
-        let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();
-        input.extend(self.control(p));
-        let mut gradient = vec![0.0; input.len()];
-        for (i, net) in self.networks.iter().enumerate() {
-            net.increment_and_gradient(&input, &mut gradient);
+        for (i, gradient) in self.gradients(x, p).chunks_exact(d + p.len()).enumerate() {
             out[i] = gradient[d + l] * self.normalizer.increment_sd[i] / self.normalizer.parameter_sd[l];
         }
     }
@@ -269,6 +275,7 @@ impl DynamicalSystem for NeuralMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architectures::two_layer_map::TwoLayerNetwork;
     use ionoscope_dynamics::{
         models,
         protocol::Protocol,
@@ -278,17 +285,19 @@ mod tests {
 
     /// A small map with random weights for the beta-cell's variables and v_s.
     fn random_map(hidden: usize) -> NeuralMap {
+        random(Architecture::NeuralMap, hidden)
+    }
+
+    fn random(architecture: Architecture, hidden: usize) -> NeuralMap {
         let model = models::find("sherman-1988").unwrap();
         let mut spec = model.spec().clone();
         spec.parameters.retain(|q| q.name == "v_s");
         let mut rng = stream(7, "random map", 0);
-        let networks = (0..3)
-            .map(|own| {
-                let mut net = SubNetwork::zeros(own, 4, hidden);
-                net.groups_mut().into_iter().flatten().for_each(|w| *w = 0.3 * normal(&mut rng));
-                net
-            })
-            .collect();
+        let mut networks: Vec<Network> = match architecture {
+            Architecture::NeuralMap => (0..3).map(|own| SubNetwork::zeros(own, 4, hidden).into()).collect(),
+            Architecture::TwoLayerMap => vec![TwoLayerNetwork::zeros(4, hidden, 3).into()],
+        };
+        networks.iter_mut().flat_map(Network::groups_mut).flatten().for_each(|w| *w = 0.3 * normal(&mut rng));
         let normalizer = Normalizer {
             state_mean: vec![-50.0, 0.02, 0.18],
             state_sd: vec![12.0, 0.02, 0.004],
@@ -302,11 +311,17 @@ mod tests {
     #[test]
     fn the_papers_map_has_701_weights_a_sub_network() {
         assert_eq!((random_map(100).networks[0].weight_count(), random_map(100).weight_count()), (701, 2103));
+        assert_eq!(random(Architecture::TwoLayerMap, 100).weight_count(), 803);
     }
 
     #[test]
     fn the_jacobian_agrees_with_central_differences() {
-        let map = random_map(13);
+        for architecture in [Architecture::NeuralMap, Architecture::TwoLayerMap] {
+            jacobian_against_differences(&random(architecture, 13));
+        }
+    }
+
+    fn jacobian_against_differences(map: &NeuralMap) {
         let (x, p) = ([-48.0, 0.03, 0.181], [-36.0]);
         let mut jacobian = [0.0; 9];
         map.jacobian(&x, 0.0, &p, &mut jacobian);
@@ -337,6 +352,8 @@ mod tests {
 
     #[test]
     fn a_file_holds_every_bit_and_damage_is_noticed() {
+        let two_layers = random(Architecture::TwoLayerMap, 5);
+        assert_eq!(NeuralMap::from_bytes(&two_layers.to_bytes().unwrap()).unwrap(), two_layers);
         let map = random_map(5);
         let bytes = map.to_bytes().unwrap();
         assert_eq!(NeuralMap::from_bytes(&bytes).unwrap(), map);
@@ -350,17 +367,27 @@ mod tests {
     }
 
     #[test]
-    fn iteration_agrees_with_the_scalar_sub_networks() {
+    fn iteration_agrees_with_the_scalar_networks() {
         // 13 hidden units: padding takes part.
-        let map = random_map(13);
+        for architecture in [Architecture::NeuralMap, Architecture::TwoLayerMap] {
+            iteration_against_scalar_code(&random(architecture, 13));
+        }
+    }
+
+    fn iteration_against_scalar_code(map: &NeuralMap) {
         let (x, p) = ([-48.0, 0.03, 0.181], [-36.0]);
         let n = map.normalizer();
         let mut input: Vec<f64> = (0..3).map(|i| n.state(i, x[i])).collect();
         input.push(n.parameter(0, p[0]));
         let mut out = [0.0; 3];
         map.rule(&x, 0.0, &p, &mut out);
-        for (i, net) in map.networks().iter().enumerate() {
-            let want = x[i] + n.increment_sd[i] * net.increment_and_gradient(&input, &mut [0.0; 4]);
+        let mut increments = [0.0; 3];
+        for net in map.networks() {
+            let rows = net.outputs();
+            net.increments(&input, &mut increments[rows.clone()], &mut [0.0; 12][..4 * rows.len()]);
+        }
+        for i in 0..3 {
+            let want = x[i] + n.increment_sd[i] * increments[i];
             assert!((out[i] - want).abs() < 1e-14 * want.abs(), "{i}: {} {want}", out[i]);
         }
         let e = Experiment { x0: x.to_vec(), p: p.to_vec(), protocol: Protocol::none(), times: TimeGrid::new(0.0, 0.005, 2).unwrap() };

@@ -8,11 +8,12 @@ use ionoscope_dynamics::real::Real;
 use pulp::WithSimd;
 use rayon::prelude::*;
 
-use super::linear_algebra::add_gram;
+use super::{
+    layout::{NormalEquations, chunks, tiles},
+    linear_algebra::add_gram,
+};
 use crate::dataset::Design;
 
-/// Pairs whose contributions one task sums; fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 4096;
 /// Pairs whose Jacobian is held at once.
 const BLOCK: usize = 512;
 /// Pairs worked on at once: five columns of these stay in the first-level cache.
@@ -20,7 +21,7 @@ const TILE: usize = 128;
 
 /// Where the weights of a sub-network stand in a flat list: the order of `SubNetwork::groups_mut`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Layout {
+pub(super) struct OwnLayout {
     /// Index of the network's own variable among the inputs.
     pub own: usize,
     /// D_u + D_p.
@@ -29,25 +30,14 @@ pub(super) struct Layout {
     pub hidden: usize,
 }
 
-impl Layout {
+impl OwnLayout {
     /// Number of weights.
     pub fn count(&self) -> usize {
         self.hidden * (self.inputs + 3) + 1
     }
 
-    /// Ranges of the groups of weights.
-    pub fn groups(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (h, n, count) = (self.hidden, self.inputs + 3, self.count());
-        (0..n).map(move |g| g * h..(g + 1) * h).chain(std::iter::once(count - 1..count))
-    }
-
-    /// One value a group, repeated for each of its weights.
-    pub fn spread(&self, by_group: &[f64]) -> Vec<f64> {
-        self.groups().zip(by_group).flat_map(|(g, v)| g.map(|_| *v)).collect()
-    }
-
     /// The inputs of the inner layer: all but the own variable.
-    fn inner(&self) -> impl Iterator<Item = usize> + use<> {
+    pub fn inner(&self) -> impl Iterator<Item = usize> + use<> {
         let own = self.own;
         (0..self.inputs).filter(move |k| *k != own)
     }
@@ -73,18 +63,8 @@ impl Unit<'_> {
     }
 }
 
-/// J'J (lower triangle), J'r and r'r.
-pub(super) struct NormalEquations {
-    /// J'J, lower triangle.
-    pub jtj: Mat<f64>,
-    /// J'r.
-    pub gradient: Vec<f64>,
-    /// r'r.
-    pub squared_error: f64,
-}
-
 /// r'r at the weights `w`.
-pub(super) fn squared_error(layout: &Layout, w: &[f64], design: &Design) -> f64 {
+pub(super) fn squared_error(layout: &OwnLayout, w: &[f64], design: &Design) -> f64 {
     let chunks: Vec<f64> = chunks(design)
         .map(|range| {
             let mut r = [0.0; TILE];
@@ -101,7 +81,7 @@ pub(super) fn squared_error(layout: &Layout, w: &[f64], design: &Design) -> f64 
 }
 
 /// The normal equations at the weights `w`.
-pub(super) fn normal_equations(layout: &Layout, w: &[f64], design: &Design) -> NormalEquations {
+pub(super) fn normal_equations(layout: &OwnLayout, w: &[f64], design: &Design) -> NormalEquations {
     // The residual is one more column of the Jacobian: its products with the others are J'r and r'r.
     let n = layout.count();
     let sums: Vec<Mat<f64>> = chunks(design)
@@ -127,7 +107,7 @@ pub(super) fn normal_equations(layout: &Layout, w: &[f64], design: &Design) -> N
 }
 
 /// J' r_vv, with r_vv the second derivative of the residuals along `v`: the right-hand side of geodesic acceleration.
-pub(super) fn acceleration(layout: &Layout, w: &[f64], v: &[f64], design: &Design) -> Vec<f64> {
+pub(super) fn acceleration(layout: &OwnLayout, w: &[f64], v: &[f64], design: &Design) -> Vec<f64> {
     let n = layout.count();
     let sums: Vec<Vec<f64>> = chunks(design)
         .map(|range| {
@@ -146,19 +126,9 @@ pub(super) fn acceleration(layout: &Layout, w: &[f64], v: &[f64], design: &Desig
     total
 }
 
-fn chunks(design: &Design) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
-    let n = design.target.len();
-    (0..n.div_ceil(CHUNK)).into_par_iter().map(move |c| c * CHUNK..((c + 1) * CHUNK).min(n))
-}
-
-fn tiles(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range.step_by(size).map(move |from| from..(from + size).min(end))
-}
-
 /// The hidden layers of one unit over a tile: h = tanh(y), f = tanh(z).
 #[inline(always)]
-fn hidden(layout: &Layout, unit: &Unit, design: &Design, tile: &Range<usize>, h: &mut [f64], f: &mut [f64]) {
+fn hidden(layout: &OwnLayout, unit: &Unit, design: &Design, tile: &Range<usize>, h: &mut [f64], f: &mut [f64]) {
     let inner = layout.inputs - 1;
     let [beta, a, alpha, _] = unit.rest(inner);
     h.fill(beta);
@@ -175,7 +145,7 @@ fn hidden(layout: &Layout, unit: &Unit, design: &Design, tile: &Range<usize>, h:
 }
 
 struct Residual<'a> {
-    layout: &'a Layout,
+    layout: &'a OwnLayout,
     w: &'a [f64],
     design: &'a Design,
     tile: Range<usize>,
@@ -189,7 +159,7 @@ impl WithSimd for Residual<'_> {
         let Residual { layout, w, design, tile, r } = self;
         let (mut h, mut f) = ([0.0; TILE], [0.0; TILE]);
         let (h, f) = (&mut h[..tile.len()], &mut f[..tile.len()]);
-        for (r, y) in r.iter_mut().zip(&design.target[tile.clone()]) {
+        for (r, y) in r.iter_mut().zip(&design.targets[0][tile.clone()]) {
             *r = w[layout.count() - 1] - y;
         }
         for j in 0..layout.hidden {
@@ -205,7 +175,7 @@ impl WithSimd for Residual<'_> {
 
 /// Fills rows `from ..` of a column-major block of `height` rows: the Jacobian's columns in the order of the weights, then the residual.
 struct Jacobian<'a> {
-    layout: &'a Layout,
+    layout: &'a OwnLayout,
     w: &'a [f64],
     design: &'a Design,
     tile: Range<usize>,
@@ -223,7 +193,7 @@ impl WithSimd for Jacobian<'_> {
         let (mut h, mut f) = ([0.0; TILE], [0.0; TILE]);
         let (mut d, mut e) = ([0.0; TILE], [0.0; TILE]);
         let mut r = [0.0; TILE];
-        for (r, y) in r.iter_mut().zip(&design.target[tile.clone()]) {
+        for (r, y) in r.iter_mut().zip(&design.targets[0][tile.clone()]) {
             *r = w[layout.count() - 1] - y;
         }
         let mut column = |c: usize, value: &mut dyn FnMut(&mut [f64])| value(&mut block[c * height + from..][..n]);
@@ -252,7 +222,7 @@ impl WithSimd for Jacobian<'_> {
 }
 
 struct Acceleration<'a> {
-    layout: &'a Layout,
+    layout: &'a OwnLayout,
     w: &'a [f64],
     v: &'a [f64],
     design: &'a Design,

@@ -1,35 +1,55 @@
-use super::{residuals::*, *};
+use super::*;
+use crate::architectures::{neural_map::SubNetwork, two_layer_map::TwoLayerNetwork};
 
-/// A design with random inputs and a smooth target.
-fn design(n: usize) -> Design {
+/// A design with random inputs and smooth targets, as many as the network has outputs.
+fn design(network: &Network, n: usize) -> Design {
     let mut rng = stream(11, "design", 0);
     let inputs: Vec<Vec<f64>> = (0..4).map(|_| (0..n).map(|_| normal(&mut rng)).collect()).collect();
-    let target = (0..n).map(|k| (inputs[0][k] - 0.5 * inputs[1][k]).sin() + 0.1 * inputs[2][k]).collect();
-    Design { inputs, target, coverage: vec![1.0; 4] }
+    let target = |i: f64| (0..n).map(|k| (inputs[0][k] - (0.5 + i) * inputs[1][k]).sin() + 0.1 * inputs[2][k]).collect();
+    let targets = (0..network.outputs().len()).map(|i| target(i as f64)).collect();
+    Design { inputs, targets, coverage: vec![1.0; 4] }
+}
+
+/// A sub-network of variable `own` of 4 inputs.
+fn sub_network(own: usize, hidden: usize) -> Network {
+    SubNetwork::zeros(own, 4, hidden).into()
+}
+
+fn both(hidden: usize) -> [Network; 2] {
+    [sub_network(1, hidden), TwoLayerNetwork::zeros(4, hidden, 3).into()]
 }
 
 /// The residuals one pair at a time, by the network's own scalar code.
 fn residuals(state: &SecondOrder, design: &Design) -> Vec<f64> {
     let network = state.network();
-    let mut gradient = vec![0.0; 4];
-    (0..design.target.len())
-        .map(|k| {
-            let input: Vec<f64> = design.inputs.iter().map(|row| row[k]).collect();
-            network.increment_and_gradient(&input, &mut gradient) - design.target[k]
-        })
-        .collect()
+    let outputs = design.targets.len();
+    let (mut out, mut gradients) = (vec![0.0; outputs], vec![0.0; 4 * outputs]);
+    let mut all = Vec::new();
+    for k in 0..design.len() {
+        let input: Vec<f64> = design.inputs.iter().map(|row| row[k]).collect();
+        network.increments(&input, &mut out, &mut gradients);
+        all.extend(out.iter().zip(&design.targets).map(|(o, t)| o - t[k]));
+    }
+    all
 }
 
 #[test]
 fn normal_equations_agree_with_differences_of_the_scalar_network() {
+    for network in both(3) {
+        normal_equations_against_differences(&network);
+    }
+}
+
+fn normal_equations_against_differences(network: &Network) {
     // More pairs than a chunk, and no multiple of a tile.
-    let design = design(4096 + 77);
-    let state = SecondOrder::from_prior(1, 3, &design, &SecondOrderConfig { least_relevance: 0.6, b_sd: 0.5, ..Default::default() }, 5);
-    let normal = normal_equations(&state.layout, &state.w, &design);
+    let design = design(network, 4096 + 77);
+    let config = SecondOrderConfig { least_relevance: 0.6, b_sd: 0.5, ..Default::default() };
+    let state = SecondOrder::from_prior(network, &design, &config, 5);
+    let normal = state.layout.normal_equations(&state.w, &design);
     let r = residuals(&state, &design);
     let expected: f64 = r.iter().map(|r| r * r).sum();
     assert!((normal.squared_error - expected).abs() < 1e-12 * expected);
-    assert!((squared_error(&state.layout, &state.w, &design) - expected).abs() < 1e-12 * expected);
+    assert!((state.layout.squared_error(&state.w, &design) - expected).abs() < 1e-12 * expected);
     let h = 1e-6;
     let columns: Vec<Vec<f64>> = (0..state.w.len())
         .map(|i| {
@@ -53,8 +73,15 @@ fn normal_equations_agree_with_differences_of_the_scalar_network() {
 
 #[test]
 fn acceleration_agrees_with_second_differences() {
-    let design = design(300);
-    let state = SecondOrder::from_prior(0, 4, &design, &SecondOrderConfig { least_relevance: 0.6, b_sd: 0.5, ..Default::default() }, 6);
+    for network in both(4) {
+        acceleration_against_differences(&network);
+    }
+}
+
+fn acceleration_against_differences(network: &Network) {
+    let design = design(network, 300);
+    let config = SecondOrderConfig { least_relevance: 0.6, b_sd: 0.5, ..Default::default() };
+    let state = SecondOrder::from_prior(network, &design, &config, 6);
     let mut rng = stream(12, "direction", 0);
     let v: Vec<f64> = state.w.iter().map(|_| 0.3 * normal(&mut rng)).collect();
     let at = |t: f64| {
@@ -65,7 +92,7 @@ fn acceleration_agrees_with_second_differences() {
     let h = 1e-4;
     let (up, middle, down) = (at(h), at(0.0), at(-h));
     let second: Vec<f64> = (0..middle.len()).map(|k| (up[k] - 2.0 * middle[k] + down[k]) / (h * h)).collect();
-    let got = acceleration(&state.layout, &state.w, &v, &design);
+    let got = state.layout.acceleration(&state.w, &v, &design);
     for i in 0..state.w.len() {
         let along = |sign: f64| {
             let mut s = state.clone();
@@ -90,9 +117,10 @@ fn the_inverse_diagonal_is_that_of_the_inverse() {
 
 #[test]
 fn training_fits_a_smooth_target_and_finds_the_input_without_effect() {
-    let design = design(2000);
+    let network = sub_network(0, 20);
+    let design = design(&network, 2000);
     let config = SecondOrderConfig { least_relevance: 0.2, ..Default::default() };
-    let mut state = SecondOrder::from_prior(0, 20, &design, &config, 1);
+    let mut state = SecondOrder::from_prior(&network, &design, &config, 1);
     let mut last = f64::INFINITY;
     for _ in 0..60 {
         let report = state.step(&design, &config);
@@ -107,15 +135,21 @@ fn training_fits_a_smooth_target_and_finds_the_input_without_effect() {
 
 #[test]
 fn the_state_survives_as_numbers_and_does_not_depend_on_threads() {
-    let design = design(9000);
+    for network in [sub_network(2, 10), TwoLayerNetwork::zeros(4, 10, 3).into()] {
+        same_on_any_number_of_threads(&network);
+    }
+}
+
+fn same_on_any_number_of_threads(network: &Network) {
+    let design = design(network, 9000);
     let config = SecondOrderConfig::default();
     let run = |threads: usize, interrupt: bool| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut state = SecondOrder::from_prior(2, 10, &design, &config, 3);
+            let mut state = SecondOrder::from_prior(network, &design, &config, 3);
             for k in 0..12 {
                 if interrupt && k == 2 || k == 7 {
-                    state = SecondOrder::from_numbers(2, 4, 10, &state.to_numbers()).unwrap();
+                    state = SecondOrder::from_numbers(network, &state.to_numbers()).unwrap();
                 }
                 state.step(&design, &config);
             }
@@ -125,5 +159,5 @@ fn the_state_survives_as_numbers_and_does_not_depend_on_threads() {
     let one = run(1, false);
     assert_eq!(one, run(2, true));
     assert_eq!(one, run(3, false));
-    assert!(SecondOrder::from_numbers(2, 4, 10, &one.to_numbers()[1..]).is_err());
+    assert!(SecondOrder::from_numbers(network, &one.to_numbers()[1..]).is_err());
 }

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use ionoscope_dynamics::sampling::{normal, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, adam::AdamConfig, architectures::neural_map::SubNetwork, dataset::Dataset, second_order::SecondOrderConfig};
+use crate::{
+    Error, Result,
+    adam::AdamConfig,
+    architectures::{Architecture, Network, neural_map::SubNetwork, two_layer_map::TwoLayerNetwork},
+    dataset::Dataset,
+    second_order::SecondOrderConfig,
+};
 
 /// Standard deviations of the normal numbers from which the weights start before Adam; gamma starts at 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,7 +44,9 @@ const MOST_SECOND_ORDER: usize = 20_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Hidden units N_h of each sub-network.
+    /// Family of the map. A `two_layer_map` has one network for all variables and no first stage.
+    pub architecture: Architecture,
+    /// Hidden units N_h of each network.
     pub hidden: usize,
     /// Hidden units of the sub-networks of single variables, by name, where they differ.
     pub hidden_of: BTreeMap<String, usize>,
@@ -57,6 +65,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
+            architecture: Architecture::default(),
             hidden: 100,
             hidden_of: BTreeMap::new(),
             initial: InitialWeights::default(),
@@ -90,8 +99,17 @@ impl TrainConfig {
         if let Some(n) = hidden.iter().find(|n| **n > MOST_HIDDEN) {
             return Err(Error::Invalid(format!("{n} hidden units; expected at most {MOST_HIDDEN}")));
         }
-        let inputs = dataset.spec.variables.len() + dataset.spec.parameters.len();
-        let weights = hidden.iter().max().map_or(0, |h| h * (inputs + 3) + 1);
+        if self.architecture == Architecture::TwoLayerMap {
+            if self.adam.epochs > 0 || !self.hidden_of.is_empty() {
+                return Err(Error::Invalid(
+                    "a two_layer_map has one hidden layer for all variables and trains by the second-order stage alone; leave out hidden_of and \
+                     set adam.epochs = 0"
+                        .into(),
+                ));
+            }
+            hidden.truncate(1);
+        }
+        let weights = hidden.iter().enumerate().map(|(i, h)| self.zeros(dataset, i, *h).weight_count()).max().unwrap_or(0);
         if self.second_order.iterations > 0 && weights > MOST_SECOND_ORDER {
             return Err(Error::Invalid(format!(
                 "{weights} weights of one sub-network: the second stage, with a matrix of their square, takes at most {MOST_SECOND_ORDER}; \
@@ -101,16 +119,28 @@ impl TrainConfig {
         Ok(hidden)
     }
 
-    /// Random sub-networks for a dataset.
-    pub(super) fn initial_networks(&self, dataset: &Dataset, hidden: &[usize]) -> Vec<SubNetwork> {
-        let inputs = dataset.spec.variables.len() + dataset.spec.parameters.len();
-        let networks = hidden.iter().enumerate().map(|(own, &hidden)| {
-            let mut rng = stream(self.seed, "initial weights", own as u64);
-            let mut net = SubNetwork::zeros(own, inputs, hidden);
-            let s = &self.initial;
-            let sds = std::iter::repeat_n(s.inner, inputs - 1).chain([s.beta, s.a, s.alpha, s.b, 0.0]);
-            for (group, sd) in net.groups_mut().into_iter().zip(sds) {
-                group.iter_mut().for_each(|w| *w = sd * normal(&mut rng));
+    /// Network `i` of `hidden` units with all weights zero.
+    fn zeros(&self, dataset: &Dataset, i: usize, hidden: usize) -> Network {
+        let d = dataset.spec.variables.len();
+        let inputs = d + dataset.spec.parameters.len();
+        match self.architecture {
+            Architecture::NeuralMap => SubNetwork::zeros(i, inputs, hidden).into(),
+            Architecture::TwoLayerMap => TwoLayerNetwork::zeros(inputs, hidden, d).into(),
+        }
+    }
+
+    /// Random networks for a dataset.
+    pub(super) fn initial_networks(&self, dataset: &Dataset, hidden: &[usize]) -> Vec<Network> {
+        let networks = hidden.iter().enumerate().map(|(i, &hidden)| {
+            let mut rng = stream(self.seed, "initial weights", i as u64);
+            let mut net = self.zeros(dataset, i, hidden);
+            // A network without a first stage draws its weights when the second begins.
+            if let Network::Own(net) = &mut net {
+                let s = &self.initial;
+                let sds = std::iter::repeat_n(s.inner, net.inner.len() - 1).chain([s.beta, s.a, s.alpha, s.b, 0.0]);
+                for (group, sd) in net.groups_mut().into_iter().zip(sds) {
+                    group.iter_mut().for_each(|w| *w = sd * normal(&mut rng));
+                }
             }
             net
         });

@@ -21,9 +21,8 @@ impl Rows {
     /// The pairs of a dataset, standardised by its normalizer.
     pub fn new(dataset: &Dataset, pairs: &Pairs) -> Self {
         let single = |row: &Vec<f64>| row.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-        let designs: Vec<_> = (0..pairs.dimension).map(|i| dataset.design(i, pairs)).collect();
-        let inputs = designs[0].inputs.iter().map(single);
-        let rows = inputs.chain(designs.iter().map(|d| single(&d.target))).collect();
+        let design = dataset.design(0..pairs.dimension, pairs);
+        let rows = design.inputs.iter().chain(&design.targets).map(single).collect();
         Rows { rows, states: pairs.dimension }
     }
 

@@ -35,7 +35,7 @@ pub struct AdamRecord {
 /// A step of the second-order stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SecondOrderRecord {
-    /// Name of the variable whose sub-network is trained.
+    /// Name of the variable whose sub-network is trained, or of all that the network gives.
     pub variable: String,
     /// Accepted steps of this sub-network.
     pub iteration: u64,

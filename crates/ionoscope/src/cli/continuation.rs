@@ -6,6 +6,7 @@ use ionoscope_analysis::continuation::{
     Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches,
     curves::{Curve, CurvePoint, CurveStop, Plane},
     cycles::{CycleBranch, CycleOptions, CyclePoint, Origin, cycles},
+    map_cycles::map_cycles,
 };
 use ionoscope_dynamics::{
     spec::Spec,
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// Follow periodic orbits too, from Hopf points and from simulations; of a map its invariant closed curves
     #[arg(long)]
     cycles: bool,
+    /// Of a map: follow cycles of so many steps in place of fixed points
+    #[arg(long, value_name = "STEPS", conflicts_with_all = ["cycles", "and"], allow_negative_numbers = true)]
+    period: Option<usize>,
     /// Value of the parameter at which whole periodic orbits are given in the JSON answer; may be repeated
     #[arg(long, value_name = "VALUE", value_parser = arguments::number, requires = "cycles", allow_negative_numbers = true)]
     at: Vec<f64>,
@@ -98,7 +102,11 @@ impl Arguments {
             seed: self.seed,
             ..ContinuationOptions::default()
         };
-        let found = branches(&*system, self.i_stim, &p, over, [self.over.from, self.over.to], &options)?;
+        let interval = [self.over.from, self.over.to];
+        let found = match self.period {
+            Some(steps) => map_cycles(&*system, steps, self.i_stim, &p, over, interval, &options)?,
+            None => branches(&*system, self.i_stim, &p, over, interval, &options)?,
+        };
         let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
         if outside > 0 {
             let all: usize = found.iter().map(|b| b.points.len()).sum();
@@ -106,7 +114,7 @@ impl Arguments {
         }
         let periodic = if self.cycles {
             let options = CycleOptions { bounds, at: self.at.clone(), searches: self.searches, ..CycleOptions::default() };
-            cycles(&*system, self.i_stim, &p, over, [self.over.from, self.over.to], &found, &options)?
+            cycles(&*system, self.i_stim, &p, over, interval, &found, &options)?
         } else {
             Vec::new()
         };
@@ -198,6 +206,9 @@ impl Arguments {
             "branches": found.iter().map(branch).collect::<Vec<_>>(),
             "parameters": named(&spec.parameters, p),
         });
+        if let Some(steps) = self.period {
+            document["period"] = json!(steps);
+        }
         if self.cycles {
             units.insert("period".into(), json!(spec.time_unit));
             units.insert("t".into(), json!(spec.time_unit));

@@ -106,6 +106,6 @@ pub fn surrogate(folder: &Folder) -> String {
         parameter_sd: vec![2.9],
     };
     let path = folder.path("relaxation.safetensors");
-    NeuralMap::new(spec, 0.005, normalizer, networks.collect(), Value::Null).unwrap().save(Path::new(&path)).unwrap();
+    NeuralMap::new(spec, 0.005, normalizer, networks, Value::Null).unwrap().save(Path::new(&path)).unwrap();
     path
 }

@@ -7,12 +7,13 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{NeuralMap, SubNetwork};
+use crate::architectures::{Architecture, Network, two_layer_map::TwoLayerNetwork};
 use crate::{Error, Result, files, normalizer::Normalizer};
 
 /// Key of the metadata entry that holds the header document.
 const KEY: &str = "ionoscope";
-/// Architecture and version of the layout.
-const FORMAT: &str = "neural_map/1";
+/// Version of the layout, after the architecture's name and a slash.
+const VERSION: &str = "1";
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -33,14 +34,15 @@ impl NeuralMap {
         files::write_atomic(path, |w| w.write_all(&bytes))
     }
 
-    /// The content of the map's file. Tensors of variable `v`: `v.a`, `v.alpha`, `v.b`, `v.beta` `[N_h]`, `v.A` `[D_u, N_h]`, `v.B` `[D_p, N_h]`,
-    /// `v.gamma` `[1]`, all double precision.
+    /// The content of the map's file. Tensors of variable `v` of a neural map: `v.a`, `v.alpha`, `v.b`, `v.beta` `[N_h]`, `v.A` `[D_u, N_h]`,
+    /// `v.B` `[D_p, N_h]`, `v.gamma` `[1]`; of a two-layer map: `A` `[D_u, N_h]`, `B` `[D_p, N_h]`, `beta` `[N_h]`, `C` `[D_u, N_h]` (row i:
+    /// what enters variable i), `gamma` `[D_u]`. All double precision.
     ///
     /// # Errors
     /// A header that cannot be expressed as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let header = Header {
-            format: FORMAT.into(),
+            format: format!("{}/{VERSION}", self.architecture().name()),
             dt: self.dt,
             spec: self.spec.clone(),
             normalizer: self.normalizer.clone(),
@@ -50,17 +52,29 @@ impl NeuralMap {
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let d = self.spec.variables.len();
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (net, variable) in self.networks.iter().zip(&self.spec.variables) {
-            let mut add = |part: &str, shape: Vec<usize>, values: Vec<f64>| {
-                tensors.push((format!("{}.{part}", variable.name), shape, values.iter().flat_map(|w| w.to_le_bytes()).collect()));
-            };
+        let mut add = |name: String, shape: Vec<usize>, values: Vec<f64>| {
+            tensors.push((name, shape, values.iter().flat_map(|w| w.to_le_bytes()).collect()));
+        };
+        for net in &self.networks {
             let h = net.hidden();
-            for (part, values) in [("a", &net.a), ("alpha", &net.alpha), ("b", &net.b), ("beta", &net.beta)] {
-                add(part, vec![h], values.clone());
+            match net {
+                Network::Own(net) => {
+                    let v = &self.spec.variables[net.own].name;
+                    for (part, values) in [("a", &net.a), ("alpha", &net.alpha), ("b", &net.b), ("beta", &net.beta)] {
+                        add(format!("{v}.{part}"), vec![h], values.clone());
+                    }
+                    add(format!("{v}.A"), vec![d, h], net.inner[..d].concat());
+                    add(format!("{v}.B"), vec![net.inner.len() - d, h], net.inner[d..].concat());
+                    add(format!("{v}.gamma"), vec![1], vec![net.gamma]);
+                }
+                Network::Shared(net) => {
+                    add("A".into(), vec![d, h], net.inner[..d].concat());
+                    add("B".into(), vec![net.inner.len() - d, h], net.inner[d..].concat());
+                    add("beta".into(), vec![h], net.beta.clone());
+                    add("C".into(), vec![d, h], net.output.concat());
+                    add("gamma".into(), vec![d], net.gamma.clone());
+                }
             }
-            add("A", vec![d, h], net.inner[..d].concat());
-            add("B", vec![net.inner.len() - d, h], net.inner[d..].concat());
-            add("gamma", vec![1], vec![net.gamma]);
         }
         let views = tensors
             .iter()
@@ -94,40 +108,49 @@ impl NeuralMap {
             .and_then(|m| m.get(KEY))
             .ok_or_else(|| format!("its header has no '{KEY}' entry; expected a surrogate written by ionoscope"))?;
         let format = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|v| Some(v.get("format")?.as_str()?.to_owned()));
-        if format.as_deref() != Some(FORMAT) {
-            return Err(format!("its format is {}; this version reads '{FORMAT}'", format.map_or("missing".into(), |f| format!("'{f}'"))));
-        }
+        let known = [Architecture::NeuralMap, Architecture::TwoLayerMap].map(|a| (a, format!("{}/{VERSION}", a.name())));
+        let Some(architecture) = known.iter().find(|(_, f)| format.as_ref() == Some(f)).map(|(a, _)| *a) else {
+            let format = format.map_or("missing".into(), |f| format!("'{f}'"));
+            return Err(format!("its format is {format}; this version reads '{}' and '{}'", known[0].1, known[1].1));
+        };
         let header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a neural map: {e}"))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         header.spec.check().map_err(|e| format!("its header: {e}"))?;
         let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
-        let read = |variable: &str, part: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
-            let name = format!("{variable}.{part}");
-            let t = tensors.tensor(&name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
+        let read = |name: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
+            let t = tensors.tensor(name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
             if t.dtype() != Dtype::F64 || t.shape() != shape {
                 return Err(format!("tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}", t.dtype(), t.shape()));
             }
             Ok(t.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
         };
-        let mut networks = Vec::with_capacity(d);
-        for (own, variable) in header.spec.variables.iter().enumerate() {
-            let v = &variable.name;
-            let hidden = tensors.tensor(&format!("{v}.a")).ok().and_then(|t| t.shape().first().copied());
-            let h = hidden
-                .filter(|h| *h > 0)
-                .ok_or_else(|| format!("tensor '{v}.a' is missing or empty; the header does not match the tensors"))?;
-            let mut inner: Vec<Vec<f64>> = read(v, "A", &[d, h])?.chunks_exact(h).map(<[f64]>::to_vec).collect();
-            inner.extend(read(v, "B", &[p, h])?.chunks_exact(h).map(<[f64]>::to_vec));
-            networks.push(SubNetwork {
-                own,
-                a: read(v, "a", &[h])?,
-                alpha: read(v, "alpha", &[h])?,
-                b: read(v, "b", &[h])?,
-                beta: read(v, "beta", &[h])?,
-                inner,
-                gamma: read(v, "gamma", &[1])?[0],
-            });
-        }
+        // N_h is the length of a vector of hidden units.
+        let hidden = |name: &str| {
+            let length = tensors.tensor(name).ok().and_then(|t| t.shape().first().copied());
+            length.filter(|h| *h > 0).ok_or_else(|| format!("tensor '{name}' is missing or empty; the header does not match the tensors"))
+        };
+        let rows = |name: &str, count: usize, h: usize| -> std::result::Result<Vec<Vec<f64>>, String> {
+            Ok(read(name, &[count, h])?.chunks_exact(h).map(<[f64]>::to_vec).collect())
+        };
+        let sub_network = |own: usize, v: &str| -> std::result::Result<Network, String> {
+            let h = hidden(&format!("{v}.a"))?;
+            let vector = |part: &str| read(&format!("{v}.{part}"), &[h]);
+            let inner = [rows(&format!("{v}.A"), d, h)?, rows(&format!("{v}.B"), p, h)?].concat();
+            let (a, alpha, b, beta) = (vector("a")?, vector("alpha")?, vector("b")?, vector("beta")?);
+            Ok(SubNetwork { own, a, alpha, b, beta, inner, gamma: read(&format!("{v}.gamma"), &[1])?[0] }.into())
+        };
+        let networks = match architecture {
+            Architecture::NeuralMap => {
+                let variables = header.spec.variables.iter().enumerate();
+                variables.map(|(own, q)| sub_network(own, &q.name)).collect::<std::result::Result<Vec<_>, _>>()?
+            }
+            Architecture::TwoLayerMap => {
+                let h = hidden("beta")?;
+                let inner = [rows("A", d, h)?, rows("B", p, h)?].concat();
+                let (beta, output, gamma) = (read("beta", &[h])?, rows("C", d, h)?, read("gamma", &[d])?);
+                vec![TwoLayerNetwork { inner, beta, output, gamma }.into()]
+            }
+        };
         NeuralMap::new(header.spec, header.dt, header.normalizer, networks, header.provenance).map_err(|e| e.to_string())
     }
 }

@@ -4,6 +4,7 @@
 use ionoscope_dynamics::real::Real;
 use pulp::WithSimd;
 
+use super::super::{Network, two_layer_map::TwoLayerNetwork};
 use super::SubNetwork;
 use crate::normalizer::Normalizer;
 
@@ -18,7 +19,24 @@ pub(super) struct Packed {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct PackedNetwork {
+enum PackedNetwork {
+    Own(PackedOwn),
+    Shared(PackedShared),
+}
+
+/// A two-layer network.
+#[derive(Debug, Clone, PartialEq)]
+struct PackedShared {
+    inner: Vec<Vec<[f64; WIDTH]>>,
+    control: Vec<Vec<[f64; WIDTH]>>,
+    beta: Vec<[f64; WIDTH]>,
+    output: Vec<Vec<[f64; WIDTH]>>,
+    gamma: Vec<f64>,
+}
+
+/// A sub-network.
+#[derive(Debug, Clone, PartialEq)]
+struct PackedOwn {
     own: usize,
     /// Variables that enter the inner layer, each with its row of weights.
     inner: Vec<(usize, Vec<[f64; WIDTH]>)>,
@@ -35,9 +53,8 @@ fn pack(row: &[f64]) -> Vec<[f64; WIDTH]> {
 }
 
 impl Packed {
-    pub fn new(networks: &[SubNetwork]) -> Self {
-        let state = networks.len();
-        let one = |n: &SubNetwork| PackedNetwork {
+    pub fn new(networks: &[Network], state: usize) -> Self {
+        let own = |n: &SubNetwork| PackedOwn {
             own: n.own,
             inner: (0..state).filter(|k| *k != n.own).map(|k| (k, pack(&n.inner[k]))).collect(),
             control: n.inner[state..].iter().map(|row| pack(row)).collect(),
@@ -47,16 +64,30 @@ impl Packed {
             b: pack(&n.b),
             gamma: n.gamma,
         };
-        Packed { networks: networks.iter().map(one).collect(), state }
+        let shared = |n: &TwoLayerNetwork| PackedShared {
+            inner: n.inner[..state].iter().map(|row| pack(row)).collect(),
+            control: n.inner[state..].iter().map(|row| pack(row)).collect(),
+            beta: pack(&n.beta),
+            output: n.output.iter().map(|row| pack(row)).collect(),
+            gamma: n.gamma.clone(),
+        };
+        let networks = networks.iter().map(|n| match n {
+            Network::Own(n) => PackedNetwork::Own(own(n)),
+            Network::Shared(n) => PackedNetwork::Shared(shared(n)),
+        });
+        Packed { networks: networks.collect(), state }
     }
 
     /// The inner layer's offsets at standardised control parameters `q`, which stay the same along a trajectory.
     pub fn offsets(&self, q: &[f64]) -> Vec<Vec<[f64; WIDTH]>> {
-        self.networks
-            .iter()
-            .map(|n| {
-                let mut offset = n.beta.clone();
-                for (q, row) in q.iter().zip(&n.control) {
+        let parts = self.networks.iter().map(|n| match n {
+            PackedNetwork::Own(n) => (&n.beta, &n.control),
+            PackedNetwork::Shared(n) => (&n.beta, &n.control),
+        });
+        parts
+            .map(|(beta, control)| {
+                let mut offset = beta.clone();
+                for (q, row) in q.iter().zip(control) {
                     for (o, w) in offset.iter_mut().zip(row) {
                         (0..WIDTH).for_each(|i| o[i] += q * w[i]);
                     }
@@ -79,7 +110,7 @@ impl Packed {
     }
 }
 
-impl PackedNetwork {
+impl PackedOwn {
     /// The increment in units of its standard deviation at standardised state `u`.
     #[inline(always)]
     fn increment(&self, u: &[f64], offset: &[[f64; WIDTH]]) -> f64 {
@@ -105,6 +136,30 @@ impl PackedNetwork {
             }
         }
         self.gamma + sum.iter().sum::<f64>()
+    }
+}
+
+impl PackedShared {
+    /// The increments in units of their standard deviations at standardised state `u`; `sums` holds one entry a variable.
+    #[inline(always)]
+    fn increments(&self, u: &[f64], offset: &[[f64; WIDTH]], sums: &mut [[f64; WIDTH]]) {
+        sums.fill([0.0; WIDTH]);
+        for (c, offset) in offset.iter().enumerate() {
+            let mut y = *offset;
+            for (u, row) in u.iter().zip(&self.inner) {
+                for i in 0..WIDTH {
+                    y[i] += u * row[c][i];
+                }
+            }
+            for i in 0..WIDTH {
+                y[i] = Real::tanh(y[i]);
+            }
+            for (sum, row) in sums.iter_mut().zip(&self.output) {
+                for i in 0..WIDTH {
+                    sum[i] += y[i] * row[c][i];
+                }
+            }
+        }
     }
 }
 
@@ -137,13 +192,23 @@ impl Advance<'_> {
         let Advance { packed, normalizer, offsets, x, steps } = self;
         let mut u = vec![0.0; packed.state];
         let mut next = u.clone();
+        let mut sums = vec![[0.0; WIDTH]; packed.state];
         for step in 0..steps {
             for i in 0..packed.state {
                 u[i] = normalizer.state(i, x[i]);
             }
-            for (i, network) in packed.networks.iter().enumerate() {
-                // Adding to x, not to the standardised state, keeps the digits of a small increment.
-                next[i] = x[i] + normalizer.increment_sd[i] * network.increment(&u, &offsets[i]);
+            // Adding to x, not to the standardised state, keeps the digits of a small increment.
+            for (k, network) in packed.networks.iter().enumerate() {
+                match network {
+                    PackedNetwork::Own(n) => next[k] = x[k] + normalizer.increment_sd[k] * n.increment(&u, &offsets[k]),
+                    PackedNetwork::Shared(n) => {
+                        n.increments(&u, &offsets[k], &mut sums);
+                        for i in 0..packed.state {
+                            let increment = n.gamma[i] + sums[i].iter().sum::<f64>();
+                            next[i] = x[i] + normalizer.increment_sd[i] * increment;
+                        }
+                    }
+                }
             }
             if !next.iter().all(|v| v.is_finite()) {
                 return step;
