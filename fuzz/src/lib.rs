@@ -319,7 +319,7 @@ values = [1, 0.5]
             parameter_sd: vec![2.9],
             increment_sd: vec![1.0, 0.003, 2e-5],
         };
-        let map = NeuralMap::new(spec(), 0.005, normalizer, networks.collect(), json!({"seed": 1})).expect("a map");
+        let map = NeuralMap::new(spec(), 0.005, normalizer, networks, json!({"seed": 1})).expect("a map");
         map.to_bytes().expect("a file")
     }
 

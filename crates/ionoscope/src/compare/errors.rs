@@ -1,0 +1,166 @@
+//! How far two systems are apart step by step, and what each costs at which error.
+
+use std::time::Instant;
+
+use ionoscope_analysis::compare::distance_standardised;
+use ionoscope_dynamics::{
+    protocol::Protocol,
+    system::Time,
+    trajectory::{Experiment, SolveOptions, TimeGrid},
+};
+
+use super::{Comparison, Side, tight};
+use crate::{
+    Result,
+    report::{
+        answer::{Answer, Part},
+        table::{Cell, Column, Format, Table},
+    },
+};
+
+/// Tolerances at which the costs of equations are measured.
+const TOLERANCES: [f64; 6] = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8];
+/// States from which errors are measured.
+const STATES: usize = 64;
+/// Trajectories side by side.
+const MANY: usize = 256;
+/// Time over which a cost is measured.
+const LENGTH: f64 = 50.0;
+
+impl Comparison<'_> {
+    pub(super) fn errors(&self) -> Result<Answer> {
+        Ok(Answer::new("errors", "Errors and costs").with(Part::Table(self.differences()?)).with(Part::Table(self.costs()?)))
+    }
+
+    fn differences(&self) -> Result<Table> {
+        let [a, b] = &self.sides;
+        let (v, step) = (a.potential(), self.step());
+        let (q, time) = (&a.spec().variables[v], &a.spec().time_unit);
+        let mut columns = vec![self.parameter_column()];
+        columns.extend(
+            a.spec().variables.iter().map(|q| Column::number(&format!("step error of {}", q.name), &q.unit, Format::Significant(2))),
+        );
+        columns.push(Column::number("stays together for", time, Format::Fixed(2)));
+        let caption = format!(
+            "Root mean square difference after one step of {step} {time} from the same states on the attractor of {}; and how long {} of both stays within 5 {} from one start there, at most 50 {time}.",
+            a.name, q.name, q.unit
+        );
+        let mut table = Table::new("errors", &caption, columns);
+        for value in self.values(self.effort.values.max(3)) {
+            let transient = (100.0 / step).round() * step;
+            let count = (50.0 / step).round() as usize + 1;
+            let reference = a.run(value, &a.spec().default_state(), TimeGrid::new(transient, step, count)?, &tight())?;
+            let states: Vec<&[f64]> = (0..reference.len() - 1).step_by(20).map(|k| reference.state(k)).collect();
+            let [one, other] = [a, b].map(|side| after(side, value, &states, step, &tight()));
+            let (one, other) = (one?, other?);
+            let mut row: Vec<Cell> = vec![value.into()];
+            for i in 0..a.spec().variables.len() {
+                let square = one.iter().zip(&other).map(|(p, q)| (p[i] - q[i]).powi(2)).sum::<f64>() / one.len() as f64;
+                row.push(square.sqrt().into());
+            }
+            let grid = TimeGrid::new(0.0, step, count)?;
+            let pair = [a, b].map(|side| side.run(value, reference.state(0), grid, &tight()));
+            let [one, other] = pair;
+            let (one, other) = (one?, other?);
+            let apart = (0..count).find(|k| (one.state(*k)[v] - other.state(*k)[v]).abs() > 5.0).unwrap_or(count - 1);
+            row.push((apart as f64 * step).into());
+            table.push(row);
+        }
+        Ok(table)
+    }
+
+    /// Cost and error of equations at several tolerances, and of maps, so that the reader can match them.
+    fn costs(&self) -> Result<Table> {
+        let (step, time) = (self.step(), &self.sides[0].spec().time_unit);
+        let value = 0.5 * (self.interval[0] + self.interval[1]);
+        // A whole number of steps near one unit of time.
+        let ahead = (1.0 / step).round().max(1.0) * step;
+        let exact = self.sides.iter().find(|s| s.system.time() == Time::Continuous);
+        let caption = format!(
+            "Microseconds for a {time} of one trajectory alone, and of one of {MANY} side by side on {} threads, at {} = {value}, the median of five runs. The error is the median over {STATES} states of the distance,              in standard deviations of the attractor, from the equations solved at rtol 1e-9, {ahead} {time} after that state: compare a map with the tolerance that has its error.",
+            rayon::current_num_threads(),
+            self.over
+        );
+        let mut table = Table::new(
+            "costs",
+            &caption,
+            vec![
+                Column::text("system"),
+                Column::number("rtol", "", Format::Significant(1)),
+                Column::number("error", "", Format::Significant(2)),
+                Column::number("alone", "us", Format::Significant(3)),
+                Column::number("of many", "us", Format::Significant(3)),
+            ],
+        );
+        let reference = exact.map(|s| Reference::new(s, value, step, ahead)).transpose()?;
+        for side in &self.sides {
+            let map = side.system.time() != Time::Continuous;
+            // A map that learned equations with other parameters would be measured against the wrong ones; the second side of two models too.
+            let comparable = map || exact.is_some_and(|e| std::ptr::eq(e, side));
+            let tolerances: Vec<Option<f64>> = if map { vec![None] } else { TOLERANCES.map(Some).to_vec() };
+            for rtol in tolerances {
+                let options = rtol.map_or_else(tight, |rtol| SolveOptions { rtol, atol: 1e-2 * rtol, ..SolveOptions::default() });
+                let error = reference.as_ref().filter(|_| comparable).map(|r| r.error(side, value, ahead, &options)).transpose()?;
+                let cost = |n| cost(side, value, step, n, &options);
+                table.push(vec![side.name.as_str().into(), rtol.into(), error.into(), cost(1)?.into(), cost(MANY)?.into()]);
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// The states `ahead` after each of `states`.
+fn after(side: &Side, value: f64, states: &[&[f64]], ahead: f64, options: &SolveOptions) -> Result<Vec<Vec<f64>>> {
+    let times = TimeGrid { start: ahead, dt: ahead, count: 1 };
+    let one = |x: &&[f64]| Experiment { x0: x.to_vec(), p: side.at(value), protocol: Protocol::none(), times };
+    let batch: Vec<Experiment> = states.iter().map(one).collect();
+    Ok(side.system.solve_ensemble(&batch, options)?.into_iter().map(|t| t.x).collect())
+}
+
+/// Microseconds for a unit of time of one of `n` trajectories.
+fn cost(side: &Side, value: f64, step: f64, n: usize, options: &SolveOptions) -> Result<f64> {
+    let times = TimeGrid::new((LENGTH / step).round() * step, step, 1)?;
+    let e = Experiment { x0: side.spec().default_state(), p: side.at(value), protocol: Protocol::none(), times };
+    let batch = vec![e; n];
+    let mut seconds = Vec::new();
+    for _ in 0..5 {
+        let begin = Instant::now();
+        side.system.solve_ensemble(&batch, options)?;
+        seconds.push(begin.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(1e6 * seconds[2] / (n as f64 * times.end()))
+}
+
+/// States on an attractor of the equations, and where each is later.
+struct Reference {
+    states: Vec<Vec<f64>>,
+    later: Vec<Vec<f64>>,
+    /// Standard deviation of each variable on the attractor.
+    sd: Vec<f64>,
+}
+
+impl Reference {
+    fn new(side: &Side, value: f64, step: f64, ahead: f64) -> Result<Self> {
+        let every = (LENGTH / STATES as f64 / step).round().max(1.0) * step;
+        let start = (100.0 / step).round() * step;
+        let along = side.run(value, &side.spec().default_state(), TimeGrid::new(start, every, STATES)?, &tight())?;
+        let states: Vec<Vec<f64>> = (0..along.len()).map(|k| along.state(k).to_vec()).collect();
+        let sd = (0..states[0].len()).map(|i| {
+            let mean = along.variable(i).sum::<f64>() / STATES as f64;
+            (along.variable(i).map(|x| (x - mean).powi(2)).sum::<f64>() / STATES as f64).sqrt().max(f64::MIN_POSITIVE)
+        });
+        let sd = sd.collect();
+        let borrowed: Vec<&[f64]> = states.iter().map(Vec::as_slice).collect();
+        let later = after(side, value, &borrowed, ahead, &tight())?;
+        Ok(Reference { states, later, sd })
+    }
+
+    fn error(&self, side: &Side, value: f64, ahead: f64, options: &SolveOptions) -> Result<f64> {
+        let borrowed: Vec<&[f64]> = self.states.iter().map(Vec::as_slice).collect();
+        let found = after(side, value, &borrowed, ahead, options)?;
+        let mut errors: Vec<f64> = found.iter().zip(&self.later).map(|(x, y)| distance_standardised(x, y, &self.sd)).collect();
+        errors.sort_by(f64::total_cmp);
+        Ok(errors[errors.len() / 2])
+    }
+}
