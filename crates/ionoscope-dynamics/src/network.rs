@@ -3,7 +3,8 @@
 //! Equations: the coupling is a current into every cell, as a stimulus is, I_i = D sum_j (V_j - V_i) over the neighbours j of cell i, so that
 //! tau V_i' gains D sum_j (V_j - V_i) with the time constant (or capacitance) that the model's equations have. Maps, which were trained on
 //! single cells, are coupled without retraining (Kuptsov, Stankevich 2024, arXiv 2405.05309): V_i(t + dt) = F_V(u_i) + (dt / tau) I_i, where
-//! 1/tau is the derivative of V' by the stimulus in the equations that the map has learned.
+//! 1/tau is the derivative of V' by the stimulus in the equations that the map has learned. That is of the first order in dt; [`Scheme::Symmetric`]
+//! splits the pull in halves before and after the map (Strang 1968), which is of the second.
 
 use rayon::prelude::*;
 
@@ -120,6 +121,16 @@ impl Graph {
     }
 }
 
+/// How maps are coupled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// The pull at the old states is added to the new ones, as Kuptsov and Stankevich do: of the first order in dt.
+    #[default]
+    Additive,
+    /// The cells exchange for half a step before the map, and for half a step after: of the second order.
+    Symmetric,
+}
+
 /// A network of equal cells.
 pub struct Network<'a> {
     system: &'a dyn DynamicalSystem,
@@ -130,6 +141,7 @@ pub struct Network<'a> {
     variable: usize,
     /// dt / tau of a map.
     gain: f64,
+    scheme: Scheme,
 }
 
 impl<'a> Network<'a> {
@@ -153,13 +165,55 @@ impl<'a> Network<'a> {
             Time::Continuous => 0.0,
             Time::Discrete { dt } => dt * potential_per_stimulus(system)?,
         };
-        Ok(Network { system, graph, coupling, p, variable, gain })
+        Ok(Network { system, graph, coupling, p, variable, gain, scheme: Scheme::default() })
+    }
+
+    /// The same network with another way to couple maps; equations are not concerned.
+    pub fn with_scheme(self, scheme: Scheme) -> Self {
+        Network { scheme, ..self }
+    }
+
+    /// Adds `factor` times `pull` to the potentials.
+    fn add(&self, factor: f64, pull: &[f64], x: &mut [f64]) {
+        let n = self.system.dimension();
+        x.par_chunks_mut(PIECE * n).zip(pull.par_chunks(PIECE)).for_each(|(x, pull)| {
+            for (state, pull) in x.chunks_exact_mut(n).zip(pull) {
+                state[self.variable] += factor * pull;
+            }
+        });
+    }
+
+    /// The exchange between the cells alone for half a step: two terms of its series, one would make the scheme one of the first order.
+    fn exchange(&self, [currents, second]: &mut [Vec<f64>; 2], x: &mut [f64]) {
+        let h = 0.5 * self.gain;
+        self.currents(x, currents);
+        self.differences(currents, 1, 0, second);
+        self.add(h, currents, x);
+        self.add(0.5 * h * h, second, x);
+    }
+
+    /// One step of coupled maps, from `x` to `next`; `x` is used up.
+    fn step(&self, x: &mut [f64], work: &mut [Vec<f64>; 2], next: &mut [f64]) {
+        let n = self.system.dimension();
+        match self.scheme {
+            Scheme::Additive => self.currents(x, &mut work[0]),
+            Scheme::Symmetric => self.exchange(work, x),
+        }
+        next.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).for_each(|(next, x)| self.system.rules(x, &[], self.p, next));
+        match self.scheme {
+            Scheme::Additive => self.add(self.gain, &work[0], next),
+            Scheme::Symmetric => self.exchange(work, next),
+        }
     }
 
     /// Coupling currents of all cells at states `[cell][variable]`.
     fn currents(&self, x: &[f64], out: &mut [f64]) {
-        let n = self.system.dimension();
-        let v = |k: usize| x[k * n + self.variable];
+        self.differences(x, self.system.dimension(), self.variable, out);
+    }
+
+    /// D sum_j (v_j - v_i) for all cells i, with v_k at `k * stride + first` of `values`.
+    fn differences(&self, values: &[f64], stride: usize, first: usize, out: &mut [f64]) {
+        let v = |k: usize| values[k * stride + first];
         out.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
             for (k, out) in out.iter_mut().enumerate() {
                 let k = piece * PIECE + k;
@@ -169,19 +223,12 @@ impl<'a> Network<'a> {
         });
     }
 
-    /// The rule of all cells: derivatives of a flow, next states of a map.
+    /// The derivatives of all cells of a flow.
     fn rule(&self, x: &[f64], currents: &mut [f64], out: &mut [f64]) {
         let n = self.system.dimension();
         self.currents(x, currents);
         out.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).zip(currents.par_chunks(PIECE)).for_each(|((out, x), i)| {
-            if self.gain == 0.0 {
-                self.system.rules(x, i, self.p, out);
-            } else {
-                self.system.rules(x, &[], self.p, out);
-                for (state, i) in out.chunks_exact_mut(n).zip(i) {
-                    state[self.variable] += self.gain * i;
-                }
-            }
+            self.system.rules(x, i, self.p, out);
         });
     }
 
@@ -228,11 +275,12 @@ impl<'a> Network<'a> {
             Ok(steps as u64)
         };
         let (first, every) = (whole(times.start, "the first output time")?, whole(times.dt, "the output step dt")?.max(1));
-        let (mut next, mut currents) = (x.clone(), vec![0.0; self.graph.cells()]);
+        let cells = self.graph.cells();
+        let (mut next, mut work) = (x.clone(), [vec![0.0; cells], vec![0.0; cells]]);
         let mut statistics = Statistics::default();
         for k in 0..times.count {
             for _ in 0..if k == 0 { first } else { every } {
-                self.rule(x, &mut currents, &mut next);
+                self.step(x, &mut work, &mut next);
                 std::mem::swap(x, &mut next);
                 statistics.accepted += 1;
                 statistics.evaluations += 1;

@@ -7,10 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use ionoscope_dynamics::{models, system::DynamicalSystem};
+use ionoscope_dynamics::{
+    models,
+    system::{DynamicalSystem, Time},
+};
 pub use ionoscope_learn::files::{Staged, check_destination, check_folder, write_atomic};
 
-use ionoscope_learn::architectures::neural_map::NeuralMap;
+use ionoscope_learn::architectures::{neural_map::NeuralMap, single::SinglePrecision};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -50,6 +53,17 @@ pub fn read_text(path: &Path) -> Result<String> {
         return Err(Error::Input(format!("{} is empty; was it written completely?", path.display())));
     }
     Ok(text)
+}
+
+/// The neural map in a file, moving many states at once in single precision.
+///
+/// # Errors
+/// What is no file of a neural map.
+pub fn open_single(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
+    if open_system(text)?.time() == Time::Continuous {
+        return Err(Error::Input(format!("--precision single is for neural maps; {text} runs in double precision only")));
+    }
+    Ok(Arc::new(SinglePrecision::new(Arc::new(NeuralMap::load(Path::new(text))?))?))
 }
 
 /// The system that `text` names: a file that exists, or a name that ends in `.safetensors`, is a surrogate; anything else the

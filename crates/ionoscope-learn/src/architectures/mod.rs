@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 pub mod neural_map;
+pub mod single;
 pub mod two_layer_map;
 
 use neural_map::SubNetwork;

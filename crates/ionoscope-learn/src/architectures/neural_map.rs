@@ -273,7 +273,7 @@ impl DynamicalSystem for NeuralMap {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::architectures::two_layer_map::TwoLayerNetwork;
     use ionoscope_dynamics::{
@@ -288,7 +288,7 @@ mod tests {
         random(Architecture::NeuralMap, hidden)
     }
 
-    fn random(architecture: Architecture, hidden: usize) -> NeuralMap {
+    pub(crate) fn random(architecture: Architecture, hidden: usize) -> NeuralMap {
         let model = models::find("sherman-1988").unwrap();
         let mut spec = model.spec().clone();
         spec.parameters.retain(|q| q.name == "v_s");

@@ -357,6 +357,26 @@ pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scra
     Ok(total)
 }
 
+/// What the sub-network gives for each of `samples`, whose targets must be zero, into `out`.
+///
+/// # Panics
+/// On rows that do not fit the sub-network or `out`.
+pub fn outputs(backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch, out: &mut [f32]) {
+    let shape = weights.shape;
+    assert!(samples.check(shape).is_ok() && out.len() == samples.target.len(), "rows of equal length that fit the sub-network");
+    let (memory, kept) = scratch.parts(shape);
+    let mut done = 0;
+    in_blocks(samples, memory, |rows, count| {
+        let (kept, mut sums) = (&mut *kept, [[0.0; 8]]);
+        let task = sweep::Task { shape, weights: &weights.scaled, rows: &mut *rows, count, kept, sums: &mut sums, backward: false };
+        backend.sweep(task);
+        // The row after the target holds the output less the target.
+        let given = rows[(shape.inner + 2) * (BLOCK / LINE)..].iter().flat_map(|line| line.0);
+        out[done..done + count].iter_mut().zip(given).for_each(|(to, from)| *to = from);
+        done += count;
+    });
+}
+
 fn check(shape: Shape, weights: &Packed, samples: &Samples) -> Result<()> {
     if weights.shape != shape {
         return Err(Error::Invalid(format!("weights of {:?} where {shape:?} was expected", weights.shape)));
