@@ -1,8 +1,16 @@
 //! Curves of saddle-node and Hopf points over two parameters.
 //!
-//! A point of a curve is a fixed point at which, besides, a test function is zero: the real eigenvalue nearest zero (saddle-node), or the growth
-//! rate of the complex pair that is followed (Hopf, Neimark-Sacker). The curve is traced by pseudo-arclength in the space of the state and
+//! A point of a curve is a fixed point at which, besides, a test function is zero: of a saddle-node the last unknown of the Jacobian bordered by
+//! its singular vectors (Govaerts 2000; smooth where a second eigenvalue is zero), of a Hopf or Neimark-Sacker point the growth rate of the
+//! complex pair that is followed. The curve is traced by pseudo-arclength in the space of the state and
 //! both parameters, each scaled to its range; the gradient of the test function is taken by central differences.
+//!
+//! | point of codimension two | where on a curve |
+//! |---|---|
+//! | cusp | saddle-nodes: the curve turns back in the plane of the parameters |
+//! | Bogdanov-Takens | saddle-nodes: a second eigenvalue passes zero; Hopf points: the frequency goes to zero |
+//! | generalised Hopf | Hopf points: the first Lyapunov coefficient changes its sign |
+//! | fold-Hopf | saddle-nodes: a complex pair changes sides; Hopf points: a real eigenvalue passes zero |
 
 use faer::{Mat, linalg::solvers::Solve};
 use ionoscope_dynamics::system::{DynamicalSystem, Input};
@@ -65,9 +73,33 @@ pub struct CurvePoint {
     /// Of a Hopf point: angular frequency, per unit of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency: Option<f64>,
-    /// Of a Hopf point: first Lyapunov coefficient; a generalised Hopf point lies where it changes its sign.
+    /// Of a Hopf point: first Lyapunov coefficient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_lyapunov_coefficient: Option<f64>,
+}
+
+/// What may happen at single points of a curve of bifurcations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Codimension2 {
+    /// Two curves of saddle-nodes meet and end.
+    Cusp,
+    /// A saddle-node and a Hopf curve touch; the frequency is zero.
+    BogdanovTakens,
+    /// Hopf points turn from giving birth to stable cycles to unstable ones (Bautin).
+    GeneralisedHopf,
+    /// A real eigenvalue and a complex pair pass zero together; of maps with multipliers 1 and a pair on the unit circle.
+    FoldHopf,
+}
+
+/// A point of codimension two on a curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurveSpecialPoint {
+    /// Which.
+    pub kind: Codimension2,
+    /// Values of both parameters.
+    pub parameters: [f64; 2],
+    /// State.
+    pub x: Vec<f64>,
 }
 
 /// A curve of bifurcations.
@@ -77,6 +109,8 @@ pub struct Curve {
     pub kind: Bifurcation,
     /// Its points, in order.
     pub points: Vec<CurvePoint>,
+    /// Points of codimension two on it, in order.
+    pub special_points: Vec<CurveSpecialPoint>,
     /// Why it begins and ends where it does.
     pub stopped: [CurveStop; 2],
 }
@@ -95,6 +129,13 @@ pub struct Plane<'a> {
     pub intervals: [[f64; 2]; 2],
     /// Box `[low, high]` for each variable.
     pub bounds: Vec<[f64; 2]>,
+}
+
+/// What makes the Jacobian at a saddle-node regular: its rows' sizes and its singular vectors for the singular value nearest zero.
+struct Borders {
+    size: Vec<f64>,
+    left: Vec<f64>,
+    right: Vec<f64>,
 }
 
 #[derive(Clone)]
@@ -123,20 +164,45 @@ impl Plane<'_> {
         (x, i_stim, p)
     }
 
+    /// The Jacobian of the residual by the scaled state.
+    fn scaled_jacobian(&self, y: &[f64]) -> Mat<f64> {
+        let n = y.len() - 2;
+        let (x, i_stim, p) = self.split(y);
+        let mut jacobian = vec![0.0; n * n];
+        residual_jacobian(self.system, &x, i_stim, &p, &mut jacobian);
+        let width = self.widths();
+        Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * width[j])
+    }
+
+    /// `by` holds the derivatives of the residual by both parameters: a row that is zero at the saddle-node is measured by these.
+    fn borders(&self, y: &[f64], by: &[Vec<f64>; 2]) -> Option<Borders> {
+        let jacobian = self.scaled_jacobian(y);
+        let n = jacobian.nrows();
+        let parameters = |i: usize| (0..2).map(move |k| (by[k][i] * (self.intervals[k][1] - self.intervals[k][0])).abs());
+        let row = |i: usize| (0..n).map(|j| jacobian[(i, j)].abs()).chain(parameters(i)).fold(f64::MIN_POSITIVE, f64::max);
+        let size: Vec<f64> = (0..n).map(row).collect();
+        let svd = Mat::from_fn(n, n, |i, j| jacobian[(i, j)] / size[i]).svd().ok()?;
+        let last = |m: faer::MatRef<f64>| (0..n).map(|i| m[(i, n - 1)]).collect();
+        Some(Borders { left: last(svd.U()), right: last(svd.V()), size })
+    }
+
     /// Test function, and the frequency of the pair: that nearest the imaginary axis and the frequency before.
-    fn test(&self, kind: Bifurcation, y: &[f64], omega: f64) -> Option<(f64, f64)> {
+    fn test(&self, y: &[f64], omega: f64, borders: Option<&Borders>) -> Option<(f64, f64)> {
+        if let Some(Borders { size, left, right }) = borders {
+            let (jacobian, n) = (self.scaled_jacobian(y), left.len());
+            let matrix = Mat::from_fn(n + 1, n + 1, |i, j| match (i < n, j < n) {
+                (true, true) => jacobian[(i, j)] / size[i],
+                (true, false) => left[i],
+                (false, true) => right[j],
+                (false, false) => 0.0,
+            });
+            let solution = matrix.partial_piv_lu().solve(Mat::from_fn(n + 1, 1, |i, _| f64::from(u8::from(i == n))));
+            return Some((solution[(n, 0)], 0.0));
+        }
         let (x, i_stim, p) = self.split(y);
         let all = spectrum(self.system, &x, i_stim, &p).ok()?.eigenvalues;
-        match kind {
-            Bifurcation::SaddleNode => {
-                let real = all.iter().filter(|m| m.im == 0.0);
-                real.min_by(|a, b| a.re.abs().total_cmp(&b.re.abs())).map(|m| (m.re, 0.0))
-            }
-            _ => {
-                let far = |m: &crate::spectrum::Complex| m.re.abs() + (m.im - omega).abs();
-                all.iter().filter(|m| m.im > 0.0).min_by(|a, b| far(a).total_cmp(&far(b))).map(|m| (m.re, m.im))
-            }
-        }
+        let far = |m: &crate::spectrum::Complex| m.re.abs() + (m.im - omega).abs();
+        all.iter().filter(|m| m.im > 0.0).min_by(|a, b| far(a).total_cmp(&far(b))).map(|m| (m.re, m.im))
     }
 
     /// Residual with the test function, and its Jacobian bordered by `border`.
@@ -153,13 +219,14 @@ impl Plane<'_> {
         });
         let width =
             |j: usize| if j < n { self.bounds[j][1] - self.bounds[j][0] } else { self.intervals[j - n][1] - self.intervals[j - n][0] };
-        let (value, frequency) = self.test(kind, y, omega)?;
+        let borders = if kind == Bifurcation::SaddleNode { Some(self.borders(y, &by)?) } else { None };
+        let (value, frequency) = self.test(y, omega, borders.as_ref())?;
         let mut gradient = vec![0.0; n + 2];
         for (j, slope) in gradient.iter_mut().enumerate() {
             let at = |h: f64| {
                 let mut moved = y.to_vec();
                 moved[j] += h;
-                self.test(kind, &moved, omega).map(|t| t.0)
+                self.test(&moved, omega, borders.as_ref()).map(|t| t.0)
             };
             *slope = (at(DIFFERENCE)? - at(-DIFFERENCE)?) / (2.0 * DIFFERENCE);
         }
@@ -232,16 +299,111 @@ impl Plane<'_> {
             points.extend(ahead);
             end = stop;
         }
+        let mut special_points: Vec<CurveSpecialPoint> = points.windows(2).flat_map(|w| self.between(start.kind, &w[0], &w[1])).collect();
+        // The curve ends a little before a Bogdanov-Takens point, to which the square of the frequency goes straight.
+        let count = points.len();
+        if count > 1 && end == CurveStop::BogdanovTakens {
+            special_points.push(self.slowest(&points[count - 2], &points[count - 1]));
+        }
+        if count > 1 && begin == CurveStop::BogdanovTakens {
+            special_points.insert(0, self.slowest(&points[1], &points[0]));
+        }
         let points = points.into_iter().map(|q| self.describe(start.kind, &q)).collect();
-        Ok(Some(Curve { kind: start.kind, points, stopped: [begin, end] }))
+        Ok(Some(Curve { kind: start.kind, points, special_points, stopped: [begin, end] }))
+    }
+
+    fn special(&self, kind: Codimension2, y: &[f64]) -> CurveSpecialPoint {
+        let n = y.len() - 2;
+        CurveSpecialPoint { kind, parameters: [0, 1].map(|k| self.parameter(k, y[n + k])), x: self.split(y).0 }
+    }
+
+    /// Where the square of the frequency is zero on the straight line through two points.
+    fn slowest(&self, before: &At, last: &At) -> CurveSpecialPoint {
+        let [w0, w1] = [before, last].map(|q| q.omega * q.omega);
+        let share = if w0 > w1 { (w1 / (w0 - w1)).min(1.0) } else { 0.0 };
+        let y: Vec<f64> = before.y.iter().zip(&last.y).map(|(a, b)| b + share * (b - a)).collect();
+        self.special(Codimension2::BogdanovTakens, &y)
+    }
+
+    /// The points of codimension two between two neighbouring points of a curve.
+    fn between(&self, kind: Bifurcation, a: &At, b: &At) -> Vec<CurveSpecialPoint> {
+        let m = a.y.len();
+        let eigenvalues = |q: &At| {
+            let (x, i_stim, p) = self.split(&q.y);
+            let mut all = spectrum(self.system, &x, i_stim, &p).map(|s| s.eigenvalues).unwrap_or_default();
+            all.sort_by(|a, b| a.re.abs().total_cmp(&b.re.abs()));
+            all
+        };
+        // The real eigenvalue nearest zero, that of the saddle-node left out.
+        let real = |q: &At| {
+            let zero = usize::from(kind == Bifurcation::SaddleNode);
+            eigenvalues(q).iter().filter(|m| m.im == 0.0).nth(zero).map(|m| m.re)
+        };
+        let pair = |q: &At| eigenvalues(q).iter().find(|m| m.im > 0.0).map(|m| m.re);
+        // Tangents of the part that was followed backwards point from b to a.
+        let forward = |q: &At| (0..m).map(|k| q.tangent[k] * (b.y[k] - a.y[k])).sum::<f64>().signum();
+        let turn = |q: &At| Some(forward(q) * forward(a) * (m - 2..m).map(|k| q.tangent[k] * a.tangent[k]).sum::<f64>());
+        let coefficient = |q: &At| {
+            let (x, i_stim, p) = self.split(&q.y);
+            normal_form::first_lyapunov_coefficient(self.system, &x, i_stim, &p, q.omega, &self.widths())
+        };
+        type Test<'t> = (Codimension2, &'t dyn Fn(&At) -> Option<f64>);
+        let tests: &[Test] = match kind {
+            Bifurcation::SaddleNode => {
+                &[(Codimension2::Cusp, &turn), (Codimension2::BogdanovTakens, &real), (Codimension2::FoldHopf, &pair)]
+            }
+            Bifurcation::Hopf => &[(Codimension2::GeneralisedHopf, &coefficient), (Codimension2::FoldHopf, &real)],
+            _ => &[(Codimension2::FoldHopf, &real)],
+        };
+        tests.iter().filter_map(|(which, test)| Some(self.special(*which, &self.zero(kind, a, b, *test)?))).collect()
+    }
+
+    /// Where a test function is zero between two points of a curve; none where it does not change its sign or jumps.
+    fn zero(&self, kind: Bifurcation, a: &At, b: &At, test: &dyn Fn(&At) -> Option<f64>) -> Option<Vec<f64>> {
+        let (first, last) = (test(a)?, test(b)?);
+        if first == 0.0 || first * last >= 0.0 {
+            return None;
+        }
+        let chord: Vec<f64> = a.y.iter().zip(&b.y).map(|(a, b)| b - a).collect();
+        let length = chord.iter().map(|c| c * c).sum::<f64>().sqrt();
+        let along: Vec<f64> = chord.iter().map(|c| c / length).collect();
+        let at = |share: f64| {
+            let guess: Vec<f64> = a.y.iter().zip(&chord).map(|(y, c)| y + share * c).collect();
+            let (y, omega) = self.correct(kind, &guess, &along, a.omega + share * (b.omega - a.omega))?;
+            let tangent = self.tangent(kind, &y, omega, &along)?;
+            Some(At { y, tangent, omega })
+        };
+        let (mut low, mut high, mut found) = ((0.0, first), (1.0, last), None);
+        for k in 0..60 {
+            // The secant's share and the middle by turns: fast near a zero, and safe.
+            let secant = low.0 - low.1 * (high.0 - low.0) / (high.1 - low.1);
+            let share = if k % 2 == 0 { secant } else { 0.5 * (low.0 + high.0) };
+            let Some(q) = at(share) else { break };
+            let Some(value) = test(&q) else {
+                // So near a Bogdanov-Takens point that rounding makes two eigenvalues complex: nearer than can be told.
+                found = Some((q.y, 0.0));
+                break;
+            };
+            found = Some((q.y, value));
+            if value == 0.0 || (high.0 - low.0) * length < 1e-11 {
+                break;
+            }
+            if value * first > 0.0 { low = (share, value) } else { high = (share, value) }
+        }
+        // At a jump the values stay as they were.
+        found.filter(|(_, value)| value.abs() < 1e-3 * first.abs().max(last.abs())).map(|f| f.0)
+    }
+
+    fn widths(&self) -> Vec<f64> {
+        self.bounds.iter().map(|[low, high]| high - low).collect()
     }
 
     fn describe(&self, kind: Bifurcation, q: &At) -> CurvePoint {
         let (x, i_stim, p) = self.split(&q.y);
         let n = x.len();
         let hopf = kind == Bifurcation::Hopf;
-        let width: Vec<f64> = self.bounds.iter().map(|[low, high]| high - low).collect();
-        let coefficient = hopf.then(|| normal_form::first_lyapunov_coefficient(self.system, &x, i_stim, &p, q.omega, &width)).flatten();
+        let coefficient =
+            hopf.then(|| normal_form::first_lyapunov_coefficient(self.system, &x, i_stim, &p, q.omega, &self.widths())).flatten();
         CurvePoint {
             parameters: [0, 1].map(|k| self.parameter(k, q.y[n + k])),
             x,

@@ -175,3 +175,60 @@ fn curves_over_two_parameters() {
     // Both saddle-nodes lie on it.
     assert!(found[0].special_points.iter().all(|s| plane.passes(&curve, s, 1.0)));
 }
+
+/// The curves through the bifurcations at a value of the second parameter, with what lies on them.
+fn curves_of(system: &TestSystem, ranges: &[[f64; 2]], p: [f64; 2], intervals: [[f64; 2]; 2]) -> Vec<curves::Curve> {
+    let found = branches(system, 0.0, &p, Input::Parameter(0), intervals[0], &ContinuationOptions::default()).unwrap();
+    let plane =
+        curves::Plane { system, i_stim: 0.0, p: &p, over: [Input::Parameter(0), Input::Parameter(1)], intervals, bounds: ranges.to_vec() };
+    let special = found.iter().flat_map(|b| &b.special_points);
+    let mut all: Vec<curves::Curve> = Vec::new();
+    for s in special {
+        if !all.iter().any(|c| plane.passes(c, s, p[1])) {
+            all.extend(plane.curve(s, p[1]).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn points_of_codimension_two_of_normal_forms() {
+    use curves::Codimension2::*;
+    let near = |s: &curves::CurveSpecialPoint, at: [f64; 2], by: f64| (0..2).all(|k| (s.parameters[k] - at[k]).abs() < by);
+
+    // x' = b + a x - x^3 has its cusp at the origin.
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| out[0] = p[0] + p[1] * x[0] - x[0].powi(3);
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| out[0] = p[1] - 3.0 * x[0] * x[0];
+    let cusp = TestSystem::new(&[[-2.0, 2.0]], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
+    let all = curves_of(&cusp, &[[-2.0, 2.0]], [0.0, 1.0], [[-1.0, 1.0], [-1.0, 1.5]]);
+    assert!(all.len() == 1 && all[0].special_points.len() == 1, "{:?}", all[0].special_points);
+    assert!(all[0].special_points[0].kind == Cusp && near(&all[0].special_points[0], [0.0, 0.0], 1e-7), "{:?}", all[0].special_points);
+
+    // Bautin's z' = (a + i) z + b z |z|^2 - z |z|^4: l_1 changes its sign at b = 0 on the line a = 0.
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        let g = p[0] + p[1] * r - r * r;
+        out.copy_from_slice(&[g * x[0] - x[1], x[0] + g * x[1]]);
+    };
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| {
+        let r = x[0] * x[0] + x[1] * x[1];
+        let (g, slope) = (p[0] + p[1] * r - r * r, 2.0 * (p[1] - 2.0 * r));
+        out.copy_from_slice(&[g + slope * x[0] * x[0], slope * x[0] * x[1] - 1.0, 1.0 + slope * x[0] * x[1], g + slope * x[1] * x[1]]);
+    };
+    let bautin = TestSystem::new(&[[-2.0, 2.0]; 2], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
+    let all = curves_of(&bautin, &[[-2.0, 2.0]; 2], [0.0, 0.6], [[-0.7, 1.0], [-1.0, 0.9]]);
+    assert!(all.len() == 1 && all[0].special_points.len() == 1, "{:?}", all[0].special_points);
+    let s = &all[0].special_points[0];
+    assert!(s.kind == GeneralisedHopf && near(s, [0.0, 0.0], 1e-6), "{s:?}");
+
+    // Bogdanov's x' = y, y' = a + b x + x^2 - x y: saddle-nodes at 4 a = b^2, Hopf points at a = 0, b < 0; both end or touch at the origin.
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| out.copy_from_slice(&[x[1], p[0] + p[1] * x[0] + x[0] * x[0] - x[0] * x[1]]);
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| out.copy_from_slice(&[0.0, 1.0, p[1] + 2.0 * x[0] - x[1], -x[0]]);
+    let bogdanov = TestSystem::new(&[[-3.0, 3.0]; 2], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
+    let all = curves_of(&bogdanov, &[[-3.0, 3.0]; 2], [0.0, -1.0], [[-1.0, 1.1], [-1.5, 1.5]]);
+    let of = |kind| all.iter().find(|c| c.kind == kind).unwrap();
+    let (hopf, fold) = (of(Bifurcation::Hopf), of(Bifurcation::SaddleNode));
+    assert!(hopf.special_points.len() == 1 && fold.special_points.len() == 1, "{:?} {:?}", hopf.special_points, fold.special_points);
+    assert!(hopf.special_points[0].kind == BogdanovTakens && near(&hopf.special_points[0], [0.0, 0.0], 1e-3), "{:?}", hopf.special_points);
+    assert!(fold.special_points[0].kind == BogdanovTakens && near(&fold.special_points[0], [0.0, 0.0], 1e-5), "{:?}", fold.special_points);
+}

@@ -25,6 +25,11 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// Left out of configurations, which are then those of the time when there was one family, and older checkpoints fit.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Architecture::default()
+    }
+
     /// Its name in configurations and files.
     pub fn name(self) -> &'static str {
         match self {

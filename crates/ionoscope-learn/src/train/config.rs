@@ -45,6 +45,7 @@ const MOST_SECOND_ORDER: usize = 20_000;
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Family of the map. A `two_layer_map` has one network for all variables and no first stage.
+    #[serde(skip_serializing_if = "Architecture::is_default")]
     pub architecture: Architecture,
     /// Hidden units N_h of each network.
     pub hidden: usize,

@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf};
 
 use ionoscope_analysis::continuation::{
     Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches,
-    curves::{Curve, CurvePoint, CurveStop, Plane},
+    curves::{Codimension2, Curve, CurvePoint, CurveStop, Plane},
     cycles::{CycleBranch, CycleOptions, CyclePoint, Origin, cycles},
     map_cycles::map_cycles,
 };
@@ -219,6 +219,11 @@ impl Arguments {
             units.insert("second_parameter".into(), json!(and.input(spec)?.1));
             document["and"] = json!(and.name);
             document["curves"] = json!(curves);
+            for (value, curve) in document["curves"].as_array_mut().into_iter().flatten().zip(curves) {
+                for (value, s) in value["special_points"].as_array_mut().into_iter().flatten().zip(&curve.special_points) {
+                    value["x"] = named(&spec.variables, &s.x);
+                }
+            }
         }
         document["units"] = Value::Object(units);
         Ok(document)
@@ -369,7 +374,11 @@ impl Arguments {
                     format!("{} = {}, {} = {} ({stop})", self.over.name, at[0], and.name, at[1])
                 };
                 let (from, to) = (end(c.points.first(), &c.stopped[0]), end(c.points.last(), &c.stopped[1]));
-                writeln!(w, "curve {k}, {:?}: {} points from {from} to {to}", c.kind, c.points.len())
+                writeln!(w, "curve {k}, {:?}: {} points from {from} to {to}", c.kind, c.points.len())?;
+                c.special_points.iter().try_for_each(|s| {
+                    let at = s.parameters;
+                    writeln!(w, "    {:?} at {} = {:.8}, {} = {:.8}", s.kind, self.over.name, at[0], and.name, at[1])
+                })
             })
         })
     }
@@ -437,6 +446,19 @@ impl Arguments {
             let name = if curves[..k].iter().any(|o| o.kind == c.kind) { String::new() } else { format!("{:?} curve", c.kind) };
             let (x, y) = c.points.iter().map(|q| (q.parameters[0], q.parameters[1])).unzip();
             plane = plane.with(Series::line(&name, role, x, y));
+        }
+        let kinds = [
+            (Codimension2::Cusp, Role::Third),
+            (Codimension2::BogdanovTakens, Role::Equations),
+            (Codimension2::GeneralisedHopf, Role::Orbit),
+            (Codimension2::FoldHopf, Role::Network),
+        ];
+        for (kind, role) in kinds {
+            let special = curves.iter().flat_map(|c| &c.special_points).filter(|s| s.kind == kind);
+            let (x, y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameters[0], s.parameters[1])).unzip();
+            if !x.is_empty() {
+                plane = plane.with(Series::points(&format!("{kind:?}"), role, x, y));
+            }
         }
         Ok(figure.with(plane))
     }
