@@ -120,7 +120,7 @@ fn beside(system: &dyn DynamicalSystem) -> Option<Vec<f64>> {
 
 /// Panels c and d, and the largest share of starts that come to rest.
 fn rest(system: &dyn DynamicalSystem, options: &Options) -> (Panel, Panel, Option<f64>) {
-    let (count, starts) = if options.quick { (6, 100) } else { (41, 500) };
+    let (count, starts) = if options.quick { (11, 500) } else { (81, 10_000) };
     let (mut at, mut growth, mut share) = (Vec::new(), Vec::new(), Vec::new());
     for k in 0..count {
         let v_s = -40.0 + 10.0 * f64::from(k) / f64::from(count - 1);
@@ -140,7 +140,9 @@ fn rest(system: &dyn DynamicalSystem, options: &Options) -> (Panel, Panel, Optio
         } else {
             largest
         });
-        share.push(basins(system, 0.0, &p, &wanted, &|_| ()).map_or(f64::NAN, part(AttractorKind::FixedPoint)));
+        // Nothing comes to rest at an unstable point.
+        let rests = largest.is_finite() && largest < 0.0;
+        share.push(if rests { basins(system, 0.0, &p, &wanted, &|_| ()).map_or(f64::NAN, part(AttractorKind::FixedPoint)) } else { 0.0 });
     }
     let largest = share.iter().copied().filter(|s| s.is_finite()).reduce(f64::max);
     let zero = Series::line("", Role::Guide, vec![-40.0, -30.0], vec![0.0, 0.0]);
