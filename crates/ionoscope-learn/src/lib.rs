@@ -12,6 +12,7 @@ pub mod events;
 pub mod files;
 pub mod kernels;
 pub mod normalizer;
+pub mod responses;
 pub mod second_order;
 pub mod train;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+pub mod fno;
 pub mod neural_map;
 pub mod single;
 pub mod two_layer_map;

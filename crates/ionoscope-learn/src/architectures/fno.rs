@@ -1,0 +1,225 @@
+//! The Fourier neural operator of Pellegrini, Ghiotto, Centofanti, Pavarino (2025), arXiv 2505.14039, after Li et al. (2021), arXiv 2010.08895: from a
+//! function of time, the stimulus, to all variables over time.
+//!
+//! ```text
+//! lifting      v = W2 act(W1 x + b1) + b2                 D_in -> 128 -> d_v channels, at every time; then padding with zeros
+//! Fourier      Classic   v = act(K v + W v + b)           K v: the lowest k Fourier modes of all channels, each mode times a complex
+//! layers       Zongyi    v = act(M(K v) + W v + b)        d_v x d_v matrix, transformed back; M(u) = M2 act(M1 u + c1) + c2
+//!              Residual  v = v + act(K v + W v + b)       no activation in the last layer
+//! projection   y = P2 act(P1 v + b1) + b2                 d_v -> 128 -> D_out, the padding cropped
+//! ```
+//! The padding is a fraction of the grid, so that the network means the same on any grid over the same time. With `cos(2 pi m t / N)` the transforms
+//! are those of `rfft` and `irfft`: unscaled forward, 1/N back, the imaginary part of mode 0 unused.
+
+use ionoscope_dynamics::sampling::{normal, stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+pub(crate) mod grid;
+pub(crate) mod pass;
+pub(crate) mod scalar;
+
+/// Width of the hidden layers of lifting and projection.
+pub const HIDDEN: usize = 128;
+/// Sizes beyond which a network is a slip of the keyboard.
+const MOST_WIDTH: usize = 4096;
+const MOST_MODES: usize = 100_000;
+const MOST_LAYERS: usize = 64;
+
+/// What a Fourier layer does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerKind {
+    /// act(K v + W v + b)
+    Classic,
+    /// act(M(K v) + W v + b)
+    #[default]
+    Zongyi,
+    /// v + act(K v + W v + b)
+    Residual,
+}
+
+/// The activation between layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// max(x, 0)
+    Relu,
+    /// x sigma(2 y) with y = sqrt(2/pi) (x + .044715 x^3), what PyTorch calls `gelu(approximate="tanh")`.
+    #[default]
+    Gelu,
+    /// max(x, .01 x)
+    LeakyRelu,
+}
+
+/// The shape of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FnoConfig {
+    /// Channels d_v of the Fourier layers.
+    pub width: usize,
+    /// Modes k that a Fourier layer keeps, the constant one counted.
+    pub modes: usize,
+    /// Number L of Fourier layers.
+    pub layers: usize,
+    /// Their kind.
+    pub kind: LayerKind,
+    /// The activation.
+    pub activation: Activation,
+    /// Zeros appended to the time axis, as a fraction of it.
+    pub padding: f64,
+}
+
+impl Default for FnoConfig {
+    fn default() -> Self {
+        FnoConfig { width: 64, modes: 16, layers: 4, kind: LayerKind::Zongyi, activation: Activation::Gelu, padding: 0.0 }
+    }
+}
+
+/// A matrix or a vector of weights, row-major in the flat list of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub start: usize,
+}
+
+impl Block {
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn of<'a, T>(&self, weights: &'a [T]) -> &'a [T] {
+        &weights[self.start..self.start + self.len()]
+    }
+
+    pub fn of_mut<'a, T>(&self, weights: &'a mut [T]) -> &'a mut [T] {
+        &mut weights[self.start..self.start + self.len()]
+    }
+}
+
+/// The blocks of a Fourier layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LayerBlocks {
+    /// `[k][re, im][from][to]`
+    pub spectral: Block,
+    /// W and b.
+    pub skip: [Block; 2],
+    /// M1, c1, M2, c2 of a Zongyi layer.
+    pub mlp: Option<[Block; 4]>,
+}
+
+/// Where the weights of a network stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub inputs: usize,
+    pub outputs: usize,
+    /// W1, b1, W2, b2.
+    pub lifting: [Block; 4],
+    pub layers: Vec<LayerBlocks>,
+    /// P1, b1, P2, b2.
+    pub projection: [Block; 4],
+    pub count: usize,
+}
+
+impl FnoConfig {
+    /// Checks that the numbers make sense.
+    ///
+    /// # Errors
+    /// A size of zero or absurdly large; a padding that is not a fraction.
+    pub fn check(&self) -> Result<()> {
+        for (name, value, most) in
+            [("width", self.width, MOST_WIDTH), ("modes", self.modes, MOST_MODES), ("layers", self.layers, MOST_LAYERS)]
+        {
+            if !(1..=most).contains(&value) {
+                return Err(Error::Invalid(format!("fno.{name} = {value}; expected 1 to {most}")));
+            }
+        }
+        if !(self.padding >= 0.0 && self.padding <= 1.0) {
+            return Err(Error::Invalid(format!("fno.padding = {}; expected a fraction of the time axis, 0 to 1", self.padding)));
+        }
+        Ok(())
+    }
+
+    /// Exact number of trainable weights; a complex one counts twice.
+    pub fn weight_count(&self, inputs: usize, outputs: usize) -> usize {
+        self.layout(inputs, outputs).count
+    }
+
+    pub(crate) fn layout(&self, inputs: usize, outputs: usize) -> Layout {
+        let mut count = 0;
+        let mut block = |name: String, shape: &[usize]| {
+            let block = Block { name, shape: shape.to_vec(), start: count };
+            count += block.len();
+            block
+        };
+        let (w, k) = (self.width, self.modes);
+        let mut dense =
+            |name: &str, to: usize, from: usize| [block(format!("{name}.weight"), &[to, from]), block(format!("{name}.bias"), &[to])];
+        let [[a, b], [c, d]] = [dense("lifting.1", HIDDEN, inputs), dense("lifting.2", w, HIDDEN)];
+        let lifting = [a, b, c, d];
+        let mut layers = Vec::new();
+        for l in 0..self.layers {
+            let spectral = block(format!("layer.{l}.spectral"), &[k, 2, w, w]);
+            let mut dense =
+                |name: &str| [block(format!("layer.{l}.{name}.weight"), &[w, w]), block(format!("layer.{l}.{name}.bias"), &[w])];
+            let skip = dense("skip");
+            let mlp = (self.kind == LayerKind::Zongyi).then(|| {
+                let [[a, b], [c, d]] = [dense("mlp.1"), dense("mlp.2")];
+                [a, b, c, d]
+            });
+            layers.push(LayerBlocks { spectral, skip, mlp });
+        }
+        let mut dense =
+            |name: &str, to: usize, from: usize| [block(format!("{name}.weight"), &[to, from]), block(format!("{name}.bias"), &[to])];
+        let [[a, b], [c, d]] = [dense("projection.1", HIDDEN, w), dense("projection.2", outputs, HIDDEN)];
+        Layout { inputs, outputs, lifting, layers, projection: [a, b, c, d], count }
+    }
+
+    /// Random weights: dense layers normal with variance 1 / (number of inputs), zero offsets; spectral weights normal with variance
+    /// 1 / (2 d_v), so that a layer keeps the size of the modes it has.
+    pub fn initial_weights(&self, inputs: usize, outputs: usize, seed: u64) -> Vec<f64> {
+        let layout = self.layout(inputs, outputs);
+        let mut weights = vec![0.0; layout.count];
+        let mut fill = |block: &Block, sd: f64| {
+            let mut rng = stream(seed, &format!("fno/{}", block.name), 0);
+            block.of_mut(&mut weights).iter_mut().for_each(|w| *w = sd * normal(&mut rng));
+        };
+        let root = |n: usize| (n as f64).sqrt().recip();
+        let dense = [(&layout.lifting, 2), (&layout.projection, 2)];
+        for (blocks, _) in dense {
+            for matrix in [&blocks[0], &blocks[2]] {
+                fill(matrix, root(matrix.shape[1]));
+            }
+        }
+        for layer in &layout.layers {
+            fill(&layer.spectral, root(2 * self.width));
+            fill(&layer.skip[0], root(self.width));
+            for matrix in layer.mlp.iter().flat_map(|m| [&m[0], &m[2]]) {
+                fill(matrix, root(self.width));
+            }
+        }
+        weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_weights_are_those_of_the_paper() {
+        let of =
+            |width, modes, layers, kind, outputs| FnoConfig { width, modes, layers, kind, ..FnoConfig::default() }.weight_count(2, outputs);
+        assert_eq!(of(224, 20, 4, LayerKind::Zongyi, 2), 8_691_298);
+        assert_eq!(of(64, 12, 5, LayerKind::Zongyi, 2), 571_138);
+        assert_eq!(of(256, 24, 4, LayerKind::Zongyi, 4), 13_439_236);
+        assert_eq!(of(96, 5, 5, LayerKind::Zongyi, 4), 626_180);
+        assert_eq!(of(192, 32, 5, LayerKind::Zongyi, 41), 12_407_465);
+        assert_eq!(of(32, 48, 5, LayerKind::Classic, 41), 510_825);
+        assert_eq!(of(64, 16, 4, LayerKind::Zongyi, 2), 591_426);
+    }
+}

@@ -1,0 +1,281 @@
+//! Datasets of responses: what a model does under random protocols, on one grid of times, from its default start.
+//!
+//! Time i of a grid of N is `i T / N`. The input of cell i is the mean of the current over [t_i, t_(i+1)), so that a switch between two times is
+//! seen to its digit. Validation members are drawn from the training family under another seed, in the same proportions.
+
+use std::collections::BTreeMap;
+
+use ionoscope_dynamics::{
+    protocol::ProtocolFamily,
+    spec::Spec,
+    system::DynamicalSystem,
+    trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+mod file;
+
+/// Experiments solved at once.
+const BATCH: usize = 256;
+/// Most numbers of a dataset.
+const MOST_NUMBERS: usize = 1 << 32;
+
+/// A family of protocols: one that comes along, by its name, or one of the user's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FamilySource {
+    /// Its name.
+    Named(String),
+    /// The family itself.
+    Own(Box<ProtocolFamily>),
+}
+
+impl FamilySource {
+    fn family(&self) -> Result<ProtocolFamily> {
+        let family = match self {
+            FamilySource::Named(name) => ProtocolFamily::find(name)?,
+            FamilySource::Own(family) => *family.clone(),
+        };
+        family.check()?;
+        Ok(family)
+    }
+}
+
+/// How responses are made. Times and currents in the units of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponseConfig {
+    /// Identifier of the model.
+    pub model: String,
+    /// Values of parameters that differ from the model's defaults.
+    pub parameters: BTreeMap<String, f64>,
+    /// Protocols of the training and of the validation set.
+    pub training_family: FamilySource,
+    /// Protocols of the test set.
+    pub test_family: FamilySource,
+    /// Numbers of samples for training, validation and test; those of the training set are as many as its family has, where it has an end and
+    /// this is larger.
+    pub samples: [usize; 3],
+    /// End T of the grid.
+    pub t_end: f64,
+    /// Times N of the grid.
+    pub points: usize,
+    /// Relative tolerance of the integration.
+    pub rtol: f64,
+    /// Absolute tolerance of the integration.
+    pub atol: f64,
+    /// Seed of everything that is random here.
+    pub seed: u64,
+}
+
+impl Default for ResponseConfig {
+    fn default() -> Self {
+        ResponseConfig {
+            model: "fitzhugh-nagumo-1961".into(),
+            parameters: BTreeMap::new(),
+            training_family: FamilySource::Named("fitzhugh-nagumo-train".into()),
+            test_family: FamilySource::Named("fitzhugh-nagumo-test".into()),
+            samples: [3000, 375, 375],
+            t_end: 100.0,
+            points: 1260,
+            rtol: 1e-9,
+            atol: 1e-11,
+            seed: 1,
+        }
+    }
+}
+
+/// Samples of one set, in single precision.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Responses {
+    /// Times of the grid.
+    pub points: usize,
+    /// Variables.
+    pub variables: usize,
+    /// Mean current of every cell, `[sample][point]`.
+    pub input: Vec<f32>,
+    /// States, `[sample][variable][point]`.
+    pub x: Vec<f32>,
+    /// Index of each sample's class in its family.
+    pub class: Vec<u32>,
+}
+
+impl Responses {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.class.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.class.is_empty()
+    }
+
+    /// Input of sample `k`, `[point]`.
+    pub fn input(&self, k: usize) -> &[f32] {
+        &self.input[k * self.points..(k + 1) * self.points]
+    }
+
+    /// States of sample `k`, `[variable][point]`.
+    pub fn x(&self, k: usize) -> &[f32] {
+        let n = self.points * self.variables;
+        &self.x[k * n..(k + 1) * n]
+    }
+}
+
+/// A dataset of responses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResponseData {
+    /// How it was made.
+    pub config: ResponseConfig,
+    /// The model, its parameters as they were set.
+    pub spec: Spec,
+    /// Names of the classes of the training and of the test family.
+    pub classes: [Vec<String>; 2],
+    /// To train on.
+    pub training: Responses,
+    /// To choose networks by.
+    pub validation: Responses,
+    /// To report errors on.
+    pub test: Responses,
+}
+
+impl ResponseConfig {
+    /// Start of the grid's cells, one more than there are: the last ends at `t_end`.
+    fn edge(&self, i: usize) -> f64 {
+        self.t_end * i as f64 / self.points as f64
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(self.t_end > 0.0 && self.t_end.is_finite()) || self.points < 2 {
+            let (t_end, points) = (self.t_end, self.points);
+            return Err(Error::Invalid(format!(
+                "t_end = {t_end}, points = {points}; expected a finite time larger than 0 and at least 2 points"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The mean current of every cell of a grid of `points` over [0, t_end] under a protocol.
+pub fn cell_means(protocol: &ionoscope_dynamics::protocol::Protocol, t_end: f64, points: usize) -> Vec<f64> {
+    let signal = protocol.signal(t_end);
+    let edge = |i: usize| t_end * i as f64 / points as f64;
+    (0..points).map(|i| signal.mean(edge(i), edge(i + 1))).collect()
+}
+
+/// Makes a dataset. The same configuration gives the same numbers for any number of threads. `tell` hears how many of all samples are done and
+/// says whether to go on.
+///
+/// # Errors
+/// A configuration that does not fit the system; a family whose runs end before the grid; an experiment that fails, by its class and member;
+/// being told to stop.
+pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn Fn(usize, usize) -> bool) -> Result<ResponseData> {
+    config.check()?;
+    let mut spec = system.spec().clone();
+    let p = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
+    spec.parameters.iter_mut().zip(&p).for_each(|(q, v)| q.default = *v);
+    let numbers = config.samples.iter().sum::<usize>().saturating_mul(config.points).saturating_mul(spec.variables.len());
+    if numbers > MOST_NUMBERS {
+        return Err(Error::Invalid(format!(
+            "{numbers} numbers of responses; expected at most {MOST_NUMBERS}: take fewer samples or points"
+        )));
+    }
+    let [training, test] = [config.training_family.family()?, config.test_family.family()?];
+    let all = config.samples.iter().sum();
+    let mut done = 0;
+    let mut set = |family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
+        let members = family.len().unwrap_or(count as u64).max(1);
+        let mut set = Responses { points: config.points, variables: spec.variables.len(), ..Responses::default() };
+        for first in (0..count).step_by(BATCH) {
+            // Evenly over the family, whose classes follow one another.
+            let wanted = first..(first + BATCH).min(count);
+            let members: Vec<_> = wanted
+                .map(|k| family.member(seed, (k as u128 * u128::from(members) / count as u128) as u64))
+                .collect::<ionoscope_dynamics::Result<_>>()?;
+            if let Some(short) = members.iter().find(|m| m.t_end < config.t_end * (1.0 - 1e-12)) {
+                return Err(Error::Invalid(format!(
+                    "family '{}' ends at {}, before t_end = {}; expected a grid within it",
+                    family.name, short.t_end, config.t_end
+                )));
+            }
+            let times = TimeGrid::new(0.0, config.edge(1), config.points)?;
+            let x0 = spec.default_state();
+            let one =
+                |m: &ionoscope_dynamics::protocol::Member| Experiment { x0: x0.clone(), p: p.clone(), protocol: m.protocol.clone(), times };
+            let batch: Vec<Experiment> = members.iter().map(one).collect();
+            let options = SolveOptions { rtol: config.rtol, atol: config.atol, ..SolveOptions::default() };
+            for (member, run) in members.iter().zip(system.solve_ensemble(&batch, &options)?) {
+                let run: Trajectory = run.completed()?;
+                set.input.extend(cell_means(&member.protocol, config.t_end, config.points).iter().map(|v| *v as f32));
+                for i in 0..set.variables {
+                    set.x.extend(run.variable(i).map(|v| v as f32));
+                }
+                set.class.push(member.class as u32);
+            }
+            done += batch.len();
+            if !tell(done, all) {
+                return Err(Error::Failed("interrupted; nothing was written".into()));
+            }
+        }
+        Ok(set)
+    };
+    let [many, some, few] = config.samples;
+    let many = training.len().map_or(many, |n| many.min(n as usize));
+    let sets = [set(&training, many, config.seed)?, set(&training, some, !config.seed)?, set(&test, few, config.seed)?];
+    let names = |f: &ProtocolFamily| f.classes.iter().map(|c| c.name.clone()).collect();
+    let classes = [names(&training), names(&test)];
+    let [training, validation, test] = sets;
+    Ok(ResponseData { config: config.clone(), spec, classes, training, validation, test })
+}
+
+#[cfg(test)]
+mod tests {
+    use ionoscope_dynamics::{models, protocol::Protocol};
+
+    use super::*;
+
+    fn small() -> ResponseConfig {
+        ResponseConfig { samples: [30, 10, 10], points: 120, ..ResponseConfig::default() }
+    }
+
+    #[test]
+    fn inputs_are_means_over_cells_and_states_those_of_single_runs() {
+        let means = cell_means(&Protocol::step(0.0, 2.5, 3.0), 10.0, 10);
+        assert_eq!(means, [3.0, 3.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let data = respond(&*model, &small(), &|_, _| true).unwrap();
+        assert_eq!((data.training.len(), data.validation.len(), data.test.len()), (30, 10, 10));
+        // The published trajectory at I = 1 for 50 of 100, by the same path.
+        let reference = Protocol::step(0.0, 50.0, 1.0);
+        let e = Experiment { protocol: reference, ..Experiment::from_defaults(model.spec(), TimeGrid::new(10.0, 1.0, 1).unwrap()) };
+        let x = model.simulate(&e, &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();
+        assert!((x.state(0)[0] - 1.019835).abs() < 1e-6 && (x.state(0)[1] - 0.923067).abs() < 1e-6);
+        assert!(data.training.x(0)[0] == 0.0 && data.training.x.iter().all(|v| v.is_finite()));
+        // All classes occur, in order, in training and validation.
+        assert!(data.training.class.is_sorted() && data.training.class.iter().any(|c| *c == 1));
+        assert!(data.validation.input != data.training.input[..data.validation.input.len()]);
+    }
+
+    #[test]
+    fn a_file_holds_every_bit_and_wrong_configurations_are_refused() {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let data = respond(&*model, &small(), &|_, _| true).unwrap();
+        let bytes = data.to_bytes().unwrap();
+        assert_eq!(ResponseData::from_bytes(&bytes).unwrap(), data);
+        for cut in [0, 100, bytes.len() / 2, bytes.len() - 1] {
+            assert!(ResponseData::from_bytes(&bytes[..cut]).is_err());
+        }
+        let refuse = |change: &dyn Fn(&mut ResponseConfig)| {
+            let mut c = small();
+            change(&mut c);
+            respond(&*model, &c, &|_, _| true).unwrap_err().to_string()
+        };
+        assert!(refuse(&|c| c.t_end = 200.0).contains("ends at 100"));
+        assert!(refuse(&|c| c.training_family = FamilySource::Named("fitzhugh-nagumo-trian".into())).contains("did you mean"));
+        assert!(refuse(&|c| c.points = 1).contains("at least 2 points"));
+        assert!(respond(&*model, &small(), &|_, _| false).unwrap_err().to_string().contains("interrupted"));
+    }
+}
