@@ -26,6 +26,7 @@ use crate::{
 mod config;
 mod directory;
 mod epoch;
+pub mod operator;
 mod pairs;
 mod record;
 
@@ -50,13 +51,13 @@ pub enum Ending {
 }
 
 /// The circumstances of a training, which do not change its result.
-pub struct Run<'a> {
+pub struct Run<'a, M = NeuralMap> {
     /// Folder for progress, events and checkpoints; without one nothing is written.
     pub directory: Option<&'a Path>,
     /// What to do with a training that the folder already holds.
     pub existing: Existing,
     /// Weights to start from instead of random ones; their sizes must be those of the configuration.
-    pub from: Option<&'a NeuralMap>,
+    pub from: Option<&'a M>,
     /// Stop, as if interrupted, after this time.
     pub time_limit: Option<Duration>,
     /// Raised by whoever wants the training to stop soon.
@@ -67,7 +68,7 @@ pub struct Run<'a> {
     pub progress: Option<&'a mut (dyn FnMut(&Record) + Send)>,
 }
 
-impl Default for Run<'_> {
+impl<M> Default for Run<'_, M> {
     fn default() -> Self {
         Run {
             directory: None,

@@ -19,6 +19,10 @@ use crate::{Error, Result};
 pub(crate) mod grid;
 pub(crate) mod pass;
 pub(crate) mod scalar;
+mod surrogate;
+
+pub use surrogate::{Fno, Scaling, Seen};
+pub(crate) use surrogate::{INPUTS, channels, ramp};
 
 /// Width of the hidden layers of lifting and projection.
 pub const HIDDEN: usize = 128;
@@ -125,6 +129,14 @@ pub(crate) struct Layout {
     pub count: usize,
 }
 
+impl Layout {
+    /// All blocks, in the order of the weights.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        let layers = self.layers.iter().flat_map(|l| [&l.spectral].into_iter().chain(&l.skip).chain(l.mlp.iter().flatten()));
+        self.lifting.iter().chain(layers).chain(&self.projection)
+    }
+}
+
 impl FnoConfig {
     /// Checks that the numbers make sense.
     ///
@@ -189,8 +201,7 @@ impl FnoConfig {
             block.of_mut(&mut weights).iter_mut().for_each(|w| *w = sd * normal(&mut rng));
         };
         let root = |n: usize| (n as f64).sqrt().recip();
-        let dense = [(&layout.lifting, 2), (&layout.projection, 2)];
-        for (blocks, _) in dense {
+        for blocks in [&layout.lifting, &layout.projection] {
             for matrix in [&blocks[0], &blocks[2]] {
                 fill(matrix, root(matrix.shape[1]));
             }

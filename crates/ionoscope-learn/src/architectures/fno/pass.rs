@@ -223,13 +223,6 @@ impl<T: Scalar> Work<T> {
             y: z(layout.outputs * grid.points),
         }
     }
-
-    /// Bytes that one takes.
-    pub fn bytes(config: &FnoConfig, layout: &Layout, grid: &Grid<T>) -> usize {
-        let full = config.width * grid.padded;
-        let a_layer = full * if config.kind == LayerKind::Zongyi { 5 } else { 3 };
-        size_of::<T>() * (5 * HIDDEN * grid.points + (4 * full + a_layer * config.layers) + layout.outputs * grid.points)
-    }
 }
 
 impl<T: Scalar> Pass<'_, T> {

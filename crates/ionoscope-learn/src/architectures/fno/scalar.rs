@@ -23,7 +23,6 @@ pub(crate) trait Scalar:
     + std::iter::Sum
 {
     fn of(value: f64) -> Self;
-    fn to_f64(self) -> f64;
     /// 1 / (1 + exp(-x))
     fn sigmoid(self) -> Self;
 }
@@ -32,10 +31,6 @@ impl Scalar for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
-    }
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        self
     }
     #[inline(always)]
     fn sigmoid(self) -> Self {
@@ -47,10 +42,6 @@ impl Scalar for f32 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32
-    }
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        f64::from(self)
     }
     /// Without branches, so that loops over it vectorise: exp by 2^k and a polynomial of degree 6, within 1e-7 of the exact value.
     #[inline(always)]

@@ -1,0 +1,586 @@
+//! Training a Fourier neural operator on responses: AdamW on all cores, a sample at a time, in single precision with weights in double.
+//!
+//! The loss of a sample and variable is `||p - x||_s / ||x - mean||_s` over the grid, where every time is divided by s(t), the standard deviation
+//! over the training samples at that time but at least [`FLOOR`] of that over all times: what networks are judged by. It is averaged over
+//! variables and samples. Interrupted and resumed, a training gives the same bits as one that ran through.
+
+use std::{
+    sync::{Mutex, PoisonError, atomic::Ordering},
+    time::Instant,
+};
+
+use ionoscope_dynamics::sampling::{permutation, stream};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{AdamRecord, Directory, Ending, Record, Run};
+use crate::{
+    Error, Result,
+    adam::{Adam, AdamConfig, Schedule},
+    architectures::fno::{
+        Fno, FnoConfig, INPUTS, Layout, Scaling, Seen, channels,
+        grid::Grid,
+        pass::{Pass, Work},
+        ramp,
+    },
+    checkpoint::{Checkpoint, Identity, NetworkState, fingerprint},
+    kernels::Backend,
+    responses::{ResponseData, Responses},
+};
+
+/// Smallest standard deviation at a time, relative to that over all times.
+pub const FLOOR: f64 = 0.05;
+/// Chunks of a batch, whose gradients are summed in order: fixed, so that sums do not depend on the number of threads.
+const CHUNKS: usize = 8;
+
+/// How an operator is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperatorConfig {
+    /// The network.
+    pub network: FnoConfig,
+    /// Epochs, batch, learning rate and its schedule, weight decay.
+    pub adam: AdamConfig,
+    /// Longest gradient of a step; a longer one is shortened to it. 0: as it is.
+    pub clip: f64,
+    /// Decay a step of the running mean of the weights, which is what is judged and kept. 0: the weights themselves.
+    pub average: f64,
+    /// See [`Scaling::ramp`].
+    pub ramp: f64,
+    /// The validation error is computed after every so many epochs, and at the end.
+    pub validate_every: u64,
+    /// Seed of the initial weights and of the order of the samples.
+    pub seed: u64,
+}
+
+impl Default for OperatorConfig {
+    fn default() -> Self {
+        OperatorConfig {
+            network: FnoConfig::default(),
+            adam: AdamConfig {
+                epochs: 200,
+                batch: 32,
+                learning_rate: 2e-3,
+                schedule: Schedule::Cosine { warm_up: 0.02, end: 1e-3 },
+                weight_decay: 1e-4,
+                epsilon: 1e-8,
+                ..AdamConfig::default()
+            },
+            clip: 1.0,
+            average: 0.999,
+            ramp: 0.005,
+            validate_every: 5,
+            seed: 1,
+        }
+    }
+}
+
+impl OperatorConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// Names the first that makes no sense.
+    pub fn check(&self) -> Result<()> {
+        self.network.check()?;
+        self.adam.check()?;
+        let require = |ok: bool, name: &str, value: f64, expected: &str| {
+            if ok { Ok(()) } else { Err(Error::Invalid(format!("{name} = {value}; expected {expected}"))) }
+        };
+        require(self.clip >= 0.0 && self.clip.is_finite(), "clip", self.clip, "0 or more")?;
+        require((0.0..1.0).contains(&self.average), "average", self.average, "a number in [0, 1)")?;
+        require(self.ramp > 0.0 && self.ramp <= 1.0, "ramp", self.ramp, "a number in (0, 1]")?;
+        require(self.validate_every > 0 && self.adam.epochs > 0, "validate_every or adam.epochs", 0.0, "at least 1")
+    }
+}
+
+/// A trained operator.
+#[derive(Debug, Clone)]
+pub struct TrainedOperator {
+    /// The network with the smallest validation error.
+    pub fno: Fno,
+    /// One record an epoch.
+    pub history: Vec<Record>,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Seconds it took, interruptions left out.
+    pub seconds: f64,
+    /// Smallest validation error (the loss on the validation set), and the epoch after which it was reached.
+    pub validation: Option<(f64, u64)>,
+}
+
+/// Mean and floored standard deviation over the samples of a set, `[variable][point]` each.
+pub fn time_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
+    let (n, d, points) = (set.len().max(1) as f64, set.variables, set.points);
+    let mut mean = vec![0.0; d * points];
+    let mut square = mean.clone();
+    for k in 0..set.len() {
+        set.x(k).iter().zip(&mut mean).for_each(|(x, m)| *m += f64::from(*x) / n);
+    }
+    for k in 0..set.len() {
+        set.x(k).iter().zip(&mean).zip(&mut square).for_each(|((x, m), s)| *s += (f64::from(*x) - m).powi(2) / n);
+    }
+    let overall = overall_sd(set);
+    let scale = square.iter().enumerate().map(|(k, s)| s.sqrt().max(FLOOR * overall[k / points]).max(f64::MIN_POSITIVE)).collect();
+    (mean, scale)
+}
+
+/// Standard deviation of each variable over all times and samples.
+pub fn overall_sd(set: &Responses) -> Vec<f64> {
+    let n = (set.len() * set.points).max(1) as f64;
+    let rows = |i: usize| (0..set.len()).flat_map(move |k| set.x(k)[i * set.points..(i + 1) * set.points].iter().map(|v| f64::from(*v)));
+    (0..set.variables)
+        .map(|i| {
+            let mean = rows(i).sum::<f64>() / n;
+            (rows(i).map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+        })
+        .collect()
+}
+
+/// A set as the loss sees it.
+struct Set<'a> {
+    data: &'a Responses,
+    inputs: Vec<Vec<f32>>,
+    /// `||x - mean||_s` of each sample and variable.
+    size: Vec<f64>,
+}
+
+/// What all samples share.
+struct Problem {
+    layout: Layout,
+    grid: Grid<f32>,
+    scaling: Scaling,
+    ramp: Vec<f32>,
+    start: Vec<f32>,
+    mean: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl Problem {
+    fn new(data: &ResponseData, config: &OperatorConfig) -> Result<Self> {
+        let (mean, scale) = time_statistics(&data.training);
+        let state = overall_sd(&data.training);
+        if let Some(i) = state.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
+            return Err(Error::Invalid(format!("variable '{}' does not vary in the training set", data.spec.variables[i].name)));
+        }
+        let input =
+            (data.training.input.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / data.training.input.len().max(1) as f64).sqrt();
+        let points = data.config.points;
+        Ok(Problem {
+            layout: config.network.layout(INPUTS, data.spec.variables.len()),
+            grid: Grid::new(points, config.network.padding, config.network.modes)?,
+            scaling: Scaling { input: if input > 0.0 { input } else { 1.0 }, state, ramp: config.ramp },
+            ramp: ramp(config.ramp, points),
+            start: data.spec.default_state().iter().map(|v| *v as f32).collect(),
+            mean,
+            scale,
+        })
+    }
+
+    fn set<'a>(&self, data: &'a Responses) -> Set<'a> {
+        let points = data.points;
+        let inputs = (0..data.len()).map(|k| channels(data.input(k).iter().map(|v| f64::from(*v)), points, self.scaling.input)).collect();
+        let size = (0..data.len() * data.variables).map(|j| {
+            let (k, i) = (j / data.variables, j % data.variables);
+            let at = i * points..(i + 1) * points;
+            let parts = data.x(k)[at.clone()].iter().zip(&self.mean[at.clone()]).zip(&self.scale[at]);
+            (parts.map(|((x, m), s)| ((f64::from(*x) - m) / s).powi(2)).sum::<f64>() / points as f64).sqrt().max(1e-9)
+        });
+        Set { size: size.collect(), data, inputs }
+    }
+
+    /// Loss of each variable for sample `k`, whose output is in `work`, and the gradient by that output of their mean, into `d`.
+    fn loss(&self, set: &Set, k: usize, work: &Work<f32>, d: Option<&mut Vec<f32>>) -> Vec<f64> {
+        let (points, variables) = (set.data.points, set.data.variables);
+        let mut gradient = d;
+        (0..variables)
+            .map(|i| {
+                let at = i * points..(i + 1) * points;
+                let (x, y, s) = (&set.data.x(k)[at.clone()], &work.y[at.clone()], &self.scale[at.clone()]);
+                let sd = self.scaling.state[i];
+                let error = |t: usize| (f64::from(self.start[i]) + f64::from(self.ramp[t]) * sd * f64::from(y[t]) - f64::from(x[t])) / s[t];
+                let norm = ((0..points).map(|t| error(t).powi(2)).sum::<f64>() / points as f64).sqrt();
+                let size = set.size[k * variables + i];
+                if let Some(d) = &mut gradient {
+                    let share = 1.0 / (points as f64 * norm.max(1e-12) * size * variables as f64);
+                    for (t, d) in d[at].iter_mut().enumerate() {
+                        *d = (share * error(t) / s[t] * f64::from(self.ramp[t]) * sd) as f32;
+                    }
+                }
+                norm / size
+            })
+            .collect()
+    }
+}
+
+/// Memory of the threads.
+struct Pool {
+    work: Vec<Mutex<Work<f32>>>,
+}
+
+impl Pool {
+    fn with<R>(&self, f: impl FnOnce(&mut Work<f32>) -> R) -> R {
+        let mine = rayon::current_thread_index().unwrap_or(0) % self.work.len();
+        f(&mut self.work[mine].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Mean loss of each variable over a set.
+fn evaluate(problem: &Problem, config: &FnoConfig, pool: &Pool, weights: &[f64], set: &Set) -> Vec<f64> {
+    let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
+    let pass = Pass { config, layout: &problem.layout, grid: &problem.grid, weights: &weights };
+    let one = |k: usize| {
+        pool.with(|work| {
+            pass.forward(&set.inputs[k], work);
+            problem.loss(set, k, work, None)
+        })
+    };
+    let all: Vec<Vec<f64>> = (0..set.inputs.len()).into_par_iter().map(one).collect();
+    (0..set.data.variables).map(|i| all.iter().map(|l| l[i]).sum::<f64>() / all.len() as f64).collect()
+}
+
+/// Where a training stands.
+struct State {
+    weights: Vec<f64>,
+    adam: Adam,
+    average: Vec<f64>,
+    best: Option<(f64, u64, Vec<f64>)>,
+    epoch: u64,
+    history: Vec<Record>,
+    /// Seconds before this run.
+    before: f64,
+}
+
+impl State {
+    fn checkpoint(&self, identity: &Identity, seconds: f64) -> Checkpoint {
+        let plain = |weights: &[f64], numbers: Vec<f64>| NetworkState {
+            weights: weights.to_vec(),
+            first: numbers,
+            second: Vec::new(),
+            steps: 0,
+            second_order: None,
+        };
+        let own = NetworkState {
+            weights: self.weights.clone(),
+            first: self.adam.first.clone(),
+            second: self.adam.second.clone(),
+            steps: self.adam.steps,
+            second_order: None,
+        };
+        let mut networks = vec![own, plain(&self.average, Vec::new())];
+        networks.extend(self.best.as_ref().map(|(error, epoch, weights)| plain(weights, vec![*error, *epoch as f64])));
+        Checkpoint { identity: identity.clone(), epoch: self.epoch, seconds, progress_bytes: 0, event_bytes: 0, networks }
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint, history: Vec<Record>) -> Result<()> {
+        let count = self.weights.len();
+        let mut networks = checkpoint.networks.into_iter();
+        let misfit = || Error::Invalid("the checkpoint is of another size than the configuration's network; start anew".into());
+        let (own, average) = (networks.next().ok_or_else(misfit)?, networks.next().ok_or_else(misfit)?);
+        if [&own.weights, &own.first, &own.second, &average.weights].iter().any(|v| v.len() != count) {
+            return Err(misfit());
+        }
+        self.weights = own.weights;
+        self.adam = Adam { first: own.first, second: own.second, steps: own.steps };
+        self.average = average.weights;
+        self.best = match networks.next() {
+            Some(best) if best.weights.len() == count && best.first.len() == 2 => Some((best.first[0], best.first[1] as u64, best.weights)),
+            Some(_) => return Err(misfit()),
+            None => None,
+        };
+        (self.epoch, self.before, self.history) = (checkpoint.epoch, checkpoint.seconds, history);
+        Ok(())
+    }
+}
+
+/// Trains a Fourier neural operator; the network that comes back is that with the smallest validation error (the last, where there is no
+/// validation set).
+///
+/// # Errors
+/// A configuration that does not fit the data; a folder that holds another training, or a damaged one; files that cannot be written; a loss that
+/// is no longer finite, with the epoch.
+pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Run<Fno>) -> Result<TrainedOperator> {
+    config.check()?;
+    if data.training.is_empty() {
+        return Err(Error::Invalid("the dataset has no training samples".into()));
+    }
+    let problem = Problem::new(data, config)?;
+    let network = &config.network;
+    let weights = match run.from {
+        Some(fno) if fno.config == *network && fno.spec.id == data.spec.id => fno.weights.iter().map(|w| f64::from(*w)).collect(),
+        Some(fno) => {
+            let (given, wanted) = (&fno.config, network);
+            return Err(Error::Invalid(format!(
+                "the network to start from is of {} with {given:?}; the configuration asks for {} with {wanted:?}",
+                fno.spec.id, data.spec.id
+            )));
+        }
+        None => network.initial_weights(INPUTS, data.spec.variables.len(), config.seed),
+    };
+    let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
+    let numbers = [&data.training, &data.validation].into_iter().flat_map(|s| s.input.iter().chain(&s.x)).map(|v| f64::from(*v));
+    let identity = Identity { configuration, dataset: fingerprint(numbers), from: run.from.map(|_| fingerprint(weights.iter().copied())) };
+    let count = weights.len();
+    let mut state =
+        State { average: weights.clone(), adam: Adam::new(count), weights, best: None, epoch: 0, history: Vec::new(), before: 0.0 };
+    let mut directory = None;
+    if let Some(path) = run.directory {
+        let (opened, found) = Directory::open(path, run.existing, &identity)?;
+        directory = Some(opened);
+        if let Some((checkpoint, history)) = found {
+            state.restore(checkpoint, history)?;
+        }
+    }
+    let (training, validation) = (problem.set(&data.training), problem.set(&data.validation));
+    let pool =
+        Pool { work: (0..rayon::current_num_threads()).map(|_| Mutex::new(Work::new(network, &problem.layout, &problem.grid))).collect() };
+    let parts: Vec<Mutex<Vec<f32>>> = (0..CHUNKS).map(|_| Mutex::new(vec![0.0; count])).collect();
+    let variables: Vec<String> = data.spec.variables.iter().map(|q| q.name.clone()).collect();
+    let samples = training.inputs.len();
+    let batches = samples.div_ceil(config.adam.batch);
+    let (clock, mut saved, first) = (Instant::now(), Instant::now(), state.epoch);
+    let mut gradient = vec![0.0; count];
+    let mut single = vec![0.0f32; count];
+    let ending = loop {
+        if state.epoch == config.adam.epochs {
+            break Ending::Completed;
+        }
+        if run.interrupt.as_ref().is_some_and(|i| i.load(Ordering::Relaxed)) {
+            break Ending::Interrupted;
+        }
+        if run.time_limit.is_some_and(|limit| clock.elapsed() >= limit) {
+            break Ending::TimeLimit;
+        }
+        if let Some(directory) = &mut directory
+            && saved.elapsed() >= run.checkpoint_every
+        {
+            directory.checkpoint(state.checkpoint(&identity, state.before + clock.elapsed().as_secs_f64()))?;
+            saved = Instant::now();
+        }
+        let start = Instant::now();
+        let order = permutation(&mut stream(config.seed, "operator order", state.epoch), samples);
+        let mut sums = vec![0.0; variables.len()];
+        for b in 0..batches {
+            let batch = &order[b * samples / batches..(b + 1) * samples / batches];
+            single.iter_mut().zip(&state.weights).for_each(|(s, w)| *s = *w as f32);
+            let pass = Pass { config: network, layout: &problem.layout, grid: &problem.grid, weights: &single };
+            let losses: Vec<Vec<f64>> = parts
+                .par_iter()
+                .enumerate()
+                .flat_map_iter(|(c, part)| {
+                    let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+                    part.fill(0.0);
+                    let chunk = &batch[c * batch.len() / CHUNKS..(c + 1) * batch.len() / CHUNKS];
+                    let mut d = vec![0.0; variables.len() * data.training.points];
+                    let one = |k: &u32| {
+                        let k = *k as usize;
+                        pool.with(|work| {
+                            pass.forward(&training.inputs[k], work);
+                            let loss = problem.loss(&training, k, work, Some(&mut d));
+                            pass.backward(&training.inputs[k], &d, work, &mut part);
+                            loss
+                        })
+                    };
+                    chunk.iter().map(one).collect::<Vec<_>>()
+                })
+                .collect();
+            losses.iter().for_each(|l| sums.iter_mut().zip(l).for_each(|(s, l)| *s += l));
+            gradient.fill(0.0);
+            let share = 1.0 / batch.len() as f64;
+            for part in &parts {
+                let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+                gradient.iter_mut().zip(part.iter()).for_each(|(g, p)| *g += share * f64::from(*p));
+            }
+            let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            if !length.is_finite() {
+                let epoch = state.epoch + 1;
+                if let Some(directory) = &mut directory
+                    && state.best.is_some()
+                {
+                    let kept = state.best.clone().map(|b| b.1).unwrap_or_default();
+                    let _ = directory.record(&Record::Adam(diverged(epoch, &variables)), &variables);
+                    return Err(Error::Failed(format!(
+                        "the training diverged in epoch {epoch}, batch {}; the last checkpoint and the best network, of epoch {kept}, are in the folder: \
+                         lower adam.learning_rate",
+                        b + 1
+                    )));
+                }
+                return Err(Error::Failed(format!("the training diverged in epoch {epoch}, batch {}; lower adam.learning_rate", b + 1)));
+            }
+            if config.clip > 0.0 && length > config.clip {
+                gradient.iter_mut().for_each(|g| *g *= config.clip / length);
+            }
+            state.adam.step(Backend::detect(), &config.adam, batches as u64, &mut state.weights, &gradient);
+            // At first over all weights so far, so that the initial ones are soon forgotten.
+            let decay = config.average.min(1.0 - 1.0 / (state.adam.steps as f64 * 0.1 + 1.0));
+            let kept = if config.average > 0.0 { decay } else { 0.0 };
+            state.average.iter_mut().zip(&state.weights).for_each(|(a, w)| *a = kept * *a + (1.0 - kept) * w);
+        }
+        state.epoch += 1;
+        let due = state.epoch.is_multiple_of(config.validate_every) || state.epoch == config.adam.epochs;
+        let measured = (due && !validation.inputs.is_empty()).then(|| evaluate(&problem, network, &pool, &state.average, &validation));
+        if let Some(errors) = &measured {
+            let error = errors.iter().sum::<f64>() / errors.len() as f64;
+            if state.best.as_ref().is_none_or(|b| error < b.0) {
+                state.best = Some((error, state.epoch, state.average.clone()));
+            }
+        }
+        let record = Record::Adam(AdamRecord {
+            epoch: state.epoch,
+            training: sums.iter().map(|s| s / samples as f64).collect(),
+            validation: measured,
+            learning_rate: config.adam.rate(state.epoch * batches as u64 - 1, batches as u64),
+            samples_per_second: samples as f64 / start.elapsed().as_secs_f64(),
+            seconds: state.before + clock.elapsed().as_secs_f64(),
+            seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64 * (config.adam.epochs - state.epoch) as f64,
+        });
+        if let Some(directory) = &mut directory {
+            directory.record(&record, &variables)?;
+        }
+        if let Some(progress) = &mut run.progress {
+            progress(&record);
+        }
+        state.history.push(record);
+    };
+    let seconds = state.before + clock.elapsed().as_secs_f64();
+    if let Some(directory) = &mut directory {
+        directory.checkpoint(state.checkpoint(&identity, seconds))?;
+    }
+    let best = state.best.as_ref().map_or(&state.average, |b| &b.2);
+    let validation = state.best.as_ref().map(|b| (b.0, b.1));
+    let provenance = serde_json::json!({
+        "training": identity.configuration,
+        "dataset": data.config,
+        "dataset_hash": identity.dataset,
+        "instructions": Backend::detect().name(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "ending": ending,
+        "epochs": state.epoch,
+        "validation": validation.map(|v| v.0),
+        "validation_epoch": validation.map(|v| v.1),
+    });
+    let fno = Fno {
+        spec: data.spec.clone(),
+        config: network.clone(),
+        t_end: data.config.t_end,
+        points: data.config.points,
+        scaling: problem.scaling.clone(),
+        seen: Seen::of(&data.training),
+        weights: best.iter().map(|w| *w as f32).collect(),
+        provenance,
+    };
+    Ok(TrainedOperator { fno, history: state.history, ending, seconds, validation })
+}
+
+/// The record of an epoch that was not finished.
+fn diverged(epoch: u64, variables: &[String]) -> AdamRecord {
+    AdamRecord {
+        epoch,
+        training: vec![f64::MAX; variables.len()],
+        validation: None,
+        learning_rate: 0.0,
+        samples_per_second: 0.0,
+        seconds: 0.0,
+        seconds_left: 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicBool};
+
+    use ionoscope_dynamics::models;
+
+    use super::{super::Existing, *};
+    use crate::responses::{ResponseConfig, respond};
+
+    fn data() -> ResponseData {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        respond(&*model, &ResponseConfig { samples: [40, 10, 10], points: 100, ..ResponseConfig::default() }, &|_, _| true).unwrap()
+    }
+
+    fn config(epochs: u64) -> OperatorConfig {
+        let network = FnoConfig { width: 8, modes: 8, layers: 2, padding: 0.05, ..FnoConfig::default() };
+        let adam = AdamConfig { epochs, batch: 8, learning_rate: 5e-3, ..OperatorConfig::default().adam };
+        OperatorConfig { network, adam, average: 0.9, ..OperatorConfig::default() }
+    }
+
+    #[test]
+    fn a_few_samples_are_learned() {
+        let data = data();
+        let trained = train_operator(&data, &config(500), &mut Run::default()).unwrap();
+        let Record::Adam(last) = &trained.history[499] else { panic!("an epoch") };
+        let mean = last.training.iter().sum::<f64>() / 2.0;
+        assert!(mean < 0.1, "{mean}");
+        assert!(trained.validation.unwrap().0 < 0.4, "{:?}", trained.validation);
+        // The surrogate gives what was judged.
+        let problem = Problem::new(&data, &config(1)).unwrap();
+        let set = problem.set(&data.validation);
+        let x = trained.fno.outputs(&set.inputs, 100).unwrap();
+        let error = (0..10)
+            .map(|k| {
+                (0..2)
+                    .map(|i| {
+                        let norm = (0..100)
+                            .map(|t| {
+                                ((x[k][i * 100 + t] - f64::from(data.validation.x(k)[i * 100 + t])) / problem.scale[i * 100 + t]).powi(2)
+                            })
+                            .sum::<f64>();
+                        (norm / 100.0).sqrt() / set.size[k * 2 + i]
+                    })
+                    .sum::<f64>()
+                    / 2.0
+            })
+            .sum::<f64>()
+            / 10.0;
+        assert!((error - trained.validation.unwrap().0).abs() < 1e-5, "{error} {:?}", trained.validation);
+    }
+
+    #[test]
+    fn the_gradient_of_the_loss_agrees_with_differences() {
+        let data = data();
+        let config = config(1);
+        let problem = Problem::new(&data, &config).unwrap();
+        let set = problem.set(&data.training);
+        let mut work = Work::new(&config.network, &problem.layout, &problem.grid);
+        let mut d = vec![0.0; 200];
+        work.y.iter_mut().enumerate().for_each(|(k, y)| *y = (k as f32 * 0.1).sin());
+        problem.loss(&set, 17, &work, Some(&mut d));
+        let total = |work: &Work<f32>| problem.loss(&set, 17, work, None).iter().sum::<f64>() / 2.0;
+        for k in [3, 50, 120, 199] {
+            let y = work.y[k];
+            work.y[k] = y + 0.01;
+            let up = total(&work);
+            work.y[k] = y - 0.01;
+            let difference = (up - total(&work)) / 0.02;
+            work.y[k] = y;
+            assert!((f64::from(d[k]) - difference).abs() < 1e-3 * difference.abs() + 1e-7, "{k}: {} {difference}", d[k]);
+        }
+    }
+
+    #[test]
+    fn interrupted_and_resumed_it_gives_the_same_bits_with_any_number_of_threads() {
+        let data = data();
+        let config = config(12);
+        let through = train_operator(&data, &config, &mut Run::default()).unwrap();
+        let folder = std::env::temp_dir().join(format!("ionoscope-operator-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        pool.install(|| {
+            let interrupt = Arc::new(AtomicBool::new(false));
+            let raised = interrupt.clone();
+            let mut stop = |r: &Record| {
+                if matches!(r, Record::Adam(r) if r.epoch == 5) {
+                    raised.store(true, Ordering::Relaxed);
+                }
+            };
+            let mut run = Run { directory: Some(&folder), interrupt: Some(interrupt), progress: Some(&mut stop), ..Run::default() };
+            assert_eq!(train_operator(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
+        });
+        let mut run = Run { directory: Some(&folder), existing: Existing::Resume, ..Run::default() };
+        let resumed = train_operator(&data, &config, &mut run).unwrap();
+        assert_eq!(resumed.history.len(), 12);
+        assert!(resumed.fno.weights == through.fno.weights && resumed.validation == through.validation);
+        assert!(train_operator(&data, &config, &mut Run { directory: Some(&folder), ..Run::default() }).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
