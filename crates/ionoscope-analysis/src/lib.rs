@@ -21,6 +21,7 @@ pub mod error;
 pub mod fixed_points;
 pub mod lyapunov;
 mod matrix;
+pub mod metrics;
 mod newton;
 pub mod pacing;
 pub mod spectrum;

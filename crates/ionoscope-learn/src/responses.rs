@@ -255,7 +255,7 @@ mod tests {
         assert!((x.state(0)[0] - 1.019835).abs() < 1e-6 && (x.state(0)[1] - 0.923067).abs() < 1e-6);
         assert!(data.training.x(0)[0] == 0.0 && data.training.x.iter().all(|v| v.is_finite()));
         // All classes occur, in order, in training and validation.
-        assert!(data.training.class.is_sorted() && data.training.class.iter().any(|c| *c == 1));
+        assert!(data.training.class.is_sorted() && data.training.class.contains(&1));
         assert!(data.validation.input != data.training.input[..data.validation.input.len()]);
     }
 

@@ -17,10 +17,12 @@ mod compare;
 mod continuation;
 mod dataset;
 mod diagram;
+mod evaluate;
 mod fixed_points;
 mod lyapunov;
 mod models;
 mod network;
+mod operator;
 mod plot;
 mod report;
 mod reproduce;
@@ -55,6 +57,7 @@ enum Verb {
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
+    Evaluate(evaluate::Arguments),
     Report(report::Arguments),
     Reproduce(reproduce::Arguments),
 }
@@ -74,6 +77,7 @@ impl Verb {
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),
+            Verb::Evaluate(a) => a.run(shared),
             Verb::Report(a) => a.run(shared),
             Verb::Reproduce(a) => a.run(shared),
         }

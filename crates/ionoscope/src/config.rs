@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use ionoscope_dynamics::Error as DynamicsError;
-use ionoscope_learn::{checkpoint::differences, dataset::DatasetConfig, train::TrainConfig};
+use ionoscope_learn::{
+    checkpoint::differences,
+    dataset::DatasetConfig,
+    responses::ResponseConfig,
+    train::{TrainConfig, operator::OperatorConfig},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
@@ -17,6 +22,38 @@ pub struct Configuration {
     pub dataset: DatasetConfig,
     /// How the network is trained.
     pub train: TrainConfig,
+}
+
+/// A configuration file of a Fourier neural operator: `[responses]` and `[operator]`, each value with a default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperatorConfiguration {
+    /// How the data are made.
+    pub responses: ResponseConfig,
+    /// How the network is trained.
+    pub operator: OperatorConfig,
+}
+
+/// A configuration of either kind, told by its sections.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyConfiguration {
+    /// Of a map.
+    Map(Box<Configuration>),
+    /// Of a Fourier neural operator.
+    Operator(Box<OperatorConfiguration>),
+}
+
+/// Reads a configuration of either kind, as [`load`] does.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_any(path: &Path, changes: &[String]) -> Result<AnyConfiguration> {
+    let operator = read_text(path)?.parse::<Table>().is_ok_and(|t| t.contains_key("responses") || t.contains_key("operator"));
+    Ok(if operator {
+        AnyConfiguration::Operator(Box::new(load(path, changes)?))
+    } else {
+        AnyConfiguration::Map(Box::new(load(path, changes)?))
+    })
 }
 
 /// Reads a configuration; each of `changes` is `key.path=value` and replaces or adds one value, before the whole is checked.

@@ -1,6 +1,6 @@
 //! The file of a dataset of responses: one `.safetensors` with single-precision tensors, and the rest as JSON in the header's metadata.
 
-use std::{borrow::Cow, collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use ionoscope_dynamics::spec::Spec;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -39,14 +39,14 @@ impl ResponseData {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
         let header = Header { format: FORMAT.into(), config: self.config.clone(), spec: self.spec.clone(), classes: self.classes.clone() };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
-        let mut tensors: Vec<(String, Dtype, Vec<usize>, Cow<[u8]>)> = Vec::new();
+        let mut tensors = Vec::new();
         for (name, set) in [("training", &self.training), ("validation", &self.validation), ("test", &self.test)] {
-            let bytes = |v: &[f32]| Cow::Owned(v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+            let bytes = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
             let (n, points) = (set.len(), set.points);
             tensors.push((format!("{name}.input"), Dtype::F32, vec![n, points], bytes(&set.input)));
             tensors.push((format!("{name}.x"), Dtype::F32, vec![n, set.variables, points], bytes(&set.x)));
             let class = set.class.iter().flat_map(|c| c.to_le_bytes()).collect::<Vec<u8>>();
-            tensors.push((format!("{name}.class"), Dtype::U32, vec![n], Cow::Owned(class)));
+            tensors.push((format!("{name}.class"), Dtype::U32, vec![n], class));
         }
         let views = tensors
             .iter()

@@ -6,7 +6,6 @@ use ionoscope_analysis::biomarkers::{
     ActionPotential, BiomarkerOptions, Biomarkers, Observation, ObserveOptions, Stopped, Upstroke, observe,
 };
 use ionoscope_dynamics::{
-    models,
     protocol::Protocol,
     spec::{Quantity, Spec},
     trajectory::SolveOptions,
@@ -134,9 +133,7 @@ impl Arguments {
 
     fn options(&self, spec: &Spec, variable: usize, protocol: &Protocol) -> Result<ObserveOptions> {
         let name = &spec.variables[variable].name;
-        // A surrogate whose file does not say it has the threshold of its model.
-        let original = || models::find(&spec.trained_on.as_ref()?.model).ok()?.spec().spike_threshold;
-        let own = spec.spike_threshold.or_else(original).filter(|_| spec.membrane_potential.as_ref() == Some(name));
+        let own = spec.spike_threshold.filter(|_| spec.membrane_potential.as_ref() == Some(name));
         let threshold = self.threshold.or(own).ok_or_else(|| {
             let unit = &spec.variables[variable].unit;
             Error::Input(format!("{} does not say above which {name} a spike is; give --threshold (in {unit})", spec.id))

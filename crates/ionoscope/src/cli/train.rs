@@ -12,15 +12,16 @@ use serde::Serialize;
 use super::{
     Shared,
     arguments::positive,
-    print, print_json,
+    operator, print, print_json,
     training::{ConfigurationArguments, interrupt},
 };
-use crate::{Error, Result, pipeline};
+use crate::{Error, Result, config::AnyConfiguration, pipeline};
 
 /// Trains a surrogate, on the dataset in the folder or a new one
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ionoscope train examples/beta-cell.toml -o out/cell\n  \
                         ionoscope train examples/beta-cell.toml -o out/cell --resume\n  \
+                        ionoscope train examples/fhn-fno.toml -o out/fhn --time-limit 600\n  \
                         ionoscope train examples/beta-cell.toml -o out/finer --set dataset.dt=0.001 --time-limit 600")]
 pub struct Arguments {
     #[command(flatten)]
@@ -64,12 +65,18 @@ impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         if self.device == Device::Cuda {
-            return Err(Error::Input("neural maps train on the CPU only; leave out --device cuda".into()));
+            return Err(Error::Input("this version trains on the CPU only; leave out --device cuda".into()));
         }
-        let configuration = self.configuration.load()?;
-        let from = self.from.as_deref().map(NeuralMap::load).transpose()?;
         let time_limit = self.time_limit.map(|s| duration("--time-limit", s)).transpose()?;
         let checkpoint_every = duration("--checkpoint-every", self.checkpoint_every)?;
+        let configuration = match self.configuration.load()? {
+            AnyConfiguration::Operator(c) => {
+                let how = operator::Circumstances { resume: self.resume, from: self.from.clone(), time_limit, checkpoint_every };
+                return operator::train(&self.configuration.output, &c, &how, shared);
+            }
+            AnyConfiguration::Map(c) => *c,
+        };
+        let from = self.from.as_deref().map(NeuralMap::load).transpose()?;
         let (data, _) = self.configuration.dataset(&configuration.dataset, shared)?;
         let output = &self.configuration.output;
         // Beside a checkpoint stands the configuration that made it; another one is refused below.

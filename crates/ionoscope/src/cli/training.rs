@@ -15,16 +15,16 @@ use serde::Serialize;
 use super::Shared;
 use crate::{
     Error, Result, artifact,
-    config::{self, Configuration},
+    config::{self, AnyConfiguration, Configuration},
     pipeline,
 };
 
 /// A configuration, what replaces single values of it, and the folder of the results.
 #[derive(clap::Args, Debug)]
 pub struct ConfigurationArguments {
-    /// Configuration file (TOML) with the sections [dataset] and [train]
+    /// Configuration file (TOML): sections [dataset] and [train] for a map, [responses] and [operator] for a Fourier neural operator
     #[arg(value_name = "CONFIG.toml")]
-    config: PathBuf,
+    pub config: PathBuf,
     /// Replaces one value of the configuration, such as train.hidden=50; may be repeated
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     changes: Vec<String>,
@@ -41,10 +41,13 @@ impl ConfigurationArguments {
     ///
     /// # Errors
     /// A file that cannot be read, a key that does not exist, a value that makes no sense.
-    pub fn load(&self) -> Result<Configuration> {
-        let mut configuration: Configuration = config::load(&self.config, &self.changes)?;
+    pub fn load(&self) -> Result<AnyConfiguration> {
+        let mut configuration = config::load_any(&self.config, &self.changes)?;
         if let Some(seed) = self.seed {
-            (configuration.dataset.seed, configuration.train.seed) = (seed, seed);
+            match &mut configuration {
+                AnyConfiguration::Map(c) => (c.dataset.seed, c.train.seed) = (seed, seed),
+                AnyConfiguration::Operator(c) => (c.responses.seed, c.operator.seed) = (seed, seed),
+            }
         }
         Ok(configuration)
     }

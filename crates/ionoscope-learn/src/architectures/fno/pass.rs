@@ -21,16 +21,16 @@ struct Kept<T> {
     modes: Vec<T>,
     /// K v.
     u: Vec<T>,
-    /// Inside the Zongyi layer's M: before and after the activation.
+    /// Inside the Zongyi layer's M: slopes of the activation, and what follows it.
     p: Vec<T>,
     q: Vec<T>,
-    /// Before the layer's activation.
+    /// Slopes of the layer's activation; of the last layer its output.
     h: Vec<T>,
 }
 
 /// Working memory of one thread.
 pub(crate) struct Work<T> {
-    /// Lifting and projection before and after their activation, `[HIDDEN][points]`.
+    /// Lifting and projection: slopes of the activation, and what follows it, `[HIDDEN][points]`.
     lift: [Vec<T>; 2],
     project: [Vec<T>; 2],
     /// Input of each layer and output of the last, `[width][padded]`.
@@ -76,27 +76,56 @@ impl<T: Copy, F: Fn(T, T) -> T> WithSimd for Each<'_, T, F> {
 }
 
 fn each<T: Copy>(out: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
-    pulp::Arch::new().dispatch(Each { out, x, f });
+    dispatch(Each { out, x, f });
 }
 
-/// out = act(x)
-fn activate<T: Scalar>(activation: Activation, x: &[T], out: &mut [T]) {
-    match activation {
-        Activation::Tanh => each(out, x, |_, x| Activation::Tanh.value(x)),
-        Activation::Relu => each(out, x, |_, x| Activation::Relu.value(x)),
-        Activation::Gelu => each(out, x, |_, x| Activation::Gelu.value(x)),
-        Activation::LeakyRelu => each(out, x, |_, x| Activation::LeakyRelu.value(x)),
+/// out = act(x), x = act'(x), elementwise.
+struct Activate<'a, T, F> {
+    out: &'a mut [T],
+    x: &'a mut [T],
+    f: F,
+}
+
+impl<T: Copy, F: Fn(T) -> [T; 2]> WithSimd for Activate<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) {
+        for (out, x) in self.out.iter_mut().zip(self.x) {
+            [*out, *x] = (self.f)(*x);
+        }
     }
 }
 
-/// d *= act'(x)
-fn descend<T: Scalar>(activation: Activation, x: &[T], d: &mut [T]) {
-    match activation {
-        Activation::Tanh => each(d, x, |d, x| d * Activation::Tanh.slope(x)),
-        Activation::Relu => each(d, x, |d, x| d * Activation::Relu.slope(x)),
-        Activation::Gelu => each(d, x, |d, x| d * Activation::Gelu.slope(x)),
-        Activation::LeakyRelu => each(d, x, |d, x| d * Activation::LeakyRelu.slope(x)),
+/// Runs elementwise work with the widest instructions of the processor: `pulp` would need a feature for 512 bits that also changes the bits of
+/// matrix products.
+fn dispatch(task: impl WithSimd<Output = ()>) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+        // SAFETY: the processor has the instructions that the function is compiled for.
+        return unsafe { dispatch_avx512(task) };
     }
+    pulp::Arch::new().dispatch(task);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,fma")]
+fn dispatch_avx512<W: WithSimd<Output = ()>>(task: W) {
+    task.with_simd(pulp::Scalar::new());
+}
+
+/// out = act(x); x keeps the slopes there.
+fn activate<T: Scalar>(activation: Activation, x: &mut [T], out: &mut [T]) {
+    match activation {
+        Activation::Tanh => dispatch(Activate { out, x, f: |x| Activation::Tanh.at(x) }),
+        Activation::Relu => dispatch(Activate { out, x, f: |x| Activation::Relu.at(x) }),
+        Activation::Gelu => dispatch(Activate { out, x, f: |x| Activation::Gelu.at(x) }),
+        Activation::LeakyRelu => dispatch(Activate { out, x, f: |x| Activation::LeakyRelu.at(x) }),
+    }
+}
+
+/// d *= slopes
+fn descend<T: Scalar>(slopes: &[T], d: &mut [T]) {
+    each(d, slopes, |d, slope| d * slope);
 }
 
 /// out = W x + b for all columns.
@@ -242,14 +271,14 @@ impl<T: Scalar> Pass<'_, T> {
             let forward = rows(&grid.forward, grid.padded);
             product(rows_mut(&mut kept.modes, 2 * grid.modes).transpose_mut(), Accum::Replace, rows(v, w), forward);
             let mixed = &mut work.modes[0];
-            pulp::Arch::new().dispatch(Mix { spectral: blocks.spectral.of(weights), modes: grid.modes, from: &kept.modes, to: mixed });
+            dispatch(Mix { spectral: blocks.spectral.of(weights), modes: grid.modes, from: &kept.modes, to: mixed });
             product(rows_mut(&mut kept.u, w), Accum::Replace, rows(mixed, 2 * grid.modes).transpose(), rows(&grid.back, 2 * grid.modes));
             dense(weights, [&blocks.skip[0], &blocks.skip[1]], rows(v, w), rows_mut(&mut kept.h, w));
             match &blocks.mlp {
                 None => each(&mut kept.h, &kept.u, |h, u| h + u),
                 Some([m1, c1, m2, c2]) => {
                     dense(weights, [m1, c1], rows(&kept.u, w), rows_mut(&mut kept.p, w));
-                    activate(config.activation, &kept.p, &mut kept.q);
+                    activate(config.activation, &mut kept.p, &mut kept.q);
                     let mut h = rows_mut(&mut kept.h, w);
                     for (i, c) in c2.of(weights).iter().enumerate() {
                         h.as_mut().row_mut(i).iter_mut().for_each(|h| *h += *c);
@@ -260,7 +289,7 @@ impl<T: Scalar> Pass<'_, T> {
             if l + 1 == config.layers {
                 out.copy_from_slice(&kept.h);
             } else {
-                activate(config.activation, &kept.h, out);
+                activate(config.activation, &mut kept.h, out);
             }
             if config.kind == LayerKind::Residual {
                 each(out, v, |out, v| out + v);
@@ -282,7 +311,7 @@ impl<T: Scalar> Pass<'_, T> {
         let d = rows(d, layout.outputs);
         dense_gradient(gradient, [p2, b2], rows(&work.project[1], HIDDEN), d);
         product(rows_mut(&mut work.hidden, HIDDEN), Accum::Replace, rows(p2.of(weights), layout.outputs).transpose(), d);
-        descend(config.activation, &work.project[0], &mut work.hidden);
+        descend(&work.project[0], &mut work.hidden);
         let last = rows(&work.v[config.layers], w).subcols(0, n);
         dense_gradient(gradient, [p1, b1], last, rows(&work.hidden, HIDDEN));
         let [dv, below, inside] = &mut work.back;
@@ -297,7 +326,7 @@ impl<T: Scalar> Pass<'_, T> {
                 below.fill(T::default());
             }
             if l + 1 < config.layers {
-                descend(config.activation, &kept.h, dv);
+                descend(&kept.h, dv);
             }
             let dh = rows(dv, w);
             dense_gradient(gradient, [&blocks.skip[0], &blocks.skip[1]], rows(v, w), dh);
@@ -305,13 +334,13 @@ impl<T: Scalar> Pass<'_, T> {
             if let Some([m1, c1, m2, c2]) = &blocks.mlp {
                 dense_gradient(gradient, [m2, c2], rows(&kept.q, w), dh);
                 product(rows_mut(inside, w), Accum::Replace, rows(m2.of(weights), w).transpose(), dh);
-                descend(config.activation, &kept.p, inside);
+                descend(&kept.p, inside);
                 dense_gradient(gradient, [m1, c1], rows(&kept.u, w), rows(inside, w));
                 product(rows_mut(dv, w), Accum::Replace, rows(m1.of(weights), w).transpose(), rows(inside, w));
             }
             let [modes, modes_back] = &mut work.modes;
             product(rows_mut(modes, 2 * k).transpose_mut(), Accum::Replace, rows(dv, w), rows(&grid.back, 2 * k).transpose());
-            pulp::Arch::new().dispatch(Unmix {
+            dispatch(Unmix {
                 spectral: blocks.spectral.of(weights),
                 spectral_gradient: blocks.spectral.of_mut(gradient),
                 modes: k,
@@ -328,7 +357,7 @@ impl<T: Scalar> Pass<'_, T> {
         let dv = rows(&inner, w);
         dense_gradient(gradient, [w2, b2], rows(&work.lift[1], HIDDEN), dv);
         product(rows_mut(&mut work.hidden, HIDDEN), Accum::Replace, rows(w2.of(weights), w).transpose(), dv);
-        descend(config.activation, &work.lift[0], &mut work.hidden);
+        descend(&work.lift[0], &mut work.hidden);
         dense_gradient(gradient, [w1, b1], rows(x, layout.inputs), rows(&work.hidden, HIDDEN));
     }
 }
@@ -347,7 +376,7 @@ mod tests {
             (0..b.len()).map(|i| (0..x[0].len()).map(|t| value(i, t)).collect()).collect()
         };
         let act = |x: Vec<Vec<f64>>| -> Vec<Vec<f64>> {
-            x.into_iter().map(|r| r.into_iter().map(|v| config.activation.value(v)).collect()).collect()
+            x.into_iter().map(|r| r.into_iter().map(|v| config.activation.at(v)[0]).collect()).collect()
         };
         let add = |a: Vec<Vec<f64>>, b: &[Vec<f64>]| -> Vec<Vec<f64>> {
             a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()

@@ -51,7 +51,7 @@ impl Scalar for f32 {
         const ROUND: f32 = 12_582_912.0;
         let k = (y + ROUND) - ROUND;
         let f = y - k;
-        let c = [1.0, 0.693_147_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_36, 0.000_154_03];
+        let c = [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_36, 0.000_154_03];
         let p = c[0] + f * (c[1] + f * (c[2] + f * (c[3] + f * (c[4] + f * (c[5] + f * c[6])))));
         let scale = f32::from_bits(((k as i32 + 127) as u32) << 23);
         1.0 / (1.0 + p * scale)
@@ -63,55 +63,22 @@ const CUBIC: f64 = 0.044_715;
 const LEAK: f64 = 0.01;
 
 impl Activation {
-    /// The activation at `x`.
+    /// The activation at `x`, and its derivative.
     #[inline(always)]
-    pub(crate) fn value<T: Scalar>(self, x: T) -> T {
-        match self {
-            Activation::Tanh => T::of(2.0) * (T::of(2.0) * x).sigmoid() - T::of(1.0),
-            Activation::Relu => {
-                if x > T::default() {
-                    x
-                } else {
-                    T::default()
-                }
-            }
-            Activation::LeakyRelu => {
-                if x > T::default() {
-                    x
-                } else {
-                    T::of(LEAK) * x
-                }
-            }
-            Activation::Gelu => x * (T::of(2.0 * ROOT) * (x + T::of(CUBIC) * x * x * x)).sigmoid(),
-        }
-    }
-
-    /// Its derivative at `x`.
-    #[inline(always)]
-    pub(crate) fn slope<T: Scalar>(self, x: T) -> T {
-        let one = T::of(1.0);
+    pub(crate) fn at<T: Scalar>(self, x: T) -> [T; 2] {
+        let (zero, one, two) = (T::default(), T::of(1.0), T::of(2.0));
         match self {
             Activation::Tanh => {
-                let s = (T::of(2.0) * x).sigmoid();
-                T::of(4.0) * s * (one - s)
+                let s = (two * x).sigmoid();
+                [two * s - one, T::of(4.0) * s * (one - s)]
             }
-            Activation::Relu => {
-                if x > T::default() {
-                    one
-                } else {
-                    T::default()
-                }
-            }
-            Activation::LeakyRelu => {
-                if x > T::default() {
-                    one
-                } else {
-                    T::of(LEAK)
-                }
-            }
+            Activation::Relu => [if x > zero { x } else { zero }, if x > zero { one } else { zero }],
+            Activation::LeakyRelu => [if x > zero { x } else { T::of(LEAK) * x }, if x > zero { one } else { T::of(LEAK) }],
             Activation::Gelu => {
-                let s = (T::of(2.0 * ROOT) * (x + T::of(CUBIC) * x * x * x)).sigmoid();
-                s + x * s * (one - s) * T::of(2.0 * ROOT) * (one + T::of(3.0 * CUBIC) * x * x)
+                let square = x * x;
+                let s = (T::of(2.0 * ROOT) * x * (one + T::of(CUBIC) * square)).sigmoid();
+                let value = x * s;
+                [value, s + value * (one - s) * T::of(2.0 * ROOT) * (one + T::of(3.0 * CUBIC) * square)]
             }
         }
     }
@@ -134,8 +101,8 @@ mod tests {
     fn slopes_agree_with_differences() {
         for activation in [Activation::Tanh, Activation::Relu, Activation::Gelu, Activation::LeakyRelu] {
             for x in [-3.1, -0.7, 0.4, 2.2] {
-                let difference = (activation.value(x + 1e-6) - activation.value(x - 1e-6)) / 2e-6;
-                assert!((activation.slope(x) - difference).abs() < 1e-8, "{activation:?} at {x}");
+                let difference = (activation.at(x + 1e-6)[0] - activation.at(x - 1e-6)[0]) / 2e-6;
+                assert!((activation.at(x)[1] - difference).abs() < 1e-8, "{activation:?} at {x}");
             }
         }
     }

@@ -152,7 +152,15 @@ impl Fno {
     /// A grid too coarse for the network's modes.
     pub fn predict(&self, protocols: &[Protocol], points: usize) -> Result<Vec<Vec<f64>>> {
         let inputs: Vec<Vec<f64>> = protocols.par_iter().map(|p| cell_means(p, self.t_end, points)).collect();
-        let inputs = inputs.into_iter().map(|i| channels(i.into_iter(), points, self.scaling.input)).collect::<Vec<_>>();
+        self.respond(&inputs, points)
+    }
+
+    /// As [`predict`](Self::predict), for the mean currents of all cells of the grid.
+    ///
+    /// # Errors
+    /// A grid too coarse for the network's modes.
+    pub fn respond(&self, inputs: &[Vec<f64>], points: usize) -> Result<Vec<Vec<f64>>> {
+        let inputs = inputs.iter().map(|i| channels(i.iter().copied(), points, self.scaling.input)).collect::<Vec<_>>();
         self.outputs(&inputs, points)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use ionoscope_dynamics::spec::Spec;
+use ionoscope_dynamics::{models, spec::Spec};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -113,9 +113,12 @@ impl NeuralMap {
             let format = format.map_or("missing".into(), |f| format!("'{f}'"));
             return Err(format!("its format is {format}; this version reads '{}' and '{}'", known[0].1, known[1].1));
         };
-        let header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a neural map: {e}"))?;
+        let mut header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a neural map: {e}"))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         header.spec.check().map_err(|e| format!("its header: {e}"))?;
+        // Older files do not say at which potential a spike is one: as in the model.
+        let model = || models::find(&header.spec.trained_on.as_ref()?.model).ok()?.spec().spike_threshold;
+        header.spec.spike_threshold = header.spec.spike_threshold.or_else(model);
         let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
         let read = |name: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
             let t = tensors.tensor(name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
