@@ -13,7 +13,7 @@ use ionoscope_dynamics::{
 };
 pub use ionoscope_learn::files::{Staged, check_destination, check_folder, write_atomic};
 
-use ionoscope_learn::architectures::{neural_map::NeuralMap, single::SinglePrecision};
+use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap, single::SinglePrecision};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -75,6 +75,11 @@ pub fn open_system(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
     let path = Path::new(text);
     // A name with a folder in it is no identifier either: the error should speak of a missing file.
     if path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1 {
+        if Fno::is_one(path) {
+            return Err(Error::Input(format!(
+                "{text} is a Fourier neural operator, which answers `simulate` and `evaluate`; this verb asks for a model or a neural map"
+            )));
+        }
         Ok(Arc::new(NeuralMap::load(path)?))
     } else {
         Ok(models::find(text)?)

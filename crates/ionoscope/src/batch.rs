@@ -67,6 +67,17 @@ impl Output {
         })
     }
 
+    /// Adds the experiments from the `first` on, in order, and counts them.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&mut self, first: usize, trajectories: Vec<Trajectory>, extrapolated: &[bool], summary: &mut Summary) -> Result<()> {
+        let block = Block { first, trajectories, extrapolated: extrapolated.to_vec() };
+        self.put(&block)?;
+        summary.add(&columns(&block));
+        Ok(())
+    }
+
     fn put(&mut self, block: &Block) -> Result<()> {
         match self {
             Output::Npz(o) => o.put(block),
@@ -183,9 +194,7 @@ impl Job<'_> {
                     let mut trajectories = trajectories.into_iter();
                     for extrapolated in extrapolated.chunks(chunk) {
                         let trajectories: Vec<Trajectory> = trajectories.by_ref().take(extrapolated.len()).collect();
-                        let block = Block { first, trajectories, extrapolated: extrapolated.to_vec() };
-                        output.put(&block)?;
-                        summary.add(&columns(&block));
+                        output.add(first, trajectories, extrapolated, summary)?;
                         first += extrapolated.len();
                     }
                 }

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod batch;
+mod operator;
 mod pace;
 
 /// Output times of a flow where no step is given.
@@ -57,9 +58,9 @@ pub struct Arguments {
     /// have this period); `free`: with a constant stimulus or none, to a steady state or limit cycle
     #[arg(long, value_name = "PERIOD|free", value_parser = pace::period, allow_negative_numbers = true, conflicts_with = "experiments")]
     pace: Option<pace::Period>,
-    /// Time at which to stop, in the system's unit of time
+    /// Time at which to stop, in the system's unit of time [default: of a Fourier neural operator the end that it was trained to]
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
-    t_end: f64,
+    t_end: Option<f64>,
     /// Spacing of the output times [default: the step of a map; a 10 000th of T for equations]
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
@@ -78,6 +79,9 @@ pub struct Arguments {
     /// Steps after which the solve is given up; for equations only
     #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     max_steps: u64,
+    /// Of a Fourier neural operator: take stimuli of a kind that it was not trained on, and mark the result
+    #[arg(long)]
+    extrapolate: bool,
     /// File to write (.csv, .npz, .parquet; for a table .npz, .zarr, .parquet), with units and configuration beside it in FILE.meta.json;
     /// the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]
@@ -122,6 +126,7 @@ impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         match &self.batch.experiments {
+            _ if self.is_operator() => self.run_operator(shared),
             Some(table) => self.run_batch(table, shared),
             None => self.run_one(shared),
         }
@@ -233,19 +238,23 @@ impl Arguments {
         let options = self.options(time, spec)?;
         let protocol = match &self.protocol {
             Some(path) => protocol_file::read(path)?,
-            None => {
-                let lasting = self.stimulus.iter().filter(|s| s.duration != Some(0.0));
-                Protocol { stimuli: lasting.cloned().map(Stimulus::Step).collect(), ..Protocol::none() }
-            }
+            None => Protocol { stimuli: self.steps(), ..Protocol::none() },
         };
         protocol.check_until(times.end())?;
         protocol.check_units(spec)?;
         Ok((Experiment { x0, p, protocol, times }, options))
     }
 
+    /// What `--stimulus` asks for.
+    fn steps(&self) -> Vec<Stimulus> {
+        self.stimulus.iter().filter(|s| s.duration != Some(0.0)).cloned().map(Stimulus::Step).collect()
+    }
+
     fn times(&self, time: Time, spec: &Spec) -> Result<TimeGrid> {
+        let t_end =
+            self.t_end.ok_or_else(|| Error::Input("--t-end is missing; give the time at which to stop, such as --t-end 100".into()))?;
         let dt = match (time, self.dt) {
-            (Time::Continuous, dt) => dt.unwrap_or(self.t_end / DEFAULT_STEPS),
+            (Time::Continuous, dt) => dt.unwrap_or(t_end / DEFAULT_STEPS),
             (Time::Discrete { dt: own }, None) => own,
             (Time::Discrete { dt: own }, Some(dt)) => {
                 let ratio = (dt / own).round();
@@ -255,7 +264,7 @@ impl Arguments {
                 ratio * own
             }
         };
-        let times = TimeGrid::until(self.t_end, dt)?;
+        let times = TimeGrid::until(t_end, dt)?;
         let values = times.count.saturating_mul(spec.variables.len());
         if values > MOST_VALUES {
             let count = times.count;

@@ -1,0 +1,207 @@
+//! `ionoscope simulate` of a Fourier neural operator: all times at once, from the one start that it knows.
+
+use std::path::Path;
+
+use ionoscope_dynamics::{
+    protocol::Protocol,
+    spec::Spec,
+    trajectory::{Experiment, Outcome, Statistics, TimeGrid, Trajectory},
+};
+use ionoscope_learn::architectures::fno::Fno;
+use serde_json::{Map, Value, json};
+
+use super::{Arguments, FORMATS, MethodArgument, check_format, ends_with, plot, with_data, write_csv};
+use crate::{
+    Error, Result,
+    arrays::{Layout, Precision, zarr::Existing},
+    artifact::{self, Staged},
+    batch::{Output, Summary},
+    cli::{Shared, arguments::borrowed, print, print_json},
+    experiments::{Reader, at, fingerprint},
+    named::{named, units},
+    protocol_file,
+};
+
+/// Experiments that are computed and written at once.
+const PART: usize = 512;
+
+impl Arguments {
+    /// Whether the system is a Fourier neural operator.
+    pub(super) fn is_operator(&self) -> bool {
+        let path = Path::new(&self.system.system);
+        path.is_file() && Fno::is_one(path)
+    }
+
+    pub(super) fn run_operator(&self, shared: &Shared) -> Result<()> {
+        let fno = Fno::load(Path::new(&self.system.system))?;
+        let spec = &fno.spec;
+        if self.rtol.or(self.atol).or(self.step).is_some() || self.method != MethodArgument::Auto || self.pace.is_some() {
+            return Err(Error::Input(format!(
+                "{} is a Fourier neural operator, which needs no integrator and knows one start; leave out --rtol, --atol, --method, --step, --pace",
+                self.system.system
+            )));
+        }
+        let spec_with = |preset: &Option<String>| preset.as_ref().map_or_else(|| Ok(spec.clone()), |name| spec.with_preset(name));
+        let given = spec_with(&self.system.preset)?;
+        let p = given.parameters_with(borrowed(&self.system.parameters))?;
+        let (times, points) = self.grid(&fno)?;
+        let protocol = match &self.protocol {
+            Some(path) => protocol_file::read(path)?,
+            None => Protocol { stimuli: self.steps(), ..Protocol::none() },
+        };
+        protocol.check_until(times.end())?;
+        protocol.check_units(spec)?;
+        let base = Experiment { x0: given.state_with(borrowed(&self.x0))?, p, protocol, times };
+        let configuration = self.described(&fno, &base);
+        match &self.batch.experiments {
+            Some(table) => self.operate_on_table(&fno, table, &base, points, configuration, shared),
+            None => self.operate_once(&fno, &base, points, configuration, shared),
+        }
+    }
+
+    /// Output times, and the number of those of the whole grid over [0, T].
+    fn grid(&self, fno: &Fno) -> Result<(TimeGrid, usize)> {
+        let t_end = self.t_end.unwrap_or(fno.t_end);
+        if t_end > fno.t_end * (1.0 + 1e-9) {
+            return Err(Error::Input(format!("--t-end {t_end}: the network was trained up to {}; it knows nothing beyond", fno.t_end)));
+        }
+        let points = self.dt.map_or(fno.points, |dt| (fno.t_end / dt).round().max(1.0) as usize);
+        let dt = fno.t_end / points as f64;
+        if let Some(given) = self.dt.filter(|given| (given - dt).abs() > 1e-6 * dt) {
+            return Err(Error::Input(format!("--dt {given}: expected a whole part of T = {}, such as {dt}", fno.t_end)));
+        }
+        let count = (((t_end / dt) * (1.0 + 1e-9)).floor() as usize + 1).min(points);
+        Ok((TimeGrid::new(0.0, dt, count)?, points))
+    }
+
+    /// Checks experiments against what the network was trained on; which of them are outside.
+    ///
+    /// Another start or other parameters are refused in any case: the network has no input for them.
+    fn outside(&self, fno: &Fno, experiments: &[Experiment]) -> Result<Vec<bool>> {
+        let (x0, p) = (fno.spec.default_state(), fno.spec.default_parameters());
+        experiments
+            .iter()
+            .enumerate()
+            .map(|(k, e)| {
+                if e.x0 != x0 || e.p != p {
+                    return Err(Error::Input(format!(
+                        "experiment {k}: the network knows one start and one set of parameters (`ionoscope models {}`); leave out --x0, --param and their columns",
+                        fno.spec.id
+                    )));
+                }
+                match fno.check_protocol(&e.protocol) {
+                    Ok(()) => Ok(false),
+                    Err(_) if self.extrapolate => Ok(true),
+                    Err(error) => Err(Error::Input(format!("experiment {k}: {error}; --extrapolate does it and marks it"))),
+                }
+            })
+            .collect()
+    }
+
+    fn operate(fno: &Fno, experiments: &[Experiment], points: usize) -> Result<Vec<Trajectory>> {
+        let protocols: Vec<Protocol> = experiments.iter().map(|e| e.protocol.clone()).collect();
+        let n = fno.spec.variables.len();
+        // On a grid at least as fine as that of the training, of which every so many times are wanted.
+        let every = fno.points.div_ceil(points);
+        let whole = points * every;
+        let one = |(x, e): (Vec<f64>, &Experiment)| {
+            let times = e.times;
+            let states = (0..times.count).flat_map(|t| (0..n).map(move |i| (i, t))).map(|(i, t)| x[i * whole + t * every]).collect();
+            Trajectory { times, dimension: n, x: states, outcome: Outcome::Completed, statistics: Statistics::default() }
+        };
+        Ok(fno.predict(&protocols, whole)?.into_iter().zip(experiments).map(one).collect())
+    }
+
+    fn operate_once(&self, fno: &Fno, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {
+        for (path, formats) in [(&self.output, &FORMATS[..]), (&self.plot, &["svg"])] {
+            if let Some(path) = path {
+                check_format(path, formats, "")?;
+                artifact::check_destination(path)?;
+            }
+        }
+        if self.precision == Precision::Single && self.output.as_ref().is_none_or(|path| ends_with(path, "csv")) {
+            return Err(Error::Input("--precision single is for .npz and .parquet; a CSV holds every digit".into()));
+        }
+        let spec = &fno.spec;
+        let shown = plot::shown(spec, &self.show)?;
+        let outside = self.outside(fno, std::slice::from_ref(base))?[0];
+        warn(usize::from(outside), 1, shared);
+        let trajectory = Self::operate(fno, std::slice::from_ref(base), points)?.remove(0);
+        super::extend(&mut meta, json!({"extrapolated": outside, "rows": trajectory.len()}));
+        let mut files = Vec::new();
+        if let Some(path) = &self.output {
+            files.push(self.write(path, spec, &trajectory, &meta)?);
+            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+        }
+        if let Some(path) = &self.plot {
+            let drawing = plot::over_time(spec, base, &trajectory, &shown);
+            files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
+        }
+        let only_print = files.is_empty();
+        files.into_iter().try_for_each(Staged::commit)?;
+        match (shared.json, only_print) {
+            (true, true) => print_json(&with_data(meta, spec, &trajectory)),
+            (true, false) => print_json(&meta),
+            (false, true) => print(|w| write_csv(w, spec, &trajectory)),
+            (false, false) => Ok(()),
+        }
+    }
+
+    fn operate_on_table(&self, fno: &Fno, table: &Path, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {
+        let Some(path) = &self.output else { return Err(Error::Input("--experiments needs a file to write, -o FILE".into())) };
+        check_format(path, &["npz", "parquet"], "; of an operator, which is done in moments")?;
+        artifact::check_destination(path)?;
+        let mut reader = Reader::open(table, &fno.spec, base)?;
+        let mut experiments = Vec::new();
+        while let Some(e) = reader.read().map_err(|e| at(table, e))? {
+            experiments.push(e);
+        }
+        if experiments.is_empty() {
+            return Err(at(table, Error::Input("it has a header and no row; expected one row an experiment".into())));
+        }
+        let outside = self.outside(fno, &experiments).map_err(|e| at(table, e))?;
+        warn(outside.iter().filter(|o| **o).count(), experiments.len(), shared);
+        let layout = Layout::new(&fno.spec, base.times, experiments.len(), self.precision);
+        let more = json!({"experiments": {"file": table, "hash": fingerprint(table)?, "rows": experiments.len()}});
+        super::extend(&mut meta, more);
+        let mut output = Output::create(path, &layout, PART, &meta, Existing::Refuse)?;
+        let mut summary = Summary::default();
+        for (k, part) in experiments.chunks(PART).enumerate() {
+            output.add(k * PART, Self::operate(fno, part, points)?, &outside[k * PART..k * PART + part.len()], &mut summary)?;
+        }
+        super::extend(&mut meta, json!({"result": summary}));
+        if let Some(file) = output.finish(&meta, &summary)? {
+            let beside = Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?;
+            file.commit()?;
+            beside.commit()?;
+        }
+        if shared.json { print_json(&meta) } else { Ok(()) }
+    }
+
+    /// Everything that is needed to read the data and to make them again.
+    fn described(&self, fno: &Fno, e: &Experiment) -> Value {
+        let spec: &Spec = &fno.spec;
+        json!({
+            "system": self.system.system,
+            "id": spec.id,
+            "kind": "operator",
+            "parameters": named(&spec.parameters, &e.p),
+            "x0": named(&spec.variables, &e.x0),
+            "protocol": (!e.protocol.is_none()).then_some(&e.protocol),
+            "t_end": e.times.end(),
+            "dt": e.times.dt,
+            "precision": self.precision,
+            "units": units(spec),
+            "parameter_units": spec.parameters.iter().map(|q| (q.name.clone(), json!(q.unit))).collect::<Map<_, _>>(),
+            "stimulus_unit": spec.stimulus_unit,
+            "citation": spec.citation,
+            "code_version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+}
+
+fn warn(outside: usize, all: usize, shared: &Shared) {
+    if outside > 0 {
+        shared.warn(&format!("{outside} of {all} stimuli are of a kind that the network was not trained on"));
+    }
+}
