@@ -18,11 +18,19 @@ use ionoscope_dynamics::{
 };
 use ionoscope_learn::{
     adam::AdamConfig,
-    architectures::neural_map::NeuralMap,
+    architectures::{
+        fno::{Fno, FnoConfig},
+        neural_map::NeuralMap,
+    },
     checkpoint::Checkpoint,
     dataset::Dataset,
+    responses::ResponseData,
     second_order::SecondOrderConfig,
-    train::{Run, TrainConfig, train},
+    train::{
+        Run, TrainConfig,
+        operator::{OperatorConfig, train_operator},
+        train,
+    },
 };
 
 /// A surrogate: its rule, its Jacobian and a short simulation; saved and read again, it is the same to the bit.
@@ -58,6 +66,30 @@ pub fn dataset(bytes: &[u8]) {
         if let Ok(trained) = train(&data, &config, &mut Run::default()) {
             surrogate(&trained.map.to_bytes().expect("a trained map can be saved"));
         }
+    }
+}
+
+/// A Fourier neural operator: saved and read again it is the same, and a small one answers.
+pub fn operator(bytes: &[u8]) {
+    let Ok(fno) = Fno::from_bytes(bytes) else { return };
+    let saved = fno.to_bytes().expect("an accepted surrogate can be saved");
+    assert_eq!(Fno::from_bytes(&saved).expect("and read again"), fno);
+    let protocol = Protocol::step(0.0, 0.3 * fno.t_end, 1.0);
+    let _ = fno.check_protocol(&protocol);
+    if fno.points < 1000 {
+        let _ = fno.predict(&[protocol], fno.points);
+    }
+}
+
+/// Responses: saved and read again, they are the same; a smallest training on them gives an operator or an error.
+pub fn responses(bytes: &[u8]) {
+    let Ok(data) = ResponseData::from_bytes(bytes) else { return };
+    let saved = data.to_bytes().expect("an accepted dataset can be saved");
+    assert_eq!(ResponseData::from_bytes(&saved).expect("and read again"), data);
+    let network = FnoConfig { width: 1, modes: 2, layers: 1, ..FnoConfig::default() };
+    let adam = AdamConfig { epochs: 1, ..OperatorConfig::default().adam };
+    if let Ok(trained) = train_operator(&data, &OperatorConfig { network, adam, ..OperatorConfig::default() }, &mut Run::default()) {
+        operator(&trained.fno.to_bytes().expect("a trained operator can be saved"));
     }
 }
 
@@ -162,18 +194,24 @@ pub mod valid {
     };
     use ionoscope_dynamics::{spec::Spec, spec::TrainingRange};
     use ionoscope_learn::{
-        architectures::neural_map::SubNetwork,
+        architectures::{
+            fno::{Scaling, Seen},
+            neural_map::SubNetwork,
+        },
         checkpoint::{Identity, NetworkState},
         dataset::{DatasetConfig, Pairs, Redrawn},
         normalizer::Normalizer,
+        responses::{ResponseConfig, Responses},
     };
     use serde_json::json;
 
     /// The valid file of each target.
-    pub fn all() -> [(&'static str, Vec<u8>); 9] {
+    pub fn all() -> [(&'static str, Vec<u8>); 11] {
         [
             ("surrogate", surrogate()),
             ("dataset", dataset()),
+            ("operator", operator()),
+            ("responses", responses()),
             ("checkpoint", checkpoint()),
             ("configuration", configuration().into_bytes()),
             ("report", report()),
@@ -344,6 +382,39 @@ values = [1, 0.5]
         let (validation, new_chunks) = (pairs(2), pairs(0));
         let config = DatasetConfig::default();
         let data = Dataset { config, spec: spec(), normalizer, training, validation, new_chunks, redrawn: Redrawn::default() };
+        data.to_bytes().expect("a file")
+    }
+
+    /// An operator with one channel.
+    pub fn operator() -> Vec<u8> {
+        let config = FnoConfig { width: 1, modes: 2, layers: 1, ..FnoConfig::default() };
+        let weights = config.initial_weights(2, 2, 1).iter().map(|w| *w as f32).collect();
+        let fno = Fno {
+            spec: models::find("fitzhugh-nagumo-1961").expect("a model").spec().clone(),
+            config,
+            t_end: 100.0,
+            points: 12,
+            scaling: Scaling { input: 1.0, state: vec![0.5, 0.4], ramp: 0.01 },
+            seen: Seen { input: [0.0, 2.0], steps_from_zero: true },
+            weights,
+            provenance: json!({"seed": 1}),
+        };
+        fno.to_bytes().expect("a file")
+    }
+
+    /// Responses: three, one and no samples of two variables at four times.
+    pub fn responses() -> Vec<u8> {
+        let set = |n: usize| Responses {
+            points: 4,
+            variables: 2,
+            input: (0..4 * n).map(|k| (k % 3) as f32).collect(),
+            x: (0..8 * n).map(|k| (k as f32).sin()).collect(),
+            class: vec![0; n],
+        };
+        let config = ResponseConfig { points: 4, ..ResponseConfig::default() };
+        let spec = models::find("fitzhugh-nagumo-1961").expect("a model").spec().clone();
+        let classes = [vec!["a".to_owned()], vec!["b".to_owned()]];
+        let data = ResponseData { config, spec, classes, training: set(3), validation: set(1), test: set(0) };
         data.to_bytes().expect("a file")
     }
 

@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 mod readers;
 
 use ionoscope::protocol_file;
-use ionoscope_learn::{architectures::neural_map::NeuralMap, checkpoint::Checkpoint, dataset::Dataset};
+use ionoscope_learn::{
+    architectures::{fno::Fno, neural_map::NeuralMap},
+    checkpoint::Checkpoint,
+    dataset::Dataset,
+    responses::ResponseData,
+};
 use readers::valid;
 
 /// Mutations of each kind of file.
@@ -132,6 +137,16 @@ fn damaged_datasets() {
 }
 
 #[test]
+fn damaged_operators() {
+    attack("operator", &valid::operator(), readers::operator);
+}
+
+#[test]
+fn damaged_responses() {
+    attack("responses", &valid::responses(), readers::responses);
+}
+
+#[test]
 fn damaged_checkpoints() {
     attack("checkpoint", &valid::checkpoint(), readers::checkpoint);
 }
@@ -168,9 +183,11 @@ fn damaged_protocol_families() {
 
 #[test]
 fn what_is_valid_is_accepted() {
-    assert_eq!(valid::all().len(), 9);
+    assert_eq!(valid::all().len(), 11);
     NeuralMap::from_bytes(&valid::surrogate()).unwrap();
     assert_eq!(Dataset::from_bytes(&valid::dataset()).unwrap().training.len(), 6);
+    Fno::from_bytes(&valid::operator()).unwrap();
+    assert_eq!(ResponseData::from_bytes(&valid::responses()).unwrap().training.len(), 3);
     Checkpoint::from_bytes(&valid::checkpoint()).unwrap();
     ionoscope::config::parse::<ionoscope::config::Configuration>(&valid::configuration(), &[]).unwrap();
     serde_json::from_slice::<ionoscope::report::answer::Answer>(&valid::report()).unwrap().check().unwrap();

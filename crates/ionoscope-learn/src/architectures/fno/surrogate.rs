@@ -20,6 +20,9 @@ use crate::{
 const KEY: &str = "ionoscope";
 const FORMAT: &str = "fno/1";
 
+/// Largest grid.
+const MOST_POINTS: usize = 1 << 22;
+
 /// What turns the network's numbers into those of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
@@ -119,9 +122,12 @@ impl Fno {
         if self.weights.len() != wanted || self.scaling.state.len() != self.spec.variables.len() {
             return fail(format!("{} weights and {} scales; this network has {wanted}", self.weights.len(), self.scaling.state.len()));
         }
+        if !(2..=MOST_POINTS).contains(&self.points) {
+            return fail(format!("its grid has {} points; expected 2 to {MOST_POINTS}", self.points));
+        }
         let positive = |v: f64| v.is_finite() && v > 0.0;
-        if !(positive(self.t_end) && positive(self.scaling.input) && positive(self.scaling.ramp)) || self.points < 2 {
-            return fail("its end, points and scales must be positive and finite".into());
+        if !(positive(self.t_end) && positive(self.scaling.input) && positive(self.scaling.ramp)) {
+            return fail("its end and scales must be positive and finite".into());
         }
         if !self.scaling.state.iter().all(|v| positive(*v)) || self.weights.iter().any(|w| !w.is_finite()) {
             return fail("its scales and weights must be finite, the scales positive".into());
