@@ -129,6 +129,30 @@ pub(crate) struct Layout {
     pub count: usize,
 }
 
+/// Where the next block begins.
+struct Next {
+    count: usize,
+}
+
+impl Next {
+    fn block(&mut self, name: String, shape: &[usize]) -> Block {
+        let block = Block { name, shape: shape.to_vec(), start: self.count };
+        self.count += block.len();
+        block
+    }
+
+    /// Matrix and offsets of a layer.
+    fn dense(&mut self, name: &str, from: usize, to: usize) -> [Block; 2] {
+        [self.block(format!("{name}.weight"), &[to, from]), self.block(format!("{name}.bias"), &[to])]
+    }
+
+    /// Two layers, one after the other.
+    fn two(&mut self, name: &str, [from, between, to]: [usize; 3]) -> [Block; 4] {
+        let ([a, b], [c, d]) = (self.dense(&format!("{name}.1"), from, between), self.dense(&format!("{name}.2"), between, to));
+        [a, b, c, d]
+    }
+}
+
 impl Layout {
     /// All blocks, in the order of the weights.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
@@ -147,11 +171,11 @@ impl FnoConfig {
             [("width", self.width, MOST_WIDTH), ("modes", self.modes, MOST_MODES), ("layers", self.layers, MOST_LAYERS)]
         {
             if !(1..=most).contains(&value) {
-                return Err(Error::Invalid(format!("fno.{name} = {value}; expected 1 to {most}")));
+                return Err(Error::Invalid(format!("network.{name} = {value}; expected 1 to {most}")));
             }
         }
         if !(self.padding >= 0.0 && self.padding <= 1.0) {
-            return Err(Error::Invalid(format!("fno.padding = {}; expected a fraction of the time axis, 0 to 1", self.padding)));
+            return Err(Error::Invalid(format!("network.padding = {}; expected a fraction of the time axis, 0 to 1", self.padding)));
         }
         Ok(())
     }
@@ -162,33 +186,18 @@ impl FnoConfig {
     }
 
     pub(crate) fn layout(&self, inputs: usize, outputs: usize) -> Layout {
-        let mut count = 0;
-        let mut block = |name: String, shape: &[usize]| {
-            let block = Block { name, shape: shape.to_vec(), start: count };
-            count += block.len();
-            block
-        };
         let (w, k) = (self.width, self.modes);
-        let mut dense =
-            |name: &str, to: usize, from: usize| [block(format!("{name}.weight"), &[to, from]), block(format!("{name}.bias"), &[to])];
-        let [[a, b], [c, d]] = [dense("lifting.1", HIDDEN, inputs), dense("lifting.2", w, HIDDEN)];
-        let lifting = [a, b, c, d];
-        let mut layers = Vec::new();
-        for l in 0..self.layers {
-            let spectral = block(format!("layer.{l}.spectral"), &[k, 2, w, w]);
-            let mut dense =
-                |name: &str| [block(format!("layer.{l}.{name}.weight"), &[w, w]), block(format!("layer.{l}.{name}.bias"), &[w])];
-            let skip = dense("skip");
-            let mlp = (self.kind == LayerKind::Zongyi).then(|| {
-                let [[a, b], [c, d]] = [dense("mlp.1"), dense("mlp.2")];
-                [a, b, c, d]
-            });
-            layers.push(LayerBlocks { spectral, skip, mlp });
-        }
-        let mut dense =
-            |name: &str, to: usize, from: usize| [block(format!("{name}.weight"), &[to, from]), block(format!("{name}.bias"), &[to])];
-        let [[a, b], [c, d]] = [dense("projection.1", HIDDEN, w), dense("projection.2", outputs, HIDDEN)];
-        Layout { inputs, outputs, lifting, layers, projection: [a, b, c, d], count }
+        let mut next = Next { count: 0 };
+        let lifting = next.two("lifting", [inputs, HIDDEN, w]);
+        let layers = (0..self.layers)
+            .map(|l| LayerBlocks {
+                spectral: next.block(format!("layer.{l}.spectral"), &[k, 2, w, w]),
+                skip: next.dense(&format!("layer.{l}.skip"), w, w),
+                mlp: (self.kind == LayerKind::Zongyi).then(|| next.two(&format!("layer.{l}.mlp"), [w; 3])),
+            })
+            .collect();
+        let projection = next.two("projection", [w, HIDDEN, outputs]);
+        Layout { inputs, outputs, lifting, layers, projection, count: next.count }
     }
 
     /// Random weights: dense layers normal with variance 1 / (number of inputs), zero offsets; spectral weights normal with variance

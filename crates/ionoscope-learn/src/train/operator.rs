@@ -23,7 +23,7 @@ use crate::{
         pass::{Pass, Work},
         ramp,
     },
-    checkpoint::{Checkpoint, Identity, NetworkState, fingerprint},
+    checkpoint::{self, Checkpoint, Identity, NetworkState, fingerprint},
     kernels::Backend,
     responses::{ResponseData, Responses},
 };
@@ -89,7 +89,8 @@ impl OperatorConfig {
         require(self.clip >= 0.0 && self.clip.is_finite(), "clip", self.clip, "0 or more")?;
         require((0.0..1.0).contains(&self.average), "average", self.average, "a number in [0, 1)")?;
         require(self.ramp > 0.0 && self.ramp <= 1.0, "ramp", self.ramp, "a number in (0, 1]")?;
-        require(self.validate_every > 0 && self.adam.epochs > 0, "validate_every or adam.epochs", 0.0, "at least 1")
+        require(self.validate_every > 0, "validate_every", self.validate_every as f64, "at least 1")?;
+        require(self.adam.epochs > 0, "adam.epochs", self.adam.epochs as f64, "at least 1")
     }
 }
 
@@ -392,19 +393,11 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
             }
             let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             if !length.is_finite() {
-                let epoch = state.epoch + 1;
-                if let Some(directory) = &mut directory
-                    && state.best.is_some()
-                {
-                    let kept = state.best.clone().map(|b| b.1).unwrap_or_default();
-                    let _ = directory.record(&Record::Adam(diverged(epoch, &variables)), &variables);
-                    return Err(Error::Failed(format!(
-                        "the training diverged in epoch {epoch}, batch {}; the last checkpoint and the best network, of epoch {kept}, are in the folder: \
-                         lower adam.learning_rate",
-                        b + 1
-                    )));
-                }
-                return Err(Error::Failed(format!("the training diverged in epoch {epoch}, batch {}; lower adam.learning_rate", b + 1)));
+                let (epoch, batch) = (state.epoch + 1, b + 1);
+                let kept = if run.directory.is_some_and(checkpoint::exists) { "; the last checkpoint stays in the folder" } else { "" };
+                return Err(Error::Failed(format!(
+                    "the training diverged in epoch {epoch}, batch {batch}{kept}; begin anew with a lower adam.learning_rate"
+                )));
             }
             if config.clip > 0.0 && length > config.clip {
                 gradient.iter_mut().for_each(|g| *g *= config.clip / length);
@@ -469,19 +462,6 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         provenance,
     };
     Ok(TrainedOperator { fno, history: state.history, ending, seconds, validation })
-}
-
-/// The record of an epoch that was not finished.
-fn diverged(epoch: u64, variables: &[String]) -> AdamRecord {
-    AdamRecord {
-        epoch,
-        training: vec![f64::MAX; variables.len()],
-        validation: None,
-        learning_rate: 0.0,
-        samples_per_second: 0.0,
-        seconds: 0.0,
-        seconds_left: 0.0,
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ionoscope_analysis::metrics::{Relative, Spikes, Summary, TimeScale, relative};
+use ionoscope_dynamics::spec::Spec;
 use ionoscope_learn::{architectures::fno::Fno, responses::ResponseData};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -56,11 +57,11 @@ impl Arguments {
         let fno = Fno::load(&self.surrogate)?;
         let data = ResponseData::load(&self.dataset)?;
         let spec = &data.spec;
-        let same = |a: &[_], b: &[ionoscope_dynamics::spec::Quantity]| {
-            a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b): (&ionoscope_dynamics::spec::Quantity, _)| a.name == b.name && a.default == b.default)
+        // Names and defaults: which model, from which start, under which parameters.
+        let identity = |spec: &Spec| -> Vec<(String, f64)> {
+            spec.variables.iter().chain(&spec.parameters).map(|q| (q.name.clone(), q.default)).collect()
         };
-        if fno.spec.id != spec.id || !same(&fno.spec.variables, &spec.variables) || !same(&fno.spec.parameters, &spec.parameters) {
+        if fno.spec.id != spec.id || identity(&fno.spec) != identity(spec) {
             return Err(Error::Input(format!(
                 "{} was trained on {} and {} holds {}, or their starts or parameters differ; give a dataset of the same model",
                 self.surrogate.display(),

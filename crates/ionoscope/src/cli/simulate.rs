@@ -133,16 +133,7 @@ impl Arguments {
     }
 
     fn run_one(&self, shared: &Shared) -> Result<()> {
-        for (path, formats) in [(&self.output, &FORMATS[..]), (&self.plot, &["svg"])] {
-            if let Some(path) = path {
-                let hint = if ends_with(path, "zarr") { "; .zarr is for --experiments" } else { "" };
-                check_format(path, formats, hint)?;
-                artifact::check_destination(path)?;
-            }
-        }
-        if self.precision == Precision::Single && self.output.as_ref().is_none_or(|path| ends_with(path, "csv")) {
-            return Err(Error::Input("--precision single is for .npz and .parquet; a CSV holds every digit".into()));
-        }
+        self.check_files()?;
         let Opened { system, spec, p } = self.system.open()?;
         let spec = &spec;
         let shown = plot::shown(spec, &self.show)?;
@@ -182,22 +173,42 @@ impl Arguments {
             "statistics": trajectory.statistics,
         });
         extend(&mut meta, result);
+        self.deliver(spec, &experiment, &trajectory, meta, &shown, shared)
+    }
+
+    /// Checks, before any work, that the files of one trajectory can be made.
+    fn check_files(&self) -> Result<()> {
+        for (path, formats) in [(&self.output, &FORMATS[..]), (&self.plot, &["svg"])] {
+            if let Some(path) = path {
+                let hint = if ends_with(path, "zarr") { "; .zarr is for --experiments" } else { "" };
+                check_format(path, formats, hint)?;
+                artifact::check_destination(path)?;
+            }
+        }
+        if self.precision == Precision::Single && self.output.as_ref().is_none_or(|path| ends_with(path, "csv")) {
+            return Err(Error::Input("--precision single is for .npz and .parquet; a CSV holds every digit".into()));
+        }
+        Ok(())
+    }
+
+    /// Writes, draws or prints one trajectory, whatever was asked for.
+    fn deliver(&self, spec: &Spec, e: &Experiment, trajectory: &Trajectory, meta: Value, shown: &[usize], shared: &Shared) -> Result<()> {
         // All files are complete before the first of them gets its name.
         let mut files = Vec::new();
         if let Some(path) = &self.output {
-            files.push(self.write(path, spec, &trajectory, &meta)?);
+            files.push(self.write(path, spec, trajectory, &meta)?);
             files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
         }
         if let Some(path) = &self.plot {
-            let drawing = plot::over_time(spec, &experiment, &trajectory, &shown);
+            let drawing = plot::over_time(spec, e, trajectory, shown);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         let only_print = files.is_empty();
         files.into_iter().try_for_each(Staged::commit)?;
         match (shared.json, only_print) {
-            (true, true) => print_json(&with_data(meta, spec, &trajectory)),
+            (true, true) => print_json(&with_data(meta, spec, trajectory)),
             (true, false) => print_json(&meta),
-            (false, true) => print(|w| write_csv(w, spec, &trajectory)),
+            (false, true) => print(|w| write_csv(w, spec, trajectory)),
             (false, false) => Ok(()),
         }
     }

@@ -10,13 +10,13 @@ use ionoscope_dynamics::{
 use ionoscope_learn::architectures::fno::Fno;
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, FORMATS, MethodArgument, check_format, ends_with, plot, with_data, write_csv};
+use super::{Arguments, MethodArgument, check_format, plot};
 use crate::{
     Error, Result,
-    arrays::{Layout, Precision, zarr::Existing},
+    arrays::{Layout, zarr::Existing},
     artifact::{self, Staged},
     batch::{Output, Summary},
-    cli::{Shared, arguments::borrowed, print, print_json},
+    cli::{Shared, arguments::borrowed, print_json},
     experiments::{Reader, at, fingerprint},
     named::{named, units},
     protocol_file,
@@ -113,38 +113,14 @@ impl Arguments {
     }
 
     fn operate_once(&self, fno: &Fno, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {
-        for (path, formats) in [(&self.output, &FORMATS[..]), (&self.plot, &["svg"])] {
-            if let Some(path) = path {
-                check_format(path, formats, "")?;
-                artifact::check_destination(path)?;
-            }
-        }
-        if self.precision == Precision::Single && self.output.as_ref().is_none_or(|path| ends_with(path, "csv")) {
-            return Err(Error::Input("--precision single is for .npz and .parquet; a CSV holds every digit".into()));
-        }
+        self.check_files()?;
         let spec = &fno.spec;
         let shown = plot::shown(spec, &self.show)?;
         let outside = self.outside(fno, std::slice::from_ref(base))?[0];
         warn(usize::from(outside), 1, shared);
         let trajectory = Self::operate(fno, std::slice::from_ref(base), points)?.remove(0);
         super::extend(&mut meta, json!({"extrapolated": outside, "rows": trajectory.len()}));
-        let mut files = Vec::new();
-        if let Some(path) = &self.output {
-            files.push(self.write(path, spec, &trajectory, &meta)?);
-            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
-        }
-        if let Some(path) = &self.plot {
-            let drawing = plot::over_time(spec, base, &trajectory, &shown);
-            files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
-        }
-        let only_print = files.is_empty();
-        files.into_iter().try_for_each(Staged::commit)?;
-        match (shared.json, only_print) {
-            (true, true) => print_json(&with_data(meta, spec, &trajectory)),
-            (true, false) => print_json(&meta),
-            (false, true) => print(|w| write_csv(w, spec, &trajectory)),
-            (false, false) => Ok(()),
-        }
+        self.deliver(spec, base, &trajectory, meta, &shown, shared)
     }
 
     fn operate_on_table(&self, fno: &Fno, table: &Path, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {
