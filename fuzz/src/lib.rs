@@ -338,6 +338,7 @@ values = [1, 0.5]
             model: "sherman-1988".into(),
             fixed: vec![("g_k2".into(), 0.0)],
             state: vec![[-65.0, -22.0], [0.0, 0.12], [0.17, 0.19]],
+            stimulus: None,
             parameters: vec![[-40.0, -30.0]],
         });
         spec

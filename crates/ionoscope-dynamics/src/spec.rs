@@ -53,6 +53,9 @@ pub struct TrainingRange {
     pub state: Vec<[f64; 2]>,
     /// Smallest and largest value of each control parameter in the data.
     pub parameters: Vec<[f64; 2]>,
+    /// Smallest and largest stimulus in the data, as means over the surrogate's time step; none where there was no stimulus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stimulus: Option<[f64; 2]>,
 }
 
 /// Names, units, defaults, ranges and source of a system.
@@ -119,7 +122,7 @@ impl Spec {
         }
         if let Some(t) = &self.trained_on {
             let (sizes, wanted) = ([t.state.len(), t.parameters.len()], [self.variables.len(), self.parameters.len()]);
-            if sizes != wanted || !t.state.iter().chain(&t.parameters).all(ordered) {
+            if sizes != wanted || !t.state.iter().chain(&t.parameters).chain(&t.stimulus).all(ordered) {
                 return fail(format!("{sizes:?} training ranges; expected {wanted:?}, each of finite numbers, the smaller first"));
             }
         }
@@ -183,6 +186,11 @@ impl Spec {
     /// An unknown name; a value that is not finite or outside the range that makes sense.
     pub fn state_with<'a>(&self, changes: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Vec<f64>> {
         replace(self.default_state(), &self.variables, changes, |n| self.variable_index(n))
+    }
+
+    /// The stimulus that a surrogate was trained on, where it takes one.
+    pub fn trained_stimulus(&self) -> Option<[f64; 2]> {
+        self.trained_on.as_ref()?.stimulus
     }
 
     /// Whether a state and parameters lie outside what a surrogate was trained on; never for equations.

@@ -1,5 +1,7 @@
 //! Adam with schedules of the learning rate.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -138,6 +140,19 @@ impl Adam {
     /// # Panics
     /// If the lengths differ.
     pub fn step(&mut self, backend: Backend, config: &AdamConfig, per_epoch: u64, weights: &mut [f64], gradient: &[f64]) {
+        self.step_parts(backend, config, per_epoch, weights, gradient, std::slice::from_ref(&(0..weights.len())));
+    }
+
+    /// The same for the weights in `parts` only.
+    pub(crate) fn step_parts(
+        &mut self,
+        backend: Backend,
+        config: &AdamConfig,
+        per_epoch: u64,
+        weights: &mut [f64],
+        gradient: &[f64],
+        parts: &[Range<usize>],
+    ) {
         let rate = config.rate(self.steps, per_epoch);
         self.steps += 1;
         let t = self.steps as f64;
@@ -150,7 +165,11 @@ impl Adam {
             correction1: 1.0 - config.beta1.powf(t),
             correction2: 1.0 - config.beta2.powf(t),
         };
-        backend.adam(&step, weights, &mut self.first, &mut self.second, gradient);
+        for part in parts {
+            let at = part.clone();
+            let [first, second] = [&mut self.first[at.clone()], &mut self.second[at.clone()]];
+            backend.adam(&step, &mut weights[at.clone()], first, second, &gradient[at]);
+        }
     }
 }
 

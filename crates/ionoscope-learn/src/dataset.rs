@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use ionoscope_dynamics::{
-    protocol::Protocol,
+    protocol::{Protocol, ProtocolFamily},
     sampling::{Generator, permutation, stream, uniform},
     spec::{Spec, TrainingRange},
     system::DynamicalSystem,
@@ -12,12 +12,19 @@ use ionoscope_dynamics::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, architectures::Network, normalizer::Normalizer};
+use crate::{
+    Error, Result,
+    architectures::Network,
+    normalizer::Normalizer,
+    responses::{FamilySource, member},
+};
 
 mod file;
 
 /// Steps of the integrator after which a chunk is given up.
 const MOST_STEPS: u64 = 10_000_000;
+/// Runs under stimuli at once.
+const RUNS: usize = 256;
 /// Most pairs of all chunks, by memory and by the 32 bits of their numbers.
 const MOST_PAIRS: usize = 1 << 30;
 
@@ -33,6 +40,10 @@ pub struct DatasetConfig {
     pub control: BTreeMap<String, [f64; 2]>,
     /// Ranges of the starts, by variable.
     pub start: BTreeMap<String, [f64; 2]>,
+    /// Protocols under which the system runs, where the map is to take a stimulus. A chunk is then one run of a member from its start to its end,
+    /// of which pairs are taken at random times after the transient, and fixed points are not kept away from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stimulus: Option<FamilySource>,
     /// Time step of the pairs.
     pub dt: f64,
     /// Number of chunks C for training and validation. Many short chunks cover the control range and the phases of a burst better than few long
@@ -63,6 +74,7 @@ impl Default for DatasetConfig {
             parameters: BTreeMap::new(),
             control: BTreeMap::from([("v_s".into(), [-40.0, -30.0])]),
             start: BTreeMap::from([("v".into(), [-70.0, -10.0]), ("n".into(), [0.0, 0.12]), ("s".into(), [0.17, 0.2])]),
+            stimulus: None,
             dt: 0.005,
             chunks: 2000,
             pairs_per_chunk: 20,
@@ -84,7 +96,7 @@ pub struct Pairs {
     pub dimension: usize,
     /// Number of control parameters D_p.
     pub parameters: usize,
-    /// Control parameters, `[pair][D_p]`.
+    /// Control parameters, `[pair][D_p]`; the last is the mean stimulus over the step, where there is one.
     pub p: Vec<f64>,
     /// States, `[pair][D_u]`.
     pub u: Vec<f64>,
@@ -202,7 +214,7 @@ impl Dataset {
         let control = (0..pairs.parameters).map(|l| (0..pairs.len()).map(|j| n.parameter(l, pairs.p(j)[l])).collect());
         let increment = |i: usize| (0..pairs.len()).map(move |j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i]).collect();
         let width = |[low, high]: [f64; 2]| if high > low { high - low } else { 1.0 };
-        let sampled = self.spec.trained_on.iter().flat_map(|t| &t.parameters);
+        let sampled = self.spec.trained_on.iter().flat_map(|t| t.parameters.iter().chain(&t.stimulus));
         let ranges = self.spec.variables.iter().map(|q| width(q.range)).chain(sampled.map(|r| width(*r)));
         let coverage = n.state_sd.iter().chain(&n.parameter_sd).zip(ranges).map(|(sd, width)| sd / width).collect();
         Design { inputs: state.chain(control).collect(), targets: outputs.map(increment).collect(), coverage }
@@ -259,6 +271,7 @@ struct Sampler<'a> {
     /// Standard deviation of a start, by which distances to the fixed point are measured before any data is there.
     scale: Vec<f64>,
     times: TimeGrid,
+    stimuli: Option<ProtocolFamily>,
 }
 
 impl<'a> Sampler<'a> {
@@ -283,8 +296,8 @@ impl<'a> Sampler<'a> {
             control.push((i, *r));
         }
         control.sort_by_key(|c| c.0);
-        if control.is_empty() {
-            return Err(Error::Invalid("the dataset has no control parameter; expected at least one in [control]".into()));
+        if control.is_empty() && config.stimulus.is_none() {
+            return Err(Error::Invalid("the dataset has no control parameter; expected at least one in [control], or a stimulus".into()));
         }
         let mut start: Vec<[f64; 2]> = spec.variables.iter().map(|q| [q.default; 2]).collect();
         for (name, r) in &config.start {
@@ -311,7 +324,8 @@ impl<'a> Sampler<'a> {
         // The standard deviation of a uniform number is its range over sqrt(12); a start without spread is measured by its own size.
         let scale = start.iter().map(|[l, h]| if h > l { (h - l) / 12f64.sqrt() } else { l.abs().max(1.0) }).collect();
         let times = TimeGrid::new(config.transient, config.dt, config.pairs_per_chunk + 1)?;
-        Ok(Sampler { system, config, fixed_points, base, control, start, scale, times })
+        let stimuli = config.stimulus.as_ref().map(FamilySource::family).transpose()?;
+        Ok(Sampler { system, config, fixed_points, base, control, start, scale, times, stimuli })
     }
 
     /// The next experiment of a chunk, from the chunk's own generator.
@@ -393,6 +407,58 @@ impl<'a> Sampler<'a> {
         pairs
     }
 
+    /// Pairs of `count` runs of members of the family of stimuli, at random steps.
+    fn pairs_under(&self, family: &ProtocolFamily, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Pairs> {
+        let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, max_steps: MOST_STEPS, ..SolveOptions::default() };
+        let draw = family.len().unwrap_or(count as u64).max(1);
+        // Another stream of members for each name.
+        let seed = name.bytes().fold(self.config.seed, |h, b| h.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
+        let dt = self.config.dt;
+        let mut pairs = Pairs::new(self.scale.len(), self.control.len() + 1);
+        for first in (0..count).step_by(RUNS) {
+            let mut rngs = Vec::new();
+            let mut batch = Vec::new();
+            for k in first..(first + RUNS).min(count) {
+                let m = member(family, seed, draw, k as u64, count as u64)?;
+                let mut rng = stream(self.config.seed, name, k as u64);
+                let mut p = self.base.clone();
+                for (i, range) in &self.control {
+                    p[*i] = uniform(&mut rng, *range);
+                }
+                let x0 = self.start.iter().map(|r| uniform(&mut rng, *r)).collect();
+                let steps = ((m.t_end - self.config.transient) / dt).round();
+                if steps.is_nan() || steps < 1.0 {
+                    return Err(Error::Invalid(format!(
+                        "a run of family '{}' ends at {}, before transient + dt = {}",
+                        family.name,
+                        m.t_end,
+                        self.config.transient + dt
+                    )));
+                }
+                let times = TimeGrid::new(self.config.transient, dt, steps as usize + 1)?;
+                batch.push(Experiment { x0, p, protocol: m.protocol, times });
+                rngs.push(rng);
+            }
+            for ((e, t), rng) in batch.iter().zip(self.system.solve_ensemble(&batch, &options)?).zip(&mut rngs) {
+                if t.outcome != Outcome::Completed {
+                    redrawn.failed += 1;
+                    continue;
+                }
+                let signal = e.protocol.signal(e.times.end());
+                for _ in 0..self.config.pairs_per_chunk {
+                    let k = ((uniform(rng, [0.0, 1.0]) * (t.len() - 1) as f64) as usize).min(t.len() - 2);
+                    let at = |k: usize| e.times.start + k as f64 * dt;
+                    pairs.p.extend(self.control.iter().map(|(i, _)| e.p[*i]));
+                    pairs.p.push(signal.mean(at(k), at(k + 1)));
+                    pairs.u.extend_from_slice(t.state(k));
+                    pairs.next.extend_from_slice(t.state(k + 1));
+                    pairs.distance.push(f64::NAN);
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
     /// The spec of a surrogate trained on these pairs: the model's variables, only the control parameters, the ranges covered.
     fn spec(&self, pairs: &Pairs) -> Spec {
         let model = self.system.spec();
@@ -412,6 +478,7 @@ impl<'a> Sampler<'a> {
                 state: (0..pairs.dimension).map(|i| covered(&pairs.u, pairs.dimension, i)).collect(),
                 // The range that was sampled, not the outermost draws: its ends belong to it.
                 parameters: self.control.iter().map(|(_, r)| *r).collect(),
+                stimulus: self.stimuli.as_ref().map(|_| covered(&pairs.p, pairs.parameters, pairs.parameters - 1)),
             }),
             ..model.clone()
         }
@@ -425,8 +492,11 @@ impl<'a> Sampler<'a> {
 pub fn sample(system: &dyn DynamicalSystem, config: &DatasetConfig, fixed_points: FixedPoints) -> Result<Dataset> {
     let sampler = Sampler::new(system, config, fixed_points)?;
     let mut redrawn = Redrawn::default();
-    let all = sampler.pairs(&sampler.chunks("chunk", config.chunks, &mut redrawn)?);
-    let new_chunks = sampler.pairs(&sampler.chunks("new chunk", config.new_chunks, &mut redrawn)?);
+    let mut set = |name: &str, count: usize| match &sampler.stimuli {
+        Some(family) => sampler.pairs_under(family, name, count, &mut redrawn),
+        None => Ok(sampler.pairs(&sampler.chunks(name, count, &mut redrawn)?)),
+    };
+    let (all, new_chunks) = (set("chunk", config.chunks)?, set("new chunk", config.new_chunks)?);
     let order = permutation(&mut stream(config.seed, "split", 0), all.len());
     let held_out = (config.validation_share * all.len() as f64).round() as usize;
     let select = |indices: &[u32]| {
@@ -474,6 +544,40 @@ mod tests {
         }
         let trained = data.spec.trained_on.as_ref().unwrap();
         assert_eq!((trained.parameters.as_slice(), data.spec.parameters.len()), ([[-40.0, -30.0]].as_slice(), 1));
+    }
+
+    #[test]
+    fn pairs_under_a_stimulus_are_steps_of_the_system_with_it() {
+        let system = models::find("hodgkin-huxley-1952").unwrap();
+        let config = DatasetConfig {
+            model: "hodgkin-huxley-1952".into(),
+            control: BTreeMap::new(),
+            start: BTreeMap::new(),
+            stimulus: Some(FamilySource::Named("hodgkin-huxley-train".into())),
+            dt: 0.1,
+            transient: 0.0,
+            chunks: 30,
+            ..small()
+        };
+        let data = sample(&*system, &config, &|_| vec![]).unwrap();
+        assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (450, 150, 40));
+        assert_eq!((data.spec.parameters.len(), data.training.parameters), (0, 1));
+        let [low, high] = data.spec.trained_stimulus().unwrap();
+        assert!(low == 0.0 && high > 2.0);
+        let again = Dataset::from_bytes(&data.to_bytes().unwrap()).unwrap();
+        assert!(again.training.u == data.training.u && again.training.p == data.training.p && again.spec == data.spec);
+        for k in 0..450 {
+            let e = Experiment {
+                x0: data.training.u(k).to_vec(),
+                p: system.spec().default_parameters(),
+                protocol: Protocol::constant(data.training.p(k)[0]),
+                times: TimeGrid::new(0.1, 0.1, 1).unwrap(),
+            };
+            // Where the stimulus ends within the step, its mean is not all there is to say.
+            let x = system.simulate(&e, &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();
+            let off = x.state(0).iter().zip(data.training.next(k)).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max);
+            assert!(off < 1e-5 || (data.training.p(k)[0] != 0.0 && off < 1e-2), "{k}: {off}");
+        }
     }
 
     #[test]

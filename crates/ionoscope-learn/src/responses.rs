@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ionoscope_dynamics::{
-    protocol::ProtocolFamily,
+    protocol::{Member, ProtocolFamily},
     spec::Spec,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
@@ -33,7 +33,7 @@ pub enum FamilySource {
 }
 
 impl FamilySource {
-    fn family(&self) -> Result<ProtocolFamily> {
+    pub(crate) fn family(&self) -> Result<ProtocolFamily> {
         let family = match self {
             FamilySource::Named(name) => ProtocolFamily::find(name)?,
             FamilySource::Own(family) => *family.clone(),
@@ -55,8 +55,7 @@ pub struct ResponseConfig {
     pub training_family: FamilySource,
     /// Protocols of the test set.
     pub test_family: FamilySource,
-    /// Numbers of samples for training, validation and test; those of the training set are as many as its family has, where it has an end and
-    /// this is larger.
+    /// Numbers of samples for training, validation and test. A family with a number of members of its own is drawn as often as that takes.
     pub samples: [usize; 3],
     /// End T of the grid.
     pub t_end: f64,
@@ -166,6 +165,15 @@ pub fn cell_means(protocol: &ionoscope_dynamics::protocol::Protocol, t_end: f64,
     (0..points).map(|i| signal.mean(edge(i), edge(i + 1))).collect()
 }
 
+/// Sample `k` of `count`: a family of a set size is drawn as often as needed, each time with another seed, the last time in part; evenly over its
+/// members, whose classes follow one another.
+pub(crate) fn member(family: &ProtocolFamily, seed: u64, draw: u64, k: u64, count: u64) -> ionoscope_dynamics::Result<Member> {
+    let (round, k) = (k / draw, k % draw);
+    let here = draw.min(count - round * draw);
+    let index = (u128::from(k) * u128::from(draw) / u128::from(here)) as u64;
+    family.member(seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15)), index)
+}
+
 /// Makes a dataset. The same configuration gives the same numbers for any number of threads. `tell` hears how many of all samples are done and
 /// says whether to go on.
 ///
@@ -187,14 +195,11 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
     let all = config.samples.iter().sum();
     let mut done = 0;
     let mut set = |family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
-        let members = family.len().unwrap_or(count as u64).max(1);
+        let draw = family.len().unwrap_or(count as u64).max(1);
         let mut set = Responses { points: config.points, variables: spec.variables.len(), ..Responses::default() };
         for first in (0..count).step_by(BATCH) {
-            // Evenly over the family, whose classes follow one another.
-            let wanted = first..(first + BATCH).min(count);
-            let members: Vec<_> = wanted
-                .map(|k| family.member(seed, (k as u128 * u128::from(members) / count as u128) as u64))
-                .collect::<ionoscope_dynamics::Result<_>>()?;
+            let wanted = first as u64..(first + BATCH).min(count) as u64;
+            let members: Vec<_> = wanted.map(|k| member(family, seed, draw, k, count as u64)).collect::<ionoscope_dynamics::Result<_>>()?;
             if let Some(short) = members.iter().find(|m| m.t_end < config.t_end * (1.0 - 1e-12)) {
                 return Err(Error::Invalid(format!(
                     "family '{}' ends at {}, before t_end = {}; expected a grid within it",
@@ -203,8 +208,7 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
             }
             let times = TimeGrid::new(0.0, config.edge(1), config.points)?;
             let x0 = spec.default_state();
-            let one =
-                |m: &ionoscope_dynamics::protocol::Member| Experiment { x0: x0.clone(), p: p.clone(), protocol: m.protocol.clone(), times };
+            let one = |m: &Member| Experiment { x0: x0.clone(), p: p.clone(), protocol: m.protocol.clone(), times };
             let batch: Vec<Experiment> = members.iter().map(one).collect();
             let options = SolveOptions { rtol: config.rtol, atol: config.atol, ..SolveOptions::default() };
             for (member, run) in members.iter().zip(system.solve_ensemble(&batch, &options)?) {
@@ -223,7 +227,6 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
         Ok(set)
     };
     let [many, some, few] = config.samples;
-    let many = training.len().map_or(many, |n| many.min(n as usize));
     let sets = [set(&training, many, config.seed)?, set(&training, some, !config.seed)?, set(&test, few, config.seed)?];
     let names = |f: &ProtocolFamily| f.classes.iter().map(|c| c.name.clone()).collect();
     let classes = [names(&training), names(&test)];

@@ -26,6 +26,7 @@ use crate::{
 mod config;
 mod directory;
 mod epoch;
+mod muon;
 pub mod operator;
 mod pairs;
 mod record;

@@ -10,6 +10,7 @@ use std::{
 
 use ionoscope_dynamics::{
     Error as DynamicsError,
+    spec::Spec,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
@@ -249,13 +250,24 @@ impl Job<'_> {
         }
         let trajectories = self.system.solve_ensemble(&part.experiments, self.options)?;
         let spec = self.system.spec();
-        let outside = |(t, e): (&Trajectory, &Experiment)| (0..t.len()).any(|k| spec.extrapolates(t.state(k), &e.p));
+        let outside = |(t, e): (&Trajectory, &Experiment)| extrapolated_states(spec, e, t) > 0;
         let extrapolated = match spec.trained_on {
             Some(_) => trajectories.par_iter().zip(&part.experiments).map(outside).collect(),
             None => vec![false; trajectories.len()],
         };
         Ok((part.first, trajectories, extrapolated))
     }
+}
+
+/// Of how many states of a trajectory the state, the parameters or the stimulus lie outside what a surrogate was trained on.
+pub fn extrapolated_states(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory) -> usize {
+    let range = spec.trained_stimulus();
+    let signal = range.map(|_| experiment.protocol.signal(experiment.times.end()));
+    let stimulus = |k: usize| match (&signal, range) {
+        (Some(signal), Some([low, high])) => !(low..=high).contains(&signal.value(experiment.times.time(k))),
+        _ => false,
+    };
+    (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p) || stimulus(*k)).count()
 }
 
 /// Experiments a chunk of a file where nothing else is asked for.

@@ -158,8 +158,8 @@ fn the_same_for_any_number_of_threads() {
 #[test]
 fn refine_follows_a_guess_and_marks_extrapolation() {
     let mut system = polynomial(&[-7.0, 0.5, 3.0], None);
-    system.spec.trained_on =
-        Some(TrainingRange { model: "test".into(), fixed: vec![], state: vec![[-8.0, 1.0], [-8.0, 1.0]], parameters: vec![] });
+    let state = vec![[-8.0, 1.0], [-8.0, 1.0]];
+    system.spec.trained_on = Some(TrainingRange { model: "test".into(), fixed: vec![], state, parameters: vec![], stimulus: None });
     let at = |guess: f64| refine(&system, &[guess, guess], 0.0, &[]).unwrap().unwrap();
     assert_eq!((at(0.6).x[0], at(0.6).extrapolated), (0.5, false));
     assert_eq!((at(3.1).x[0], at(3.1).extrapolated), (3.0, true));

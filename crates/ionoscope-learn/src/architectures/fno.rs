@@ -4,7 +4,7 @@
 //! ```text
 //! lifting      v = W2 act(W1 x + b1) + b2                 D_in -> 128 -> d_v channels, at every time; then padding with zeros
 //! Fourier      Classic   v = act(K v + W v + b)           K v: the lowest k Fourier modes of all channels, each mode times a complex
-//! layers       Zongyi    v = act(M(K v) + W v + b)        d_v x d_v matrix, transformed back; M(u) = M2 act(M1 u + c1) + c2
+//! layers       Zongyi    v = act(M(K v) + W v + b)        d_v x d_v matrix, transformed back; M(u) = M2 act(M1 u + c1) + c2;
 //!              Residual  v = v + act(K v + W v + b)       no activation in the last layer
 //! projection   y = P2 act(P1 v + b1) + b2                 d_v -> 128 -> D_out, the padding cropped
 //! ```

@@ -5,7 +5,8 @@
 //! ```
 //! one sub-network per state variable, with u the standardised state (row vector of D_u entries), q the standardised control parameters
 //! (D_p), N_h hidden units, and row i of A_i zero, so that u_i enters only through a_i. Here `b_i` and `gamma_i` are kept in units of the
-//! increment's standard deviation, which the normalizer turns back; the map is the same.
+//! increment's standard deviation, which the normalizer turns back; the map is the same. A stimulus, where the map was trained with one, is one
+//! more control parameter, the last: its mean over the step, which may be another one in every step.
 
 use ionoscope_dynamics::{
     Error as DynamicsError, Result as DynamicsResult,
@@ -114,7 +115,7 @@ impl NeuralMap {
         networks: impl IntoIterator<Item = impl Into<Network>>,
         provenance: serde_json::Value,
     ) -> Result<Self> {
-        let (d, p) = (spec.variables.len(), spec.parameters.len());
+        let (d, p) = (spec.variables.len(), spec.parameters.len() + usize::from(spec.trained_stimulus().is_some()));
         if !(dt > 0.0 && dt.is_finite()) {
             return Err(Error::Invalid(format!("the time step of the map is {dt}; expected a finite number larger than 0")));
         }
@@ -161,15 +162,17 @@ impl NeuralMap {
         self.networks.iter().map(Network::weight_count).sum()
     }
 
-    fn control(&self, p: &[f64]) -> Vec<f64> {
-        p.iter().enumerate().map(|(l, v)| self.normalizer.parameter(l, *v)).collect()
+    /// The standardised control parameters, and the stimulus where the map takes one.
+    fn control(&self, p: &[f64], i_stim: f64) -> Vec<f64> {
+        let stimulus = self.spec.trained_stimulus().map(|_| i_stim);
+        p.iter().copied().chain(stimulus).enumerate().map(|(l, v)| self.normalizer.parameter(l, v)).collect()
     }
 
-    /// Derivatives of the increments, in units of their standard deviations, by the standardised state and control parameters: `[D_u][D_u + D_p]`.
-    fn gradients(&self, x: &[f64], p: &[f64]) -> Vec<f64> {
+    /// Derivatives of the increments, in units of their standard deviations, by the standardised state and control: `[D_u][D_u + D_p]`.
+    fn gradients(&self, x: &[f64], i_stim: f64, p: &[f64]) -> Vec<f64> {
         let d = self.dimension();
         let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();
-        input.extend(self.control(p));
+        input.extend(self.control(p, i_stim));
         let m = input.len();
         let (mut out, mut gradients) = (vec![0.0; d], vec![0.0; d * m]);
         for net in &self.networks {
@@ -197,14 +200,31 @@ impl NeuralMap {
 
     fn iterate(&self, e: &Experiment, first: u64, every: u64) -> Trajectory {
         let d = self.dimension();
-        let offsets = self.packed.offsets(&self.control(&e.p));
+        // The stimulus of a step is that of the offsets.
+        let mut stimulus = 0.0;
+        let mut offsets = self.packed.offsets(&self.control(&e.p, stimulus));
+        let signal = (!e.protocol.is_none()).then(|| e.protocol.signal(e.times.end()));
         let mut x = e.x0.clone();
         let mut out = Vec::with_capacity(d * e.times.count);
         let mut statistics = Statistics::default();
         let mut outcome = Outcome::Completed;
         for k in 0..e.times.count {
             let steps = if k == 0 { first } else { every };
-            let made = self.packed.advance(&self.normalizer, &offsets, &mut x, steps);
+            let made = match &signal {
+                None => self.packed.advance(&self.normalizer, &offsets, &mut x, steps),
+                Some(signal) => {
+                    let mut one = |step: u64| {
+                        let at = |n: u64| (statistics.accepted + n) as f64 * self.dt;
+                        let mean = signal.mean(at(step), at(step + 1));
+                        if mean != stimulus {
+                            stimulus = mean;
+                            offsets = self.packed.offsets(&self.control(&e.p, stimulus));
+                        }
+                        self.packed.advance(&self.normalizer, &offsets, &mut x, 1) == 1
+                    };
+                    (0..steps).take_while(|step| one(*step)).count() as u64
+                }
+            };
             statistics.accepted += made;
             if made < steps {
                 outcome = Outcome::Failed { time: statistics.accepted as f64 * self.dt, reason: FailureReason::NotFinite };
@@ -226,26 +246,31 @@ impl DynamicalSystem for NeuralMap {
         Time::Discrete { dt: self.dt }
     }
 
-    fn rule(&self, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
+    fn rule(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         out.copy_from_slice(x);
-        if self.packed.advance(&self.normalizer, &self.packed.offsets(&self.control(p)), out, 1) == 0 {
+        if self.packed.advance(&self.normalizer, &self.packed.offsets(&self.control(p, i_stim)), out, 1) == 0 {
             out.fill(f64::NAN);
         }
     }
 
-    fn rules(&self, x: &[f64], _i_stim: &[f64], p: &[f64], out: &mut [f64]) {
+    fn rules(&self, x: &[f64], i_stim: &[f64], p: &[f64], out: &mut [f64]) {
         out.copy_from_slice(x);
-        let offsets = self.packed.offsets(&self.control(p));
-        for state in out.chunks_exact_mut(self.dimension()) {
+        let mut stimulus = i_stim.first().copied().unwrap_or(0.0);
+        let mut offsets = self.packed.offsets(&self.control(p, stimulus));
+        for (k, state) in out.chunks_exact_mut(self.dimension()).enumerate() {
+            if let Some(i_stim) = i_stim.get(k).filter(|i| **i != stimulus) {
+                stimulus = *i_stim;
+                offsets = self.packed.offsets(&self.control(p, stimulus));
+            }
             if self.packed.advance(&self.normalizer, &offsets, state, 1) == 0 {
                 state.fill(f64::NAN);
             }
         }
     }
 
-    fn jacobian(&self, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
+    fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         let d = self.dimension();
-        for (i, gradient) in self.gradients(x, p).chunks_exact(d + p.len()).enumerate() {
+        for (i, gradient) in self.gradients(x, i_stim, p).chunks_exact(d + self.normalizer.parameter_sd.len()).enumerate() {
             for k in 0..d {
                 let scaled = gradient[k] * self.normalizer.increment_sd[i] / self.normalizer.state_sd[k];
                 out[i * d + k] = scaled + f64::from(u8::from(i == k));
@@ -253,18 +278,22 @@ impl DynamicalSystem for NeuralMap {
         }
     }
 
-    fn derivative_by(&self, by: Input, x: &[f64], _i_stim: f64, p: &[f64], out: &mut [f64]) {
+    fn derivative_by(&self, by: Input, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         out.fill(0.0);
-        let Input::Parameter(l) = by else { return };
+        let l = match by {
+            Input::Parameter(l) => l,
+            Input::Stimulus if self.spec.trained_stimulus().is_some() => p.len(),
+            Input::Stimulus => return,
+        };
         let d = self.dimension();
-        for (i, gradient) in self.gradients(x, p).chunks_exact(d + p.len()).enumerate() {
+        for (i, gradient) in self.gradients(x, i_stim, p).chunks_exact(d + self.normalizer.parameter_sd.len()).enumerate() {
             out[i] = gradient[d + l] * self.normalizer.increment_sd[i] / self.normalizer.parameter_sd[l];
         }
     }
 
     fn solve_ensemble(&self, batch: &[Experiment], _options: &SolveOptions) -> DynamicsResult<Vec<Trajectory>> {
         check_batch(&self.spec, batch)?;
-        if batch.iter().any(|e| !e.protocol.is_none()) {
+        if self.spec.trained_stimulus().is_none() && batch.iter().any(|e| !e.protocol.is_none()) {
             return Err(DynamicsError::Invalid(format!("{} was trained without a stimulus and takes none; leave it out", self.spec.id)));
         }
         let steps = batch.iter().map(|e| self.steps(e)).collect::<DynamicsResult<Vec<_>>>()?;
@@ -405,5 +434,50 @@ pub(crate) mod tests {
         assert_eq!(two.state(2), one.state(4));
         e.times = TimeGrid::new(0.0, 0.007, 3).unwrap();
         assert!(map.simulate(&e, &SolveOptions::default()).unwrap_err().to_string().contains("whole number of steps"));
+    }
+
+    #[test]
+    fn a_stimulus_enters_as_its_mean_over_each_step() {
+        let plain = random_map(13);
+        let mut spec = plain.spec().clone();
+        // What was v_s is now the stimulus.
+        spec.parameters.clear();
+        spec.trained_on = Some(ionoscope_dynamics::spec::TrainingRange {
+            model: "sherman-1988".into(),
+            fixed: vec![],
+            state: vec![[-70.0, -20.0], [0.0, 0.1], [0.1, 0.2]],
+            parameters: vec![],
+            stimulus: Some([-40.0, 0.0]),
+        });
+        let map = NeuralMap::new(spec, plain.dt(), plain.normalizer().clone(), plain.networks().to_vec(), serde_json::Value::Null).unwrap();
+        assert_eq!(NeuralMap::from_bytes(&map.to_bytes().unwrap()).unwrap(), map);
+        // On for two and a half steps from the second one on.
+        let dt = map.dt();
+        let e = Experiment {
+            x0: vec![-48.0, 0.03, 0.181],
+            p: vec![],
+            protocol: Protocol::step(dt, 2.5 * dt, -36.0),
+            times: TimeGrid::new(0.0, dt, 6).unwrap(),
+        };
+        let run = map.simulate(&e, &SolveOptions::default()).unwrap();
+        let (mut x, mut next) = (e.x0.clone(), vec![0.0; 3]);
+        for (k, stimulus) in [0.0, -36.0, -36.0, -18.0, 0.0].into_iter().enumerate() {
+            map.rule(&x, stimulus, &[], &mut next);
+            x.copy_from_slice(&next);
+            let close = |a: &f64, b: &f64| (a - b).abs() < 1e-9 * b.abs();
+            assert!(run.state(k + 1).iter().zip(&x).all(|(a, b)| close(a, b)), "{k}");
+        }
+        // As the control parameter that it was.
+        plain.rule(&e.x0, 0.0, &[-36.0], &mut next);
+        map.rule(&e.x0, -36.0, &[], &mut x);
+        assert_eq!(x, next);
+        let (mut by, mut want) = ([0.0; 3], [0.0; 3]);
+        map.derivative_by(Input::Stimulus, &e.x0, -36.0, &[], &mut by);
+        plain.derivative_by(Input::Parameter(0), &e.x0, 0.0, &[-36.0], &mut want);
+        assert_eq!(by, want);
+        // One in two and many give the same; a map without a stimulus takes none.
+        assert_eq!(map.solve_ensemble(&[e.clone(), e.clone()], &SolveOptions::default()).unwrap()[1], run);
+        let e = Experiment { p: vec![-36.0], ..e };
+        assert!(plain.solve_ensemble(&[e], &SolveOptions::default()).unwrap_err().to_string().contains("without a stimulus"));
     }
 }

@@ -57,16 +57,20 @@ impl DynamicalSystem for SinglePrecision {
         self.map.rule(x, i_stim, p, out);
     }
 
-    fn rules(&self, x: &[f64], _i_stim: &[f64], p: &[f64], out: &mut [f64]) {
+    fn rules(&self, x: &[f64], i_stim: &[f64], p: &[f64], out: &mut [f64]) {
         let (n, d) = (self.map.normalizer(), self.map.dimension());
         let mut scratch = Scratch::new(self.networks[0].shape());
-        let mut rows = vec![[0.0f32; BLOCK]; d + p.len()];
+        let mut rows = vec![[0.0f32; BLOCK]; d + n.parameter_sd.len()];
         for (l, value) in p.iter().enumerate() {
             rows[d + l] = [n.parameter(l, *value) as f32; BLOCK];
         }
         let (target, mut increments) = ([0.0; BLOCK], [0.0; BLOCK]);
-        for (x, out) in x.chunks(BLOCK * d).zip(out.chunks_mut(BLOCK * d)) {
+        for (block, (x, out)) in x.chunks(BLOCK * d).zip(out.chunks_mut(BLOCK * d)).enumerate() {
             let count = x.len() / d;
+            if let Some(row) = rows.get_mut(d + p.len()) {
+                let stimulus = |k: usize| i_stim.get(block * BLOCK + k).copied().unwrap_or(0.0);
+                (0..count).for_each(|k| row[k] = n.parameter(p.len(), stimulus(k)) as f32);
+            }
             for (k, state) in x.chunks_exact(d).enumerate() {
                 (0..d).for_each(|i| rows[i][k] = n.state(i, state[i]) as f32);
             }

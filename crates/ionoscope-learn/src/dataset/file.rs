@@ -95,7 +95,8 @@ impl Dataset {
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         header.spec.check().map_err(|e| format!("its header: {e}"))?;
-        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
+        let stimulus = usize::from(header.spec.trained_stimulus().is_some());
+        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len() + stimulus);
         let trained = header.spec.trained_on.as_ref().map(|t| t.model.as_str());
         if trained != Some(header.config.model.as_str()) {
             return Err(format!(

@@ -13,7 +13,7 @@ use ionoscope_dynamics::sampling::{permutation, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{AdamRecord, Directory, Ending, Record, Run};
+use super::{AdamRecord, Directory, Ending, Record, Run, muon::Muon};
 use crate::{
     Error, Result,
     adam::{Adam, AdamConfig, Schedule},
@@ -33,12 +33,25 @@ pub const FLOOR: f64 = 0.05;
 /// Chunks of a batch, whose gradients are summed in order: fixed, so that sums do not depend on the number of threads.
 const CHUNKS: usize = 8;
 
+/// How weights are moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam, with decoupled weight decay.
+    Adam,
+    /// The matrices between hidden channels along their orthogonalised mean gradients, all else by Adam.
+    #[default]
+    Muon,
+}
+
 /// How an operator is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatorConfig {
     /// The network.
     pub network: FnoConfig,
+    /// How the weights are moved.
+    pub optimizer: Optimizer,
     /// Epochs, batch, learning rate and its schedule, weight decay.
     pub adam: AdamConfig,
     /// Longest gradient of a step; a longer one is shortened to it. 0: as it is.
@@ -57,6 +70,7 @@ impl Default for OperatorConfig {
     fn default() -> Self {
         OperatorConfig {
             network: FnoConfig::default(),
+            optimizer: Optimizer::default(),
             adam: AdamConfig {
                 epochs: 200,
                 batch: 32,
@@ -336,6 +350,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         Pool { work: (0..rayon::current_num_threads()).map(|_| Mutex::new(Work::new(network, &problem.layout, &problem.grid))).collect() };
     let parts: Vec<Mutex<Vec<f32>>> = (0..CHUNKS).map(|_| Mutex::new(vec![0.0; count])).collect();
     let variables: Vec<String> = data.spec.variables.iter().map(|q| q.name.clone()).collect();
+    let muon = Muon::new(&problem.layout);
     let samples = training.inputs.len();
     let batches = samples.div_ceil(config.adam.batch);
     let (clock, mut saved, first) = (Instant::now(), Instant::now(), state.epoch);
@@ -402,7 +417,10 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
             if config.clip > 0.0 && length > config.clip {
                 gradient.iter_mut().for_each(|g| *g *= config.clip / length);
             }
-            state.adam.step(Backend::detect(), &config.adam, batches as u64, &mut state.weights, &gradient);
+            match config.optimizer {
+                Optimizer::Adam => state.adam.step(Backend::detect(), &config.adam, batches as u64, &mut state.weights, &gradient),
+                Optimizer::Muon => muon.step(&mut state.adam, &config.adam, batches as u64, &mut state.weights, &gradient),
+            }
             // At first over all weights so far, so that the initial ones are soon forgotten.
             let decay = config.average.min(1.0 - 1.0 / (state.adam.steps as f64 * 0.1 + 1.0));
             let kept = if config.average > 0.0 { decay } else { 0.0 };

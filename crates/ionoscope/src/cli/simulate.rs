@@ -19,6 +19,7 @@ use crate::{
     Error, Result,
     arrays::{Layout, Precision, npz, parquet},
     artifact::{self, Staged},
+    batch::extrapolated_states,
     named::{named, units},
     protocol_file,
 };
@@ -146,9 +147,10 @@ impl Arguments {
         }
         let trajectory = system.simulate(&experiment, &options)?;
 
-        let outside = (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p)).count();
+        let outside = extrapolated_states(spec, &experiment, &trajectory);
         if outside > 0 {
-            shared.warn(&format!("{outside} of {} states are outside the training range (of state or parameters)", trajectory.len()));
+            let all = trajectory.len();
+            shared.warn(&format!("{outside} of {all} states are outside the training range (of state, parameters or stimulus)"));
         }
         if trajectory.statistics.stiff && options.method == Method::Explicit {
             shared.warn(

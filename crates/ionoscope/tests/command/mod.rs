@@ -91,6 +91,7 @@ pub fn surrogate(folder: &Folder) -> String {
         fixed: vec![("g_k2".into(), 0.0)],
         state: vec![[-65.0, -22.0], [0.0, 0.12], [0.17, 0.19]],
         parameters: vec![[-40.0, -30.0]],
+        stimulus: None,
     });
     let networks = (0..3).map(|own| {
         let mut net = SubNetwork::zeros(own, 4, 1);

@@ -487,4 +487,42 @@ mod tests {
             }
         }
     }
+
+    /// What PyTorch gives; the file is written by `benches/peers/fno.py oracle`.
+    #[test]
+    fn outputs_and_gradients_agree_with_pytorch() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            config: FnoConfig,
+            /// In units of 1/128.
+            weights: Vec<f64>,
+            x: Vec<f64>,
+            d: Vec<f64>,
+            y: Vec<f64>,
+            /// Of every seventh weight, and the sum over all.
+            gradient: Vec<f64>,
+            sum: f64,
+        }
+        #[derive(serde::Deserialize)]
+        struct File {
+            cases: Vec<Case>,
+        }
+        let file: File = serde_json::from_str(include_str!("../../../tests/data/fno_pytorch.json")).unwrap();
+        assert_eq!(file.cases.len(), 5);
+        for Case { config, weights, x, d, y, gradient, sum } in file.cases {
+            let layout = config.layout(2, 3);
+            let weights: Vec<f64> = weights.iter().map(|w| w / 128.0).collect();
+            let grid = Grid::new(12, config.padding, config.modes).unwrap();
+            let mut work = Work::new(&config, &layout, &grid);
+            let mut ours = vec![0.0; layout.count];
+            let pass = Pass { config: &config, layout: &layout, grid: &grid, weights: &weights };
+            pass.forward(&x, &mut work);
+            pass.backward(&x, &d, &mut work, &mut ours);
+            let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * b.abs().max(1.0);
+            assert!(work.y.iter().zip(&y).all(|(a, b)| close(*a, *b)), "{config:?}");
+            assert_eq!(gradient.len(), layout.count.div_ceil(7));
+            assert!(ours.iter().step_by(7).zip(&gradient).all(|(a, b)| close(*a, *b)), "{config:?}");
+            assert!(close(ours.iter().sum(), sum), "{config:?}: {} {sum}", ours.iter().sum::<f64>());
+        }
+    }
 }

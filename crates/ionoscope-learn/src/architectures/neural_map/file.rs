@@ -119,7 +119,8 @@ impl NeuralMap {
         // Older files do not say at which potential a spike is one: as in the model.
         let model = || models::find(&header.spec.trained_on.as_ref()?.model).ok()?.spec().spike_threshold;
         header.spec.spike_threshold = header.spec.spike_threshold.or_else(model);
-        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len());
+        let stimulus = usize::from(header.spec.trained_stimulus().is_some());
+        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len() + stimulus);
         let read = |name: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
             let t = tensors.tensor(name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
             if t.dtype() != Dtype::F64 || t.shape() != shape {
