@@ -75,7 +75,7 @@ pub fn operator(bytes: &[u8]) {
     let saved = fno.to_bytes().expect("an accepted surrogate can be saved");
     assert_eq!(Fno::from_bytes(&saved).expect("and read again"), fno);
     let protocol = Protocol::step(0.0, 0.3 * fno.t_end, 1.0);
-    let _ = fno.check_protocol(&protocol);
+    let _ = fno.check_protocol(&protocol, fno.t_end);
     if fno.points < 1000 {
         let _ = fno.predict(&[protocol], fno.points);
     }
@@ -395,8 +395,8 @@ values = [1, 0.5]
             config,
             t_end: 100.0,
             points: 12,
-            scaling: Scaling { input: 1.0, state: vec![0.5, 0.4], ramp: 0.01 },
-            seen: Seen { input: [0.0, 2.0], steps_from_zero: true },
+            scaling: Scaling { input: 1.0, state: vec![0.5, 0.4], ramp: 0.01, start: None },
+            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
             weights,
             provenance: json!({"seed": 1}),
         };

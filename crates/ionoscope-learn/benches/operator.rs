@@ -95,17 +95,18 @@ fn infer(task: &Task) -> f64 {
         config: task.config.clone(),
         t_end: 100.0,
         points: task.points,
-        scaling: Scaling { input: 1.0, state: vec![1.0; task.variables], ramp: 0.005 },
-        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false },
+        scaling: Scaling { input: 1.0, state: vec![1.0; task.variables], ramp: 0.005, start: None },
+        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None },
         weights,
         provenance: serde_json::Value::Null,
     };
+    let starts = vec![fno.spec.default_state(); task.batch];
     let inputs: Vec<Vec<f64>> = (0..task.batch).map(|k| (0..task.points).map(|t| ((t + k) as f64 * 0.01).sin()).collect()).collect();
     let mut seconds = Vec::new();
     let begun = Instant::now();
     while begun.elapsed().as_secs_f64() < task.seconds || seconds.len() < 4 {
         let begin = Instant::now();
-        let x = fno.respond(&inputs, task.points).expect("states");
+        let x = fno.respond(&inputs, &starts, task.points).expect("states");
         assert_eq!(x.len(), task.batch);
         seconds.push(begin.elapsed().as_secs_f64());
     }

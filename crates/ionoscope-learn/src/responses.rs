@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ionoscope_dynamics::{
     protocol::{Member, ProtocolFamily},
+    sampling::{stream, uniform},
     spec::Spec,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
@@ -61,6 +62,9 @@ pub struct ResponseConfig {
     pub t_end: f64,
     /// Times N of the grid.
     pub points: usize,
+    /// 0: a sample is the beginning of a run, from the model's start. Otherwise so many windows of length T are cut from every run at random
+    /// times, for a network that has the start as an input.
+    pub windows: usize,
     /// Relative tolerance of the integration.
     pub rtol: f64,
     /// Absolute tolerance of the integration.
@@ -79,6 +83,7 @@ impl Default for ResponseConfig {
             samples: [3000, 375, 375],
             t_end: 100.0,
             points: 1260,
+            windows: 0,
             rtol: 1e-9,
             atol: 1e-11,
             seed: 1,
@@ -115,6 +120,11 @@ impl Responses {
     /// Input of sample `k`, `[point]`.
     pub fn input(&self, k: usize) -> &[f32] {
         &self.input[k * self.points..(k + 1) * self.points]
+    }
+
+    /// State of sample `k` at the first time.
+    pub fn start(&self, k: usize) -> Vec<f64> {
+        self.x(k).chunks_exact(self.points).map(|row| f64::from(row[0])).collect()
     }
 
     /// States of sample `k`, `[variable][point]`.
@@ -195,31 +205,48 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
     let all = config.samples.iter().sum();
     let mut done = 0;
     let mut set = |family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
-        let draw = family.len().unwrap_or(count as u64).max(1);
+        let windows = config.windows.max(1);
+        let runs = count.div_ceil(windows);
+        let draw = family.len().unwrap_or(runs as u64).max(1);
         let mut set = Responses { points: config.points, variables: spec.variables.len(), ..Responses::default() };
-        for first in (0..count).step_by(BATCH) {
-            let wanted = first as u64..(first + BATCH).min(count) as u64;
-            let members: Vec<_> = wanted.map(|k| member(family, seed, draw, k, count as u64)).collect::<ionoscope_dynamics::Result<_>>()?;
+        // The last run may give fewer windows.
+        let wanted_of = |run: usize| count - run * windows;
+        for first in (0..runs).step_by(BATCH) {
+            let before = set.len();
+            let wanted = first as u64..(first + BATCH).min(runs) as u64;
+            let members: Vec<_> = wanted.map(|k| member(family, seed, draw, k, runs as u64)).collect::<ionoscope_dynamics::Result<_>>()?;
             if let Some(short) = members.iter().find(|m| m.t_end < config.t_end * (1.0 - 1e-12)) {
                 return Err(Error::Invalid(format!(
                     "family '{}' ends at {}, before t_end = {}; expected a grid within it",
                     family.name, short.t_end, config.t_end
                 )));
             }
-            let times = TimeGrid::new(0.0, config.edge(1), config.points)?;
+            let dt = config.edge(1);
+            // Windows lie anywhere in the run.
+            let count = |m: &Member| if config.windows == 0 { config.points } else { (m.t_end / dt * (1.0 + 1e-12)).floor() as usize };
             let x0 = spec.default_state();
-            let one = |m: &Member| Experiment { x0: x0.clone(), p: p.clone(), protocol: m.protocol.clone(), times };
-            let batch: Vec<Experiment> = members.iter().map(one).collect();
+            let one = |m: &Member| {
+                let times = TimeGrid::new(0.0, dt, count(m))?;
+                Ok(Experiment { x0: x0.clone(), p: p.clone(), protocol: m.protocol.clone(), times })
+            };
+            let batch: Vec<Experiment> = members.iter().map(one).collect::<Result<_>>()?;
             let options = SolveOptions { rtol: config.rtol, atol: config.atol, ..SolveOptions::default() };
-            for (member, run) in members.iter().zip(system.solve_ensemble(&batch, &options)?) {
+            for (r, (member, run)) in members.iter().zip(system.solve_ensemble(&batch, &options)?).enumerate() {
                 let run: Trajectory = run.completed()?;
-                set.input.extend(cell_means(&member.protocol, config.t_end, config.points).iter().map(|v| *v as f32));
-                for i in 0..set.variables {
-                    set.x.extend(run.variable(i).map(|v| v as f32));
+                let mut rng = stream(seed, "window", (first + r) as u64);
+                let signal = member.protocol.signal(member.t_end);
+                for _ in 0..windows.min(wanted_of(first + r)) {
+                    let latest = (run.len() - config.points) as f64;
+                    let begin = if config.windows == 0 { 0 } else { uniform(&mut rng, [0.0, latest + 1.0]).floor().min(latest) as usize };
+                    let edge = |i: usize| config.edge(begin + i);
+                    set.input.extend((0..config.points).map(|i| signal.mean(edge(i), edge(i + 1)) as f32));
+                    for i in 0..set.variables {
+                        set.x.extend(run.variable(i).skip(begin).take(config.points).map(|v| v as f32));
+                    }
+                    set.class.push(member.class as u32);
                 }
-                set.class.push(member.class as u32);
             }
-            done += batch.len();
+            done += set.len() - before;
             if !tell(done, all) {
                 return Err(Error::Failed("interrupted; nothing was written".into()));
             }
@@ -260,6 +287,30 @@ mod tests {
         // All classes occur, in order, in training and validation.
         assert!(data.training.class.is_sorted() && data.training.class.contains(&1));
         assert!(data.validation.input != data.training.input[..data.validation.input.len()]);
+    }
+
+    #[test]
+    fn windows_are_pieces_of_runs() {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let config = ResponseConfig { samples: [50, 10, 10], t_end: 20.0, points: 40, windows: 3, ..ResponseConfig::default() };
+        let data = respond(&*model, &config, &|_, _| true).unwrap();
+        assert_eq!((data.training.len(), data.validation.len(), data.test.len()), (50, 10, 10));
+        assert_eq!(ResponseData::from_bytes(&data.to_bytes().unwrap()).unwrap(), data);
+        let mut moved = 0;
+        for k in 0..50 {
+            let x0 = data.training.start(k);
+            moved += usize::from(x0[0].abs() > 0.01);
+            // The current is constant over the window: from its start the equations give it again.
+            let input = data.training.input(k);
+            if input.iter().any(|v| *v != input[0]) {
+                continue;
+            }
+            let times = TimeGrid::new(0.0, 0.5, 40).unwrap();
+            let e = Experiment { x0, protocol: Protocol::constant(f64::from(input[0])), ..Experiment::from_defaults(model.spec(), times) };
+            let run = model.simulate(&e, &SolveOptions::default()).unwrap();
+            assert!(run.variable(0).zip(data.training.x(k)).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-3), "{k}");
+        }
+        assert!(moved > 10, "{moved}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     Error, Result,
     adam::{Adam, AdamConfig, Schedule},
     architectures::fno::{
-        Fno, FnoConfig, INPUTS, Layout, Scaling, Seen, channels,
+        Fno, FnoConfig, Layout, Scaling, Seen,
         grid::Grid,
         pass::{Pass, Work},
         ramp,
@@ -151,6 +151,18 @@ pub fn overall_sd(set: &Responses) -> Vec<f64> {
         .collect()
 }
 
+/// Mean and standard deviation of each variable at the starts of a set; 1 for one that does not vary there.
+fn starts(set: &Responses) -> Vec<[f64; 2]> {
+    let n = set.len().max(1) as f64;
+    let of = |i: usize| {
+        let values = || (0..set.len()).map(|k| f64::from(set.x(k)[i * set.points]));
+        let mean = values().sum::<f64>() / n;
+        let sd = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        [mean, if sd > 0.0 { sd } else { 1.0 }]
+    };
+    (0..set.variables).map(of).collect()
+}
+
 /// A set as the loss sees it.
 struct Set<'a> {
     data: &'a Responses,
@@ -165,7 +177,6 @@ struct Problem {
     grid: Grid<f32>,
     scaling: Scaling,
     ramp: Vec<f32>,
-    start: Vec<f32>,
     mean: Vec<f64>,
     scale: Vec<f64>,
 }
@@ -180,12 +191,14 @@ impl Problem {
         let input =
             (data.training.input.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / data.training.input.len().max(1) as f64).sqrt();
         let points = data.config.points;
+        let input = if input > 0.0 { input } else { 1.0 };
+        let start = (data.config.windows > 0).then(|| starts(&data.training));
+        let scaling = Scaling { input, state, ramp: config.ramp, start };
         Ok(Problem {
-            layout: config.network.layout(INPUTS, data.spec.variables.len()),
+            layout: config.network.layout(scaling.inputs(), data.spec.variables.len()),
             grid: Grid::new(points, config.network.padding, config.network.modes)?,
-            scaling: Scaling { input: if input > 0.0 { input } else { 1.0 }, state, ramp: config.ramp },
+            scaling,
             ramp: ramp(config.ramp, points),
-            start: data.spec.default_state().iter().map(|v| *v as f32).collect(),
             mean,
             scale,
         })
@@ -193,7 +206,8 @@ impl Problem {
 
     fn set<'a>(&self, data: &'a Responses) -> Set<'a> {
         let points = data.points;
-        let inputs = (0..data.len()).map(|k| channels(data.input(k).iter().map(|v| f64::from(*v)), points, self.scaling.input)).collect();
+        let current = |k: usize| data.input(k).iter().map(|v| f64::from(*v));
+        let inputs = (0..data.len()).map(|k| self.scaling.channels(current(k), &data.start(k), points)).collect();
         let size = (0..data.len() * data.variables).map(|j| {
             let (k, i) = (j / data.variables, j % data.variables);
             let at = i * points..(i + 1) * points;
@@ -212,7 +226,7 @@ impl Problem {
                 let at = i * points..(i + 1) * points;
                 let (x, y, s) = (&set.data.x(k)[at.clone()], &work.y[at.clone()], &self.scale[at.clone()]);
                 let sd = self.scaling.state[i];
-                let error = |t: usize| (f64::from(self.start[i]) + f64::from(self.ramp[t]) * sd * f64::from(y[t]) - f64::from(x[t])) / s[t];
+                let error = |t: usize| (f64::from(x[0]) + f64::from(self.ramp[t]) * sd * f64::from(y[t]) - f64::from(x[t])) / s[t];
                 let norm = ((0..points).map(|t| error(t).powi(2)).sum::<f64>() / points as f64).sqrt();
                 let size = set.size[k * variables + i];
                 if let Some(d) = &mut gradient {
@@ -321,7 +335,9 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let problem = Problem::new(data, config)?;
     let network = &config.network;
     let weights = match run.from {
-        Some(fno) if fno.config == *network && fno.spec.id == data.spec.id => fno.weights.iter().map(|w| f64::from(*w)).collect(),
+        Some(fno) if fno.config == *network && fno.spec.id == data.spec.id && fno.takes_start() == (data.config.windows > 0) => {
+            fno.weights.iter().map(|w| f64::from(*w)).collect()
+        }
         Some(fno) => {
             let (given, wanted) = (&fno.config, network);
             return Err(Error::Invalid(format!(
@@ -329,7 +345,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
                 fno.spec.id, data.spec.id
             )));
         }
-        None => network.initial_weights(INPUTS, data.spec.variables.len(), config.seed),
+        None => network.initial_weights(problem.scaling.inputs(), data.spec.variables.len(), config.seed),
     };
     let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
     let numbers = [&data.training, &data.validation].into_iter().flat_map(|s| s.input.iter().chain(&s.x)).map(|v| f64::from(*v));
@@ -475,7 +491,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         t_end: data.config.t_end,
         points: data.config.points,
         scaling: problem.scaling.clone(),
-        seen: Seen::of(&data.training),
+        seen: Seen::of(&data.training, data.config.windows > 0),
         weights: best.iter().map(|w| *w as f32).collect(),
         provenance,
     };
@@ -513,7 +529,9 @@ mod tests {
         // The surrogate gives what was judged.
         let problem = Problem::new(&data, &config(1)).unwrap();
         let set = problem.set(&data.validation);
-        let x = trained.fno.outputs(&set.inputs, 100).unwrap();
+        let currents: Vec<Vec<f64>> = (0..10).map(|k| data.validation.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
+        let starts: Vec<Vec<f64>> = (0..10).map(|k| data.validation.start(k)).collect();
+        let x = trained.fno.respond(&currents, &starts, 100).unwrap();
         let error = (0..10)
             .map(|k| {
                 (0..2)

@@ -73,6 +73,12 @@ impl Arguments {
         if (fno.t_end - data.config.t_end).abs() > 1e-9 * fno.t_end {
             return Err(Error::Input(format!("the network ends at {}, the dataset at {}", fno.t_end, data.config.t_end)));
         }
+        if data.config.windows > 0 && !fno.takes_start() {
+            return Err(Error::Input(format!(
+                "{} holds windows from any start, and the network knows one; give a dataset made with responses.windows = 0",
+                self.dataset.display()
+            )));
+        }
         let (set, classes) = match self.set {
             Set::Training => (&data.training, &data.classes[0]),
             Set::Validation => (&data.validation, &data.classes[0]),
@@ -89,7 +95,8 @@ impl Arguments {
             .map(|i| TimeScale::of(reference.iter().map(|x| &x[i * points..(i + 1) * points])))
             .collect::<ionoscope_analysis::Result<Vec<_>>>()?;
         let inputs: Vec<Vec<f64>> = (0..set.len()).map(|k| set.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
-        let predicted = fno.respond(&inputs, points)?;
+        let starts: Vec<Vec<f64>> = (0..set.len()).map(|k| set.start(k)).collect();
+        let predicted = fno.respond(&inputs, &starts, points)?;
         let v = spec.membrane_potential.as_ref().and_then(|name| spec.variable_index(name).ok());
         let samples: Vec<Sample> = (0..set.len())
             .into_par_iter()

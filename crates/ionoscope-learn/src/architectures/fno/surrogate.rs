@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use ionoscope_dynamics::{protocol::Protocol, spec::Spec};
+use ionoscope_dynamics::{
+    protocol::{Protocol, Signal},
+    spec::Spec,
+};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -33,6 +36,25 @@ pub struct Scaling {
     /// Time constant of the start, as a fraction of T: an output is the start plus (1 - exp(-t / (ramp T))) times what the network gives, so that
     /// it is exact at t = 0.
     pub ramp: f64,
+    /// Mean and standard deviation of each variable of the start, where the start is an input of the network: it then advances any state by T, and
+    /// again from there. Where it is none, the network knows the one start of its [`Spec`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Vec<[f64; 2]>>,
+}
+
+impl Scaling {
+    /// Number of input channels: time over T, the current and, where it is an input, the start, each variable a constant.
+    pub(crate) fn inputs(&self) -> usize {
+        CHANNELS + self.start.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The input of the network for cell means of the current and a start.
+    pub(crate) fn channels(&self, current: impl Iterator<Item = f64>, start: &[f64], points: usize) -> Vec<f32> {
+        let time = (0..points).map(|i| i as f32 / points as f32);
+        let current = current.map(|v| (v / self.input) as f32);
+        let scaled = self.start.iter().flatten().zip(start).map(|([mean, sd], x)| ((x - mean) / sd) as f32);
+        time.chain(current).chain(scaled.flat_map(|x| std::iter::repeat_n(x, points))).collect()
+    }
 }
 
 /// Which stimuli a network has seen.
@@ -42,13 +64,20 @@ pub struct Seen {
     pub input: [f64; 2],
     /// Whether every stimulus was one step from t = 0.
     pub steps_from_zero: bool,
+    /// Smallest and largest start of each variable, where the start is an input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Vec<[f64; 2]>>,
 }
 
 impl Seen {
-    /// What a set of responses shows.
-    pub fn of(set: &Responses) -> Self {
-        let range = set.input.iter().fold([0.0f64; 2], |[l, h], v| [l.min(f64::from(*v)), h.max(f64::from(*v))]);
-        Seen { input: range, steps_from_zero: (0..set.len()).all(|k| is_step_from_zero(set.input(k).iter().map(|v| f64::from(*v)))) }
+    /// What a set of responses shows; of windows also their starts.
+    pub fn of(set: &Responses, windows: bool) -> Self {
+        let wider = |[l, h]: [f64; 2], v: f64| [l.min(v), h.max(v)];
+        let input = set.input.iter().fold([0.0f64; 2], |range, v| wider(range, f64::from(*v)));
+        let steps_from_zero = (0..set.len()).all(|k| is_step_from_zero(set.input(k).iter().map(|v| f64::from(*v))));
+        let of = |i: usize| (0..set.len()).map(|k| set.start(k)[i]).fold([f64::INFINITY, f64::NEG_INFINITY], wider);
+        let start = windows.then(|| (0..set.variables).map(of).collect());
+        Seen { input, steps_from_zero: steps_from_zero && !windows, start }
     }
 }
 
@@ -96,14 +125,8 @@ struct Header {
     provenance: serde_json::Value,
 }
 
-/// Input channels: time over T, and the current.
-pub(crate) const INPUTS: usize = 2;
-
-/// The input of the network for cell means of the current.
-pub(crate) fn channels(input: impl Iterator<Item = f64>, points: usize, scale: f64) -> Vec<f32> {
-    let time = (0..points).map(|i| i as f32 / points as f32);
-    time.chain(input.map(|v| (v / scale) as f32)).collect()
-}
+/// Input channels of every network: time over T, and the current.
+const CHANNELS: usize = 2;
 
 /// 1 - exp(-t / (ramp T)) at the times of a grid.
 pub(crate) fn ramp(ramp: f64, points: usize) -> Vec<f32> {
@@ -117,8 +140,17 @@ impl Fno {
     /// Names the first that does not.
     pub fn check(&self) -> Result<()> {
         self.config.check()?;
-        let wanted = self.config.weight_count(INPUTS, self.spec.variables.len());
+        let wanted = self.config.weight_count(self.scaling.inputs(), self.spec.variables.len());
         let fail = |message: String| Err(Error::Invalid(message));
+        let variables = self.spec.variables.len();
+        let starts = [self.scaling.start.as_ref().map(Vec::len), self.seen.start.as_ref().map(Vec::len)];
+        if starts != [None; 2] && starts != [Some(variables); 2] {
+            return fail(format!("scales and ranges of {starts:?} starts; expected none, or one of each of its {variables} variables"));
+        }
+        if let Some([mean, sd]) = self.scaling.start.iter().flatten().find(|[mean, sd]| !(mean.is_finite() && sd.is_finite() && *sd > 0.0))
+        {
+            return fail(format!("a start of mean {mean} and standard deviation {sd}; expected finite numbers, the second positive"));
+        }
         if self.weights.len() != wanted || self.scaling.state.len() != self.spec.variables.len() {
             return fail(format!("{} weights and {} scales; this network has {wanted}", self.weights.len(), self.scaling.state.len()));
         }
@@ -135,12 +167,23 @@ impl Fno {
         Ok(())
     }
 
-    /// Whether a protocol is of the kind that the network was trained on; otherwise what is new about it.
+    /// Whether the network has the start as an input, so that it advances window by window, for as long as wanted.
+    pub fn takes_start(&self) -> bool {
+        self.scaling.start.is_some()
+    }
+
+    /// Step of the grid that it was trained on.
+    pub fn dt(&self) -> f64 {
+        self.t_end / self.points as f64
+    }
+
+    /// Whether a protocol over `[0, t_end]` is of the kind that the network was trained on; otherwise what is new about it.
     ///
     /// # Errors
     /// The difference, as wrong input.
-    pub fn check_protocol(&self, protocol: &Protocol) -> Result<()> {
-        let means = cell_means(protocol, self.t_end, self.points);
+    pub fn check_protocol(&self, protocol: &Protocol, t_end: f64) -> Result<()> {
+        let points = (t_end / self.dt()).ceil().max(1.0) as usize;
+        let means = cell_means(protocol, points as f64 * self.dt(), points);
         let [low, high] = self.seen.input;
         let slack = 1e-6 * (high - low);
         if let Some(v) = means.iter().find(|v| !(low - slack..=high + slack).contains(*v)) {
@@ -152,37 +195,71 @@ impl Fno {
         Ok(())
     }
 
-    /// The states `[variable][point]` of each protocol on a grid of `points` times i T / points. Uses the current rayon pool.
+    /// Whether a start is within those that the network was trained on, where it has it as an input; otherwise which variable is not.
+    ///
+    /// # Errors
+    /// The difference, as wrong input.
+    pub fn check_start(&self, x0: &[f64]) -> Result<()> {
+        for ((q, x), [low, high]) in self.spec.variables.iter().zip(x0).zip(self.seen.start.iter().flatten()) {
+            // Where all were alike, the start itself is at the border.
+            let slack = 0.01 * (high - low);
+            if !(low - slack..=high + slack).contains(x) {
+                return Err(Error::Invalid(format!("a start of {} = {x}; {} was trained on {low} to {high}", q.name, self.spec.id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The states `[variable][point]` of each protocol from the default start on a grid of `points` times i T / points. Uses the current rayon
+    /// pool.
     ///
     /// # Errors
     /// A grid too coarse for the network's modes.
     pub fn predict(&self, protocols: &[Protocol], points: usize) -> Result<Vec<Vec<f64>>> {
         let inputs: Vec<Vec<f64>> = protocols.par_iter().map(|p| cell_means(p, self.t_end, points)).collect();
-        self.respond(&inputs, points)
+        self.respond(&inputs, &vec![self.spec.default_state(); protocols.len()], points)
     }
 
-    /// As [`predict`](Self::predict), for the mean currents of all cells of the grid.
+    /// As [`predict`](Self::predict), for the mean currents of all cells of the grid and a start each. A network that knows one start gives what it
+    /// gives from there, moved to the start given.
     ///
     /// # Errors
     /// A grid too coarse for the network's modes.
-    pub fn respond(&self, inputs: &[Vec<f64>], points: usize) -> Result<Vec<Vec<f64>>> {
-        let inputs = inputs.iter().map(|i| channels(i.iter().copied(), points, self.scaling.input)).collect::<Vec<_>>();
-        self.outputs(&inputs, points)
-    }
-
-    /// The states for inputs of the network.
-    pub(crate) fn outputs(&self, inputs: &[Vec<f32>], points: usize) -> Result<Vec<Vec<f64>>> {
+    pub fn respond(&self, currents: &[Vec<f64>], starts: &[Vec<f64>], points: usize) -> Result<Vec<Vec<f64>>> {
         let grid = Grid::<f32>::new(points, self.config.padding, self.config.modes)?;
-        let layout = self.config.layout(INPUTS, self.spec.variables.len());
+        let layout = self.config.layout(self.scaling.inputs(), self.spec.variables.len());
         let pass = Pass { config: &self.config, layout: &layout, grid: &grid, weights: &self.weights };
         let ramp = ramp(self.scaling.ramp, points);
-        let start = self.spec.default_state();
-        let one = |work: &mut Work<f32>, input: &Vec<f32>| {
-            pass.forward(input, work);
+        let one = |work: &mut Work<f32>, (current, start): (&Vec<f64>, &Vec<f64>)| {
+            pass.forward(&self.scaling.channels(current.iter().copied(), start, points), work);
             let value = |c: usize, t: usize, y: f32| start[c] + f64::from(ramp[t]) * self.scaling.state[c] * f64::from(y);
             work.y.iter().enumerate().map(|(k, y)| value(k / points, k % points, *y)).collect()
         };
-        Ok(inputs.par_iter().map_init(|| Work::new(&self.config, &layout, &grid), |work, input| one(work, input)).collect())
+        Ok(currents.par_iter().zip(starts).map_init(|| Work::new(&self.config, &layout, &grid), one).collect())
+    }
+
+    /// The states `[time][variable]` under each protocol from each start, at the first `count` times of the network's own step, window by window:
+    /// the last time of a window is the start of the next. Uses the current rayon pool.
+    ///
+    /// # Errors
+    /// A network that knows one start only.
+    pub fn advance(&self, protocols: &[Protocol], starts: &[Vec<f64>], count: usize) -> Result<Vec<Vec<f64>>> {
+        if !self.takes_start() {
+            return Err(Error::Invalid(format!("the network of {} knows one start, and nothing beyond its end", self.spec.id)));
+        }
+        let (d, n, dt) = (self.spec.variables.len(), self.points, self.dt());
+        let mut all: Vec<Vec<f64>> = starts.iter().map(|x| x.iter().copied().take(d).collect()).collect();
+        let signals: Vec<_> = protocols.iter().map(|p| p.signal(dt * (count + n) as f64)).collect();
+        for first in (0..count - 1).step_by(n - 1) {
+            let means = |s: &Signal| (0..n).map(|i| s.mean((first + i) as f64 * dt, (first + i + 1) as f64 * dt)).collect();
+            let currents: Vec<Vec<f64>> = signals.par_iter().map(means).collect();
+            let starts: Vec<Vec<f64>> = all.iter().map(|x| x[x.len() - d..].to_vec()).collect();
+            let taken = (n - 1).min(count - 1 - first);
+            for (x, window) in all.iter_mut().zip(self.respond(&currents, &starts, n)?) {
+                x.extend((1..=taken).flat_map(|t| (0..d).map(move |c| c * n + t)).map(|k| window[k]));
+            }
+        }
+        Ok(all)
     }
 
     /// Writes the surrogate through a temporary name.
@@ -212,7 +289,7 @@ impl Fno {
             provenance: self.provenance.clone(),
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
-        let layout = self.config.layout(INPUTS, self.spec.variables.len());
+        let layout = self.config.layout(self.scaling.inputs(), self.spec.variables.len());
         let tensors: Vec<_> =
             layout.blocks().map(|b| (b, b.of(&self.weights).iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>())).collect();
         let views = tensors
@@ -260,7 +337,7 @@ impl Fno {
         header.spec.check().map_err(|e| format!("its header: {e}"))?;
         header.config.check().map_err(|e| format!("its header: {e}"))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let layout = header.config.layout(INPUTS, header.spec.variables.len());
+        let layout = header.config.layout(header.scaling.inputs(), header.spec.variables.len());
         let mut weights = Vec::with_capacity(layout.count.min(bytes.len()));
         for b in layout.blocks() {
             let t =
@@ -285,14 +362,14 @@ mod tests {
 
     fn random() -> Fno {
         let config = FnoConfig { width: 6, modes: 5, layers: 2, padding: 0.05, ..FnoConfig::default() };
-        let weights = config.initial_weights(INPUTS, 2, 3).iter().map(|w| *w as f32).collect();
+        let weights = config.initial_weights(CHANNELS, 2, 3).iter().map(|w| *w as f32).collect();
         Fno {
             spec: models::find("fitzhugh-nagumo-1961").unwrap().spec().clone(),
             config,
             t_end: 100.0,
             points: 200,
-            scaling: Scaling { input: 0.7, state: vec![0.5, 0.4], ramp: 0.01 },
-            seen: Seen { input: [0.0, 2.0], steps_from_zero: true },
+            scaling: Scaling { input: 0.7, state: vec![0.5, 0.4], ramp: 0.01, start: None },
+            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
             weights,
             provenance: serde_json::Value::Null,
         }
@@ -327,10 +404,32 @@ mod tests {
     #[test]
     fn stimuli_of_another_kind_are_refused() {
         let fno = random();
-        assert!(fno.check_protocol(&Protocol::step(0.0, 33.3, 1.9)).is_ok());
-        assert!(fno.check_protocol(&Protocol::none()).is_ok());
-        assert!(fno.check_protocol(&Protocol::constant(1.0)).is_ok());
-        assert!(fno.check_protocol(&Protocol::step(0.0, 33.3, 2.1)).unwrap_err().to_string().contains("trained on 0 to 2"));
-        assert!(fno.check_protocol(&Protocol::step(5.0, 33.3, 1.0)).unwrap_err().to_string().contains("one step"));
+        assert!(fno.check_protocol(&Protocol::step(0.0, 33.3, 1.9), 100.0).is_ok());
+        assert!(fno.check_protocol(&Protocol::none(), 100.0).is_ok());
+        assert!(fno.check_protocol(&Protocol::constant(1.0), 100.0).is_ok());
+        assert!(fno.check_protocol(&Protocol::step(0.0, 33.3, 2.1), 100.0).unwrap_err().to_string().contains("trained on 0 to 2"));
+        assert!(fno.check_protocol(&Protocol::step(5.0, 33.3, 1.0), 100.0).unwrap_err().to_string().contains("one step"));
+    }
+
+    #[test]
+    fn with_the_start_as_an_input_windows_follow_one_another() {
+        let plain = random();
+        let scaling = Scaling { start: Some(vec![[0.1, 0.5], [0.0, 0.4]]), ..plain.scaling.clone() };
+        let weights = plain.config.initial_weights(scaling.inputs(), 2, 3).iter().map(|w| *w as f32).collect();
+        let seen = Seen { start: Some(vec![[-0.5, 1.0], [-0.1, 1.0]]), ..plain.seen.clone() };
+        let fno = Fno { scaling, weights, seen, ..plain.clone() };
+        fno.check().unwrap();
+        assert_eq!(Fno::from_bytes(&fno.to_bytes().unwrap()).unwrap(), fno);
+        assert!(Fno { seen: plain.seen.clone(), ..fno.clone() }.check().is_err());
+        let protocol = Protocol::step(30.0, 120.0, 0.8);
+        let starts = vec![vec![0.2, 0.1]];
+        let x = fno.advance(std::slice::from_ref(&protocol), &starts, 500).unwrap().remove(0);
+        assert_eq!((x.len(), &x[..2]), (1000, &starts[0][..]));
+        // The second window by hand, from time 199.
+        let means: Vec<f64> = (0..200).map(|i| protocol.signal(500.0).mean((199 + i) as f64 * 0.5, (200 + i) as f64 * 0.5)).collect();
+        let second = fno.respond(&[means], &[x[398..400].to_vec()], 200).unwrap().remove(0);
+        assert!((0..200).all(|t| x[(199 + t) * 2] == second[t] && x[(199 + t) * 2 + 1] == second[200 + t]));
+        assert!(fno.check_start(&[0.2, 0.1]).is_ok() && fno.check_start(&[1.2, 0.1]).unwrap_err().to_string().contains("v = 1.2"));
+        assert!(plain.advance(&[protocol], &starts, 500).unwrap_err().to_string().contains("one start"));
     }
 }

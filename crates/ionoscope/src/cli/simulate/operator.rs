@@ -24,6 +24,8 @@ use crate::{
 
 /// Experiments that are computed and written at once.
 const PART: usize = 512;
+/// Most states of them at once.
+const MOST_NUMBERS: usize = 1 << 24;
 
 impl Arguments {
     /// Whether the system is a Fourier neural operator.
@@ -37,7 +39,7 @@ impl Arguments {
         let spec = &fno.spec;
         if self.rtol.or(self.atol).or(self.step).is_some() || self.method != MethodArgument::Auto || self.pace.is_some() {
             return Err(Error::Input(format!(
-                "{} is a Fourier neural operator, which needs no integrator and knows one start; leave out --rtol, --atol, --method, --step, --pace",
+                "{} is a Fourier neural operator, which needs no integrator; leave out --rtol, --atol, --method, --step, --pace",
                 self.system.system
             )));
         }
@@ -59,9 +61,17 @@ impl Arguments {
         }
     }
 
-    /// Output times, and the number of those of the whole grid over [0, T].
+    /// Output times, and the number of those of the whole grid over [0, T], or over a window where the network advances window by window.
     fn grid(&self, fno: &Fno) -> Result<(TimeGrid, usize)> {
         let t_end = self.t_end.unwrap_or(fno.t_end);
+        if fno.takes_start() {
+            let dt = self.dt.unwrap_or(fno.dt());
+            let every = (dt / fno.dt()).round();
+            if every < 1.0 || (every * fno.dt() - dt).abs() > 1e-6 * dt {
+                return Err(Error::Input(format!("--dt {dt}: expected a multiple of the network's step, {}", fno.dt())));
+            }
+            return Ok((TimeGrid::until(t_end, every * fno.dt())?, fno.points));
+        }
         if t_end > fno.t_end * (1.0 + 1e-9) {
             return Err(Error::Input(format!("--t-end {t_end}: the network was trained up to {}; it knows nothing beyond", fno.t_end)));
         }
@@ -76,20 +86,21 @@ impl Arguments {
 
     /// Checks experiments against what the network was trained on; which of them are outside.
     ///
-    /// Another start or other parameters are refused in any case: the network has no input for them.
+    /// Other parameters, and another start where the network knows only one, are refused in any case: it has no input for them.
     fn outside(&self, fno: &Fno, experiments: &[Experiment]) -> Result<Vec<bool>> {
         let (x0, p) = (fno.spec.default_state(), fno.spec.default_parameters());
         experiments
             .iter()
             .enumerate()
             .map(|(k, e)| {
-                if e.x0 != x0 || e.p != p {
+                if e.p != p || (e.x0 != x0 && !fno.takes_start()) {
+                    let what = if fno.takes_start() { "one set of parameters" } else { "one start and one set of parameters" };
                     return Err(Error::Input(format!(
-                        "experiment {k}: the network knows one start and one set of parameters (`ionoscope models {}`); leave out --x0, --param and their columns",
+                        "experiment {k}: the network knows {what} (`ionoscope models {}`); leave out --x0, --param and their columns",
                         fno.spec.id
                     )));
                 }
-                match fno.check_protocol(&e.protocol) {
+                match fno.check_protocol(&e.protocol, e.times.end().max(fno.dt())).and_then(|()| fno.check_start(&e.x0)) {
                     Ok(()) => Ok(false),
                     Err(_) if self.extrapolate => Ok(true),
                     Err(error) => Err(Error::Input(format!("experiment {k}: {error}; --extrapolate does it and marks it"))),
@@ -101,6 +112,15 @@ impl Arguments {
     fn operate(fno: &Fno, experiments: &[Experiment], points: usize) -> Result<Vec<Trajectory>> {
         let protocols: Vec<Protocol> = experiments.iter().map(|e| e.protocol.clone()).collect();
         let n = fno.spec.variables.len();
+        if fno.takes_start() {
+            let Some(times) = experiments.first().map(|e| e.times) else { return Ok(Vec::new()) };
+            let every = (times.dt / fno.dt()).round() as usize;
+            let starts: Vec<Vec<f64>> = experiments.iter().map(|e| e.x0.clone()).collect();
+            let all = fno.advance(&protocols, &starts, (times.count - 1) * every + 1)?;
+            let wanted = |x: Vec<f64>| x.chunks_exact(n).step_by(every).flatten().copied().collect();
+            let one = |x| Trajectory { times, dimension: n, x: wanted(x), outcome: Outcome::Completed, statistics: Statistics::default() };
+            return Ok(all.into_iter().map(one).collect());
+        }
         // On a grid at least as fine as that of the training, of which every so many times are wanted.
         let every = fno.points.div_ceil(points);
         let whole = points * every;
@@ -140,10 +160,12 @@ impl Arguments {
         let layout = Layout::new(&fno.spec, base.times, experiments.len(), self.precision);
         let more = json!({"experiments": {"file": table, "hash": fingerprint(table)?, "rows": experiments.len()}});
         super::extend(&mut meta, more);
-        let mut output = Output::create(path, &layout, PART, &meta, Existing::Refuse)?;
+        let part = (MOST_NUMBERS / (base.times.count * fno.spec.variables.len())).clamp(1, PART);
+        let mut output = Output::create(path, &layout, part, &meta, Existing::Refuse)?;
         let mut summary = Summary::default();
-        for (k, part) in experiments.chunks(PART).enumerate() {
-            output.add(k * PART, Self::operate(fno, part, points)?, &outside[k * PART..k * PART + part.len()], &mut summary)?;
+        for (k, experiments) in experiments.chunks(part).enumerate() {
+            let outside = &outside[k * part..k * part + experiments.len()];
+            output.add(k * part, Self::operate(fno, experiments, points)?, outside, &mut summary)?;
         }
         super::extend(&mut meta, json!({"result": summary}));
         if let Some(file) = output.finish(&meta, &summary)? {
