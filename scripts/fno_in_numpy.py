@@ -39,7 +39,10 @@ config, points, end = meta["config"], meta["points"], meta["t_end"]
 edges = np.arange(points + 1) * end / points
 # Mean current of each cell of the grid.
 current = amplitude * np.clip((duration - edges[:-1]) / np.diff(edges), 0, 1)
-x = np.stack([np.arange(points) / points, current / meta["scaling"]["input"]])
+x = [np.arange(points) / points, current / meta["scaling"]["input"]]
+if "charge" in meta["scaling"]:  # the integral of the current up to each time
+    x.append(np.concatenate([[0], np.cumsum(current)[:-1]]) * end / points / meta["scaling"]["charge"])
+x = np.stack(x)
 v = dense("lifting.2", act(dense("lifting.1", x)))
 padded = points + round(config["padding"] * points)
 v = np.pad(v, ((0, 0), (0, padded - points)))

@@ -96,7 +96,10 @@ def check(surrogate, experiments, ours):
     for row, want in zip(csv.DictReader(open(experiments)), x, strict=True):
         begin, duration, amplitude = (float(row[f"stim_{name}"]) for name in ("start", "duration", "amplitude"))
         covered = np.clip(np.minimum(edges[1:], begin + duration) - np.maximum(edges[:-1], begin), 0, None)
-        channels = np.stack([np.arange(points) / points, amplitude * covered / np.diff(edges) / header["scaling"]["input"]])
+        channels = [np.arange(points) / points, amplitude * covered / np.diff(edges) / header["scaling"]["input"]]
+        if "charge" in header["scaling"]:  # the integral of the current up to each time
+            channels.append(np.concatenate([[0], np.cumsum(amplitude * covered)[:-1]]) / header["scaling"]["charge"])
+        channels = np.stack(channels)
         with torch.no_grad():
             y = net(torch.from_numpy(channels.astype(np.float32))[None])[0].double().numpy()
         worst = max(worst, (np.abs(start + (ramp * scale[:, None] * y).T - want) / scale).max())

@@ -115,13 +115,19 @@ impl Spikes {
     }
 }
 
-/// Mean, median, 95th percentile and worst of some numbers.
+/// Mean, percentiles and worst of some numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Mean.
     pub mean: f64,
+    /// 5th percentile.
+    pub p05: f64,
+    /// 25th percentile.
+    pub p25: f64,
     /// Median.
     pub median: f64,
+    /// 75th percentile.
+    pub p75: f64,
     /// 95th percentile.
     pub p95: f64,
     /// Largest.
@@ -136,7 +142,10 @@ impl Summary {
         let at = |share: f64| all[((all.len() - 1) as f64 * share).round() as usize];
         (!all.is_empty()).then(|| Summary {
             mean: all.iter().sum::<f64>() / all.len() as f64,
+            p05: at(0.05),
+            p25: at(0.25),
             median: at(0.5),
+            p75: at(0.75),
             p95: at(0.95),
             worst: at(1.0),
         })

@@ -95,7 +95,7 @@ fn infer(task: &Task) -> f64 {
         config: task.config.clone(),
         t_end: 100.0,
         points: task.points,
-        scaling: Scaling { input: 1.0, state: vec![1.0; task.variables], ramp: 0.005, start: None },
+        scaling: Scaling { input: 1.0, charge: None, state: vec![1.0; task.variables], ramp: 0.005, start: None },
         seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None },
         weights,
         provenance: serde_json::Value::Null,

@@ -16,6 +16,7 @@ pub mod protocol_file;
 pub mod report;
 
 pub mod compare;
+pub mod evaluation;
 pub mod reproduce;
 
 pub mod cli;

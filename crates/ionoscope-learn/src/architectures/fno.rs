@@ -21,8 +21,8 @@ pub(crate) mod pass;
 pub(crate) mod scalar;
 mod surrogate;
 
-pub(crate) use surrogate::ramp;
 pub use surrogate::{Fno, Scaling, Seen};
+pub(crate) use surrogate::{charges, ramp};
 
 /// Width of the hidden layers of lifting and projection.
 pub const HIDDEN: usize = 128;

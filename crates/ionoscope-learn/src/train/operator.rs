@@ -18,7 +18,7 @@ use crate::{
     Error, Result,
     adam::{Adam, AdamConfig, Schedule},
     architectures::fno::{
-        Fno, FnoConfig, Layout, Scaling, Seen,
+        Fno, FnoConfig, Layout, Scaling, Seen, charges,
         grid::Grid,
         pass::{Pass, Work},
         ramp,
@@ -60,6 +60,8 @@ pub struct OperatorConfig {
     pub average: f64,
     /// See [`Scaling::ramp`].
     pub ramp: f64,
+    /// Whether the network is also given the charge, the integral of the current.
+    pub charge: bool,
     /// The validation error is computed after every so many epochs, and at the end.
     pub validate_every: u64,
     /// Seed of the initial weights and of the order of the samples.
@@ -83,6 +85,7 @@ impl Default for OperatorConfig {
             clip: 1.0,
             average: 0.999,
             ramp: 0.005,
+            charge: true,
             validate_every: 5,
             seed: 1,
         }
@@ -105,6 +108,14 @@ impl OperatorConfig {
         require(self.ramp > 0.0 && self.ramp <= 1.0, "ramp", self.ramp, "a number in (0, 1]")?;
         require(self.validate_every > 0, "validate_every", self.validate_every as f64, "at least 1")?;
         require(self.adam.epochs > 0, "adam.epochs", self.adam.epochs as f64, "at least 1")
+    }
+}
+
+impl OperatorConfig {
+    /// Exact number of trainable weights for so many variables, with or without the start as an input.
+    pub fn weight_count(&self, variables: usize, windows: bool) -> usize {
+        let inputs = 2 + usize::from(self.charge) + if windows { variables } else { 0 };
+        self.network.weight_count(inputs, variables)
     }
 }
 
@@ -151,6 +162,11 @@ pub fn overall_sd(set: &Responses) -> Vec<f64> {
         .collect()
 }
 
+/// Mean currents of the cells of sample `k`.
+fn current(set: &Responses, k: usize) -> Vec<f64> {
+    set.input(k).iter().map(|v| f64::from(*v)).collect()
+}
+
 /// Mean and standard deviation of each variable at the starts of a set; 1 for one that does not vary there.
 fn starts(set: &Responses) -> Vec<[f64; 2]> {
     let n = set.len().max(1) as f64;
@@ -177,28 +193,36 @@ struct Problem {
     grid: Grid<f32>,
     scaling: Scaling,
     ramp: Vec<f32>,
+    /// Step of the grid.
+    dt: f64,
     mean: Vec<f64>,
     scale: Vec<f64>,
 }
 
 impl Problem {
-    fn new(data: &ResponseData, config: &OperatorConfig) -> Result<Self> {
+    /// A network to start from keeps its own scales, so that it begins as the function that it is.
+    fn new(data: &ResponseData, config: &OperatorConfig, from: Option<&Fno>) -> Result<Self> {
         let (mean, scale) = time_statistics(&data.training);
         let state = overall_sd(&data.training);
         if let Some(i) = state.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
             return Err(Error::Invalid(format!("variable '{}' does not vary in the training set", data.spec.variables[i].name)));
         }
-        let input =
-            (data.training.input.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / data.training.input.len().max(1) as f64).sqrt();
         let points = data.config.points;
-        let input = if input > 0.0 { input } else { 1.0 };
+        let dt = data.config.t_end / points as f64;
+        let currents = || (0..data.training.len()).map(|k| current(&data.training, k));
+        let count = data.training.input.len().max(1) as f64;
+        let size = |squares: f64| if squares > 0.0 { (squares / count).sqrt() } else { 1.0 };
+        let input = size(currents().flatten().map(|v| v * v).sum());
+        let charge = config.charge.then(|| size(currents().map(|c| charges(&c, dt).map(|q| q * q).sum::<f64>()).sum()));
         let start = (data.config.windows > 0).then(|| starts(&data.training));
-        let scaling = Scaling { input, state, ramp: config.ramp, start };
+        let scaling = from.map_or(Scaling { input, charge, state, ramp: config.ramp, start }, |fno| fno.scaling.clone());
+        let start_ramp = ramp(scaling.ramp, points);
         Ok(Problem {
             layout: config.network.layout(scaling.inputs(), data.spec.variables.len()),
             grid: Grid::new(points, config.network.padding, config.network.modes)?,
             scaling,
-            ramp: ramp(config.ramp, points),
+            ramp: start_ramp,
+            dt,
             mean,
             scale,
         })
@@ -206,8 +230,7 @@ impl Problem {
 
     fn set<'a>(&self, data: &'a Responses) -> Set<'a> {
         let points = data.points;
-        let current = |k: usize| data.input(k).iter().map(|v| f64::from(*v));
-        let inputs = (0..data.len()).map(|k| self.scaling.channels(current(k), &data.start(k), points)).collect();
+        let inputs = (0..data.len()).map(|k| self.scaling.channels(&current(data, k), &data.start(k), self.dt)).collect();
         let size = (0..data.len() * data.variables).map(|j| {
             let (k, i) = (j / data.variables, j % data.variables);
             let at = i * points..(i + 1) * points;
@@ -332,19 +355,29 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     if data.training.is_empty() {
         return Err(Error::Invalid("the dataset has no training samples".into()));
     }
-    let problem = Problem::new(data, config)?;
     let network = &config.network;
-    let weights = match run.from {
-        Some(fno) if fno.config == *network && fno.spec.id == data.spec.id && fno.takes_start() == (data.config.windows > 0) => {
-            fno.weights.iter().map(|w| f64::from(*w)).collect()
-        }
-        Some(fno) => {
-            let (given, wanted) = (&fno.config, network);
+    let windows = data.config.windows > 0;
+    if let Some(fno) = run.from {
+        let inputs = |charge: bool, start: bool| {
+            ["the current", "its charge", "the start"][..]
+                .iter()
+                .zip([true, charge, start])
+                .filter(|i| i.1)
+                .map(|i| *i.0)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let (given, wanted) = (inputs(fno.scaling.charge.is_some(), fno.takes_start()), inputs(config.charge, windows));
+        if fno.config != *network || fno.spec.id != data.spec.id || given != wanted {
             return Err(Error::Invalid(format!(
-                "the network to start from is of {} with {given:?}; the configuration asks for {} with {wanted:?}",
-                fno.spec.id, data.spec.id
+                "the network to start from is of {} with {:?} and takes {given}; the configuration asks for {} with {network:?}, taking {wanted}",
+                fno.spec.id, fno.config, data.spec.id
             )));
         }
+    }
+    let problem = Problem::new(data, config, run.from)?;
+    let weights = match run.from {
+        Some(fno) => fno.weights.iter().map(|w| f64::from(*w)).collect(),
         None => network.initial_weights(problem.scaling.inputs(), data.spec.variables.len(), config.seed),
     };
     let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
@@ -527,7 +560,7 @@ mod tests {
         assert!(mean < 0.1, "{mean}");
         assert!(trained.validation.unwrap().0 < 0.4, "{:?}", trained.validation);
         // The surrogate gives what was judged.
-        let problem = Problem::new(&data, &config(1)).unwrap();
+        let problem = Problem::new(&data, &config(1), None).unwrap();
         let set = problem.set(&data.validation);
         let currents: Vec<Vec<f64>> = (0..10).map(|k| data.validation.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
         let starts: Vec<Vec<f64>> = (0..10).map(|k| data.validation.start(k)).collect();
@@ -555,7 +588,7 @@ mod tests {
     fn the_gradient_of_the_loss_agrees_with_differences() {
         let data = data();
         let config = config(1);
-        let problem = Problem::new(&data, &config).unwrap();
+        let problem = Problem::new(&data, &config, None).unwrap();
         let set = problem.set(&data.training);
         let mut work = Work::new(&config.network, &problem.layout, &problem.grid);
         let mut d = vec![0.0; 200];
@@ -598,5 +631,22 @@ mod tests {
         assert!(resumed.fno.weights == through.fno.weights && resumed.validation == through.validation);
         assert!(train_operator(&data, &config, &mut Run { directory: Some(&folder), ..Run::default() }).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_training_goes_on_from_a_network_on_a_finer_grid() {
+        let coarse = data();
+        let first = train_operator(&coarse, &config(60), &mut Run::default()).unwrap();
+        let fine = {
+            let model = models::find("fitzhugh-nagumo-1961").unwrap();
+            respond(&*model, &ResponseConfig { points: 200, ..coarse.config.clone() }, &|_, _| true).unwrap()
+        };
+        // No step at all: it is the network that it came from.
+        let still = OperatorConfig { adam: AdamConfig { learning_rate: 1e-300, ..config(1).adam }, ..config(1) };
+        let run = |config: &OperatorConfig, from| train_operator(&fine, config, &mut Run { from, ..Run::default() });
+        let same = run(&still, Some(&first.fno)).unwrap();
+        assert_eq!((same.fno.weights, same.fno.scaling, same.fno.points), (first.fno.weights.clone(), first.fno.scaling.clone(), 200));
+        let other = OperatorConfig { network: FnoConfig { width: 9, ..config(1).network }, ..config(1) };
+        assert!(run(&other, Some(&first.fno)).unwrap_err().to_string().contains("width: 9"));
     }
 }

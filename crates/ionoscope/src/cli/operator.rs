@@ -131,7 +131,7 @@ pub fn train(output: &Path, configuration: &OperatorConfiguration, how: &Circums
         keep(output, configuration)?;
     }
     let config: &OperatorConfig = &configuration.operator;
-    let weights = config.network.weight_count(2, data.spec.variables.len());
+    let weights = config.weight_count(data.spec.variables.len(), data.config.windows > 0);
     shared.tell(&format!("{weights} weights"));
     let mut progress = |record: &Record| {
         let Record::Adam(r) = record else { return };

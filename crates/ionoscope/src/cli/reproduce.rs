@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Instant};
 
 use super::{Shared, print, training::interrupt};
-use crate::{Result, artifact, reproduce::kuptsov_2023};
+use crate::{
+    Error, Result, artifact,
+    reproduce::{kuptsov_2023, pellegrini_2025},
+};
 
 /// Reproduces a paper, end to end, into one report
 #[derive(clap::Args, Debug)]
@@ -11,12 +14,15 @@ pub struct Arguments {
     /// Which paper
     #[arg(value_enum)]
     paper: Paper,
-    /// Fewer networks, data and steps: minutes instead of the better part of an hour
+    /// Fewer networks, data and steps: minutes instead of hours
     #[arg(long)]
     quick: bool,
-    /// Number of repetitions, each with its own seed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), allow_negative_numbers = true)]
-    seeds: u64,
+    /// Which cells of pellegrini-2025 [default: fhn]
+    #[arg(long, value_enum)]
+    model: Option<Model>,
+    /// Number of repetitions of kuptsov-2023, each with its own seed [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), allow_negative_numbers = true)]
+    seeds: Option<u64>,
     /// The first seed
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
@@ -33,18 +39,53 @@ enum Paper {
     /// Kuptsov, Stankevich, Bagautdinova 2023: neural maps of the pancreatic beta-cell
     #[value(name = "kuptsov-2023")]
     Kuptsov2023,
+    /// Pellegrini, Ghiotto, Centofanti, Pavarino 2025: Fourier neural operators from a stimulus to all variables of a cell
+    #[value(name = "pellegrini-2025")]
+    Pellegrini2025,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Model {
+    /// FitzHugh-Nagumo
+    Fhn,
+    /// Hodgkin-Huxley
+    Hh,
+    /// O'Hara-Rudy
+    Ord,
+    /// All three
+    All,
 }
 
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Paper::Kuptsov2023 = self.paper;
-        let options =
-            kuptsov_2023::Options { quick: self.quick, seeds: self.seeds, seed: self.seed, resume: self.resume, dir: self.output.clone() };
-        artifact::check_folder(&options.dir)?;
+        artifact::check_folder(&self.output)?;
         let start = Instant::now();
         let say = |message: &str| shared.tell(&format!("[{:7.1} s] {message}", start.elapsed().as_secs_f64()));
-        kuptsov_2023::run(&options, &interrupt()?, &say)?;
+        let (quick, seed, resume, dir) = (self.quick, self.seed, self.resume, self.output.clone());
+        match self.paper {
+            Paper::Kuptsov2023 if self.model.is_some() => {
+                return Err(Error::Input("--model belongs to pellegrini-2025; kuptsov-2023 has its two cells".into()));
+            }
+            Paper::Kuptsov2023 => {
+                let options = kuptsov_2023::Options { quick, seeds: self.seeds.unwrap_or(1), seed, resume, dir };
+                kuptsov_2023::run(&options, &interrupt()?, &say)?;
+            }
+            Paper::Pellegrini2025 if self.seeds.is_some() => {
+                return Err(Error::Input("--seeds belongs to kuptsov-2023; for pellegrini-2025 give --seed, run by run".into()));
+            }
+            Paper::Pellegrini2025 => {
+                use pellegrini_2025::cells::{ALL, FHN, HH, ORD};
+                let cells = match self.model.unwrap_or(Model::Fhn) {
+                    Model::Fhn => vec![&FHN],
+                    Model::Hh => vec![&HH],
+                    Model::Ord => vec![&ORD],
+                    Model::All => ALL.to_vec(),
+                };
+                let options = pellegrini_2025::Options { cells, quick, seed, resume, dir, pretrained: "pretrained".into() };
+                pellegrini_2025::run(&options, &interrupt()?, &say)?;
+            }
+        }
         print(|w| writeln!(w, "{}", self.output.join("report.html").display()))
     }
 }

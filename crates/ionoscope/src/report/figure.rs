@@ -204,12 +204,23 @@ pub struct Axis {
     pub scale: Scale,
     /// Ends of the axis; `None`: what the data need.
     pub range: Option<[f64; 2]>,
+    /// Names of the values 1, 2, .., which then stand beside the axis in place of numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 impl Axis {
     /// A linear axis over what the data need.
     pub fn new(label: &str, unit: &str) -> Self {
-        Axis { label: label.into(), unit: unit.into(), scale: Scale::Linear, range: None }
+        Axis { label: label.into(), unit: unit.into(), scale: Scale::Linear, range: None, names: Vec::new() }
+    }
+
+    /// With names for the values 1, 2, ...
+    #[must_use]
+    pub fn with_names(mut self, names: Vec<String>) -> Self {
+        self.range = Some([0.5, names.len().max(1) as f64 + 0.5]);
+        self.names = names;
+        self
     }
 
     /// With a logarithmic scale.
@@ -306,6 +317,26 @@ impl Series {
     /// Horizontal pieces.
     pub fn steps(name: &str, role: Role, x: Vec<f64>, y: Vec<f64>) -> Self {
         Series::new(name, role, Kind::Steps, x, y)
+    }
+
+    /// Boxes from the second to the fourth of five ordered numbers, with a line at the third and whiskers to the first and the last; each at a
+    /// horizontal value, all of one width.
+    pub fn boxes(name: &str, role: Role, at: &[f64], width: f64, fives: &[[f64; 5]]) -> Self {
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        for (at, [a, b, c, d, e]) in at.iter().zip(fives) {
+            let (left, right) = (at - width / 2.0, at + width / 2.0);
+            let pieces: [&[[f64; 2]]; 4] = [
+                &[[*at, *a], [*at, *b]],
+                &[[left, *b], [right, *b], [right, *d], [left, *d], [left, *b]],
+                &[[left, *c], [right, *c]],
+                &[[*at, *d], [*at, *e]],
+            ];
+            for piece in pieces {
+                x.extend(piece.iter().map(|p| p[0]).chain([*at]));
+                y.extend(piece.iter().map(|p| p[1]).chain([f64::NAN]));
+            }
+        }
+        Series::line(name, role, x, y)
     }
 
     /// A line in three dimensions.

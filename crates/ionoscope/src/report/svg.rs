@@ -218,7 +218,10 @@ impl Frame {
             Axes::Plane { x, y } => (x, y),
             Axes::Space(space) => return draw_space(out, panel, space, area),
         };
-        let x_ticks = x.ticks((area.width / if panel.x.scale == Scale::Log { 45.0 } else { 75.0 }) as usize);
+        let x_ticks = match &panel.x.names[..] {
+            [] => x.ticks((area.width / if panel.x.scale == Scale::Log { 45.0 } else { 75.0 }) as usize),
+            names => (1..).zip(names).map(|(k, name)| Tick { value: f64::from(k), label: name.clone() }).collect(),
+        };
         let y_ticks = y.ticks(y_ticks(area.height));
         for band in &panel.bands {
             let [a, b] = band.x.map(|v| x.position(v).clamp(0.0, 1.0) * area.width);

@@ -31,6 +31,9 @@ const MOST_POINTS: usize = 1 << 22;
 pub struct Scaling {
     /// What currents are divided by.
     pub input: f64,
+    /// What the charge, the integral of the current from t = 0, is divided by, where it is an input: at any time it tells what came before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<f64>,
     /// What outputs are multiplied by: the standard deviation of each variable over all times and training samples.
     pub state: Vec<f64>,
     /// Time constant of the start, as a fraction of T: an output is the start plus (1 - exp(-t / (ramp T))) times what the network gives, so that
@@ -43,17 +46,23 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Number of input channels: time over T, the current and, where it is an input, the start, each variable a constant.
+    /// Number of input channels: time over T, the current and, where they are inputs, the charge and the start, each variable a constant.
     pub(crate) fn inputs(&self) -> usize {
-        CHANNELS + self.start.as_ref().map_or(0, Vec::len)
+        CHANNELS + usize::from(self.charge.is_some()) + self.start.as_ref().map_or(0, Vec::len)
     }
 
-    /// The input of the network for cell means of the current and a start.
-    pub(crate) fn channels(&self, current: impl Iterator<Item = f64>, start: &[f64], points: usize) -> Vec<f32> {
-        let time = (0..points).map(|i| i as f32 / points as f32);
-        let current = current.map(|v| (v / self.input) as f32);
-        let scaled = self.start.iter().flatten().zip(start).map(|([mean, sd], x)| ((x - mean) / sd) as f32);
-        time.chain(current).chain(scaled.flat_map(|x| std::iter::repeat_n(x, points))).collect()
+    /// The input of the network for cell means of the current on a grid of step `dt`, and a start.
+    pub(crate) fn channels(&self, current: &[f64], start: &[f64], dt: f64) -> Vec<f32> {
+        let points = current.len();
+        let mut channels: Vec<f32> = (0..points).map(|i| i as f32 / points as f32).collect();
+        channels.extend(current.iter().map(|v| (v / self.input) as f32));
+        if let Some(scale) = self.charge {
+            channels.extend(charges(current, dt).map(|q| (q / scale) as f32));
+        }
+        for ([mean, sd], x) in self.start.iter().flatten().zip(start) {
+            channels.extend(std::iter::repeat_n(((x - mean) / sd) as f32, points));
+        }
+        channels
     }
 }
 
@@ -128,6 +137,15 @@ struct Header {
 /// Input channels of every network: time over T, and the current.
 const CHANNELS: usize = 2;
 
+/// Integral of the current from t = 0 to each time of a grid, from its means over the cells: the same on any grid.
+pub(crate) fn charges(current: &[f64], dt: f64) -> impl Iterator<Item = f64> {
+    current.iter().scan(0.0, move |sum, v| {
+        let before = *sum;
+        *sum += v * dt;
+        Some(before)
+    })
+}
+
 /// 1 - exp(-t / (ramp T)) at the times of a grid.
 pub(crate) fn ramp(ramp: f64, points: usize) -> Vec<f32> {
     (0..points).map(|i| -(-(i as f64) / (points as f64 * ramp)).exp_m1() as f32).collect()
@@ -158,7 +176,11 @@ impl Fno {
             return fail(format!("its grid has {} points; expected 2 to {MOST_POINTS}", self.points));
         }
         let positive = |v: f64| v.is_finite() && v > 0.0;
-        if !(positive(self.t_end) && positive(self.scaling.input) && positive(self.scaling.ramp)) {
+        if !(positive(self.t_end)
+            && positive(self.scaling.input)
+            && self.scaling.charge.is_none_or(positive)
+            && positive(self.scaling.ramp))
+        {
             return fail("its end and scales must be positive and finite".into());
         }
         if !self.scaling.state.iter().all(|v| positive(*v)) || self.weights.iter().any(|w| !w.is_finite()) {
@@ -230,8 +252,9 @@ impl Fno {
         let layout = self.config.layout(self.scaling.inputs(), self.spec.variables.len());
         let pass = Pass { config: &self.config, layout: &layout, grid: &grid, weights: &self.weights };
         let ramp = ramp(self.scaling.ramp, points);
+        let dt = self.t_end / points as f64;
         let one = |work: &mut Work<f32>, (current, start): (&Vec<f64>, &Vec<f64>)| {
-            pass.forward(&self.scaling.channels(current.iter().copied(), start, points), work);
+            pass.forward(&self.scaling.channels(current, start, dt), work);
             let value = |c: usize, t: usize, y: f32| start[c] + f64::from(ramp[t]) * self.scaling.state[c] * f64::from(y);
             work.y.iter().enumerate().map(|(k, y)| value(k / points, k % points, *y)).collect()
         };
@@ -368,7 +391,7 @@ mod tests {
             config,
             t_end: 100.0,
             points: 200,
-            scaling: Scaling { input: 0.7, state: vec![0.5, 0.4], ramp: 0.01, start: None },
+            scaling: Scaling { input: 0.7, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None },
             seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
             weights,
             provenance: serde_json::Value::Null,
@@ -414,7 +437,9 @@ mod tests {
     #[test]
     fn with_the_start_as_an_input_windows_follow_one_another() {
         let plain = random();
-        let scaling = Scaling { start: Some(vec![[0.1, 0.5], [0.0, 0.4]]), ..plain.scaling.clone() };
+        let scaling = Scaling { charge: Some(20.0), start: Some(vec![[0.1, 0.5], [0.0, 0.4]]), ..plain.scaling.clone() };
+        let channels = scaling.channels(&[1.0, 1.0, 0.5, 0.0], &[0.6, 0.4], 8.0);
+        assert_eq!(channels[8..], [0.0, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
         let weights = plain.config.initial_weights(scaling.inputs(), 2, 3).iter().map(|w| *w as f32).collect();
         let seen = Seen { start: Some(vec![[-0.5, 1.0], [-0.1, 1.0]]), ..plain.seen.clone() };
         let fno = Fno { scaling, weights, seen, ..plain.clone() };

@@ -1,0 +1,220 @@
+//! What predicted responses are judged by: normalised and physical errors, spikes and action potentials, by variable and by class of stimulus.
+
+use ionoscope_analysis::{
+    biomarkers::{BiomarkerOptions, Potential, biomarkers},
+    metrics::{Relative, Spikes, Summary, TimeScale, relative},
+};
+use ionoscope_dynamics::spec::Spec;
+use ionoscope_learn::{
+    architectures::fno::Fno,
+    responses::{ResponseData, Responses},
+};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{Error, Result};
+
+/// Spikes farther apart than this share of T are not the same one.
+const SAME_SPIKE: f64 = 0.02;
+
+/// What was measured of one sample.
+pub struct Sample {
+    /// Index of its class.
+    pub class: usize,
+    /// Whether there was any stimulus.
+    pub stimulated: bool,
+    /// Normalised error of each variable.
+    pub normalised: Vec<f64>,
+    /// Relative errors of each variable, in physical units.
+    pub relative: Vec<Relative>,
+    /// Where the model says at which potential a spike is one.
+    pub spikes: Option<Spikes>,
+    /// Duration to 90 % repolarisation of the first action potential, predicted and of the reference, where both repolarise.
+    pub apd90: Option<[f64; 2]>,
+}
+
+impl Sample {
+    /// Mean normalised error over the variables.
+    pub fn error(&self) -> f64 {
+        self.normalised.iter().sum::<f64>() / self.normalised.len() as f64
+    }
+
+    /// Whether it has another number of spikes than the reference.
+    pub fn miscounted(&self) -> bool {
+        self.spikes.as_ref().is_some_and(|s| s.missed != s.extra)
+    }
+}
+
+/// All samples of a set, in order.
+pub struct Evaluation {
+    /// The samples.
+    pub samples: Vec<Sample>,
+    /// What was predicted, `[variable][point]` each.
+    pub predicted: Vec<Vec<f64>>,
+    /// Step of the grid.
+    pub dt: f64,
+}
+
+/// Checks that a network can be judged by a dataset.
+///
+/// # Errors
+/// Another model, start, parameters or length; windows from any start for a network that knows one.
+pub fn check(fno: &Fno, data: &ResponseData) -> Result<()> {
+    let spec = &data.spec;
+    // Names and defaults: which model, from which start, under which parameters.
+    let identity = |spec: &Spec| -> Vec<(String, f64)> {
+        spec.variables.iter().chain(&spec.parameters).map(|q| (q.name.clone(), q.default)).collect()
+    };
+    if fno.spec.id != spec.id || identity(&fno.spec) != identity(spec) {
+        return Err(Error::Input(format!(
+            "the network was trained on {} and the dataset holds {}, or their starts or parameters differ; give a dataset of the same model",
+            fno.spec.id, spec.id
+        )));
+    }
+    if (fno.t_end - data.config.t_end).abs() > 1e-9 * fno.t_end {
+        return Err(Error::Input(format!("the network ends at {}, the dataset at {}", fno.t_end, data.config.t_end)));
+    }
+    if data.config.windows > 0 && !fno.takes_start() {
+        return Err(Error::Input(
+            "the dataset holds windows from any start, and the network knows one; give a dataset made with responses.windows = 0".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Runs a network on the stimuli of a set and measures it.
+///
+/// # Errors
+/// As [`check`]; an empty set; a grid too coarse for the network.
+pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evaluation> {
+    check(fno, data)?;
+    if set.is_empty() {
+        return Err(Error::Input("the set has no samples".into()));
+    }
+    let currents: Vec<Vec<f64>> = (0..set.len()).map(|k| set.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
+    let starts: Vec<Vec<f64>> = (0..set.len()).map(|k| set.start(k)).collect();
+    let predicted = fno.respond(&currents, &starts, set.points)?;
+    measure(&data.spec, data.config.t_end, set, predicted)
+}
+
+/// Measures predictions `[variable][point]` of all samples of a set.
+///
+/// # Errors
+/// An empty set.
+pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>>) -> Result<Evaluation> {
+    let (points, variables) = (set.points, set.variables);
+    let dt = t_end / points as f64;
+    let reference: Vec<Vec<f64>> = (0..set.len()).map(|k| set.x(k).iter().map(|v| f64::from(*v)).collect()).collect();
+    let scales = (0..variables)
+        .map(|i| TimeScale::of(reference.iter().map(|x| &x[i * points..(i + 1) * points])))
+        .collect::<ionoscope_analysis::Result<Vec<_>>>()?;
+    let v = spec.membrane_potential.as_ref().and_then(|name| spec.variable_index(name).ok()).zip(spec.spike_threshold);
+    let duration = |v: &[f64], threshold: f64| {
+        let v = Potential::from_samples(0.0, dt, v.to_vec()).ok()?;
+        biomarkers(&v, &BiomarkerOptions::at(threshold)).ok()?.action_potentials.first()?.apd90
+    };
+    let one = |k: usize| {
+        let rows = |i: usize| (&predicted[k][i * points..(i + 1) * points], &reference[k][i * points..(i + 1) * points]);
+        let pairs = || (0..variables).map(rows);
+        Sample {
+            class: set.class[k] as usize,
+            stimulated: set.input(k).iter().any(|v| *v != 0.0),
+            normalised: pairs().zip(&scales).map(|((p, x), s)| s.error(p, x)).collect(),
+            relative: pairs().map(|(p, x)| relative(p, x, dt)).collect(),
+            spikes: v.map(|(v, threshold)| Spikes::of(rows(v).0, rows(v).1, threshold, SAME_SPIKE * points as f64)),
+            apd90: v.and_then(|(v, threshold)| Some([duration(rows(v).0, threshold)?, duration(rows(v).1, threshold)?])),
+        }
+    };
+    let samples = (0..set.len()).into_par_iter().map(one).collect();
+    Ok(Evaluation { samples, predicted, dt })
+}
+
+impl Evaluation {
+    /// Mean normalised error over variables, then samples.
+    pub fn error(&self) -> f64 {
+        self.samples.iter().map(Sample::error).sum::<f64>() / self.samples.len() as f64
+    }
+
+    /// The samples with the largest errors, the largest first.
+    pub fn worst(&self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.samples.len()).collect();
+        order.sort_by(|a, b| self.samples[*b].error().total_cmp(&self.samples[*a].error()));
+        order.truncate(count);
+        order
+    }
+
+    /// Samples with a stimulus: relative errors of the others say nothing.
+    pub fn stimulated(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|s| s.stimulated)
+    }
+
+    /// Everything as one JSON object.
+    pub fn document(&self, spec: &Spec, classes: &[String]) -> Value {
+        let groups = |of: &dyn Fn(&Sample) -> bool, i: usize| {
+            let group = || self.stimulated().filter(|s| of(s));
+            json!({
+                "l2": Summary::of(group().map(|s| s.relative[i].l2)),
+                "l1": Summary::of(group().map(|s| s.relative[i].l1)),
+                "h1": Summary::of(group().map(|s| s.relative[i].h1)),
+            })
+        };
+        let silent = |s: &Sample| s.spikes.as_ref().is_some_and(|s| s.expected == 0);
+        let variables = spec.variables.iter().enumerate().map(|(i, q)| {
+            let mut all = groups(&|_| true, i);
+            all["name"] = q.name.clone().into();
+            all["unit"] = q.unit.clone().into();
+            all["normalised"] = json!(Summary::of(self.samples.iter().map(|s| s.normalised[i])));
+            if self.stimulated().any(silent) {
+                all["sub_threshold"] = groups(&silent, i);
+            }
+            all
+        });
+        let of_class = classes.iter().enumerate().map(|(c, name)| {
+            json!({
+                "name": name,
+                "samples": self.samples.iter().filter(|s| s.class == c).count(),
+                "normalised": Summary::of(self.samples.iter().filter(|s| s.class == c).map(Sample::error)),
+                "spikes": self.spikes(&|s| s.class == c),
+            })
+        });
+        json!({
+            "samples": self.samples.len(),
+            "without_stimulus": self.samples.len() - self.stimulated().count(),
+            "normalised": Summary::of(self.samples.iter().map(Sample::error)),
+            "variables": variables.collect::<Vec<_>>(),
+            "spikes": self.spikes(&|_| true),
+            "apd90": self.apd90(),
+            "classes": of_class.collect::<Vec<_>>(),
+            "worst": self.worst(10).into_iter().map(|k| json!({"sample": k, "class": classes.get(self.samples[k].class), "normalised": self.samples[k].error()})).collect::<Vec<_>>(),
+            "units": {"time_error": spec.time_unit, "apd90": spec.time_unit},
+        })
+    }
+
+    fn spikes(&self, of: &dyn Fn(&Sample) -> bool) -> Option<Value> {
+        let all: Vec<&Sample> = self.samples.iter().filter(|s| of(s) && s.spikes.is_some()).collect();
+        let spikes = || all.iter().filter_map(|s| s.spikes.as_ref());
+        let sum = |f: &dyn Fn(&Spikes) -> usize| spikes().map(f).sum::<usize>();
+        (!all.is_empty()).then(|| {
+            json!({
+                "samples": all.len(),
+                "expected": sum(&|s| s.expected),
+                "missed": sum(&|s| s.missed),
+                "extra": sum(&|s| s.extra),
+                "samples_with_a_wrong_number": all.iter().filter(|s| s.miscounted()).count(),
+                "time_error": Summary::of(spikes().flat_map(|s| &s.shifts).map(|t| t * self.dt)),
+            })
+        })
+    }
+
+    /// Errors of the duration to 90 % repolarisation of the first action potential.
+    fn apd90(&self) -> Option<Value> {
+        let all: Vec<[f64; 2]> = self.samples.iter().filter_map(|s| s.apd90).collect();
+        (!all.is_empty()).then(|| {
+            json!({
+                "samples": all.len(),
+                "error": Summary::of(all.iter().map(|[p, x]| (p - x).abs())),
+                "relative_error": Summary::of(all.iter().map(|[p, x]| (p / x - 1.0).abs())),
+            })
+        })
+    }
+}

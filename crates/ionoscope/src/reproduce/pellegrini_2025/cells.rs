@@ -1,0 +1,262 @@
+//! The three cells: the paper's data, networks and numbers, and our networks.
+
+use ionoscope_learn::{
+    adam::{AdamConfig, Schedule},
+    architectures::fno::{Activation, FnoConfig, LayerKind},
+    responses::{FamilySource, ResponseConfig},
+    train::operator::{OperatorConfig, Optimizer},
+};
+
+/// A cell of the paper.
+#[derive(Debug)]
+pub struct Cell {
+    /// Short name.
+    pub name: &'static str,
+    /// As people say it.
+    pub title: &'static str,
+    /// Identifier of the model.
+    pub model: &'static str,
+    /// The families `..-train` and `..-test`.
+    pub family: &'static str,
+    /// T, and times of the grid.
+    pub t_end: f64,
+    /// Times of the grid.
+    pub points: usize,
+    /// The paper's network of fixed size.
+    pub paper: Paper,
+    /// Ours.
+    pub ours: Ours,
+    /// What is published of the paper's network, and what we want to reach, both of a network of at most its size.
+    pub published: Numbers,
+    /// See [`Cell::published`].
+    pub goals: Numbers,
+    /// Samples of the paper's training set.
+    pub samples: usize,
+}
+
+/// Table of hyperparameters of the paper.
+#[derive(Debug)]
+pub struct Paper {
+    /// d_v, k, L
+    pub size: [usize; 3],
+    /// Kind of the layers.
+    pub kind: LayerKind,
+    /// Zeros appended.
+    pub padding: usize,
+    /// Learning rate, weight decay, and what the rate is multiplied by after every ten epochs.
+    pub rates: [f64; 3],
+    /// Trainable weights.
+    pub weights: usize,
+    /// Epochs in a quick run and in a full one.
+    pub epochs: [u64; 2],
+}
+
+/// Our recipe: a long training on a coarse grid, then a short one on the whole grid.
+#[derive(Debug)]
+pub struct Ours {
+    /// d_v, k, L
+    pub size: [usize; 3],
+    /// Times of the coarse grid.
+    pub points: usize,
+    /// Samples and epochs on the coarse grid, in a quick run and in a full one.
+    pub coarse: [[u64; 2]; 2],
+    /// The same on the whole grid.
+    pub fine: [[u64; 2]; 2],
+    /// Learning rates of the two.
+    pub rates: [f64; 2],
+}
+
+/// Errors.
+#[derive(Debug)]
+pub struct Numbers {
+    /// Normalised, mean over test sets.
+    pub normalised: f64,
+    /// Relative L2 of the potential in physical units.
+    pub potential: Option<f64>,
+    /// Share of the samples with a wrong number of spikes.
+    pub miscounted: Option<f64>,
+    /// Where the numbers are from.
+    pub source: &'static str,
+}
+
+const GOALS: &str = "goal";
+const PUBLISHED: &str = "the published network on three draws, normalised with the floor";
+
+/// FitzHugh-Nagumo.
+pub static FHN: Cell = Cell {
+    name: "fhn",
+    title: "FitzHugh-Nagumo",
+    model: "fitzhugh-nagumo-1961",
+    family: "fitzhugh-nagumo",
+    t_end: 100.0,
+    points: 1260,
+    paper: Paper {
+        size: [64, 12, 5],
+        kind: LayerKind::Zongyi,
+        padding: 5,
+        rates: [1.69e-3, 4.76e-4, 0.93],
+        weights: 571_138,
+        epochs: [8, 250],
+    },
+    ours: Ours { size: [64, 11, 5], points: 630, coarse: [[6000, 8], [24_000, 25]], fine: [[3000, 1], [6000, 8]], rates: [8e-3, 1e-3] },
+    published: Numbers { normalised: 0.0071, potential: Some(0.025), miscounted: None, source: PUBLISHED },
+    goals: Numbers { normalised: 0.0035, potential: Some(0.008), miscounted: None, source: GOALS },
+    samples: 3000,
+};
+
+/// Hodgkin-Huxley.
+pub static HH: Cell = Cell {
+    name: "hh",
+    title: "Hodgkin-Huxley",
+    model: "hodgkin-huxley-1952",
+    family: "hodgkin-huxley",
+    t_end: 100.0,
+    points: 1260,
+    paper: Paper {
+        size: [96, 5, 5],
+        kind: LayerKind::Zongyi,
+        padding: 7,
+        rates: [7.64e-3, 5.14e-4, 0.92],
+        weights: 626_180,
+        epochs: [8, 150],
+    },
+    ours: Ours { size: [64, 13, 5], points: 630, coarse: [[6000, 8], [24_000, 30]], fine: [[3000, 1], [6000, 8]], rates: [8e-3, 1e-3] },
+    published: Numbers { normalised: 0.03, potential: Some(0.052), miscounted: Some(0.025), source: PUBLISHED },
+    goals: Numbers { normalised: 0.014, potential: Some(0.02), miscounted: Some(0.003), source: GOALS },
+    samples: 3000,
+};
+
+/// O'Hara-Rudy, endocardial.
+pub static ORD: Cell = Cell {
+    name: "ord",
+    title: "O'Hara-Rudy",
+    model: "ohara-rudy-2011",
+    family: "ohara-rudy",
+    t_end: 500.0,
+    points: 5040,
+    paper: Paper {
+        size: [32, 48, 5],
+        kind: LayerKind::Classic,
+        padding: 15,
+        rates: [4.23e-3, 4.93e-4, 0.93],
+        weights: 510_825,
+        epochs: [2, 60],
+    },
+    ours: Ours { size: [64, 10, 5], points: 1260, coarse: [[3000, 2], [24_000, 12]], fine: [[500, 1], [3000, 4]], rates: [8e-3, 1e-3] },
+    published: Numbers {
+        normalised: 0.0242,
+        potential: None,
+        miscounted: None,
+        source: "paper, without the floor, on stimuli of its own that are not published",
+    },
+    goals: Numbers { normalised: 0.015, potential: None, miscounted: None, source: GOALS },
+    samples: 3000,
+};
+
+/// All of them.
+pub static ALL: [&Cell; 3] = [&FHN, &HH, &ORD];
+
+/// For tests.
+#[cfg(test)]
+pub static TINY: Cell = Cell {
+    points: 120,
+    paper: Paper { size: [6, 4, 2], padding: 2, epochs: [2, 2], ..FHN_PAPER },
+    ours: Ours { size: [6, 4, 2], points: 60, coarse: [[30, 3], [30, 3]], fine: [[20, 1], [20, 1]], rates: [8e-3, 1e-3] },
+    published: Numbers { normalised: 0.0071, potential: None, miscounted: None, source: PUBLISHED },
+    goals: Numbers { normalised: 0.0035, potential: None, miscounted: None, source: GOALS },
+    samples: 40,
+    name: "fhn",
+    title: "FitzHugh-Nagumo",
+    model: "fitzhugh-nagumo-1961",
+    family: "fitzhugh-nagumo",
+    t_end: 100.0,
+};
+
+#[cfg(test)]
+const FHN_PAPER: Paper =
+    Paper { size: [64, 12, 5], kind: LayerKind::Zongyi, padding: 5, rates: [1.69e-3, 4.76e-4, 0.93], weights: 571_138, epochs: [8, 250] };
+
+/// One stage of a training.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// The data.
+    pub responses: ResponseConfig,
+    /// The training.
+    pub operator: OperatorConfig,
+}
+
+impl Cell {
+    /// The paper's data.
+    pub fn responses(&self, seed: u64) -> ResponseConfig {
+        ResponseConfig {
+            model: self.model.into(),
+            training_family: FamilySource::Named(format!("{}-train", self.family)),
+            test_family: FamilySource::Named(format!("{}-test", self.family)),
+            samples: [self.samples, SAMPLES, SAMPLES],
+            t_end: self.t_end,
+            points: self.points,
+            seed,
+            ..ResponseConfig::default()
+        }
+    }
+
+    /// The paper's network by the paper's rules, but for the number of epochs: AdamW, a learning rate that falls every ten epochs.
+    pub fn paper_stages(&self, quick: bool, seed: u64) -> Vec<Stage> {
+        let Paper { size: [width, modes, layers], kind, padding, rates: [learning_rate, weight_decay, factor], epochs, .. } = self.paper;
+        let padding = padding as f64 / self.points as f64;
+        let epochs = epochs[usize::from(!quick)];
+        let adam = AdamConfig {
+            epochs,
+            batch: 32,
+            learning_rate,
+            weight_decay,
+            schedule: Schedule::Steps { factor, every: 10 },
+            ..OperatorConfig::default().adam
+        };
+        let network = FnoConfig { width, modes, layers, kind, activation: Activation::Gelu, padding };
+        // The paper has neither of these; nor do their weights start at the same numbers as ours.
+        let plain = OperatorConfig {
+            charge: false,
+            clip: 0.0,
+            average: 0.0,
+            optimizer: Optimizer::Adam,
+            validate_every: 1,
+            seed,
+            ..OperatorConfig::default()
+        };
+        vec![Stage { responses: self.responses(seed), operator: OperatorConfig { network, adam, ..plain } }]
+    }
+
+    /// Our network by our rules.
+    pub fn our_stages(&self, quick: bool, seed: u64) -> Vec<Stage> {
+        let Ours { size: [width, modes, layers], points, coarse, fine, rates } = &self.ours;
+        let which = usize::from(!quick);
+        let stage = |points: usize, [samples, epochs]: [u64; 2], learning_rate: f64| {
+            let network = FnoConfig { width: *width, modes: *modes, layers: *layers, padding: 0.05, ..FnoConfig::default() };
+            let adam = AdamConfig { epochs, learning_rate, ..OperatorConfig::default().adam };
+            let samples = [samples as usize, SAMPLES, SAMPLES];
+            Stage {
+                responses: ResponseConfig { samples, points, ..self.responses(seed) },
+                operator: OperatorConfig { network, adam, validate_every: 1, seed, ..OperatorConfig::default() },
+            }
+        };
+        vec![stage(*points, coarse[which], rates[0]), stage(self.points, fine[which], rates[1])]
+    }
+}
+
+use super::SAMPLES;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_papers_networks_have_its_numbers_of_weights_and_ours_no_more() {
+        for (cell, variables) in ALL.iter().zip([2, 4, 41]) {
+            let weights = |stages: Vec<Stage>| stages[0].operator.weight_count(variables, false);
+            assert_eq!(weights(cell.paper_stages(false, 1)), cell.paper.weights);
+            let ours = cell.our_stages(false, 1)[0].operator.weight_count(variables, false);
+            assert!(ours <= cell.paper.weights, "{ours}");
+        }
+    }
+}
