@@ -457,4 +457,26 @@ mod tests {
         assert!(fno.check_start(&[0.2, 0.1]).is_ok() && fno.check_start(&[1.2, 0.1]).unwrap_err().to_string().contains("v = 1.2"));
         assert!(plain.advance(&[protocol], &starts, 500).unwrap_err().to_string().contains("one start"));
     }
+
+    #[test]
+    fn shifted_stimuli_are_told_from_those_of_the_family() {
+        use crate::responses::{ResponseConfig, respond};
+        use ionoscope_dynamics::protocol::ProtocolFamily;
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let config = ResponseConfig { samples: [600, 0, 0], points: 200, rtol: 1e-4, atol: 1e-6, ..ResponseConfig::default() };
+        let data = respond(&*model, &config, &|_, _| true).unwrap();
+        let fno = Fno { seen: Seen::of(&data.training, false), ..random() };
+        let refused = |family: &str| {
+            let family = ProtocolFamily::find(family).unwrap();
+            let count = family.len().unwrap();
+            let outside = |k: &u64| {
+                let m = family.member(7, *k).unwrap();
+                // What goes on beyond T is refused by its length.
+                m.t_end > fno.t_end || fno.check_protocol(&m.protocol, fno.t_end).is_err()
+            };
+            (0..count).filter(outside).count() as f64 / count as f64
+        };
+        let (inside, shifted) = (refused("fitzhugh-nagumo-test"), refused("fitzhugh-nagumo-shifted"));
+        assert!(inside <= 0.05 && shifted >= 0.95, "{inside} {shifted}");
+    }
 }

@@ -142,7 +142,7 @@ pub static ORD: Cell = Cell {
         weights: 510_825,
         epochs: [2, 60],
     },
-    ours: Ours { size: [64, 10, 5], points: 1260, coarse: [[3000, 2], [24_000, 12]], fine: [[500, 1], [3000, 4]], rates: [8e-3, 1e-3] },
+    ours: Ours { size: [64, 10, 5], points: 1260, coarse: [[3000, 2], [12_000, 24]], fine: [[500, 1], [3000, 4]], rates: [8e-3, 1e-3] },
     published: Numbers {
         normalised: 0.0242,
         potential: None,
