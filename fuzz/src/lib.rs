@@ -395,6 +395,7 @@ values = [1, 0.5]
             config,
             t_end: 100.0,
             points: 12,
+            bands: None,
             scaling: Scaling { input: 1.0, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None },
             seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
             weights,

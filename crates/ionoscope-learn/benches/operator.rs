@@ -97,6 +97,7 @@ fn infer(task: &Task) -> f64 {
         points: task.points,
         scaling: Scaling { input: 1.0, charge: None, state: vec![1.0; task.variables], ramp: 0.005, start: None },
         seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None },
+        bands: None,
         weights,
         provenance: serde_json::Value::Null,
     };

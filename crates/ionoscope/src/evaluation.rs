@@ -53,6 +53,8 @@ pub struct Evaluation {
     pub predicted: Vec<Vec<f64>>,
     /// Step of the grid.
     pub dt: f64,
+    /// Where the network has a band: its level, and the share of the values of each variable inside.
+    pub coverage: Option<(f64, Vec<f64>)>,
 }
 
 /// Checks that a network can be judged by a dataset.
@@ -94,7 +96,20 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
     let currents: Vec<Vec<f64>> = (0..set.len()).map(|k| set.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
     let starts: Vec<Vec<f64>> = (0..set.len()).map(|k| set.start(k)).collect();
     let predicted = fno.respond(&currents, &starts, set.points)?;
-    measure(&data.spec, data.config.t_end, set, predicted)
+    let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted)?;
+    evaluation.coverage = fno.bands.as_ref().map(|bands| {
+        let inside = |k: usize| {
+            let p = &evaluation.predicted[k];
+            let widths = bands.half_widths(fno, p, set.points);
+            let counts =
+                |i: usize| (i * set.points..(i + 1) * set.points).filter(|t| (p[*t] - f64::from(set.x(k)[*t])).abs() <= widths[*t]).count();
+            (0..set.variables).map(counts).collect::<Vec<_>>()
+        };
+        let all: Vec<Vec<usize>> = (0..set.len()).into_par_iter().map(inside).collect();
+        let share = |i: usize| all.iter().map(|c| c[i]).sum::<usize>() as f64 / (set.len() * set.points) as f64;
+        (bands.level, (0..set.variables).map(share).collect())
+    });
+    Ok(evaluation)
 }
 
 /// Measures predictions `[variable][point]` of all samples of a set.
@@ -126,7 +141,7 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
         }
     };
     let samples = (0..set.len()).into_par_iter().map(one).collect();
-    Ok(Evaluation { samples, predicted, dt })
+    Ok(Evaluation { samples, predicted, dt, coverage: None })
 }
 
 impl Evaluation {
@@ -164,6 +179,9 @@ impl Evaluation {
             all["name"] = q.name.clone().into();
             all["unit"] = q.unit.clone().into();
             all["normalised"] = json!(Summary::of(self.samples.iter().map(|s| s.normalised[i])));
+            if let Some((_, shares)) = &self.coverage {
+                all["within_band"] = shares[i].into();
+            }
             if self.stimulated().any(silent) {
                 all["sub_threshold"] = groups(&silent, i);
             }
@@ -184,6 +202,7 @@ impl Evaluation {
             "variables": variables.collect::<Vec<_>>(),
             "spikes": self.spikes(&|_| true),
             "apd90": self.apd90(),
+            "band": self.coverage.as_ref().map(|(level, shares)| json!({"level": level, "within": shares.iter().sum::<f64>() / shares.len() as f64})),
             "classes": of_class.collect::<Vec<_>>(),
             "worst": self.worst(10).into_iter().map(|k| json!({"sample": k, "class": classes.get(self.samples[k].class), "normalised": self.samples[k].error()})).collect::<Vec<_>>(),
             "units": {"time_error": spec.time_unit, "apd90": spec.time_unit},

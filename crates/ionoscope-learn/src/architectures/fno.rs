@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod bands;
 pub(crate) mod grid;
 pub(crate) mod pass;
 pub(crate) mod scalar;
 mod surrogate;
 
+pub use bands::Bands;
 pub use surrogate::{Fno, Scaling, Seen};
 pub(crate) use surrogate::{charges, ramp};
 

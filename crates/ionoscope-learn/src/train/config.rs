@@ -123,7 +123,7 @@ impl TrainConfig {
     /// Network `i` of `hidden` units with all weights zero.
     fn zeros(&self, dataset: &Dataset, i: usize, hidden: usize) -> Network {
         let d = dataset.spec.variables.len();
-        let inputs = d + dataset.spec.parameters.len();
+        let inputs = d + dataset.normalizer.parameter_sd.len();
         match self.architecture {
             Architecture::NeuralMap => SubNetwork::zeros(i, inputs, hidden).into(),
             Architecture::TwoLayerMap => TwoLayerNetwork::zeros(inputs, hidden, d).into(),

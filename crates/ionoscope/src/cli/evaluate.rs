@@ -101,6 +101,10 @@ fn show(document: &Value) -> Result<()> {
                 name(&document["units"]["time_error"])
             )?;
         }
+        let band = &document["band"];
+        if band.is_object() {
+            writeln!(w, "band for {} % of the values: {} % lie within", percent(&band["level"]), percent(&band["within"]))?;
+        }
         let apd = &document["apd90"];
         if apd.is_object() {
             writeln!(

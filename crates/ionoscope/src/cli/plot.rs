@@ -31,6 +31,9 @@ pub fn shown(spec: &Spec, names: &[String]) -> Result<Vec<usize>> {
     Ok(first.into_iter().chain(others).take(SHOWN).collect())
 }
 
+/// What the name of half a band's width ends with, after that of its variable.
+pub const BAND: &str = "_band";
+
 /// Variables over time, one panel each, as SVG; the stimulus, if there is one, in a thin panel on top.
 pub fn over_time(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory, shown: &[usize]) -> String {
     let time: Vec<f64> = (0..trajectory.len()).map(|k| trajectory.times.time(k)).collect();
@@ -47,7 +50,13 @@ pub fn over_time(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory, 
     }
     for &i in shown {
         let q = &spec.variables[i];
-        let panel = Panel::new("", axis(), Axis::new(&q.name, &q.unit));
+        let mut panel = Panel::new("", axis(), Axis::new(&q.name, &q.unit));
+        if let Ok(band) = spec.variable_index(&format!("{}{BAND}", q.name)) {
+            for sign in [-1.0, 1.0] {
+                let edge = trajectory.variable(i).zip(trajectory.variable(band)).map(|(x, w)| x + sign * w).collect();
+                panel = panel.with(Series::line("", Role::Faint(0), time.clone(), edge));
+            }
+        }
         figure = figure.with(panel.with(Series::line("", role, time.clone(), trajectory.variable(i).collect())));
     }
     svg::draw(&figure)

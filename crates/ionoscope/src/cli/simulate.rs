@@ -83,6 +83,9 @@ pub struct Arguments {
     /// Of a Fourier neural operator: take stimuli of a kind that it was not trained on, and mark the result
     #[arg(long)]
     extrapolate: bool,
+    /// Of a Fourier neural operator: also NAME_band for every variable, half the width of a band that holds 90 % of its values
+    #[arg(long)]
+    bands: bool,
     /// File to write (.csv, .npz, .parquet; for a table .npz, .zarr, .parquet), with units and configuration beside it in FILE.meta.json;
     /// the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]
@@ -134,6 +137,7 @@ impl Arguments {
     }
 
     fn run_one(&self, shared: &Shared) -> Result<()> {
+        self.no_bands()?;
         self.check_files()?;
         let Opened { system, spec, p } = self.system.open()?;
         let spec = &spec;
@@ -176,6 +180,14 @@ impl Arguments {
         });
         extend(&mut meta, result);
         self.deliver(spec, &experiment, &trajectory, meta, &shown, shared)
+    }
+
+    /// Refuses --bands for what has none.
+    fn no_bands(&self) -> Result<()> {
+        if self.bands {
+            return Err(Error::Input(format!("--bands: {} is no Fourier neural operator, only those have bands", self.system.system)));
+        }
+        Ok(())
     }
 
     /// Checks, before any work, that the files of one trajectory can be made.

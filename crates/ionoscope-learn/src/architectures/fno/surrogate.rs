@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FnoConfig,
+    Bands, FnoConfig,
     grid::Grid,
     pass::{Pass, Work},
 };
@@ -116,6 +116,8 @@ pub struct Fno {
     pub scaling: Scaling,
     /// Stimuli of the training set.
     pub seen: Seen,
+    /// A band around what the network gives, where one was calibrated.
+    pub bands: Option<Bands>,
     /// All weights, in the order of the file's tensors.
     pub weights: Vec<f32>,
     /// What the file keeps of its making.
@@ -131,6 +133,8 @@ struct Header {
     points: usize,
     scaling: Scaling,
     seen: Seen,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bands: Option<Bands>,
     provenance: serde_json::Value,
 }
 
@@ -161,6 +165,9 @@ impl Fno {
         let wanted = self.config.weight_count(self.scaling.inputs(), self.spec.variables.len());
         let fail = |message: String| Err(Error::Invalid(message));
         let variables = self.spec.variables.len();
+        if let Some(bands) = &self.bands {
+            bands.check(variables)?;
+        }
         let starts = [self.scaling.start.as_ref().map(Vec::len), self.seen.start.as_ref().map(Vec::len)];
         if starts != [None; 2] && starts != [Some(variables); 2] {
             return fail(format!("scales and ranges of {starts:?} starts; expected none, or one of each of its {variables} variables"));
@@ -309,6 +316,7 @@ impl Fno {
             points: self.points,
             scaling: self.scaling.clone(),
             seen: self.seen.clone(),
+            bands: self.bands.clone(),
             provenance: self.provenance.clone(),
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
@@ -370,8 +378,8 @@ impl Fno {
             }
             weights.extend(t.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
         }
-        let Header { spec, config, t_end, points, scaling, seen, provenance, .. } = header;
-        let fno = Fno { spec, config, t_end, points, scaling, seen, weights, provenance };
+        let Header { spec, config, t_end, points, scaling, seen, bands, provenance, .. } = header;
+        let fno = Fno { spec, config, t_end, points, scaling, seen, bands, weights, provenance };
         fno.check().map_err(|e| e.to_string())?;
         Ok(fno)
     }
@@ -393,6 +401,7 @@ mod tests {
             points: 200,
             scaling: Scaling { input: 0.7, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None },
             seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
+            bands: None,
             weights,
             provenance: serde_json::Value::Null,
         }

@@ -45,6 +45,7 @@ pub struct BatchArguments {
 
 impl Arguments {
     pub(super) fn run_batch(&self, table: &Path, shared: &Shared) -> Result<()> {
+        self.no_bands()?;
         let Some(path) = &self.output else { return Err(Error::Input("--experiments needs a file to write, -o FILE".into())) };
         check_format(path, &Output::FORMATS, "; .csv is for one trajectory")?;
         let is_zarr = ends_with(path, "zarr");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ionoscope_dynamics::{
     protocol::Protocol,
-    spec::Spec,
+    spec::{Quantity, Spec},
     trajectory::{Experiment, Outcome, Statistics, TimeGrid, Trajectory},
 };
 use ionoscope_learn::architectures::fno::Fno;
@@ -109,7 +109,24 @@ impl Arguments {
             .collect()
     }
 
-    fn operate(fno: &Fno, experiments: &[Experiment], points: usize) -> Result<Vec<Trajectory>> {
+    /// The variables of the result: those of the network, and with --bands half the width of the band around each.
+    fn columns(&self, fno: &Fno) -> Result<Spec> {
+        let mut spec = fno.spec.clone();
+        if self.bands {
+            let Some(bands) = &fno.bands else {
+                return Err(Error::Input(format!("--bands: {} has no calibrated band", self.system.system)));
+            };
+            let band = |q: &Quantity| Quantity {
+                name: format!("{}{}", q.name, plot::BAND),
+                description: format!("half the width of a band that holds {} % of the values of {}", 100.0 * bands.level, q.name),
+                ..q.clone()
+            };
+            spec.variables.extend(fno.spec.variables.iter().map(band));
+        }
+        Ok(spec)
+    }
+
+    fn operate(&self, fno: &Fno, experiments: &[Experiment], points: usize) -> Result<Vec<Trajectory>> {
         let protocols: Vec<Protocol> = experiments.iter().map(|e| e.protocol.clone()).collect();
         let n = fno.spec.variables.len();
         if fno.takes_start() {
@@ -126,6 +143,11 @@ impl Arguments {
         let whole = points * every;
         let one = |(x, e): (Vec<f64>, &Experiment)| {
             let times = e.times;
+            let mut x = x;
+            if let Some(bands) = fno.bands.as_ref().filter(|_| self.bands) {
+                x.extend(bands.half_widths(fno, &x, whole));
+            }
+            let n = x.len() / whole;
             let states = (0..times.count).flat_map(|t| (0..n).map(move |i| (i, t))).map(|(i, t)| x[i * whole + t * every]).collect();
             Trajectory { times, dimension: n, x: states, outcome: Outcome::Completed, statistics: Statistics::default() }
         };
@@ -134,11 +156,11 @@ impl Arguments {
 
     fn operate_once(&self, fno: &Fno, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {
         self.check_files()?;
-        let spec = &fno.spec;
-        let shown = plot::shown(spec, &self.show)?;
+        let spec = &self.columns(fno)?;
+        let shown = plot::shown(&fno.spec, &self.show)?;
         let outside = self.outside(fno, std::slice::from_ref(base))?[0];
         warn(usize::from(outside), 1, shared);
-        let trajectory = Self::operate(fno, std::slice::from_ref(base), points)?.remove(0);
+        let trajectory = self.operate(fno, std::slice::from_ref(base), points)?.remove(0);
         super::extend(&mut meta, json!({"extrapolated": outside, "rows": trajectory.len()}));
         self.deliver(spec, base, &trajectory, meta, &shown, shared)
     }
@@ -157,7 +179,7 @@ impl Arguments {
         }
         let outside = self.outside(fno, &experiments).map_err(|e| at(table, e))?;
         warn(outside.iter().filter(|o| **o).count(), experiments.len(), shared);
-        let layout = Layout::new(&fno.spec, base.times, experiments.len(), self.precision);
+        let layout = Layout::new(&self.columns(fno)?, base.times, experiments.len(), self.precision);
         let more = json!({"experiments": {"file": table, "hash": fingerprint(table)?, "rows": experiments.len()}});
         super::extend(&mut meta, more);
         let part = (MOST_NUMBERS / (base.times.count * fno.spec.variables.len())).clamp(1, PART);
@@ -165,7 +187,7 @@ impl Arguments {
         let mut summary = Summary::default();
         for (k, experiments) in experiments.chunks(part).enumerate() {
             let outside = &outside[k * part..k * part + experiments.len()];
-            output.add(k * part, Self::operate(fno, experiments, points)?, outside, &mut summary)?;
+            output.add(k * part, self.operate(fno, experiments, points)?, outside, &mut summary)?;
         }
         super::extend(&mut meta, json!({"result": summary}));
         if let Some(file) = output.finish(&meta, &summary)? {

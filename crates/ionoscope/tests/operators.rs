@@ -1,0 +1,176 @@
+//! Fourier neural operators and maps with a stimulus from the command line: trained, killed, resumed, judged and used; and what is refused.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+mod command;
+
+use command::{Folder, command, json, out, refused, run};
+
+/// A training of a second or two.
+const TINY: &str = r#"
+[responses]
+samples = [40, 10, 10]
+points = 100
+t_end = 100
+rtol = 1e-6
+atol = 1e-8
+
+[operator]
+validate_every = 1
+
+[operator.network]
+width = 8
+modes = 8
+layers = 2
+padding = 0.05
+
+[operator.adam]
+epochs = 12
+batch = 8
+"#;
+
+fn train<'a>(config: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", config, "-o", output, "--quiet"], more].concat()
+}
+
+#[test]
+fn a_training_that_is_killed_goes_on_to_the_same_bits() {
+    let folder = Folder::new("operator-kill");
+    let config = folder.path("tiny.toml");
+    fs::write(&config, TINY).unwrap();
+    let (through, killed) = (folder.path("through"), folder.path("killed"));
+    let epochs = ["--set", "operator.adam.epochs=300"];
+    out(&train(&config, &through, &epochs));
+    let mut child = command(&train(&config, &killed, &[&epochs[..], &["--checkpoint-every", "0.01"]].concat())).spawn().unwrap();
+    let records = || fs::read_to_string(format!("{killed}/progress.jsonl")).map_or(0, |t| t.lines().count());
+    let begun = Instant::now();
+    while records() < 20 && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!((20..300).contains(&records()), "{}", records());
+    assert!(!fs::exists(format!("{killed}/surrogate.safetensors")).unwrap());
+    out(&train(&config, &killed, &[&epochs[..], &["--resume"]].concat()));
+    let bytes = |folder: &str| fs::read(format!("{folder}/surrogate.safetensors")).unwrap();
+    assert!(bytes(&through) == bytes(&killed));
+    // Without --resume what is there stays.
+    refused(2, &train(&config, &killed, &epochs), &["already holds a training"]);
+    assert!(bytes(&through) == bytes(&killed));
+}
+
+#[test]
+fn an_operator_is_judged_and_used() {
+    let folder = Folder::new("operator-use");
+    let config = folder.path("tiny.toml");
+    fs::write(&config, TINY).unwrap();
+    let dir = folder.path("run");
+    out(&train(&config, &dir, &[]));
+    let (surrogate, data) = (format!("{dir}/surrogate.safetensors"), format!("{dir}/responses.safetensors"));
+    let answer = json(&["evaluate", &surrogate, &data, "--json"]);
+    assert_eq!((answer["samples"].as_u64(), answer["worst"].as_array().unwrap().len()), (Some(10), 10));
+    assert!(answer["normalised"]["p25"].as_f64() <= answer["normalised"]["p75"].as_f64());
+    let csv = folder.path("x.csv");
+    out(&["simulate", &surrogate, "--stimulus", "1:0:50", "-o", &csv]);
+    assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 101);
+    // With the band around it, and the picture with both.
+    let (banded, svg) = (folder.path("band.csv"), folder.path("band.svg"));
+    out(&["simulate", &surrogate, "--stimulus", "1:0:50", "--bands", "-o", &banded, "--plot", &svg]);
+    let text = fs::read_to_string(&banded).unwrap();
+    assert_eq!(text.lines().next(), Some("time,v,w,v_band,w_band"));
+    let widths = text.lines().skip(2).map(|l| l.split(',').nth(3).unwrap().parse::<f64>().unwrap());
+    assert!(widths.clone().count() == 99 && widths.into_iter().all(|w| w > 0.0));
+    let share = answer["band"]["within"].as_f64().unwrap();
+    assert!((0.5..=1.0).contains(&share), "{share}");
+    refused(2, &["simulate", "fitzhugh-nagumo-1961", "--bands", "-o", &csv], &["--bands", "no Fourier neural operator"]);
+    // What it was not trained on.
+    let simulate = |more: &[&'static str]| [&["simulate", surrogate.as_str(), "-o", csv.as_str()], more].concat();
+    refused(2, &simulate(&["--stimulus", "1:10:50"]), &["one step from t = 0", "--extrapolate"]);
+    refused(2, &simulate(&["--stimulus", "5:0:50"]), &["a stimulus of 5", "--extrapolate"]);
+    refused(2, &simulate(&["--x0", "v=0.5"]), &["one start"]);
+    refused(2, &simulate(&["--t-end", "200"]), &["up to 100"]);
+    let marked = run(&simulate(&["--stimulus", "1:10:50", "--extrapolate"]));
+    assert!(marked.status.success() && String::from_utf8_lossy(&marked.stderr).contains("not trained on"));
+    // Data of another model, and a network for another grid than there is.
+    let other = folder.path("hh");
+    let hh = [
+        "responses.model=hodgkin-huxley-1952",
+        "responses.training_family=hodgkin-huxley-train",
+        "responses.test_family=hodgkin-huxley-test",
+    ];
+    let changes: Vec<&str> = hh.iter().flat_map(|c| ["--set", *c]).collect();
+    out(&[&["dataset", config.as_str(), "-o", &other, "--quiet"], &changes[..]].concat());
+    refused(2, &["evaluate", &surrogate, &format!("{other}/responses.safetensors")], &["fitzhugh-nagumo-1961", "hodgkin-huxley-1952"]);
+    refused(2, &train(&config, &folder.path("modes"), &["--set", "operator.network.modes=80"]), &["80", "finer grid"]);
+    refused(2, &train(&config, &folder.path("wider"), &["--set", "operator.network.width=9", "--from", &surrogate]), &["width: 9"]);
+    refused(2, &train(&config, &folder.path("cuda"), &["--device", "cuda"]), &["cuda"]);
+}
+
+#[test]
+fn with_windows_it_runs_from_any_start_for_as_long_as_wanted() {
+    let folder = Folder::new("operator-windows");
+    let config = folder.path("tiny.toml");
+    fs::write(&config, TINY).unwrap();
+    let dir = folder.path("run");
+    out(&train(&config, &dir, &["--set", "responses.windows=2", "--set", "responses.t_end=20"]));
+    let (surrogate, data) = (format!("{dir}/surrogate.safetensors"), format!("{dir}/responses.safetensors"));
+    assert_eq!(json(&["evaluate", &surrogate, &data, "--json"])["samples"].as_u64(), Some(10));
+    let csv = folder.path("x.csv");
+    out(&["simulate", &surrogate, "--stimulus", "1:5:50", "--x0", "v=0.1", "--t-end", "130", "--dt", "0.4", "-o", &csv]);
+    let text = fs::read_to_string(&csv).unwrap();
+    assert_eq!(text.lines().count(), 327);
+    assert!(text.lines().nth(1).unwrap().contains("0.1"), "{text}");
+    let table = folder.path("table.csv");
+    fs::write(&table, "stim_start,stim_duration,stim_amplitude,x0:v\n0,50,1,0\n5,50,1,0.1\n").unwrap();
+    let many = folder.path("many.npz");
+    out(&["simulate", &surrogate, "--experiments", &table, "--t-end", "130", "-o", &many]);
+    refused(2, &["simulate", &surrogate, "--x0", "v=2.5", "-o", &csv], &["a start of v = 2.5", "--extrapolate"]);
+    refused(2, &["simulate", &surrogate, "--dt", "0.3", "-o", &csv], &["multiple of the network's step, 0.2"]);
+    // A network that knows one start cannot be judged by windows.
+    let fixed = folder.path("fixed");
+    out(&train(&config, &fixed, &["--set", "responses.t_end=20"]));
+    refused(2, &["evaluate", &format!("{fixed}/surrogate.safetensors"), &data], &["windows"]);
+}
+
+#[test]
+fn a_map_takes_a_stimulus() {
+    let folder = Folder::new("map-stimulus");
+    let config = folder.path("map.toml");
+    let text = r#"
+[dataset]
+model = "fitzhugh-nagumo-1961"
+control = {}
+start = {}
+stimulus = "fitzhugh-nagumo-train"
+dt = 0.5
+chunks = 300
+pairs_per_chunk = 10
+transient = 0
+new_chunks = 20
+
+[train]
+hidden = 12
+second_order = { iterations = 60 }
+"#;
+    fs::write(&config, text).unwrap();
+    let dir = folder.path("run");
+    out(&train(&config, &dir, &[]));
+    let surrogate = format!("{dir}/surrogate.safetensors");
+    let trace = |system: &str| {
+        let csv = folder.path("x.csv");
+        out(&["simulate", system, "--stimulus", "1:10:50", "--t-end", "150", "--dt", "0.5", "-o", &csv]);
+        let text = fs::read_to_string(&csv).unwrap();
+        text.lines().skip(1).map(|l| l.split(',').nth(1).unwrap().parse::<f64>().unwrap()).collect::<Vec<f64>>()
+    };
+    // A stimulus at another time than any in training, for longer than any run.
+    let (map, equations) = (trace(&surrogate), trace("fitzhugh-nagumo-1961"));
+    assert_eq!(map.len(), 301);
+    let error =
+        map.iter().zip(&equations).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / equations.iter().map(|v| v * v).sum::<f64>().sqrt();
+    assert!(error < 0.3, "{error}");
+    let beyond = run(&["simulate", &surrogate, "--stimulus", "9:10:50", "--t-end", "150", "-o", &folder.path("y.csv")]);
+    assert!(String::from_utf8_lossy(&beyond.stderr).contains("outside the training range"), "{beyond:?}");
+}
