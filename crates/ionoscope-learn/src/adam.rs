@@ -22,6 +22,16 @@ pub enum Schedule {
         /// Rate of the last step relative to the highest.
         end: f64,
     },
+    /// Rises as half a cosine from `start` times the learning rate during `warm_up` (a share of all steps), then falls as half a cosine to `end`
+    /// times it.
+    OneCycle {
+        /// Rate of the first step relative to the highest.
+        start: f64,
+        /// Share of all steps in which the rate rises.
+        warm_up: f64,
+        /// Rate of the last step relative to the highest.
+        end: f64,
+    },
     /// Multiplied by `factor` after every `every` epochs.
     Steps {
         /// What it is multiplied by.
@@ -92,6 +102,11 @@ impl AdamConfig {
                 require(share(warm_up), "schedule.warm_up", warm_up, "a number in [0, 1]")?;
                 require(share(end), "schedule.end", end, "a number in [0, 1]")
             }
+            Schedule::OneCycle { start, warm_up, end } => {
+                require(share(start), "schedule.start", start, "a number in [0, 1]")?;
+                require(share(warm_up), "schedule.warm_up", warm_up, "a number in [0, 1]")?;
+                require(share(end), "schedule.end", end, "a number in [0, 1]")
+            }
             Schedule::Steps { factor, every } => {
                 require(positive(factor) && factor <= 1.0, "schedule.factor", factor, "a number in (0, 1]")?;
                 require(every > 0, "schedule.every", every as f64, "at least 1")
@@ -99,23 +114,37 @@ impl AdamConfig {
         }
     }
 
+    /// The share of all steps that step `step` is at.
+    fn share(&self, step: u64, per_epoch: u64) -> f64 {
+        (step as f64 + 0.5) / (self.epochs.max(1) * per_epoch) as f64
+    }
+
     /// The learning rate of step `step` (from 0), with `per_epoch` steps an epoch.
     pub fn rate(&self, step: u64, per_epoch: u64) -> f64 {
         let factor = match self.schedule {
             Schedule::Constant => 1.0,
             Schedule::Cosine { warm_up, end } => {
-                let t = (step as f64 + 0.5) / (self.epochs.max(1) * per_epoch) as f64;
+                let t = self.share(step, per_epoch);
+                if t < warm_up { t / warm_up } else { fall(t, warm_up, end) }
+            }
+            Schedule::OneCycle { start, warm_up, end } => {
+                let t = self.share(step, per_epoch);
                 if t < warm_up {
-                    t / warm_up
+                    start + (1.0 - start) * 0.5 * (1.0 - (std::f64::consts::PI * t / warm_up).cos())
                 } else {
-                    let fallen = ((t - warm_up) / (1.0 - warm_up).max(f64::MIN_POSITIVE)).min(1.0);
-                    end + (1.0 - end) * 0.5 * (1.0 + (std::f64::consts::PI * fallen).cos())
+                    fall(t, warm_up, end)
                 }
             }
             Schedule::Steps { factor, every } => factor.powf((step / per_epoch / every) as f64),
         };
         self.learning_rate * factor
     }
+}
+
+/// Half a cosine from 1 at `warm_up` to `end` at 1.
+fn fall(t: f64, warm_up: f64, end: f64) -> f64 {
+    let fallen = ((t - warm_up) / (1.0 - warm_up).max(f64::MIN_POSITIVE)).min(1.0);
+    end + (1.0 - end) * 0.5 * (1.0 + (std::f64::consts::PI * fallen).cos())
 }
 
 /// The moments of the gradient of one sub-network.
@@ -201,6 +230,9 @@ mod tests {
         assert!((cosine.rate(49, 10) - 0.495).abs() < 1e-12);
         assert!((cosine.rate(549, 10) - (0.01 + 0.99 * 0.5)).abs() < 2e-3);
         assert!((cosine.rate(999, 10) - 0.01).abs() < 1e-5);
+        let cycle = c(Schedule::OneCycle { start: 0.04, warm_up: 0.3, end: 0.01 });
+        assert!((cycle.rate(0, 10) - 0.04).abs() < 1e-5 && (cycle.rate(999, 10) - 0.01).abs() < 1e-5);
+        assert!((cycle.rate(149, 10) - 0.52).abs() < 3e-3 && (cycle.rate(299, 10) - 1.0).abs() < 1e-4);
         let steps = c(Schedule::Steps { factor: 0.5, every: 30 });
         assert_eq!([0, 299, 300, 900].map(|s| steps.rate(s, 10)), [1.0, 1.0, 0.5, 0.125]);
         assert_eq!(c(Schedule::Constant).rate(5, 10), 1.0);

@@ -157,6 +157,12 @@ impl ResponseConfig {
         self.t_end * i as f64 / self.points as f64
     }
 
+    /// Bytes that a dataset of a model with so many variables takes, and three times as many while it is written.
+    pub fn bytes(&self, variables: usize) -> u64 {
+        let numbers = self.samples.iter().map(|n| *n as u64).sum::<u64>().saturating_mul(self.points as u64);
+        numbers.saturating_mul(4 * (variables as u64 + 1))
+    }
+
     fn check(&self) -> Result<()> {
         if !(self.t_end > 0.0 && self.t_end.is_finite()) || self.points < 2 {
             let (t_end, points) = (self.t_end, self.points);

@@ -1,6 +1,7 @@
 //! What stands behind the command `ionoscope`: run configurations, artefacts, reports and the command line itself.
 
 pub mod error;
+pub mod memory;
 pub mod named;
 pub mod provenance;
 

@@ -106,6 +106,10 @@ fn an_operator_is_judged_and_used() {
     refused(2, &["evaluate", &surrogate, &format!("{other}/responses.safetensors")], &["fitzhugh-nagumo-1961", "hodgkin-huxley-1952"]);
     refused(2, &train(&config, &folder.path("modes"), &["--set", "operator.network.modes=80"]), &["80", "finer grid"]);
     refused(2, &train(&config, &folder.path("wider"), &["--set", "operator.network.width=9", "--from", &surrogate]), &["width: 9"]);
+    let much = ["--set", "responses.samples=[40000000,10,10]"];
+    if cfg!(target_os = "linux") {
+        refused(2, &train(&config, &folder.path("memory"), &much), &["GiB of memory", "responses.samples"]);
+    }
     refused(2, &train(&config, &folder.path("cuda"), &["--device", "cuda"]), &["cuda"]);
 }
 

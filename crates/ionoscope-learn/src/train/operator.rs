@@ -1,8 +1,8 @@
 //! Training a Fourier neural operator on responses: AdamW on all cores, a sample at a time, in single precision with weights in double.
 //!
-//! The loss of a sample and variable is `||p - x||_s / ||x - mean||_s` over the grid, where every time is divided by s(t), the standard deviation
-//! over the training samples at that time but at least [`FLOOR`] of that over all times: what networks are judged by. It is averaged over
-//! variables and samples. Interrupted and resumed, a training gives the same bits as one that ran through.
+//! The loss of a sample and variable is, where the configuration says nothing else, `||p - x||_s / ||x - mean||_s` over the grid, where every time
+//! is divided by s(t), the standard deviation over the training samples at that time but at least [`FLOOR`] of that over all times: what
+//! networks are judged by. It is averaged over variables and samples. Interrupted and resumed, a training gives the same bits as one that ran through.
 
 use std::{
     sync::{Mutex, PoisonError, atomic::Ordering},
@@ -13,20 +13,23 @@ use ionoscope_dynamics::sampling::{permutation, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use loss::{LossConfig, overall_sd, time_statistics};
+use loss::{Problem, Set};
+
 use super::{AdamRecord, Directory, Ending, Record, Run, muon::Muon};
 use crate::{
     Error, Result,
     adam::{Adam, AdamConfig, Schedule},
     architectures::fno::{
-        Bands, Fno, FnoConfig, Layout, Scaling, Seen, charges,
-        grid::Grid,
+        Bands, Fno, FnoConfig, HIDDEN, Seen,
         pass::{Pass, Work},
-        ramp,
     },
     checkpoint::{self, Checkpoint, Identity, NetworkState, fingerprint},
     kernels::Backend,
-    responses::{ResponseData, Responses},
+    responses::{ResponseConfig, ResponseData},
 };
+
+mod loss;
 
 /// Smallest standard deviation at a time, relative to that over all times.
 pub const FLOOR: f64 = 0.05;
@@ -56,6 +59,8 @@ pub struct OperatorConfig {
     pub optimizer: Optimizer,
     /// Epochs, batch, learning rate and its schedule, weight decay.
     pub adam: AdamConfig,
+    /// What is made small.
+    pub loss: LossConfig,
     /// Longest gradient of a step; a longer one is shortened to it. 0: as it is.
     pub clip: f64,
     /// Decay a step of the running mean of the weights, which is what is judged and kept. 0: the weights themselves.
@@ -66,6 +71,8 @@ pub struct OperatorConfig {
     pub charge: bool,
     /// The validation error is computed after every so many epochs, and at the end.
     pub validate_every: u64,
+    /// Validations without a new smallest error after which the training ends. 0: it never does.
+    pub patience: u64,
     /// Seed of the initial weights and of the order of the samples.
     pub seed: u64,
 }
@@ -84,11 +91,13 @@ impl Default for OperatorConfig {
                 epsilon: 1e-8,
                 ..AdamConfig::default()
             },
+            loss: LossConfig::default(),
             clip: 1.0,
             average: 0.999,
             ramp: 0.005,
             charge: true,
             validate_every: 5,
+            patience: 0,
             seed: 1,
         }
     }
@@ -107,6 +116,11 @@ impl OperatorConfig {
         };
         require(self.clip >= 0.0 && self.clip.is_finite(), "clip", self.clip, "0 or more")?;
         require((0.0..1.0).contains(&self.average), "average", self.average, "a number in [0, 1)")?;
+        let parts = [("normalised", self.loss.normalised), ("physical", self.loss.physical), ("slope", self.loss.slope)];
+        for (name, weight) in parts {
+            require(weight >= 0.0 && weight.is_finite(), &format!("loss.{name}"), weight, "0 or more")?;
+        }
+        require(parts.iter().any(|p| p.1 > 0.0), "loss", 0.0, "at least one part with a weight")?;
         require(self.ramp > 0.0 && self.ramp <= 1.0, "ramp", self.ramp, "a number in (0, 1]")?;
         require(self.validate_every > 0, "validate_every", self.validate_every as f64, "at least 1")?;
         require(self.adam.epochs > 0, "adam.epochs", self.adam.epochs as f64, "at least 1")
@@ -114,6 +128,17 @@ impl OperatorConfig {
 }
 
 impl OperatorConfig {
+    /// Bytes that a training takes besides its data, with so many threads: inputs, what each thread keeps for the way back, weights and moments.
+    pub fn bytes(&self, data: &ResponseConfig, variables: usize, threads: usize) -> u64 {
+        let (points, count) = (data.points as u64, self.weight_count(variables, data.windows > 0) as u64);
+        let n = &self.network;
+        let full = (n.width as f64 * points as f64 * (1.0 + n.padding)) as u64;
+        let kept = full * (5 * n.layers as u64 + 4) + points * (5 * HIDDEN as u64 + variables as u64);
+        let channels = 3 + if data.windows > 0 { variables as u64 } else { 0 };
+        let inputs = data.samples.iter().take(2).map(|s| *s as u64).sum::<u64>() * points * channels;
+        4 * (inputs + kept * threads as u64 + count * CHUNKS as u64) + 8 * 7 * count
+    }
+
     /// Exact number of trainable weights for so many variables, with or without the start as an input.
     pub fn weight_count(&self, variables: usize, windows: bool) -> usize {
         let inputs = 2 + usize::from(self.charge) + if windows { variables } else { 0 };
@@ -134,136 +159,6 @@ pub struct TrainedOperator {
     pub seconds: f64,
     /// Smallest validation error (the loss on the validation set), and the epoch after which it was reached.
     pub validation: Option<(f64, u64)>,
-}
-
-/// Mean and floored standard deviation over the samples of a set, `[variable][point]` each.
-pub fn time_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
-    let (n, d, points) = (set.len().max(1) as f64, set.variables, set.points);
-    let mut mean = vec![0.0; d * points];
-    let mut square = mean.clone();
-    for k in 0..set.len() {
-        set.x(k).iter().zip(&mut mean).for_each(|(x, m)| *m += f64::from(*x) / n);
-    }
-    for k in 0..set.len() {
-        set.x(k).iter().zip(&mean).zip(&mut square).for_each(|((x, m), s)| *s += (f64::from(*x) - m).powi(2) / n);
-    }
-    let overall = overall_sd(set);
-    let scale = square.iter().enumerate().map(|(k, s)| s.sqrt().max(FLOOR * overall[k / points]).max(f64::MIN_POSITIVE)).collect();
-    (mean, scale)
-}
-
-/// Standard deviation of each variable over all times and samples.
-pub fn overall_sd(set: &Responses) -> Vec<f64> {
-    let n = (set.len() * set.points).max(1) as f64;
-    let rows = |i: usize| (0..set.len()).flat_map(move |k| set.x(k)[i * set.points..(i + 1) * set.points].iter().map(|v| f64::from(*v)));
-    (0..set.variables)
-        .map(|i| {
-            let mean = rows(i).sum::<f64>() / n;
-            (rows(i).map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
-        })
-        .collect()
-}
-
-/// Mean currents of the cells of sample `k`.
-fn current(set: &Responses, k: usize) -> Vec<f64> {
-    set.input(k).iter().map(|v| f64::from(*v)).collect()
-}
-
-/// Mean and standard deviation of each variable at the starts of a set; 1 for one that does not vary there.
-fn starts(set: &Responses) -> Vec<[f64; 2]> {
-    let n = set.len().max(1) as f64;
-    let of = |i: usize| {
-        let values = || (0..set.len()).map(|k| f64::from(set.x(k)[i * set.points]));
-        let mean = values().sum::<f64>() / n;
-        let sd = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-        [mean, if sd > 0.0 { sd } else { 1.0 }]
-    };
-    (0..set.variables).map(of).collect()
-}
-
-/// A set as the loss sees it.
-struct Set<'a> {
-    data: &'a Responses,
-    inputs: Vec<Vec<f32>>,
-    /// `||x - mean||_s` of each sample and variable.
-    size: Vec<f64>,
-}
-
-/// What all samples share.
-struct Problem {
-    layout: Layout,
-    grid: Grid<f32>,
-    scaling: Scaling,
-    ramp: Vec<f32>,
-    /// Step of the grid.
-    dt: f64,
-    mean: Vec<f64>,
-    scale: Vec<f64>,
-}
-
-impl Problem {
-    /// A network to start from keeps its own scales, so that it begins as the function that it is.
-    fn new(data: &ResponseData, config: &OperatorConfig, from: Option<&Fno>) -> Result<Self> {
-        let (mean, scale) = time_statistics(&data.training);
-        let state = overall_sd(&data.training);
-        if let Some(i) = state.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
-            return Err(Error::Invalid(format!("variable '{}' does not vary in the training set", data.spec.variables[i].name)));
-        }
-        let points = data.config.points;
-        let dt = data.config.t_end / points as f64;
-        let currents = || (0..data.training.len()).map(|k| current(&data.training, k));
-        let count = data.training.input.len().max(1) as f64;
-        let size = |squares: f64| if squares > 0.0 { (squares / count).sqrt() } else { 1.0 };
-        let input = size(currents().flatten().map(|v| v * v).sum());
-        let charge = config.charge.then(|| size(currents().map(|c| charges(&c, dt).map(|q| q * q).sum::<f64>()).sum()));
-        let start = (data.config.windows > 0).then(|| starts(&data.training));
-        let scaling = from.map_or(Scaling { input, charge, state, ramp: config.ramp, start }, |fno| fno.scaling.clone());
-        let start_ramp = ramp(scaling.ramp, points);
-        Ok(Problem {
-            layout: config.network.layout(scaling.inputs(), data.spec.variables.len()),
-            grid: Grid::new(points, config.network.padding, config.network.modes)?,
-            scaling,
-            ramp: start_ramp,
-            dt,
-            mean,
-            scale,
-        })
-    }
-
-    fn set<'a>(&self, data: &'a Responses) -> Set<'a> {
-        let points = data.points;
-        let inputs = (0..data.len()).map(|k| self.scaling.channels(&current(data, k), &data.start(k), self.dt)).collect();
-        let size = (0..data.len() * data.variables).map(|j| {
-            let (k, i) = (j / data.variables, j % data.variables);
-            let at = i * points..(i + 1) * points;
-            let parts = data.x(k)[at.clone()].iter().zip(&self.mean[at.clone()]).zip(&self.scale[at]);
-            (parts.map(|((x, m), s)| ((f64::from(*x) - m) / s).powi(2)).sum::<f64>() / points as f64).sqrt().max(1e-9)
-        });
-        Set { size: size.collect(), data, inputs }
-    }
-
-    /// Loss of each variable for sample `k`, whose output is in `work`, and the gradient by that output of their mean, into `d`.
-    fn loss(&self, set: &Set, k: usize, work: &Work<f32>, d: Option<&mut Vec<f32>>) -> Vec<f64> {
-        let (points, variables) = (set.data.points, set.data.variables);
-        let mut gradient = d;
-        (0..variables)
-            .map(|i| {
-                let at = i * points..(i + 1) * points;
-                let (x, y, s) = (&set.data.x(k)[at.clone()], &work.y[at.clone()], &self.scale[at.clone()]);
-                let sd = self.scaling.state[i];
-                let error = |t: usize| (f64::from(x[0]) + f64::from(self.ramp[t]) * sd * f64::from(y[t]) - f64::from(x[t])) / s[t];
-                let norm = ((0..points).map(|t| error(t).powi(2)).sum::<f64>() / points as f64).sqrt();
-                let size = set.size[k * variables + i];
-                if let Some(d) = &mut gradient {
-                    let share = 1.0 / (points as f64 * norm.max(1e-12) * size * variables as f64);
-                    for (t, d) in d[at].iter_mut().enumerate() {
-                        *d = (share * error(t) / s[t] * f64::from(self.ramp[t]) * sd) as f32;
-                    }
-                }
-                norm / size
-            })
-            .collect()
-    }
 }
 
 /// Memory of the threads.
@@ -408,7 +303,8 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let mut gradient = vec![0.0; count];
     let mut single = vec![0.0f32; count];
     let ending = loop {
-        if state.epoch == config.adam.epochs {
+        let stale = state.best.as_ref().is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
+        if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
             break Ending::Completed;
         }
         if run.interrupt.as_ref().is_some_and(|i| i.load(Ordering::Relaxed)) {
@@ -543,8 +439,8 @@ mod tests {
 
     use ionoscope_dynamics::models;
 
-    use super::{super::Existing, *};
-    use crate::responses::{ResponseConfig, respond};
+    use super::{super::Existing, loss::current, *};
+    use crate::responses::respond;
 
     fn data() -> ResponseData {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
@@ -592,7 +488,7 @@ mod tests {
                                 ((x[k][i * 100 + t] - f64::from(data.validation.x(k)[i * 100 + t])) / problem.scale[i * 100 + t]).powi(2)
                             })
                             .sum::<f64>();
-                        (norm / 100.0).sqrt() / set.size[k * 2 + i]
+                        norm.sqrt() / set.size[k * 2 + i][0]
                     })
                     .sum::<f64>()
                     / 2.0

@@ -84,6 +84,7 @@ fn show(document: &Value) -> Result<()> {
         classes.push([vec![label, "normalised".into()], of(&c["normalised"]).to_vec()].concat());
     }
     let s = &document["spikes"];
+    let unit = |of: &str| document["units"][of].as_str().filter(|u| *u != "1").unwrap_or("(no unit)").to_owned();
     print(|w| {
         table::write(w, &rows)?;
         writeln!(w)?;
@@ -98,7 +99,7 @@ fn show(document: &Value) -> Result<()> {
                 s["samples_with_a_wrong_number"],
                 s["samples"],
                 s["time_error"]["mean"].as_f64().map_or("-".into(), table::short),
-                name(&document["units"]["time_error"])
+                unit("time_error")
             )?;
         }
         let band = &document["band"];
@@ -112,7 +113,7 @@ fn show(document: &Value) -> Result<()> {
                 "duration to 90 % repolarisation of the first action potential: {} samples, mean error {} {} ({} %)",
                 apd["samples"],
                 apd["error"]["mean"].as_f64().map_or("-".into(), table::short),
-                name(&document["units"]["apd90"]),
+                unit("apd90"),
                 percent(&apd["relative_error"]["mean"])
             )?;
         }

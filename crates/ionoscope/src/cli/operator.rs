@@ -23,6 +23,7 @@ use super::{Shared, print, print_json, training::interrupt};
 use crate::{
     Error, Result, artifact,
     config::{self, OperatorConfiguration},
+    memory,
 };
 
 /// The responses in the folder, which must have been made by the same configuration, or new ones, which are then saved there.
@@ -42,6 +43,8 @@ pub fn responses(output: &Path, config: &ResponseConfig, shared: &Shared) -> Res
         return Ok((data, path));
     }
     let system = models::find(&config.model)?;
+    let needed = config.bytes(system.spec().variables.len()).saturating_mul(3);
+    memory::check("making and writing these responses", needed, "take fewer responses.samples or responses.points")?;
     let all = config.samples.iter().sum::<usize>();
     shared.tell(&format!("{all} responses of {}", config.model));
     let visible = !shared.quiet && std::io::stderr().is_terminal();
@@ -132,6 +135,8 @@ pub fn train(output: &Path, configuration: &OperatorConfiguration, how: &Circums
     }
     let config: &OperatorConfig = &configuration.operator;
     let weights = config.weight_count(data.spec.variables.len(), data.config.windows > 0);
+    let needed = config.bytes(&data.config, data.spec.variables.len(), rayon::current_num_threads());
+    memory::check("this training", needed, "take fewer samples or points, a smaller network, or fewer --threads")?;
     shared.tell(&format!("{weights} weights"));
     let mut progress = |record: &Record| {
         let Record::Adam(r) = record else { return };
