@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 mod file;
+mod parts;
+
+pub use parts::Parts;
 
 /// Experiments solved at once.
 const BATCH: usize = 256;
@@ -197,6 +200,19 @@ pub(crate) fn member(family: &ProtocolFamily, seed: u64, draw: u64, k: u64, coun
 /// A configuration that does not fit the system; a family whose runs end before the grid; an experiment that fails, by its class and member;
 /// being told to stop.
 pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn Fn(usize, usize) -> bool) -> Result<ResponseData> {
+    respond_in_parts(system, config, None, tell)
+}
+
+/// As [`respond`]; batches that stand in `parts` are taken from there, and new ones are kept there.
+///
+/// # Errors
+/// As [`respond`]; a part that cannot be written.
+pub fn respond_in_parts(
+    system: &dyn DynamicalSystem,
+    config: &ResponseConfig,
+    parts: Option<&Parts>,
+    tell: &dyn Fn(usize, usize) -> bool,
+) -> Result<ResponseData> {
     config.check()?;
     let mut spec = system.spec().clone();
     let p = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
@@ -210,7 +226,7 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
     let [training, test] = [config.training_family.family()?, config.test_family.family()?];
     let all = config.samples.iter().sum();
     let mut done = 0;
-    let mut set = |family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
+    let mut set = |name: &str, family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
         let windows = config.windows.max(1);
         let runs = count.div_ceil(windows);
         let draw = family.len().unwrap_or(runs as u64).max(1);
@@ -219,6 +235,11 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
         let wanted_of = |run: usize| count - run * windows;
         for first in (0..runs).step_by(BATCH) {
             let before = set.len();
+            let (part, expected) = (format!("{name}-{first}"), (BATCH * windows).min(count - first * windows));
+            if parts.is_some_and(|parts| parts.load(&part, expected, &mut set)) {
+                done += expected;
+                continue;
+            }
             let wanted = first as u64..(first + BATCH).min(runs) as u64;
             let members: Vec<_> = wanted.map(|k| member(family, seed, draw, k, runs as u64)).collect::<ionoscope_dynamics::Result<_>>()?;
             if let Some(short) = members.iter().find(|m| m.t_end < config.t_end * (1.0 - 1e-12)) {
@@ -252,15 +273,23 @@ pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn
                     set.class.push(member.class as u32);
                 }
             }
+            if let Some(parts) = parts {
+                parts.save(&part, before, &set)?;
+            }
             done += set.len() - before;
             if !tell(done, all) {
-                return Err(Error::Failed("interrupted; nothing was written".into()));
+                let kept = if parts.is_some() { "the same command goes on from here" } else { "nothing was written" };
+                return Err(Error::Failed(format!("interrupted; {kept}")));
             }
         }
         Ok(set)
     };
     let [many, some, few] = config.samples;
-    let sets = [set(&training, many, config.seed)?, set(&training, some, !config.seed)?, set(&test, few, config.seed)?];
+    let sets = [
+        set("training", &training, many, config.seed)?,
+        set("validation", &training, some, !config.seed)?,
+        set("test", &test, few, config.seed)?,
+    ];
     let names = |f: &ProtocolFamily| f.classes.iter().map(|c| c.name.clone()).collect();
     let classes = [names(&training), names(&test)];
     let [training, validation, test] = sets;
@@ -293,6 +322,34 @@ mod tests {
         // All classes occur, in order, in training and validation.
         assert!(data.training.class.is_sorted() && data.training.class.contains(&1));
         assert!(data.validation.input != data.training.input[..data.validation.input.len()]);
+    }
+
+    #[test]
+    fn what_was_made_before_an_interruption_is_not_made_again() {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let config = ResponseConfig { samples: [600, 10, 10], points: 20, windows: 2, t_end: 20.0, ..ResponseConfig::default() };
+        let whole = respond(&*model, &config, &|_, _| true).unwrap();
+        let dir = std::env::temp_dir().join(format!("ionoscope-parts-{}", std::process::id()));
+        let parts = Parts::open(&dir, &config).unwrap();
+        let stopped = respond_in_parts(&*model, &config, Some(&parts), &|done, _| done < 500).unwrap_err();
+        assert!(stopped.to_string().contains("goes on from here"));
+        // One of the parts was cut short: it is made again.
+        std::fs::write(dir.join("training-0"), [0; 7]).unwrap();
+        let told = std::sync::Mutex::new(Vec::new());
+        let parts = Parts::open(&dir, &config).unwrap();
+        let note = |done, _| {
+            told.lock().unwrap().push(done);
+            true
+        };
+        assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
+        assert_eq!(*told.lock().unwrap(), [512, 600, 610, 620]);
+        // Everything is there now; another configuration begins anew.
+        told.lock().unwrap().clear();
+        assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
+        assert!(told.lock().unwrap().is_empty());
+        let other = ResponseConfig { seed: 2, ..config };
+        Parts::open(&dir, &other).unwrap().remove().unwrap();
+        assert!(!dir.exists());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -11,7 +12,7 @@ use ionoscope_dynamics::models;
 use ionoscope_learn::{
     architectures::fno::Fno,
     checkpoint,
-    responses::{ResponseConfig, ResponseData, respond},
+    responses::{Parts, ResponseConfig, ResponseData, respond_in_parts},
     train::{
         Ending, Existing, Record, Run,
         operator::{OperatorConfig, train_operator},
@@ -26,11 +27,12 @@ use crate::{
     memory,
 };
 
-/// The responses in the folder, which must have been made by the same configuration, or new ones, which are then saved there.
+/// The responses in the folder, which must have been made by the same configuration, or new ones, which are then saved there. A raised `stop` ends
+/// that; the next call goes on with what was made.
 ///
 /// # Errors
 /// A dataset in the folder that is damaged or another one; one that cannot be made or saved.
-pub fn responses(output: &Path, config: &ResponseConfig, shared: &Shared) -> Result<(ResponseData, PathBuf)> {
+pub fn responses(output: &Path, config: &ResponseConfig, stop: &AtomicBool, shared: &Shared) -> Result<(ResponseData, PathBuf)> {
     artifact::check_folder(output)?;
     std::fs::create_dir_all(output).map_err(|e| Error::write(output, e))?;
     let path = output.join("responses.safetensors");
@@ -52,12 +54,14 @@ pub fn responses(output: &Path, config: &ResponseConfig, shared: &Shared) -> Res
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len}, {eta} left") {
         bar.set_style(style);
     }
-    let data = respond(&*system, config, &|done, _| {
+    let parts = Parts::open(&output.join("responses.parts"), config)?;
+    let data = respond_in_parts(&*system, config, Some(&parts), &|done, _| {
         bar.set_position(done as u64);
-        true
+        !stop.load(Ordering::Relaxed)
     })?;
     bar.finish_and_clear();
     data.save(&path)?;
+    parts.remove()?;
     Ok((data, path))
 }
 
@@ -75,7 +79,7 @@ struct DatasetAnswer<'a> {
 /// # Errors
 /// As [`responses`].
 pub fn dataset(output: &Path, configuration: &OperatorConfiguration, shared: &Shared) -> Result<()> {
-    let (data, file) = responses(output, &configuration.responses, shared)?;
+    let (data, file) = responses(output, &configuration.responses, &*interrupt()?, shared)?;
     keep(output, configuration)?;
     let samples = [&data.training, &data.validation, &data.test].map(|s| s.len());
     let answer =
@@ -129,7 +133,8 @@ pub struct Circumstances {
 /// As [`responses`] and [`train_operator`]; a surrogate that cannot be written; an interruption.
 pub fn train(output: &Path, configuration: &OperatorConfiguration, how: &Circumstances, shared: &Shared) -> Result<()> {
     let from = how.from.as_deref().map(Fno::load).transpose()?;
-    let (data, _) = responses(output, &configuration.responses, shared)?;
+    let stop = interrupt()?;
+    let (data, _) = responses(output, &configuration.responses, &stop, shared)?;
     if !checkpoint::exists(output) {
         keep(output, configuration)?;
     }
@@ -159,7 +164,7 @@ pub fn train(output: &Path, configuration: &OperatorConfiguration, how: &Circums
         from: from.as_ref(),
         time_limit: how.time_limit,
         checkpoint_every: how.checkpoint_every,
-        interrupt: Some(interrupt()?),
+        interrupt: Some(stop),
         progress: Some(&mut progress),
     };
     let trained = train_operator(&data, config, run)?;

@@ -1,0 +1,63 @@
+//! What was made of a dataset before an interruption: a folder with one file for each batch of runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{ResponseConfig, Responses};
+use crate::{Error, Result, files};
+
+/// Finished batches of a dataset.
+pub struct Parts {
+    dir: PathBuf,
+}
+
+impl Parts {
+    /// The folder `dir` for this configuration; what another one left there is removed.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or emptied.
+    pub fn open(dir: &Path, config: &ResponseConfig) -> Result<Self> {
+        let write = |source| Error::Write { path: dir.to_owned(), source };
+        let text = serde_json::to_string(config).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
+        let about = dir.join("config.json");
+        if dir.exists() && fs::read_to_string(&about).ok().as_ref() != Some(&text) {
+            fs::remove_dir_all(dir).map_err(write)?;
+        }
+        fs::create_dir_all(dir).map_err(write)?;
+        files::write_atomic(&about, |w| w.write_all(text.as_bytes()))?;
+        Ok(Parts { dir: dir.to_owned() })
+    }
+
+    /// Removes the folder, once the whole is safe.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.dir).map_err(|source| Error::Write { path: self.dir, source })
+    }
+
+    /// Appends a finished batch of `count` samples to `set`; says whether there was one.
+    pub(super) fn load(&self, name: &str, count: usize, set: &mut Responses) -> bool {
+        let Ok(bytes) = fs::read(self.dir.join(name)) else { return false };
+        let (inputs, states) = (count * set.points, count * set.points * set.variables);
+        if bytes.len() != 4 * (inputs + states + count) {
+            return false;
+        }
+        let words = bytes.as_chunks::<4>().0;
+        let single = |b: &[u8; 4]| f32::from_le_bytes(*b);
+        set.input.extend(words[..inputs].iter().map(single));
+        set.x.extend(words[inputs..inputs + states].iter().map(single));
+        set.class.extend(words[inputs + states..].iter().map(|b| u32::from_le_bytes(*b)));
+        true
+    }
+
+    /// Keeps the samples of `set` from `first` on.
+    pub(super) fn save(&self, name: &str, first: usize, set: &Responses) -> Result<()> {
+        let numbers = set.input[first * set.points..].iter().chain(&set.x[first * set.points * set.variables..]);
+        let mut bytes: Vec<u8> = numbers.flat_map(|v| v.to_le_bytes()).collect();
+        bytes.extend(set.class[first..].iter().flat_map(|c| c.to_le_bytes()));
+        files::write_atomic(&self.dir.join(name), |w| w.write_all(&bytes))
+    }
+}
