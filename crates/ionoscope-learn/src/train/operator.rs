@@ -65,7 +65,7 @@ pub struct OperatorConfig {
     pub clip: f64,
     /// Decay a step of the running mean of the weights, which is what is judged and kept. 0: the weights themselves.
     pub average: f64,
-    /// See [`Scaling::ramp`].
+    /// See [`Scaling::ramp`](crate::architectures::fno::Scaling::ramp).
     pub ramp: f64,
     /// Whether the network is also given the charge, the integral of the current.
     pub charge: bool,
