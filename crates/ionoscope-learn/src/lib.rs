@@ -15,5 +15,6 @@ pub mod normalizer;
 pub mod responses;
 pub mod second_order;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

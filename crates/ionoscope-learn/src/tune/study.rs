@@ -1,0 +1,426 @@
+//! Runs a study: draws trials, hands them to workers, ends what is hopeless, and begins again what a worker that is no more left behind.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    Pruner, Sampler, Space,
+    journal::{Journal, NewTrial, State, Trial},
+};
+use crate::{Error, Result};
+
+/// Draws after which no values within the budget are there to be found.
+const MOST_DRAWS: usize = 1000;
+
+/// A study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StudyConfig {
+    /// Its name in the journal.
+    pub name: String,
+    /// Trials to finish; those that failed do not count.
+    pub trials: usize,
+    /// Seed of all trials.
+    pub seed: u64,
+    /// How values are drawn.
+    pub sampler: Sampler,
+    /// When a trial is given up.
+    pub pruner: Pruner,
+    /// Whether the first trial is the configuration as it stands.
+    pub default_first: bool,
+    /// Seconds without a sign after which a worker on another machine counts as gone.
+    pub grace: u64,
+    /// Keys of the configuration and their values.
+    pub space: Space,
+}
+
+impl Default for StudyConfig {
+    fn default() -> Self {
+        StudyConfig {
+            name: "study".into(),
+            trials: 20,
+            seed: 1,
+            sampler: Sampler::default(),
+            pruner: Pruner::default(),
+            default_first: true,
+            grace: 600,
+            space: Space::default(),
+        }
+    }
+}
+
+impl StudyConfig {
+    /// Checks every number and the space.
+    ///
+    /// # Errors
+    /// Names the first that makes no sense.
+    pub fn check(&self) -> Result<()> {
+        if self.trials == 0 || self.name.is_empty() {
+            return Err(Error::Invalid(format!(
+                "tune: trials = {}, name = '{}'; expected at least one trial and a name",
+                self.trials, self.name
+            )));
+        }
+        self.pruner.check()?;
+        self.space.check()
+    }
+}
+
+/// What a trial is to try.
+pub struct Suggestion<'a> {
+    /// Its number.
+    pub number: usize,
+    /// The number under which it was first begun: its folder may hold a checkpoint.
+    pub origin: usize,
+    /// Values by key.
+    pub values: &'a BTreeMap<String, Value>,
+    /// Values that follow from these, to meet a budget.
+    pub fitted: &'a BTreeMap<String, Value>,
+    /// Its seed.
+    pub seed: u64,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With this value.
+    Complete(f64),
+    /// Given up, because its reporter said so.
+    Pruned,
+    /// It cannot be done, with the reason.
+    Failed(String),
+    /// The whole study is being stopped: it is to be begun again.
+    Interrupted,
+}
+
+/// What the study tells of a trial.
+pub enum Told<'a> {
+    /// It begins.
+    Begun(&'a Trial),
+    /// It ended.
+    Ended(&'a Trial),
+}
+
+/// The seed of a trial: of the study's seed and the number it was first begun under, within the whole numbers of a TOML file.
+pub fn seed_of(study: u64, origin: usize) -> u64 {
+    use rand::RngExt;
+    ionoscope_dynamics::sampling::stream(study, "seed of a trial", origin as u64).random::<u64>() >> 2
+}
+
+/// Values that follow from those of a trial, so that a budget is met; none where it cannot be.
+pub type Fit<'a> = dyn Fn(&BTreeMap<String, Value>) -> Option<BTreeMap<String, Value>> + Sync + 'a;
+/// Takes a step and a value, and says whether to go on.
+pub type Reporter<'a> = &'a mut dyn FnMut(u64, f64) -> Result<bool>;
+/// Does a trial.
+pub type Objective<'a> = dyn Fn(&Suggestion, Reporter) -> Result<Outcome> + Sync + 'a;
+
+/// What the closures of a study do.
+pub struct Work<'a> {
+    /// The values of the configuration as it stands, for the first trial.
+    pub defaults: BTreeMap<String, Value>,
+    /// Meets the budget.
+    pub fit: &'a Fit<'a>,
+    /// Does a trial.
+    pub objective: &'a Objective<'a>,
+    /// Hears of every trial.
+    pub tell: &'a (dyn Fn(Told) + Sync),
+}
+
+/// Works on the study in a journal with so many workers until its trials are done, alone or beside others; the trials.
+///
+/// # Errors
+/// A configuration that makes no sense; a journal that cannot be used; a budget that nothing meets; an error of the objective.
+pub fn run(
+    path: &Path,
+    config: &StudyConfig,
+    attributes: &BTreeMap<String, Value>,
+    workers: usize,
+    stop: &AtomicBool,
+    work: &Work,
+) -> Result<Vec<Trial>> {
+    config.check()?;
+    abandon(&mut Journal::open(path, &config.name, attributes)?, config)?;
+    let problem = Mutex::new(None);
+    std::thread::scope(|s| {
+        for _ in 0..workers.max(1) {
+            s.spawn(|| {
+                let done = Journal::open(path, &config.name, attributes).and_then(|mut j| worker(&mut j, config, stop, &problem, work));
+                if let Err(e) = done {
+                    problem.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                }
+            });
+        }
+    });
+    if let Some(error) = problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    Ok(Journal::open(path, &config.name, attributes)?.trials().to_vec())
+}
+
+fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, problem: &Mutex<Option<Error>>, work: &Work) -> Result<()> {
+    loop {
+        let broken = problem.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if stop.load(Ordering::Relaxed) || broken {
+            return Ok(());
+        }
+        let Some(number) = journal.start(&config.space, |number, known| next(config, number, known, work))? else { return Ok(()) };
+        let trial = journal.trials()[number].clone();
+        (work.tell)(Told::Begun(&trial));
+        let empty = BTreeMap::new();
+        let fitted: BTreeMap<String, Value> =
+            trial.attributes.get(FITTED).and_then(Value::as_object).map_or(empty, |o| o.clone().into_iter().collect());
+        let origin = origin(&trial);
+        let suggestion = Suggestion { number, origin, values: &trial.values, fitted: &fitted, seed: seed_of(config.seed, origin) };
+        let mut report = |step: u64, value: f64| {
+            journal.report(number, step, value)?;
+            journal.attribute(number, ALIVE, &json!(seconds()))?;
+            let mut now = journal.trials()[number].clone();
+            // What is no number is not written, and ends it all the same.
+            if !value.is_finite() {
+                now.reported.insert(step, value);
+            }
+            Ok(!config.pruner.prunes(&now, journal.trials()))
+        };
+        let outcome = (work.objective)(&suggestion, &mut report);
+        let failed = |journal: &mut Journal, key: &str, value: Value| {
+            journal.attribute(number, key, &value)?;
+            journal.finish(number, State::Failed, None)
+        };
+        match outcome {
+            Ok(Outcome::Complete(value)) if value.is_finite() => journal.finish(number, State::Complete, Some(value))?,
+            Ok(Outcome::Complete(value)) => failed(journal, "problem", json!(format!("its value is {value}")))?,
+            Ok(Outcome::Pruned) => {
+                let last = journal.trials()[number].last().map(|l| l.1);
+                journal.finish(number, State::Pruned, last)?;
+            }
+            Ok(Outcome::Failed(reason)) => failed(journal, "problem", json!(reason))?,
+            Ok(Outcome::Interrupted) => failed(journal, ABANDONED, json!(true))?,
+            Err(error) => {
+                failed(journal, ABANDONED, json!(true))?;
+                return Err(error);
+            }
+        }
+        (work.tell)(Told::Ended(&journal.trials()[number]));
+    }
+}
+
+/// Attributes of trials.
+const WORKER: &str = "worker";
+const ALIVE: &str = "alive";
+const ABANDONED: &str = "abandoned";
+const RETRY: &str = "retry_of";
+const FITTED: &str = "fitted";
+
+/// The number under which a trial was first begun.
+fn origin(trial: &Trial) -> usize {
+    trial.attributes.get(RETRY).and_then(Value::as_u64).map_or(trial.number, |n| n as usize)
+}
+
+/// The next trial, if there is one.
+fn next(config: &StudyConfig, number: usize, known: &[Trial], work: &Work) -> Result<Option<NewTrial>> {
+    let counts = |t: &&Trial| t.state != State::Failed;
+    if known.iter().filter(counts).count() >= config.trials {
+        return Ok(None);
+    }
+    let mut attributes = BTreeMap::from([(WORKER.to_owned(), me()), (ALIVE.to_owned(), json!(seconds()))]);
+    // What was left behind comes first, once.
+    let open = |t: &&Trial| {
+        t.state == State::Failed
+            && t.attributes.contains_key(ABANDONED)
+            && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && origin(u) == origin(t))
+    };
+    if let Some(left) = known.iter().find(open) {
+        attributes.insert(RETRY.into(), json!(origin(left)));
+        attributes.extend(left.attributes.get(FITTED).map(|f| (FITTED.to_owned(), f.clone())));
+        return Ok(Some(NewTrial { values: left.values.clone(), attributes }));
+    }
+    // Failures that would come again and again end the study.
+    if known.len() >= 10 * config.trials + 10 {
+        return Err(Error::Failed(format!(
+            "{} of {} trials failed; see what 'problem' says of them in the journal",
+            known.len(),
+            known.len()
+        )));
+    }
+    for draw in 0..MOST_DRAWS {
+        // A rejected draw is replaced by one of another stream, so that it does not move those of later trials.
+        let seed = if draw == 0 { config.seed } else { seed_of(config.seed ^ draw as u64, number) };
+        let mut values = config.sampler.sample(&config.space, seed, number, known);
+        if number == 0 && config.default_first && draw == 0 {
+            let fits = |(k, v): &(&String, &Value)| values.contains_key(*k) && config.space.0[*k].domain.inner(v).is_some();
+            let first: Vec<(String, Value)> = work.defaults.iter().filter(fits).map(|(k, v)| (k.clone(), v.clone())).collect();
+            values.extend(first);
+            // Conditions may hold otherwise now.
+            let there: Vec<String> = values.keys().filter(|k| config.space.applies(k, &values)).cloned().collect();
+            values.retain(|k, _| there.contains(k));
+        }
+        if let Some(fitted) = (work.fit)(&values) {
+            if !fitted.is_empty() {
+                attributes.insert(FITTED.into(), json!(fitted));
+            }
+            return Ok(Some(NewTrial { values, attributes }));
+        }
+    }
+    Err(Error::Invalid(format!("{MOST_DRAWS} draws in a row could not meet the budget; widen tune.space or the budget")))
+}
+
+/// Marks what workers that are no more have left running.
+fn abandon(journal: &mut Journal, config: &StudyConfig) -> Result<()> {
+    let gone = |t: &&Trial| t.state == State::Running && t.attributes.get(WORKER).is_some_and(|w| !lives(w, t, config.grace));
+    let left: Vec<usize> = journal.trials().iter().filter(gone).map(|t| t.number).collect();
+    for number in left {
+        journal.attribute(number, ABANDONED, &json!(true))?;
+        journal.finish(number, State::Failed, None)?;
+    }
+    Ok(())
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// This process, so that others can tell whether it is still there.
+fn me() -> Value {
+    json!({"host": host(), "pid": std::process::id(), "began": began(std::process::id())})
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default().trim().to_owned()
+}
+
+/// When a process began, in ticks since the machine did: its number alone may be given again.
+fn began(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+fn lives(worker: &Value, trial: &Trial, grace: u64) -> bool {
+    let same_host = worker["host"].as_str() == Some(&host()) && Path::new("/proc/self/stat").exists();
+    match worker["pid"].as_u64().filter(|_| same_host) {
+        Some(pid) => began(pid as u32).is_some() && began(pid as u32) == worker["began"].as_u64(),
+        None => trial.attributes.get(ALIVE).and_then(Value::as_u64).is_some_and(|t| seconds().saturating_sub(t) < grace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::atomic::AtomicUsize};
+
+    use super::*;
+
+    fn config(trials: usize) -> StudyConfig {
+        let space = serde_json::from_str(r#"{"x": {"real": [-5, 5]}, "n": {"integer": [1, 9]}}"#).unwrap();
+        StudyConfig { trials, pruner: Pruner::Asha { first: 1, factor: 2 }, space, ..StudyConfig::default() }
+    }
+
+    fn file(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ionoscope-study-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        dir.join("journal.log")
+    }
+
+    fn cost(values: &BTreeMap<String, Value>) -> f64 {
+        (values["x"].as_f64().unwrap() - 1.0).powi(2) + values["n"].as_f64().unwrap()
+    }
+
+    fn quadratic(s: &Suggestion, report: Reporter) -> Result<Outcome> {
+        for step in 1..=4 {
+            if !report(step, cost(s.values) + 1.0 / step as f64)? {
+                return Ok(Outcome::Pruned);
+            }
+        }
+        Ok(Outcome::Complete(cost(s.values)))
+    }
+
+    fn work<'a>(objective: &'a Objective<'a>) -> Work<'a> {
+        let defaults = BTreeMap::from([("x".to_owned(), json!(0.5)), ("n".to_owned(), json!(3))]);
+        Work { defaults, fit: &|_| Some(BTreeMap::new()), objective, tell: &|_| () }
+    }
+
+    #[test]
+    fn a_study_is_done_once_and_repeats() {
+        let go = |name: &str| run(&file(name), &config(30), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+        let (a, b) = (go("once"), go("again"));
+        let plain = |t: &Trial| (t.number, t.state, t.values.clone(), t.value);
+        assert_eq!(a.iter().map(plain).collect::<Vec<_>>(), b.iter().map(plain).collect::<Vec<_>>());
+        assert_eq!((a.len(), a[0].values["n"].as_i64(), a[0].values["x"].as_f64()), (30, Some(3), Some(0.5)));
+        assert!(a.iter().any(|t| t.state == State::Pruned) && a.iter().any(|t| t.state == State::Complete));
+        let best = a.iter().filter_map(|t| t.value).fold(f64::INFINITY, f64::min);
+        assert!(best < 2.0, "{best}");
+    }
+
+    #[test]
+    fn trials_of_the_random_sampler_do_not_depend_on_the_workers() {
+        let config = StudyConfig { sampler: Sampler::Random, pruner: Pruner::None, ..config(12) };
+        let go =
+            |name: &str, workers| run(&file(name), &config, &BTreeMap::new(), workers, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+        let values = |trials: Vec<Trial>| trials.into_iter().map(|t| (t.number, t.values, t.value)).collect::<Vec<_>>();
+        assert_eq!(values(go("one", 1)), values(go("three", 3)));
+    }
+
+    #[test]
+    fn what_is_interrupted_or_left_behind_is_begun_again_with_its_seed() {
+        let path = file("left");
+        let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let interrupted = |s: &Suggestion, report: Reporter| {
+            if calls.fetch_add(1, Ordering::Relaxed) == 2 {
+                stop.store(true, Ordering::Relaxed);
+                return Ok(Outcome::Interrupted);
+            }
+            quadratic(s, report)
+        };
+        let trials = run(&path, &config(5), &BTreeMap::new(), 1, &stop, &work(&interrupted)).unwrap();
+        assert_eq!((trials.len(), trials[2].state), (3, State::Failed));
+        // A worker that was killed in a trial.
+        let mut dead = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
+        let values = BTreeMap::from([("x".to_owned(), json!(1.0)), ("n".to_owned(), json!(2))]);
+        let worker = json!({"host": host(), "pid": 4_000_000, "began": 1});
+        let attributes = BTreeMap::from([(WORKER.to_owned(), worker)]);
+        dead.start(&config(5).space, |_, _| Ok(Some(NewTrial { values: values.clone(), attributes }))).unwrap();
+        let seeds = Mutex::new(Vec::new());
+        let note = |s: &Suggestion, report: Reporter| {
+            seeds.lock().unwrap().push((s.origin, s.seed, s.values.clone()));
+            quadratic(s, report)
+        };
+        let trials = run(&path, &config(5), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&note)).unwrap();
+        let seeds = seeds.into_inner().unwrap();
+        assert_eq!((seeds[0].0, seeds[0].1, &seeds[0].2), (2, seed_of(1, 2), &trials[2].values));
+        assert_eq!((seeds[1].0, &seeds[1].2), (3, &values));
+        assert_eq!(trials.iter().filter(|t| t.state != State::Failed).count(), 5);
+        assert!(trials.iter().all(|t| t.state.finished()));
+    }
+
+    #[test]
+    fn budgets_are_met_or_refused_and_errors_end_the_study() {
+        let even = |values: &BTreeMap<String, Value>| {
+            let n = values["n"].as_i64().unwrap();
+            (n % 2 == 0).then(|| BTreeMap::from([("m".to_owned(), json!(10 - n))]))
+        };
+        let sums = |s: &Suggestion, _: Reporter| Ok(Outcome::Complete(s.values["n"].as_f64().unwrap() + s.fitted["m"].as_f64().unwrap()));
+        let with = Work { fit: &even, ..work(&sums) };
+        let trials = run(&file("budget"), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &with).unwrap();
+        assert!(trials.iter().all(|t| t.value == Some(10.0)));
+        let never = Work { fit: &|_| None, ..work(&quadratic) };
+        let message = run(&file("never"), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &never).unwrap_err().to_string();
+        assert!(message.contains("budget"), "{message}");
+        let broken = |_: &Suggestion, _: Reporter| Err(Error::Failed("no disk".into()));
+        let message =
+            run(&file("broken"), &config(8), &BTreeMap::new(), 2, &AtomicBool::new(false), &work(&broken)).unwrap_err().to_string();
+        assert!(message.contains("no disk"));
+        let hopeless = |_: &Suggestion, _: Reporter| Ok(Outcome::Failed("too wide".into()));
+        let message =
+            run(&file("hopeless"), &config(2), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&hopeless)).unwrap_err().to_string();
+        assert!(message.contains("trials failed"), "{message}");
+    }
+}
