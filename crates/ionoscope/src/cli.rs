@@ -31,6 +31,7 @@ mod spikes;
 mod table;
 mod train;
 mod training;
+mod tune;
 
 /// Learns the dynamics of excitable cells with neural networks, proves what it learned against the original equations, and runs the
 /// result at scale.
@@ -57,6 +58,7 @@ enum Verb {
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
+    Tune(tune::Arguments),
     Evaluate(evaluate::Arguments),
     Report(report::Arguments),
     Reproduce(reproduce::Arguments),
@@ -77,6 +79,7 @@ impl Verb {
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),
+            Verb::Tune(a) => a.run(shared),
             Verb::Evaluate(a) => a.run(shared),
             Verb::Report(a) => a.run(shared),
             Verb::Reproduce(a) => a.run(shared),

@@ -1,6 +1,6 @@
 //! Run configurations: TOML files with single values replaced on the command line.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use ionoscope_dynamics::Error as DynamicsError;
 use ionoscope_learn::{
@@ -8,6 +8,7 @@ use ionoscope_learn::{
     dataset::DatasetConfig,
     responses::ResponseConfig,
     train::{TrainConfig, operator::OperatorConfig},
+    tune::StudyConfig,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
@@ -94,6 +95,106 @@ pub(crate) fn advice(message: &str) -> String {
     }
 }
 
+/// A budget that every trial of a study must meet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Most trainable weights, all of them counted.
+    pub weights: usize,
+    /// Least share of them that a trial must use.
+    #[serde(default = "least")]
+    pub least: f64,
+    /// The key that is set as large as the budget allows, such as `operator.network.modes`; it is not in the space. Without it, draws outside the
+    /// budget are drawn again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solve: Option<String>,
+}
+
+fn least() -> f64 {
+    0.97
+}
+
+/// A study's file: the study at its top, `[space]`, perhaps `[budget]`, and the sections of the configuration that is tuned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyFile {
+    /// The study.
+    pub study: StudyConfig,
+    /// What every trial must meet.
+    pub budget: Option<Budget>,
+    /// The sections of the configuration.
+    base: Table,
+}
+
+/// Reads a study's file, as [`load`] reads a configuration.
+///
+/// # Errors
+/// As [`load`]; a study or a budget that makes no sense.
+pub fn load_study(path: &Path, changes: &[String]) -> Result<StudyFile> {
+    let at = |e: Error| Error::Input(format!("{}: {e}", path.display()));
+    parse_study(&read_text(path)?, changes).map_err(at)
+}
+
+fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
+    let wrong = |e: toml::de::Error| Error::Input(advice(&e.to_string()));
+    let mut table: Table = text.parse().map_err(wrong)?;
+    changes.iter().try_for_each(|change| replace(&mut table, change))?;
+    let sections = ["responses", "operator"];
+    let base: Table = sections.iter().filter_map(|s| Some(((*s).to_owned(), table.remove(*s)?))).collect();
+    let budget: Option<Budget> = table.remove("budget").map(|b| b.try_into().map_err(wrong)).transpose()?;
+    let study: StudyConfig = Value::Table(table).try_into().map_err(wrong)?;
+    study.check()?;
+    let file = StudyFile { study, budget, base };
+    // Every key must be one of the configuration, and every end of its values make sense there.
+    let first = file.configuration(&[])?;
+    for (key, parameter) in &file.study.space.0 {
+        for value in parameter.domain.ends() {
+            file.configuration(&[(key.clone(), value)])?.operator.check().map_err(|e| Error::Input(format!("space.\"{key}\": {e}")))?;
+        }
+    }
+    if let Some(budget) = &file.budget {
+        if budget.weights == 0 || !(budget.least >= 0.0 && budget.least <= 1.0) {
+            return Err(Error::Input(format!(
+                "budget: weights = {}, least = {}; expected at least 1, and a share",
+                budget.weights, budget.least
+            )));
+        }
+        if let Some(key) = &budget.solve {
+            if file.study.space.0.contains_key(key) {
+                return Err(Error::Input(format!("budget.solve = '{key}', which is in the space too; leave it out there")));
+            }
+            if !["operator.network.modes", "operator.network.width"].contains(&key.as_str()) {
+                return Err(Error::Input(format!("budget.solve = '{key}'; expected operator.network.modes or operator.network.width")));
+            }
+        }
+    }
+    first.operator.check()?;
+    Ok(file)
+}
+
+impl StudyFile {
+    /// The configuration with these values.
+    ///
+    /// # Errors
+    /// A key or value that the configuration does not accept.
+    pub fn configuration<'a>(&self, values: impl IntoIterator<Item = &'a (String, serde_json::Value)>) -> Result<OperatorConfiguration> {
+        let mut table = self.base.clone();
+        for (key, value) in values {
+            replace(&mut table, &format!("{key}={value}"))?;
+        }
+        Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::Input(advice(&e.to_string())))
+    }
+
+    /// The configuration's own values of the keys of the space.
+    ///
+    /// # Errors
+    /// A configuration that makes no sense.
+    pub fn defaults(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+        let whole = serde_json::to_value(self.configuration(&[])?).unwrap_or_default();
+        let of = |key: &String| whole.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
+        Ok(self.study.space.0.keys().filter_map(|k| Some((k.clone(), of(k)?))).collect())
+    }
+}
+
 /// Whether two settings of a section are the same; what differs, by key.
 ///
 /// # Errors
@@ -162,6 +263,31 @@ mod tests {
         ] {
             parts.iter().for_each(|part| assert!(message(text).contains(part), "{}", message(text)));
         }
+    }
+
+    #[test]
+    fn a_study_file_is_read_and_what_makes_no_sense_named() {
+        let text = "trials = 4\n[space]\n\"operator.network.width\" = { integer = [8, 16], step = 8 }\n\"operator.network.kind\" = { choice = [\"classic\", \"zongyi\"] }\n[operator.network]\nmodes = 5\n";
+        let file = parse_study(text, &["trials=6".into()]).unwrap();
+        assert_eq!((file.study.trials, file.defaults().unwrap()["operator.network.width"].as_u64()), (6, Some(64)));
+        let set = file.configuration(&[("operator.network.kind".into(), "classic".into())]).unwrap();
+        assert_eq!((set.operator.network.kind, set.operator.network.modes), (ionoscope_learn::architectures::fno::LayerKind::Classic, 5));
+        for (change, part) in [
+            ("space.\"operator.network.wdith\"={ integer = [1, 2] }", "operator"),
+            ("space.x={ real = [2, 1] }", "smaller first"),
+            ("budget={ weights = 0 }", "weights = 0"),
+            ("budget={ weights = 9, solve = \"operator.network.width\" }", "in the space too"),
+            ("budget={ weights = 9, solve = \"operator.network.layers\" }", "expected operator.network.modes"),
+            ("sampler=\"tep\"", "tep"),
+            ("trialls=3", "did you mean `trials`"),
+        ] {
+            let message = parse_study(text, &[change.into()]).unwrap_err().to_string();
+            assert!(message.contains(part), "{change}: {message}");
+        }
+        let wrong = text.replace("operator.network.width", "operator.network.wdith");
+        assert!(parse_study(&wrong, &[]).unwrap_err().to_string().contains("did you mean `width`"));
+        let wide = text.replace("[8, 16], step = 8", "[0, 16]");
+        assert!(parse_study(&wide, &[]).unwrap_err().to_string().contains("network.width = 0"));
     }
 
     #[test]

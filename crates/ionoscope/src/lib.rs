@@ -19,6 +19,7 @@ pub mod report;
 pub mod compare;
 pub mod evaluation;
 pub mod reproduce;
+pub mod tuning;
 
 pub mod cli;
 

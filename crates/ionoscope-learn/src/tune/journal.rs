@@ -151,7 +151,7 @@ impl Journal {
         for (key, value) in attributes {
             if let Some(other) = there.and_then(|a| a.get(key)).filter(|other| *other != value) {
                 return Err(Error::Invalid(format!(
-                    "{} holds a study '{name}' whose {key} is {other}; this one's is {value}: choose another folder or another tune.name",
+                    "{} holds a study '{name}' whose {key} is {other}; this one's is {value}: choose another folder or another name",
                     path.display()
                 )));
             }

@@ -31,7 +31,7 @@ impl Pruner {
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Pruner::Asha { first, factor } if *first == 0 || *factor < 2 => {
-                Err(Error::Invalid(format!("tune.pruner: first = {first}, factor = {factor}; expected 1 or more, and 2 or more")))
+                Err(Error::Invalid(format!("pruner: first = {first}, factor = {factor}; expected 1 or more, and 2 or more")))
             }
             _ => Ok(()),
         }

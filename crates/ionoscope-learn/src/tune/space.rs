@@ -105,6 +105,14 @@ impl Domain {
         }
     }
 
+    /// The values at the ends of the domain; of choices all.
+    pub fn ends(&self) -> Vec<Value> {
+        match self.scale() {
+            Scale::Choices(n) => (0..n).map(|k| self.value(k as f64)).collect(),
+            Scale::Line { low, high, .. } => vec![self.value(low), self.value(high)],
+        }
+    }
+
     /// As Optuna writes a distribution.
     pub(super) fn distribution(&self) -> Value {
         match (self, self.scale()) {
@@ -121,7 +129,7 @@ impl Domain {
     }
 
     fn check(&self, key: &str) -> Result<()> {
-        let fail = |message: String| Err(Error::Invalid(format!("tune.space.\"{key}\": {message}")));
+        let fail = |message: String| Err(Error::Invalid(format!("space.\"{key}\": {message}")));
         match self {
             Domain::Choice { choice } if choice.is_empty() => fail("no choice; expected at least one".into()),
             Domain::Choice { choice } if (1..choice.len()).any(|k| choice[..k].contains(&choice[k])) => fail("a choice given twice".into()),
@@ -152,21 +160,21 @@ impl Space {
     /// Names the first parameter that makes no sense.
     pub fn check(&self) -> Result<()> {
         if self.0.is_empty() {
-            return Err(Error::Invalid("tune.space is empty; expected at least one key of the configuration with its values".into()));
+            return Err(Error::Invalid("space is empty; expected at least one key of the configuration with its values".into()));
         }
         for (key, parameter) in &self.0 {
             parameter.domain.check(key)?;
             for (other, values) in &parameter.when {
                 let Some(on) = self.0.get(other) else {
-                    return Err(Error::Invalid(format!("tune.space.\"{key}\": when names '{other}', which is not in the space")));
+                    return Err(Error::Invalid(format!("space.\"{key}\": when names '{other}', which is not in the space")));
                 };
                 if let Some(v) = values.iter().find(|v| on.domain.inner(v).is_none()) {
-                    return Err(Error::Invalid(format!("tune.space.\"{key}\": when asks for '{other}' = {v}, which it never is")));
+                    return Err(Error::Invalid(format!("space.\"{key}\": when asks for '{other}' = {v}, which it never is")));
                 }
             }
         }
         if self.order().len() < self.0.len() {
-            return Err(Error::Invalid("tune.space: conditions depend on one another in a circle".into()));
+            return Err(Error::Invalid("space: conditions depend on one another in a circle".into()));
         }
         Ok(())
     }

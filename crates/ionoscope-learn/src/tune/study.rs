@@ -67,7 +67,7 @@ impl StudyConfig {
     pub fn check(&self) -> Result<()> {
         if self.trials == 0 || self.name.is_empty() {
             return Err(Error::Invalid(format!(
-                "tune: trials = {}, name = '{}'; expected at least one trial and a name",
+                "trials = {}, name = '{}'; expected at least one trial and a name",
                 self.trials, self.name
             )));
         }
@@ -271,7 +271,7 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], work: &Work) -> Re
             return Ok(Some(NewTrial { values, attributes }));
         }
     }
-    Err(Error::Invalid(format!("{MOST_DRAWS} draws in a row could not meet the budget; widen tune.space or the budget")))
+    Err(Error::Invalid(format!("{MOST_DRAWS} draws in a row could not meet the budget; widen the space or the budget")))
 }
 
 /// Marks what workers that are no more have left running.

@@ -1,0 +1,140 @@
+//! `ionoscope tune`: the best configuration of a space, found by trying.
+
+use std::path::PathBuf;
+
+use ionoscope_learn::tune::journal::{State, Trial};
+use serde_json::{Value, json};
+
+use super::{Shared, print, print_json, table, training::interrupt};
+use crate::{
+    Error, Result,
+    config::load_study,
+    tuning::{JOURNAL, Tuning, best},
+};
+
+/// Trials in the table at the end.
+const SHOWN: usize = 10;
+
+/// Searches for good hyperparameters of a Fourier neural operator, freely or under an exact budget of weights
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  ionoscope tune examples/tune-fhn-quick.toml -o out/tune\n  \
+                        ionoscope tune examples/tune-fhn-quick.toml --set trials=40 --workers 2 --resume -o out/tune\n  \
+                        ionoscope tune examples/tune-fhn-quick.toml --rerun 3 -o out/tune\n\n\
+                        Optuna opens the study: optuna.load_study(study_name=\"study\", storage=JournalStorage(JournalFileBackend(\"out/tune/journal.log\")))")]
+pub struct Arguments {
+    /// The study (TOML): trials, sampler, [pruner], [space], perhaps [budget], and the sections [responses] and [operator] that are tuned
+    #[arg(value_name = "STUDY.toml")]
+    study: PathBuf,
+    /// Replaces one value of the file, such as trials=40; may be repeated
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    changes: Vec<String>,
+    /// Seed of the study, in place of the file's
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// Trials at once, which share the threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true)]
+    workers: u16,
+    /// Go on with the folder's study, or join others that work on it
+    #[arg(long)]
+    resume: bool,
+    /// Train this trial of the folder's study again, and say whether it comes out the same
+    #[arg(long, value_name = "TRIAL", conflicts_with = "resume")]
+    rerun: Option<usize>,
+    /// Folder of the study; made if it is not there
+    #[arg(short, long = "output", value_name = "DIR")]
+    output: PathBuf,
+}
+
+impl Arguments {
+    /// Runs the verb.
+    pub fn run(&self, shared: &Shared) -> Result<()> {
+        let mut file = load_study(&self.study, &self.changes)?;
+        file.study.seed = self.seed.unwrap_or(file.study.seed);
+        let journal = self.output.join(JOURNAL);
+        if journal.exists() && !self.resume && self.rerun.is_none() {
+            return Err(Error::Input(format!(
+                "{} holds a study already; --resume goes on with it, or choose another folder",
+                self.output.display()
+            )));
+        }
+        let say = |message: &str| shared.tell(message);
+        let tuning = Tuning { file: &file, dir: &self.output, workers: usize::from(self.workers), stop: interrupt()?, say: &say };
+        if let Some(number) = self.rerun {
+            let again = tuning.rerun(number)?;
+            let same = again.same;
+            if shared.json {
+                print_json(
+                    &json!({"surrogate": again.surrogate, "value": again.values[0], "value_in_the_journal": again.values[1], "same": same}),
+                )?;
+            } else {
+                let text = |v: Option<f64>| v.map_or("-".into(), |v| v.to_string());
+                let word = match same {
+                    Some(true) => "the same to the bit",
+                    Some(false) => "not the same",
+                    None => "the trial's own surrogate is no longer there",
+                };
+                print(|w| {
+                    writeln!(
+                        w,
+                        "{}: {word}; value {}, in the journal {}",
+                        again.surrogate.display(),
+                        text(again.values[0]),
+                        text(again.values[1])
+                    )
+                })?;
+            }
+            return match same {
+                Some(false) => Err(Error::Failed("the rerun differs from the trial".into())),
+                _ => Ok(()),
+            };
+        }
+        let trials = tuning.run()?;
+        let Some(best) = best(&trials) else { return Err(Error::Failed("no trial was completed".into())) };
+        if shared.json {
+            return print_json(&json!({
+                "journal": journal,
+                "best": {"trial": best.number, "value": best.value, "values": best.values, "configuration": self.output.join("best.toml")},
+                "trials": trials.iter().map(document).collect::<Vec<_>>(),
+            }));
+        }
+        let mut done: Vec<&Trial> = trials.iter().filter(|t| t.state == State::Complete).collect();
+        done.sort_by(|a, b| a.value.unwrap_or(f64::INFINITY).total_cmp(&b.value.unwrap_or(f64::INFINITY)));
+        let keys: Vec<&String> = file.study.space.0.keys().collect();
+        let short = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
+        let mut rows = vec![["trial".to_owned(), "value".to_owned()].into_iter().chain(keys.iter().map(|k| short(k))).collect::<Vec<_>>()];
+        for t in done.iter().take(SHOWN) {
+            let value = |k: &&String| {
+                t.values
+                    .get(*k)
+                    .map_or(String::new(), |v| v.as_f64().map_or_else(|| v.as_str().map_or(v.to_string(), str::to_owned), table::short))
+            };
+            rows.push(
+                [t.number.to_string(), t.value.map_or(String::new(), table::short)].into_iter().chain(keys.iter().map(value)).collect(),
+            );
+        }
+        let count = |state: State| trials.iter().filter(|t| t.state == state).count();
+        print(|w| {
+            table::write(w, &rows)?;
+            writeln!(
+                w,
+                "\n{} complete, {} given up early, {} failed; the best configuration is {}",
+                count(State::Complete),
+                count(State::Pruned),
+                count(State::Failed),
+                self.output.join("best.toml").display()
+            )
+        })
+    }
+}
+
+fn document(t: &Trial) -> Value {
+    json!({
+        "trial": t.number,
+        "state": format!("{:?}", t.state).to_lowercase(),
+        "value": t.value,
+        "values": t.values,
+        "fitted": t.attributes.get("fitted"),
+        "reported": t.reported,
+        "problem": t.attributes.get("problem"),
+    })
+}

@@ -1,0 +1,313 @@
+//! Tuning of Fourier neural operators: what a trial is, what it costs, and what is kept of a study.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ionoscope_dynamics::models;
+use ionoscope_learn::{
+    responses::{ResponseConfig, ResponseData, respond},
+    train::{Ending, Existing, Record, Run, operator::train_operator},
+    tune::{
+        Outcome, Reporter, Suggestion, Told, Work,
+        journal::{Journal, State, Trial},
+        run, seed_of,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Error, Result, artifact,
+    config::{Budget, OperatorConfiguration, StudyFile},
+};
+
+/// Largest width or number of modes that is tried to meet a budget.
+const LARGEST: usize = 1024;
+/// The journal's name in a study's folder.
+pub const JOURNAL: &str = "journal.log";
+
+/// A study in its folder.
+pub struct Tuning<'a> {
+    /// Its file.
+    pub file: &'a StudyFile,
+    /// Its folder.
+    pub dir: &'a Path,
+    /// Trials at once; the threads are shared out among them.
+    pub workers: usize,
+    /// Raised to stop, with checkpoints.
+    pub stop: Arc<AtomicBool>,
+    /// Told how far it is.
+    pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+/// What a rerun found.
+pub struct Rerun {
+    /// The surrogate that it made.
+    pub surrogate: PathBuf,
+    /// Its value, and that in the journal.
+    pub values: [Option<f64>; 2],
+    /// Whether it is the trial's surrogate to the bit; none where that is no longer there.
+    pub same: Option<bool>,
+}
+
+impl Tuning<'_> {
+    /// What stands in the journal of the study itself: another study of its name must agree with it.
+    fn attributes(&self) -> Result<BTreeMap<String, Value>> {
+        let study = &self.file.study;
+        let mut about = BTreeMap::from([("space".to_owned(), json!(study.space)), ("seed".to_owned(), json!(study.seed))]);
+        about.insert("configuration".into(), json!(self.file.configuration(&[])?));
+        about.insert("budget".into(), json!(self.file.budget));
+        Ok(about)
+    }
+
+    /// The configuration of a trial.
+    fn configuration(
+        &self,
+        values: &BTreeMap<String, Value>,
+        fitted: &BTreeMap<String, Value>,
+        seed: u64,
+    ) -> Result<OperatorConfiguration> {
+        let all: Vec<(String, Value)> = values.iter().chain(fitted).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut configuration = self.file.configuration(&all)?;
+        configuration.operator.seed = seed;
+        Ok(configuration)
+    }
+
+    /// Works on the study until its trials are done; all trials.
+    ///
+    /// # Errors
+    /// Data that cannot be made, a budget that nothing meets, a journal or a training that fails; an interruption.
+    pub fn run(&self) -> Result<Vec<Trial>> {
+        artifact::check_folder(self.dir)?;
+        std::fs::create_dir_all(self.dir.join("trials")).map_err(|e| Error::write(self.dir, e))?;
+        // Unless the space says how the data are made, they are the same for all.
+        let own_data = self.file.study.space.0.keys().any(|k| k.starts_with("responses."));
+        let base = self.file.configuration(&[])?;
+        let common = (!own_data).then(|| self.responses(&base.responses)).transpose()?;
+        let variables = models::find(&base.responses.model)?.spec().variables.len();
+        let threads = (rayon::current_num_threads() / self.workers.max(1)).max(1);
+        let fit = |values: &BTreeMap<String, Value>| self.fit(values, variables);
+        let objective = |s: &Suggestion, report: Reporter| -> ionoscope_learn::Result<Outcome> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let pool = pool.map_err(|e| ionoscope_learn::Error::Failed(format!("no threads for a trial: {e}")))?;
+            self.trial(s, common.as_ref(), report, &pool)
+        };
+        let tell = |told: Told| (self.say)(&line(&told));
+        let work = Work { defaults: self.file.defaults()?, fit: &fit, objective: &objective, tell: &tell };
+        let trials = run(&self.dir.join(JOURNAL), &self.file.study, &self.attributes()?, self.workers, &self.stop, &work)?;
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
+        }
+        self.keep(&trials)?;
+        Ok(trials)
+    }
+
+    fn responses(&self, config: &ResponseConfig) -> Result<ResponseData> {
+        let system = models::find(&config.model)?;
+        (self.say)(&format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model));
+        Ok(respond(&*system, config, &|_, _| !self.stop.load(Ordering::Relaxed))?)
+    }
+
+    /// The value of the budget's key that uses the budget best; nothing to add where there is no budget; none where it cannot be met.
+    fn fit(&self, values: &BTreeMap<String, Value>, variables: usize) -> Option<BTreeMap<String, Value>> {
+        let Some(Budget { weights, least, solve }) = &self.file.budget else { return Some(BTreeMap::new()) };
+        let count = |fitted: &BTreeMap<String, Value>| {
+            let c = self.configuration(values, fitted, 0).ok()?;
+            let most = c.responses.points / 2 + 1;
+            (c.operator.network.modes <= most).then(|| c.operator.weight_count(variables, c.responses.windows > 0))
+        };
+        let within = |n: usize| n <= *weights && n as f64 >= least * *weights as f64;
+        let Some(key) = solve else { return count(&BTreeMap::new()).is_some_and(within).then(BTreeMap::new) };
+        let with = |n: usize| BTreeMap::from([(key.clone(), json!(n))]);
+        // Weights grow with it.
+        let largest = (1..=LARGEST).take_while(|n| count(&with(*n)).is_some_and(|c| c <= *weights)).last()?;
+        count(&with(largest)).is_some_and(within).then(|| with(largest))
+    }
+
+    fn trial(
+        &self,
+        s: &Suggestion,
+        common: Option<&ResponseData>,
+        report: Reporter,
+        pool: &rayon::ThreadPool,
+    ) -> ionoscope_learn::Result<Outcome> {
+        let failed = |e: Error| ionoscope_learn::Error::Failed(e.to_string());
+        let configuration = self.configuration(s.values, s.fitted, s.seed).map_err(failed)?;
+        let own = match common {
+            Some(_) => None,
+            None => Some(self.responses(&configuration.responses).map_err(failed)?),
+        };
+        let Some(data) = common.or(own.as_ref()) else { return Ok(Outcome::Interrupted) };
+        let dir = self.folder(s.origin);
+        std::fs::create_dir_all(&dir).map_err(|e| failed(Error::write(&dir, e)))?;
+        self.write_configuration(&dir.join("config.toml"), &configuration).map_err(failed)?;
+        let flag = Arc::new(AtomicBool::new(false));
+        let (mut pruned, mut problem) = (false, None);
+        // The reporter stays on this thread; the training asks it, and waits for the answer.
+        let (send, receive) = std::sync::mpsc::channel::<(u64, f64, std::sync::mpsc::Sender<bool>)>();
+        let trained = std::thread::scope(|scope| {
+            let (flag, dir, stop) = (flag.clone(), &dir, &self.stop);
+            let operator = &configuration.operator;
+            let training = scope.spawn(move || {
+                let raised = flag.clone();
+                let mut progress = move |record: &Record| {
+                    let Record::Adam(r) = record else { return };
+                    let go_on = r.validation.as_ref().is_none_or(|v| {
+                        let (answer, wait) = std::sync::mpsc::channel();
+                        let mean = v.iter().sum::<f64>() / v.len() as f64;
+                        send.send((r.epoch, mean, answer)).is_ok() && wait.recv().unwrap_or(false)
+                    });
+                    if !go_on || stop.load(Ordering::Relaxed) {
+                        raised.store(true, Ordering::Relaxed);
+                    }
+                };
+                let mut run = Run {
+                    directory: Some(dir),
+                    existing: Existing::Resume,
+                    from: None,
+                    time_limit: None,
+                    checkpoint_every: Duration::from_secs(30),
+                    interrupt: Some(flag),
+                    progress: Some(&mut progress),
+                };
+                pool.install(|| train_operator(data, operator, &mut run))
+            });
+            for (epoch, value, answer) in receive {
+                let go_on = report(epoch, value).unwrap_or_else(|e| {
+                    problem = Some(e);
+                    false
+                });
+                pruned |= !go_on && problem.is_none();
+                let _ = answer.send(go_on);
+            }
+            training.join()
+        });
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
+        let trained = match trained {
+            Ok(Ok(trained)) => trained,
+            // A loss that is no longer finite, a network too large for the grid: this trial's fault alone.
+            Ok(Err(e)) => return Ok(Outcome::Failed(e.to_string())),
+            Err(_) => return Ok(Outcome::Failed("the training panicked".into())),
+        };
+        trained.fno.save(&dir.join("surrogate.safetensors"))?;
+        Ok(match (trained.ending, trained.validation) {
+            _ if pruned => Outcome::Pruned,
+            (Ending::Interrupted, _) => Outcome::Interrupted,
+            (_, Some((value, _))) => Outcome::Complete(value),
+            (_, None) => Outcome::Failed("there is no validation set; give responses.samples a second number above 0".into()),
+        })
+    }
+
+    fn folder(&self, origin: usize) -> PathBuf {
+        self.dir.join("trials").join(format!("{origin:04}"))
+    }
+
+    fn write_configuration(&self, path: &Path, configuration: &OperatorConfiguration) -> Result<()> {
+        let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
+        Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
+    }
+
+    /// The best configuration, ready for `train`, and a table of all trials.
+    fn keep(&self, trials: &[Trial]) -> Result<()> {
+        let best =
+            best(trials).ok_or_else(|| Error::Failed("no trial was completed; see what 'problem' says of them in the journal".into()))?;
+        let fitted = fitted(best);
+        let configuration = self.configuration(&best.values, &fitted, seed_of(self.file.study.seed, origin(best)))?;
+        self.write_configuration(&self.dir.join("best.toml"), &configuration)?;
+        let keys: Vec<&String> = self.file.study.space.0.keys().collect();
+        let solved = self.file.budget.as_ref().and_then(|b| b.solve.clone());
+        let cell = |v: Option<&Value>| v.map_or(String::new(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+        let row = |t: &Trial| {
+            let values = keys.iter().map(|k| cell(t.values.get(*k)));
+            let more = solved.iter().map(|k| cell(fitted_of(t, k).as_ref()));
+            let value = t.value.map_or(String::new(), |v| v.to_string());
+            let state = format!("{:?}", t.state).to_lowercase();
+            [t.number.to_string(), state, value].into_iter().chain(values).chain(more).collect::<Vec<_>>().join(",")
+        };
+        let header = ["trial", "state", "value"].into_iter().chain(keys.iter().map(|k| k.as_str())).chain(solved.as_deref());
+        let mut text = header.collect::<Vec<_>>().join(",") + "\n";
+        trials.iter().for_each(|t| text += &(row(t) + "\n"));
+        Ok(artifact::write_atomic(&self.dir.join("trials.csv"), |w| w.write_all(text.as_bytes()))?)
+    }
+
+    /// Trains a trial again, from its values and seed in the journal.
+    ///
+    /// # Errors
+    /// No such trial; a training that fails.
+    pub fn rerun(&self, number: usize) -> Result<Rerun> {
+        let path = self.dir.join(JOURNAL);
+        if !path.is_file() {
+            return Err(Error::Input(format!("{} has no {JOURNAL}; give the folder of a study", self.dir.display())));
+        }
+        let journal = Journal::open(&path, &self.file.study.name, &self.attributes()?)?;
+        let Some(trial) = journal.trials().get(number) else {
+            return Err(Error::Input(format!("the study has {} trials, from 0; there is no trial {number}", journal.trials().len())));
+        };
+        let configuration = self.configuration(&trial.values, &fitted(trial), seed_of(self.file.study.seed, origin(trial)))?;
+        let data = self.responses(&configuration.responses)?;
+        // A trial that was given up is trained as far as it came.
+        let last = trial.last().map_or(configuration.operator.adam.epochs, |l| l.0);
+        let flag = Arc::new(AtomicBool::new(false));
+        let (raised, stop) = (flag.clone(), self.stop.clone());
+        let mut progress = |record: &Record| {
+            if matches!(record, Record::Adam(r) if trial.state == State::Pruned && r.epoch >= last) || stop.load(Ordering::Relaxed) {
+                raised.store(true, Ordering::Relaxed);
+            }
+        };
+        let mut run = Run { interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
+        let trained = train_operator(&data, &configuration.operator, &mut run)?;
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Failed("interrupted; nothing was written".into()));
+        }
+        let dir = self.dir.join("reruns");
+        std::fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
+        let surrogate = dir.join(format!("{number:04}.safetensors"));
+        trained.fno.save(&surrogate)?;
+        let before = std::fs::read(self.folder(origin(trial)).join("surrogate.safetensors")).ok();
+        let same = before.and_then(|bytes| Some(bytes == std::fs::read(&surrogate).ok()?));
+        Ok(Rerun { surrogate, values: [trained.validation.map(|v| v.0), trial.value], same })
+    }
+}
+
+/// The trial with the smallest value.
+pub fn best(trials: &[Trial]) -> Option<&Trial> {
+    let done = trials.iter().filter(|t| t.state == State::Complete && t.value.is_some());
+    done.min_by(|a, b| a.value.unwrap_or(f64::INFINITY).total_cmp(&b.value.unwrap_or(f64::INFINITY)))
+}
+
+fn origin(t: &Trial) -> usize {
+    t.attributes.get("retry_of").and_then(Value::as_u64).map_or(t.number, |n| n as usize)
+}
+
+fn fitted(t: &Trial) -> BTreeMap<String, Value> {
+    t.attributes.get("fitted").and_then(Value::as_object).map(|o| o.clone().into_iter().collect()).unwrap_or_default()
+}
+
+fn fitted_of(t: &Trial, key: &str) -> Option<Value> {
+    fitted(t).get(key).cloned()
+}
+
+/// A line for people.
+fn line(told: &Told) -> String {
+    let values = |t: &Trial| {
+        let fitted = fitted(t);
+        let all = t.values.iter().chain(&fitted);
+        all.map(|(k, v)| format!("{}={v}", k.rsplit('.').next().unwrap_or(k))).collect::<Vec<_>>().join(" ")
+    };
+    match told {
+        Told::Begun(t) => format!("trial {}: {}", t.number, values(t)),
+        Told::Ended(t) => {
+            let value = t.value.map_or(String::new(), |v| format!(", {v:.5}"));
+            let problem = t.attributes.get("problem").and_then(Value::as_str).map_or(String::new(), |p| format!(": {p}"));
+            format!("trial {}: {}{value}{problem}", t.number, format!("{:?}", t.state).to_lowercase())
+        }
+    }
+}

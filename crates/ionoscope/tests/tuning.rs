@@ -1,0 +1,138 @@
+//! `ionoscope tune`: a study from the command line, killed, resumed, rerun, under a budget; and what is refused.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+mod command;
+
+use command::{Folder, command, json, out, refused};
+
+const STUDY: &str = r#"
+trials = 5
+
+[pruner]
+kind = "none"
+
+[space]
+"operator.network.width" = { integer = [4, 12], step = 4 }
+"operator.network.kind" = { choice = ["classic", "zongyi"] }
+"operator.adam.learning_rate" = { log = [1e-3, 1e-1] }
+
+[responses]
+samples = [40, 10, 10]
+points = 100
+rtol = 1e-6
+atol = 1e-8
+
+[operator]
+validate_every = 1
+
+[operator.network]
+width = 8
+modes = 6
+layers = 2
+
+[operator.adam]
+epochs = 4
+batch = 8
+"#;
+
+fn tune<'a>(study: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["tune", study, "-o", output, "--quiet"], more].concat()
+}
+
+fn states(dir: &str) -> Vec<i64> {
+    let text = fs::read_to_string(format!("{dir}/journal.log")).unwrap_or_default();
+    let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    records.filter(|r| r["op_code"] == 6).filter_map(|r| r["state"].as_i64()).collect()
+}
+
+#[test]
+fn a_study_is_made_and_a_trial_comes_out_the_same_again() {
+    let folder = Folder::new("tune");
+    let study = folder.path("study.toml");
+    fs::write(&study, STUDY).unwrap();
+    let dir = folder.path("run");
+    let answer = json(&tune(&study, &dir, &["--json"]));
+    let trials = answer["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 5);
+    assert_eq!(
+        (trials[0]["values"]["operator.network.width"].as_u64(), trials[0]["values"]["operator.network.kind"].as_str()),
+        (Some(8), Some("zongyi"))
+    );
+    let best = trials.iter().filter_map(|t| t["value"].as_f64()).fold(f64::INFINITY, f64::min);
+    assert_eq!(answer["best"]["value"].as_f64(), Some(best));
+    let names: Vec<String> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names.iter().filter(|n| n.contains("journal")).count(), 1, "{names:?}");
+    // The best configuration is one that `train` takes, and gives the best value.
+    let trained = json(&["train", &format!("{dir}/best.toml"), "-o", &folder.path("best"), "--quiet", "--json"]);
+    assert_eq!(trained["validation"].as_f64(), Some(best));
+    for number in ["0", "3"] {
+        let again = json(&tune(&study, &dir, &["--rerun", number, "--json"]));
+        assert_eq!(again["same"], true);
+    }
+    // The same study with two workers: TPE has not begun to look, so its trials are the same.
+    let two = json(&tune(&study, &folder.path("two"), &["--workers", "2", "--json"]));
+    let values = |a: &Value| a["trials"].as_array().unwrap().iter().map(|t| (t["values"].clone(), t["value"].clone())).collect::<Vec<_>>();
+    assert_eq!(values(&two), values(&answer));
+    refused(2, &tune(&study, &dir, &[]), &["--resume"]);
+    refused(2, &tune(&study, &dir, &["--rerun", "9"]), &["no trial 9"]);
+    refused(2, &tune(&study, &dir, &["--resume", "--seed", "2"]), &["whose", "another folder"]);
+}
+
+#[test]
+fn a_study_that_is_killed_loses_nothing() {
+    let folder = Folder::new("tune-kill");
+    let study = folder.path("study.toml");
+    fs::write(&study, STUDY.replace("epochs = 4", "epochs = 60")).unwrap();
+    let (through, killed) = (folder.path("through"), folder.path("killed"));
+    let whole = json(&tune(&study, &through, &["--json"]));
+    let mut child = command(&tune(&study, &killed, &[])).spawn().unwrap();
+    let begun = Instant::now();
+    while states(&killed).len() < 2 && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A record that was being written.
+    let path = format!("{killed}/journal.log");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"op_code\":7,\"tri");
+    fs::write(&path, text).unwrap();
+    let rest = json(&tune(&study, &killed, &["--resume", "--json"]));
+    let values = |a: &Value| {
+        let done = a["trials"].as_array().unwrap().iter().filter(|t| t["state"] == "complete");
+        let mut all: Vec<String> = done.map(|t| format!("{} {}", t["values"], t["value"])).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(values(&rest).len(), 5);
+    let same = values(&rest).iter().filter(|v| values(&whole).contains(v)).count();
+    // The trial that was begun again has its old values; those after it have later numbers, and so other values.
+    assert!(same >= 3, "{same}");
+}
+
+#[test]
+fn budgets_are_used_up_and_impossible_ones_refused() {
+    let folder = Folder::new("tune-budget");
+    let study = folder.path("study.toml");
+    fs::write(&study, format!("{STUDY}\n[budget]\nweights = 12000\nsolve = \"operator.network.modes\"\n")).unwrap();
+    let dir = folder.path("run");
+    // Widths of 4 cannot use up so many weights with the modes of the grid.
+    out(&tune(&study, &dir, &["--set", "operator.adam.epochs=1"]));
+    let csv = fs::read_to_string(format!("{dir}/trials.csv")).unwrap();
+    assert!(csv.lines().next().unwrap().ends_with("operator.network.modes"));
+    for number in 0..5 {
+        let bytes = fs::read(format!("{dir}/trials/{number:04}/surrogate.safetensors")).unwrap();
+        let weights = ionoscope_learn::architectures::fno::Fno::from_bytes(&bytes).unwrap().weights.len();
+        assert!((11_640..=12_000).contains(&weights), "{weights}");
+    }
+    refused(2, &tune(&study, &folder.path("none"), &["--set", "budget.weights=100"]), &["budget"]);
+    let wrong = folder.path("wrong.toml");
+    fs::write(&wrong, STUDY.replace("network.width\"", "network.wdith\"")).unwrap();
+    refused(2, &tune(&wrong, &folder.path("wrong"), &[]), &["did you mean `width`"]);
+}
