@@ -4,9 +4,9 @@ use ionoscope_analysis::{
     biomarkers::{BiomarkerOptions, Potential, biomarkers},
     metrics::{Relative, Spikes, Summary, TimeScale, relative},
 };
-use ionoscope_dynamics::spec::Spec;
+use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
 use ionoscope_learn::{
-    architectures::fno::Fno,
+    architectures::{fno::Fno, neural_map::NeuralMap},
     responses::{ResponseData, Responses},
 };
 use rayon::prelude::*;
@@ -110,6 +110,47 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
         (bands.level, (0..set.variables).map(share).collect())
     });
     Ok(evaluation)
+}
+
+/// Iterates a map under the stimuli of a set, whose grid must have the map's step, and measures it.
+///
+/// # Errors
+/// A map of another model, that takes no stimulus, has control parameters, or another step than the grid; an empty set.
+pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Result<Evaluation> {
+    let (spec, dt) = (map.spec(), data.config.t_end / set.points.max(1) as f64);
+    let model = spec.trained_on.as_ref().map(|t| t.model.as_str());
+    if model != Some(data.spec.id.as_str()) || spec.trained_stimulus().is_none() || !spec.parameters.is_empty() {
+        return Err(Error::Input(format!(
+            "the map {} is of {} and {}; expected one of {} that takes a stimulus and nothing else",
+            spec.id,
+            model.unwrap_or("nothing"),
+            if spec.trained_stimulus().is_some() { "takes a stimulus" } else { "takes no stimulus" },
+            data.spec.id
+        )));
+    }
+    if (map.dt() / dt - 1.0).abs() > 1e-9 {
+        let points = data.config.t_end / map.dt();
+        return Err(Error::Input(format!(
+            "the map's step is {}, that of the dataset's grid {dt}; give a dataset made with responses.points = {points}",
+            map.dt()
+        )));
+    }
+    let (points, d) = (set.points, set.variables);
+    let one = |k: usize| {
+        let (mut x, mut next) = (set.start(k), vec![0.0; d]);
+        let mut all = vec![0.0; points * d];
+        for t in 0..points {
+            (0..d).for_each(|i| all[i * points + t] = x[i]);
+            map.rule(&x, f64::from(set.input(k)[t]), &[], &mut next);
+            // A map that runs away stays where it was last seen, and is judged by that.
+            if next.iter().all(|v| v.is_finite()) {
+                x.copy_from_slice(&next);
+            }
+        }
+        all
+    };
+    let predicted = (0..set.len()).into_par_iter().map(one).collect();
+    measure(&data.spec, data.config.t_end, set, predicted)
 }
 
 /// Measures predictions `[variable][point]` of all samples of a set.

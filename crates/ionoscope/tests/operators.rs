@@ -175,6 +175,15 @@ second_order = { iterations = 60 }
     let error =
         map.iter().zip(&equations).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / equations.iter().map(|v| v * v).sum::<f64>().sqrt();
     assert!(error < 0.3, "{error}");
+    // Judged on the same terms as operators, on a grid of its own step.
+    let data = folder.path("data.toml");
+    fs::write(&data, TINY).unwrap();
+    let (own, other) = (folder.path("own"), folder.path("other"));
+    out(&["dataset", &data, "--set", "responses.points=200", "-o", &own, "--quiet"]);
+    let answer = json(&["evaluate", &surrogate, &format!("{own}/responses.safetensors"), "--json"]);
+    assert!(answer["normalised"]["median"].as_f64().unwrap() < 0.5, "{answer}");
+    out(&["dataset", &data, "-o", &other, "--quiet"]);
+    refused(2, &["evaluate", &surrogate, &format!("{other}/responses.safetensors")], &["responses.points = 200"]);
     let beyond = run(&["simulate", &surrogate, "--stimulus", "9:10:50", "--t-end", "150", "-o", &folder.path("y.csv")]);
     assert!(String::from_utf8_lossy(&beyond.stderr).contains("outside the training range"), "{beyond:?}");
 }

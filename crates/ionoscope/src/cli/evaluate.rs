@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use ionoscope_learn::{architectures::fno::Fno, responses::ResponseData};
+use ionoscope_learn::{
+    architectures::{fno::Fno, neural_map::NeuralMap},
+    responses::ResponseData,
+};
 use serde_json::{Value, json};
 
 use super::{Shared, print, print_json, table};
 use crate::{Error, Result, evaluation};
 
-/// Measures a Fourier neural operator on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
+/// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors\n  \
                         ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors --set validation --json")]
@@ -38,25 +41,31 @@ enum Set {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let fno = Fno::load(&self.surrogate)?;
         let data = ResponseData::load(&self.dataset)?;
         let (set, classes) = match self.set {
             Set::Training => (&data.training, &data.classes[0]),
             Set::Validation => (&data.validation, &data.classes[0]),
             Set::Test => (&data.test, &data.classes[1]),
         };
-        let name = self.dataset.display();
-        evaluation::check(&fno, &data).map_err(|e| Error::Input(format!("{} and {name}: {e}", self.surrogate.display())))?;
+        let named = |e: Error| Error::Input(format!("{} and {}: {e}", self.surrogate.display(), self.dataset.display()));
         if set.is_empty() {
-            return Err(Error::Input(format!("{name} has no samples in that set")));
+            return Err(Error::Input(format!("{} has no samples in that set", self.dataset.display())));
         }
-        let mut document = evaluation::evaluate(&fno, &data, set)?.document(&data.spec, classes);
+        let (evaluation, weights) = if Fno::is_one(&self.surrogate) {
+            let fno = Fno::load(&self.surrogate)?;
+            evaluation::check(&fno, &data).map_err(named)?;
+            (evaluation::evaluate(&fno, &data, set)?, fno.weights.len())
+        } else {
+            let map = NeuralMap::load(&self.surrogate)?;
+            (evaluation::evaluate_map(&map, &data, set).map_err(named)?, map.weight_count())
+        };
+        let mut document = evaluation.document(&data.spec, classes);
         let about = json!({
             "surrogate": self.surrogate,
             "dataset": self.dataset,
             "set": self.set,
             "model": data.spec.id,
-            "weights": fno.weights.len(),
+            "weights": weights,
             "version": env!("CARGO_PKG_VERSION"),
         });
         if let (Some(document), Value::Object(about)) = (document.as_object_mut(), about) {
