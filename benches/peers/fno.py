@@ -104,7 +104,7 @@ def check(surrogate, experiments, ours):
             y = net(torch.from_numpy(channels.astype(np.float32))[None])[0].double().numpy()
         worst = max(worst, (np.abs(start + (ramp * scale[:, None] * y).T - want) / scale).max())
     print(f"largest difference over {len(x)} experiments, in units of each variable's scale: {worst:.1e}")
-    sys.exit(worst > 1e-5)
+    sys.exit(int(worst > 1e-5))
 
 
 def oracle(out):

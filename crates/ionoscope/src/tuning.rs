@@ -27,6 +27,8 @@ use crate::{
     config::{Budget, OperatorConfiguration, StudyFile},
 };
 
+mod report;
+
 /// Largest width or number of modes that is tried to meet a budget.
 const LARGEST: usize = 1024;
 /// The journal's name in a study's folder.
@@ -215,7 +217,7 @@ impl Tuning<'_> {
         Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
     }
 
-    /// The best configuration, ready for `train`, and a table of all trials.
+    /// The best configuration, ready for `train`, a table of all trials, and the report.
     fn keep(&self, trials: &[Trial]) -> Result<()> {
         let best =
             best(trials).ok_or_else(|| Error::Failed("no trial was completed; see what 'problem' says of them in the journal".into()))?;
@@ -235,7 +237,8 @@ impl Tuning<'_> {
         let header = ["trial", "state", "value"].into_iter().chain(keys.iter().map(|k| k.as_str())).chain(solved.as_deref());
         let mut text = header.collect::<Vec<_>>().join(",") + "\n";
         trials.iter().for_each(|t| text += &(row(t) + "\n"));
-        Ok(artifact::write_atomic(&self.dir.join("trials.csv"), |w| w.write_all(text.as_bytes()))?)
+        artifact::write_atomic(&self.dir.join("trials.csv"), |w| w.write_all(text.as_bytes()))?;
+        report::write(self.dir, self.file, trials)
     }
 
     /// Trains a trial again, from its values and seed in the journal.

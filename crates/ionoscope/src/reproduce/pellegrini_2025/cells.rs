@@ -120,7 +120,7 @@ pub static HH: Cell = Cell {
         weights: 626_180,
         epochs: [8, 150],
     },
-    ours: Ours { size: [64, 13, 5], points: 630, coarse: [[6000, 8], [24_000, 30]], fine: [[3000, 1], [6000, 8]], rates: [8e-3, 1e-3] },
+    ours: Ours { size: [64, 13, 5], points: 630, coarse: [[6000, 8], [24_000, 30]], fine: [[3000, 1], [12_000, 4]], rates: [8e-3, 1e-3] },
     published: Numbers { normalised: 0.03, potential: Some(0.052), miscounted: Some(0.025), source: PUBLISHED },
     goals: Numbers { normalised: 0.014, potential: Some(0.02), miscounted: Some(0.003), source: GOALS },
     samples: 3000,
@@ -142,7 +142,7 @@ pub static ORD: Cell = Cell {
         weights: 510_825,
         epochs: [2, 60],
     },
-    ours: Ours { size: [64, 10, 5], points: 1260, coarse: [[3000, 2], [12_000, 24]], fine: [[500, 1], [3000, 4]], rates: [8e-3, 1e-3] },
+    ours: Ours { size: [64, 10, 5], points: 1260, coarse: [[3000, 2], [12_000, 12]], fine: [[500, 1], [2500, 3]], rates: [8e-3, 1e-3] },
     published: Numbers {
         normalised: 0.0242,
         potential: None,
