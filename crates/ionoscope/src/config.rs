@@ -36,12 +36,31 @@ pub struct OperatorConfiguration {
 }
 
 /// A configuration of either kind, told by its sections.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum AnyConfiguration {
     /// Of a map.
     Map(Box<Configuration>),
     /// Of a Fourier neural operator.
     Operator(Box<OperatorConfiguration>),
+}
+
+impl AnyConfiguration {
+    /// Sets the seed of the training.
+    pub fn set_training_seed(&mut self, seed: u64) {
+        match self {
+            AnyConfiguration::Map(c) => c.train.seed = seed,
+            AnyConfiguration::Operator(c) => c.operator.seed = seed,
+        }
+    }
+
+    /// Checks the training's numbers, as far as that can be done without data.
+    fn check(&self) -> Result<()> {
+        match self {
+            AnyConfiguration::Map(c) => Ok(c.train.adam.check()?),
+            AnyConfiguration::Operator(c) => Ok(c.operator.check()?),
+        }
+    }
 }
 
 /// Reads a configuration of either kind, as [`load`] does.
@@ -138,7 +157,7 @@ fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
     let wrong = |e: toml::de::Error| Error::Input(advice(&e.to_string()));
     let mut table: Table = text.parse().map_err(wrong)?;
     changes.iter().try_for_each(|change| replace(&mut table, change))?;
-    let sections = ["responses", "operator"];
+    let sections = ["responses", "operator", "dataset", "train"];
     let base: Table = sections.iter().filter_map(|s| Some(((*s).to_owned(), table.remove(*s)?))).collect();
     let budget: Option<Budget> = table.remove("budget").map(|b| b.try_into().map_err(wrong)).transpose()?;
     let study: StudyConfig = Value::Table(table).try_into().map_err(wrong)?;
@@ -148,7 +167,7 @@ fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
     let first = file.configuration(&[])?;
     for (key, parameter) in &file.study.space.0 {
         for value in parameter.domain.ends() {
-            file.configuration(&[(key.clone(), value)])?.operator.check().map_err(|e| Error::Input(format!("space.\"{key}\": {e}")))?;
+            file.configuration(&[(key.clone(), value)])?.check().map_err(|e| Error::Input(format!("space.\"{key}\": {e}")))?;
         }
     }
     if let Some(budget) = &file.budget {
@@ -167,7 +186,10 @@ fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
             }
         }
     }
-    first.operator.check()?;
+    first.check()?;
+    if file.budget.is_some() && matches!(first, AnyConfiguration::Map(_)) {
+        return Err(Error::Input("budget: so far for operators only; a map's weights are hidden (D_u + D_p + 3) + 1 a variable".into()));
+    }
     Ok(file)
 }
 
@@ -176,12 +198,18 @@ impl StudyFile {
     ///
     /// # Errors
     /// A key or value that the configuration does not accept.
-    pub fn configuration<'a>(&self, values: impl IntoIterator<Item = &'a (String, serde_json::Value)>) -> Result<OperatorConfiguration> {
+    pub fn configuration<'a>(&self, values: impl IntoIterator<Item = &'a (String, serde_json::Value)>) -> Result<AnyConfiguration> {
         let mut table = self.base.clone();
         for (key, value) in values {
             replace(&mut table, &format!("{key}={value}"))?;
         }
-        Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::Input(advice(&e.to_string())))
+        let wrong = |e: toml::de::Error| Error::Input(advice(&e.to_string()));
+        let map = ["dataset", "train"].iter().any(|s| self.base.contains_key(*s));
+        Ok(if map {
+            AnyConfiguration::Map(Box::new(Value::Table(table).try_into().map_err(wrong)?))
+        } else {
+            AnyConfiguration::Operator(Box::new(Value::Table(table).try_into().map_err(wrong)?))
+        })
     }
 
     /// The configuration's own values of the keys of the space.
@@ -270,7 +298,9 @@ mod tests {
         let text = "trials = 4\n[space]\n\"operator.network.width\" = { integer = [8, 16], step = 8 }\n\"operator.network.kind\" = { choice = [\"classic\", \"zongyi\"] }\n[operator.network]\nmodes = 5\n";
         let file = parse_study(text, &["trials=6".into()]).unwrap();
         assert_eq!((file.study.trials, file.defaults().unwrap()["operator.network.width"].as_u64()), (6, Some(64)));
-        let set = file.configuration(&[("operator.network.kind".into(), "classic".into())]).unwrap();
+        let AnyConfiguration::Operator(set) = file.configuration(&[("operator.network.kind".into(), "classic".into())]).unwrap() else {
+            panic!("an operator")
+        };
         assert_eq!((set.operator.network.kind, set.operator.network.modes), (ionoscope_learn::architectures::fno::LayerKind::Classic, 5));
         for (change, part) in [
             ("space.\"operator.network.wdith\"={ integer = [1, 2] }", "operator"),

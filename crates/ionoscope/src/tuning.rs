@@ -1,4 +1,4 @@
-//! Tuning of Fourier neural operators: what a trial is, what it costs, and what is kept of a study.
+//! Tuning: what a trial is, what it costs, and what is kept of a study.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,9 @@ use std::{
 
 use ionoscope_dynamics::models;
 use ionoscope_learn::{
-    responses::{ResponseConfig, ResponseData, respond},
-    train::{Ending, Existing, Record, Run, operator::train_operator},
+    dataset::Dataset,
+    responses::{ResponseData, respond},
+    train::{self, Ending, Existing, Record, Run, operator::train_operator},
     tune::{
         Outcome, Reporter, Suggestion, Told, Work,
         journal::{Journal, State, Trial},
@@ -24,7 +25,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result, artifact,
-    config::{Budget, OperatorConfiguration, StudyFile},
+    config::{AnyConfiguration, Budget, StudyFile},
+    pipeline,
 };
 
 mod report;
@@ -48,6 +50,47 @@ pub struct Tuning<'a> {
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
+/// What trials are trained on.
+enum Data {
+    Responses(ResponseData),
+    Pairs(Dataset),
+}
+
+/// A training of either kind that came to an end.
+struct Trained {
+    ending: Ending,
+    /// Of an operator the normalised error, of a map the validation MSE.
+    value: Option<f64>,
+    /// The content of its file.
+    surrogate: Vec<u8>,
+}
+
+/// Trains what a configuration says; from the checkpoint in the folder, if there is one.
+fn train(
+    configuration: &AnyConfiguration,
+    data: &Data,
+    directory: Option<&Path>,
+    interrupt: Arc<AtomicBool>,
+    progress: &mut (dyn FnMut(&Record) + Send),
+) -> ionoscope_learn::Result<Trained> {
+    let (existing, checkpoint_every) = (Existing::Resume, Duration::from_secs(30));
+    let (interrupt, from, time_limit) = (Some(interrupt), None, None);
+    let mut progress = |r: &Record| progress(r);
+    match (configuration, data) {
+        (AnyConfiguration::Operator(c), Data::Responses(data)) => {
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, progress: Some(&mut progress) };
+            let trained = train_operator(data, &c.operator, run)?;
+            Ok(Trained { ending: trained.ending, value: trained.validation.map(|v| v.0), surrogate: trained.fno.to_bytes()? })
+        }
+        (AnyConfiguration::Map(c), Data::Pairs(data)) => {
+            let run = &mut Run { directory, existing, from: None, time_limit, checkpoint_every, interrupt, progress: Some(&mut progress) };
+            let trained = train::train(data, &c.train, run)?;
+            Ok(Trained { ending: trained.ending, value: trained.validation.map(|v| v.mse), surrogate: trained.map.to_bytes()? })
+        }
+        _ => Err(ionoscope_learn::Error::Failed("data of another kind than the configuration".into())),
+    }
+}
+
 /// What a rerun found.
 pub struct Rerun {
     /// The surrogate that it made.
@@ -69,15 +112,10 @@ impl Tuning<'_> {
     }
 
     /// The configuration of a trial.
-    fn configuration(
-        &self,
-        values: &BTreeMap<String, Value>,
-        fitted: &BTreeMap<String, Value>,
-        seed: u64,
-    ) -> Result<OperatorConfiguration> {
+    fn configuration(&self, values: &BTreeMap<String, Value>, fitted: &BTreeMap<String, Value>, seed: u64) -> Result<AnyConfiguration> {
         let all: Vec<(String, Value)> = values.iter().chain(fitted).map(|(k, v)| (k.clone(), v.clone())).collect();
         let mut configuration = self.file.configuration(&all)?;
-        configuration.operator.seed = seed;
+        configuration.set_training_seed(seed);
         Ok(configuration)
     }
 
@@ -89,10 +127,13 @@ impl Tuning<'_> {
         artifact::check_folder(self.dir)?;
         std::fs::create_dir_all(self.dir.join("trials")).map_err(|e| Error::write(self.dir, e))?;
         // Unless the space says how the data are made, they are the same for all.
-        let own_data = self.file.study.space.0.keys().any(|k| k.starts_with("responses."));
+        let own_data = self.file.study.space.0.keys().any(|k| k.starts_with("responses.") || k.starts_with("dataset."));
         let base = self.file.configuration(&[])?;
-        let common = (!own_data).then(|| self.responses(&base.responses)).transpose()?;
-        let variables = models::find(&base.responses.model)?.spec().variables.len();
+        let common = (!own_data).then(|| self.data(&base)).transpose()?;
+        let variables = match &base {
+            AnyConfiguration::Operator(c) => models::find(&c.responses.model)?.spec().variables.len(),
+            AnyConfiguration::Map(c) => models::find(&c.dataset.model)?.spec().variables.len(),
+        };
         let threads = (rayon::current_num_threads() / self.workers.max(1)).max(1);
         let fit = |values: &BTreeMap<String, Value>| self.fit(values, variables);
         let objective = |s: &Suggestion, report: Reporter| -> ionoscope_learn::Result<Outcome> {
@@ -110,17 +151,26 @@ impl Tuning<'_> {
         Ok(trials)
     }
 
-    fn responses(&self, config: &ResponseConfig) -> Result<ResponseData> {
-        let system = models::find(&config.model)?;
-        (self.say)(&format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model));
-        Ok(respond(&*system, config, &|_, _| !self.stop.load(Ordering::Relaxed))?)
+    fn data(&self, configuration: &AnyConfiguration) -> Result<Data> {
+        match configuration {
+            AnyConfiguration::Operator(c) => {
+                let config = &c.responses;
+                let system = models::find(&config.model)?;
+                (self.say)(&format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model));
+                Ok(Data::Responses(respond(&*system, config, &|_, _| !self.stop.load(Ordering::Relaxed))?))
+            }
+            AnyConfiguration::Map(c) => {
+                (self.say)(&format!("{} chunks of {}", c.dataset.chunks, c.dataset.model));
+                Ok(Data::Pairs(pipeline::sample(&c.dataset)?))
+            }
+        }
     }
 
     /// The value of the budget's key that uses the budget best; nothing to add where there is no budget; none where it cannot be met.
     fn fit(&self, values: &BTreeMap<String, Value>, variables: usize) -> Option<BTreeMap<String, Value>> {
         let Some(Budget { weights, least, solve }) = &self.file.budget else { return Some(BTreeMap::new()) };
         let count = |fitted: &BTreeMap<String, Value>| {
-            let c = self.configuration(values, fitted, 0).ok()?;
+            let AnyConfiguration::Operator(c) = self.configuration(values, fitted, 0).ok()? else { return None };
             let most = c.responses.points / 2 + 1;
             (c.operator.network.modes <= most).then(|| c.operator.weight_count(variables, c.responses.windows > 0))
         };
@@ -132,18 +182,12 @@ impl Tuning<'_> {
         count(&with(largest)).is_some_and(within).then(|| with(largest))
     }
 
-    fn trial(
-        &self,
-        s: &Suggestion,
-        common: Option<&ResponseData>,
-        report: Reporter,
-        pool: &rayon::ThreadPool,
-    ) -> ionoscope_learn::Result<Outcome> {
+    fn trial(&self, s: &Suggestion, common: Option<&Data>, report: Reporter, pool: &rayon::ThreadPool) -> ionoscope_learn::Result<Outcome> {
         let failed = |e: Error| ionoscope_learn::Error::Failed(e.to_string());
         let configuration = self.configuration(s.values, s.fitted, s.seed).map_err(failed)?;
         let own = match common {
             Some(_) => None,
-            None => Some(self.responses(&configuration.responses).map_err(failed)?),
+            None => Some(self.data(&configuration).map_err(failed)?),
         };
         let Some(data) = common.or(own.as_ref()) else { return Ok(Outcome::Interrupted) };
         let dir = self.folder(s.origin);
@@ -155,7 +199,7 @@ impl Tuning<'_> {
         let (send, receive) = std::sync::mpsc::channel::<(u64, f64, std::sync::mpsc::Sender<bool>)>();
         let trained = std::thread::scope(|scope| {
             let (flag, dir, stop) = (flag.clone(), &dir, &self.stop);
-            let operator = &configuration.operator;
+            let configuration = &configuration;
             let training = scope.spawn(move || {
                 let raised = flag.clone();
                 let mut progress = move |record: &Record| {
@@ -169,16 +213,7 @@ impl Tuning<'_> {
                         raised.store(true, Ordering::Relaxed);
                     }
                 };
-                let mut run = Run {
-                    directory: Some(dir),
-                    existing: Existing::Resume,
-                    from: None,
-                    time_limit: None,
-                    checkpoint_every: Duration::from_secs(30),
-                    interrupt: Some(flag),
-                    progress: Some(&mut progress),
-                };
-                pool.install(|| train_operator(data, operator, &mut run))
+                pool.install(|| train(configuration, data, Some(dir), flag, &mut progress))
             });
             for (epoch, value, answer) in receive {
                 let go_on = report(epoch, value).unwrap_or_else(|e| {
@@ -199,12 +234,12 @@ impl Tuning<'_> {
             Ok(Err(e)) => return Ok(Outcome::Failed(e.to_string())),
             Err(_) => return Ok(Outcome::Failed("the training panicked".into())),
         };
-        trained.fno.save(&dir.join("surrogate.safetensors"))?;
-        Ok(match (trained.ending, trained.validation) {
+        artifact::write_atomic(&dir.join("surrogate.safetensors"), |w| w.write_all(&trained.surrogate))?;
+        Ok(match (trained.ending, trained.value) {
             _ if pruned => Outcome::Pruned,
             (Ending::Interrupted, _) => Outcome::Interrupted,
-            (_, Some((value, _))) => Outcome::Complete(value),
-            (_, None) => Outcome::Failed("there is no validation set; give responses.samples a second number above 0".into()),
+            (_, Some(value)) => Outcome::Complete(value),
+            (_, None) => Outcome::Failed("there is no validation set, by which trials are judged".into()),
         })
     }
 
@@ -212,7 +247,7 @@ impl Tuning<'_> {
         self.dir.join("trials").join(format!("{origin:04}"))
     }
 
-    fn write_configuration(&self, path: &Path, configuration: &OperatorConfiguration) -> Result<()> {
+    fn write_configuration(&self, path: &Path, configuration: &AnyConfiguration) -> Result<()> {
         let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
         Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
     }
@@ -255,9 +290,9 @@ impl Tuning<'_> {
             return Err(Error::Input(format!("the study has {} trials, from 0; there is no trial {number}", journal.trials().len())));
         };
         let configuration = self.configuration(&trial.values, &fitted(trial), seed_of(self.file.study.seed, origin(trial)))?;
-        let data = self.responses(&configuration.responses)?;
+        let data = self.data(&configuration)?;
         // A trial that was given up is trained as far as it came.
-        let last = trial.last().map_or(configuration.operator.adam.epochs, |l| l.0);
+        let last = trial.last().map_or(u64::MAX, |l| l.0);
         let flag = Arc::new(AtomicBool::new(false));
         let (raised, stop) = (flag.clone(), self.stop.clone());
         let mut progress = |record: &Record| {
@@ -265,18 +300,17 @@ impl Tuning<'_> {
                 raised.store(true, Ordering::Relaxed);
             }
         };
-        let mut run = Run { interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
-        let trained = train_operator(&data, &configuration.operator, &mut run)?;
+        let trained = train(&configuration, &data, None, flag, &mut progress)?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Failed("interrupted; nothing was written".into()));
         }
         let dir = self.dir.join("reruns");
         std::fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
         let surrogate = dir.join(format!("{number:04}.safetensors"));
-        trained.fno.save(&surrogate)?;
+        artifact::write_atomic(&surrogate, |w| w.write_all(&trained.surrogate))?;
         let before = std::fs::read(self.folder(origin(trial)).join("surrogate.safetensors")).ok();
         let same = before.and_then(|bytes| Some(bytes == std::fs::read(&surrogate).ok()?));
-        Ok(Rerun { surrogate, values: [trained.validation.map(|v| v.0), trial.value], same })
+        Ok(Rerun { surrogate, values: [trained.value, trial.value], same })
     }
 }
 

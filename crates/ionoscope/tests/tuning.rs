@@ -136,3 +136,30 @@ fn budgets_are_used_up_and_impossible_ones_refused() {
     fs::write(&wrong, STUDY.replace("network.width\"", "network.wdith\"")).unwrap();
     refused(2, &tune(&wrong, &folder.path("wrong"), &[]), &["did you mean `width`"]);
 }
+
+#[test]
+fn maps_are_tuned_too() {
+    let folder = Folder::new("tune-map");
+    let study = folder.path("map.toml");
+    let text = r#"
+trials = 3
+[space]
+"train.hidden" = { integer = [4, 8] }
+"train.second_order.iterations" = { choice = [2, 4] }
+[dataset]
+chunks = 12
+transient = 5
+new_chunks = 2
+rtol = 1e-8
+atol = 1e-10
+"#;
+    fs::write(&study, text).unwrap();
+    let dir = folder.path("run");
+    let answer = json(&tune(&study, &dir, &["--json", "--set", "default_first=false"]));
+    let best = answer["best"]["value"].as_f64().unwrap();
+    let trained = json(&["train", &format!("{dir}/best.toml"), "-o", &folder.path("best"), "--quiet", "--json"]);
+    assert_eq!(trained["validation"]["mse"].as_f64(), Some(best));
+    assert_eq!(json(&tune(&study, &dir, &["--rerun", "1", "--json", "--set", "default_first=false"]))["same"], true);
+    assert!(fs::read_to_string(format!("{dir}/report.html")).unwrap().contains("train.hidden"));
+    refused(2, &tune(&study, &folder.path("budget"), &["--set", "budget={ weights = 9 }"]), &["operators only"]);
+}
