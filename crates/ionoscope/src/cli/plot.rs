@@ -35,9 +35,8 @@ pub fn shown(spec: &Spec, names: &[String]) -> Result<Vec<usize>> {
 pub const BAND: &str = "_band";
 
 /// Variables over time, one panel each, as SVG; the stimulus, if there is one, in a thin panel on top.
-pub fn over_time(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory, shown: &[usize]) -> String {
+pub fn over_time(spec: &Spec, role: Role, experiment: &Experiment, trajectory: &Trajectory, shown: &[usize]) -> String {
     let time: Vec<f64> = (0..trajectory.len()).map(|k| trajectory.times.time(k)).collect();
-    let role = if spec.trained_on.is_some() { Role::Network } else { Role::Equations };
     let parameters = spec.parameters.iter().zip(&experiment.p);
     let changed = parameters.filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
     let caption = changed.collect::<Vec<_>>().join(", ");

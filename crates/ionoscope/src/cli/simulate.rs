@@ -22,6 +22,7 @@ use crate::{
     batch::extrapolated_states,
     named::{named, units},
     protocol_file,
+    report::figure::Role,
 };
 
 mod batch;
@@ -214,7 +215,8 @@ impl Arguments {
             files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
         }
         if let Some(path) = &self.plot {
-            let drawing = plot::over_time(spec, e, trajectory, shown);
+            let role = if spec.trained_on.is_some() || self.is_operator() { Role::Orbit } else { Role::Equations };
+            let drawing = plot::over_time(spec, role, e, trajectory, shown);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         let only_print = files.is_empty();
