@@ -254,8 +254,13 @@ impl Tuning<'_> {
 
     /// The best configuration, ready for `train`, a table of all trials, and the report.
     fn keep(&self, trials: &[Trial]) -> Result<()> {
-        let best =
-            best(trials).ok_or_else(|| Error::Failed("no trial was completed; see what 'problem' says of them in the journal".into()))?;
+        let Some(best) = best(trials) else {
+            // The last of several workers has more to say.
+            return match trials.iter().any(|t| t.state == State::Running) {
+                true => Ok(()),
+                false => Err(Error::Failed("no trial was completed; see what 'problem' says of them in the journal".into())),
+            };
+        };
         let fitted = fitted(best);
         let configuration = self.configuration(&best.values, &fitted, seed_of(self.file.study.seed, origin(best)))?;
         self.write_configuration(&self.dir.join("best.toml"), &configuration)?;

@@ -163,3 +163,30 @@ atol = 1e-10
     assert!(fs::read_to_string(format!("{dir}/report.html")).unwrap().contains("train.hidden"));
     refused(2, &tune(&study, &folder.path("budget"), &["--set", "budget={ weights = 9 }"]), &["operators only"]);
 }
+
+#[test]
+fn workers_of_a_scheduler_share_a_study_and_one_that_is_killed_loses_nothing() {
+    let folder = Folder::new("tune-ranks");
+    let study = folder.path("study.toml");
+    fs::write(&study, STUDY.replace("epochs = 4", "epochs = 40").replace("trials = 5", "trials = 8")).unwrap();
+    let dir = folder.path("run");
+    let rank = |k: usize| {
+        let arguments = tune(&study, &dir, &["--threads", "1"]);
+        command(&arguments).env("SLURM_PROCID", k.to_string()).env("SLURM_NTASKS", "3").stdout(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let mut ranks: Vec<_> = (0..3).map(rank).collect();
+    let begun = Instant::now();
+    while states(&dir).is_empty() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ranks[1].kill().unwrap();
+    let ended: Vec<bool> = ranks.iter_mut().map(|r| r.wait().unwrap().success()).collect();
+    assert_eq!(ended, [true, false, true]);
+    // What the killed one was at is begun again by whoever comes next.
+    out(&tune(&study, &dir, &["--resume"]));
+    let answer = json(&tune(&study, &dir, &["--resume", "--json"]));
+    let trials = answer["trials"].as_array().unwrap();
+    assert_eq!(trials.iter().filter(|t| t["state"] == "complete").count(), 8);
+    assert!(trials.iter().all(|t| t["state"] != "running"));
+    assert!(fs::exists(format!("{dir}/best.toml")).unwrap());
+}

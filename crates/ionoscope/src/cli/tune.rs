@@ -12,6 +12,8 @@ use crate::{
     tuning::{JOURNAL, Tuning, best},
 };
 
+/// Variables by which Slurm (tasks of a step, of an array), Open MPI and MPICH tell a process which of several it is.
+const RANKS: [&str; 4] = ["SLURM_PROCID", "SLURM_ARRAY_TASK_ID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"];
 /// Trials in the table at the end.
 const SHOWN: usize = 10;
 
@@ -34,7 +36,7 @@ pub struct Arguments {
     /// Trials at once, which share the threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true)]
     workers: u16,
-    /// Go on with the folder's study, or join others that work on it
+    /// Go on with the folder's study, or join others that work on it; understood where a scheduler says that this is one of several
     #[arg(long)]
     resume: bool,
     /// Train this trial of the folder's study again, and say whether it comes out the same
@@ -51,7 +53,9 @@ impl Arguments {
         let mut file = load_study(&self.study, &self.changes)?;
         file.study.seed = self.seed.unwrap_or(file.study.seed);
         let journal = self.output.join(JOURNAL);
-        if journal.exists() && !self.resume && self.rerun.is_none() {
+        // One of several workers that a scheduler started together: whoever comes first begins the study.
+        let rank = RANKS.iter().find_map(|name| std::env::var(name).ok());
+        if journal.exists() && !self.resume && rank.is_none() && self.rerun.is_none() {
             return Err(Error::Input(format!(
                 "{} holds a study already; --resume goes on with it, or choose another folder",
                 self.output.display()
@@ -89,7 +93,10 @@ impl Arguments {
             };
         }
         let trials = tuning.run()?;
-        let Some(best) = best(&trials) else { return Err(Error::Failed("no trial was completed".into())) };
+        let Some(best) = best(&trials) else {
+            shared.tell("nothing is left to begin, and others are still at work");
+            return Ok(());
+        };
         if shared.json {
             return print_json(&json!({
                 "journal": journal,
