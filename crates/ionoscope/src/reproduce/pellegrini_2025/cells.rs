@@ -98,7 +98,7 @@ pub static FHN: Cell = Cell {
         weights: 571_138,
         epochs: [8, 250],
     },
-    ours: Ours { size: [64, 11, 5], points: 630, coarse: [[6000, 8], [24_000, 25]], fine: [[3000, 1], [6000, 8]], rates: [8e-3, 1e-3] },
+    ours: Ours { size: [64, 11, 5], points: 630, coarse: [[6000, 8], [24_000, 9]], fine: [[3000, 1], [12_000, 3]], rates: [8e-3, 1e-3] },
     published: Numbers { normalised: 0.0071, potential: Some(0.025), miscounted: None, source: PUBLISHED },
     goals: Numbers { normalised: 0.0035, potential: Some(0.008), miscounted: None, source: GOALS },
     samples: 3000,
