@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod apply;
 mod bands;
 pub(crate) mod grid;
 pub(crate) mod pass;
@@ -23,7 +24,7 @@ pub(crate) mod scalar;
 mod surrogate;
 
 pub use bands::Bands;
-pub use surrogate::{Fno, Scaling, Seen};
+pub use surrogate::{Fno, OnGrid, Scaling, Seen};
 pub(crate) use surrogate::{charges, ramp};
 
 /// Width of the hidden layers of lifting and projection.

@@ -115,6 +115,13 @@ impl sweep::Lanes for Ymm {
     }
 }
 
+/// Work for the instruction set: one vector by eight rows of sums fills half of the registers.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run(kernel: impl super::Kernel) {
+    // SAFETY: this function is compiled for the instruction set of `Ymm`.
+    unsafe { kernel.run::<Ymm, 1>() }
+}
+
 /// Both passes over a block.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn sweep(task: sweep::Task) {

@@ -132,6 +132,13 @@ impl sweep::Lanes for Zmm {
     }
 }
 
+/// Work for the instruction set: two vectors by eight rows of sums fill the registers.
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) fn run(kernel: impl super::Kernel) {
+    // SAFETY: this function is compiled for the instruction set of `Zmm`.
+    unsafe { kernel.run::<Zmm, 2>() }
+}
+
 /// Both passes over a block.
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn sweep(task: sweep::Task) {

@@ -26,6 +26,16 @@ mod sweep;
 use crate::{Error, Result};
 
 pub use descent::AdamStep;
+pub(crate) use sweep::Lanes;
+
+/// Work that is written once, for any vectors, and compiled for each instruction set.
+pub(crate) trait Kernel {
+    /// With vectors of `L`, of which `V` by eight sums fit the registers.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `L`.
+    unsafe fn run<L: Lanes, const V: usize>(self);
+}
 
 /// Samples that are swept forward and then backward at once.
 pub const BLOCK: usize = 256;
@@ -85,6 +95,20 @@ impl Backend {
             Backend::Avx512 => "avx-512",
             Backend::Avx2 => "avx2",
             Backend::Portable => "portable",
+        }
+    }
+
+    /// Runs work with these instructions.
+    pub(crate) fn run(self, kernel: impl Kernel) {
+        self.require();
+        match self {
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => unsafe { avx512::run(kernel) },
+            // SAFETY: the processor has the instructions, as was just checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => unsafe { avx2::run(kernel) },
+            _ => portable::run(kernel),
         }
     }
 
@@ -165,7 +189,7 @@ impl Shape {
     }
 }
 
-const LOG2_E_TWICE: f64 = 2.0 * std::f64::consts::LOG2_E;
+pub(crate) const LOG2_E_TWICE: f64 = 2.0 * std::f64::consts::LOG2_E;
 
 /// The weights of a sub-network in single precision, scaled as the kernels want them.
 #[derive(Debug, Clone)]

@@ -83,6 +83,12 @@ impl sweep::Lanes for Lanes {
     }
 }
 
+/// Work for any processor.
+pub(super) fn run(kernel: impl super::Kernel) {
+    // SAFETY: plain Rust runs everywhere.
+    unsafe { kernel.run::<Lanes, 1>() }
+}
+
 /// Both passes over a block.
 pub(super) fn sweep(task: sweep::Task) {
     // SAFETY: plain Rust runs everywhere.

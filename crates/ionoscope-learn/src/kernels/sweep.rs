@@ -9,7 +9,7 @@ use super::{BLOCK, LINE, LOG2_E_TWICE, Line, Shape};
 /// # Safety
 /// All functions may only be called where the processor has the instruction set; pointers must be valid for `WIDTH` numbers and aligned to
 /// their size.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// Number of lanes; divides [`LINE`].
     const WIDTH: usize;
     /// Constants of [`gates`](Lanes::gates), kept in registers.

@@ -32,14 +32,14 @@ impl<T: Scalar> Grid<T> {
             )));
         }
         // Angles from whole numbers, so that none of them loses digits.
-        let angle = |m: usize, t: usize| std::f64::consts::TAU * ((m * t) % padded) as f64 / padded as f64;
+        let circle: Vec<(f64, f64)> = (0..padded).map(|k| (std::f64::consts::TAU * k as f64 / padded as f64).sin_cos()).collect();
         let mut forward = vec![T::default(); padded * 2 * modes];
         let mut back = forward.clone();
         for m in 0..modes {
             // Modes 0 and N/2 have no mirror image.
             let weight = if m == 0 || 2 * m == padded { 1.0 } else { 2.0 } / padded as f64;
             for t in 0..padded {
-                let (sin, cos) = angle(m, t).sin_cos();
+                let (sin, cos) = circle[(m * t) % padded];
                 forward[t * 2 * modes + m] = T::of(cos);
                 forward[t * 2 * modes + modes + m] = T::of(-sin);
                 back[m * padded + t] = T::of(weight * cos);

@@ -58,9 +58,10 @@ impl Scalar for f32 {
     }
 }
 
-const ROOT: f64 = 0.797_884_560_802_865_4;
-const CUBIC: f64 = 0.044_715;
-const LEAK: f64 = 0.01;
+/// Of [`Activation::Gelu`].
+pub(crate) const ROOT: f64 = 0.797_884_560_802_865_4;
+pub(crate) const CUBIC: f64 = 0.044_715;
+pub(crate) const LEAK: f64 = 0.01;
 
 impl Activation {
     /// The activation at `x`, and its derivative.

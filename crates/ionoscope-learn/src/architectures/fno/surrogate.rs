@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bands, FnoConfig,
-    grid::Grid,
-    pass::{Pass, Work},
+    apply::{Apply, Memory},
 };
 use crate::{
     Error, Result, files,
@@ -155,6 +154,41 @@ pub(crate) fn ramp(ramp: f64, points: usize) -> Vec<f32> {
     (0..points).map(|i| -(-(i as f64) / (points as f64 * ramp)).exp_m1() as f32).collect()
 }
 
+/// A trained operator made ready for a grid.
+pub struct OnGrid<'a> {
+    fno: &'a Fno,
+    apply: Apply<'a>,
+    ramp: Vec<f32>,
+    points: usize,
+}
+
+impl OnGrid<'_> {
+    /// The states `[variable][point]` for the mean currents of all cells of the grid, and a start each, as of [`Fno::respond`]. Uses the current
+    /// rayon pool, for a single sample too; its size does not change a bit of the result.
+    pub fn respond(&self, currents: &[Vec<f64>], starts: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        // Whole samples keep threads busier than parts of one, where there are enough of them.
+        if currents.len() >= 2 * rayon::current_num_threads() {
+            let one = |memory: &mut Memory, (current, start): (&Vec<f64>, &Vec<f64>)| self.one(current, start, memory, false);
+            return currents.par_iter().zip(starts).map_init(|| self.apply.memory(), one).collect();
+        }
+        let mut memory = self.apply.memory();
+        currents.iter().zip(starts).map(|(current, start)| self.one(current, start, &mut memory, true)).collect()
+    }
+
+    fn one(&self, current: &[f64], start: &[f64], memory: &mut Memory, parallel: bool) -> Vec<f64> {
+        let (scaling, points) = (&self.fno.scaling, self.points);
+        let channels = scaling.channels(current, start, self.fno.t_end / points as f64);
+        let mut x = vec![0.0; self.fno.spec.variables.len() * points];
+        self.apply.run(&channels, memory, parallel, |c, first, values| {
+            let to = &mut x[c * points + first..][..values.len()];
+            for ((x, y), ramp) in to.iter_mut().zip(values).zip(&self.ramp[first..]) {
+                *x = start[c] + f64::from(*ramp) * scaling.state[c] * f64::from(*y);
+            }
+        });
+        x
+    }
+}
+
 impl Fno {
     /// Checks that the parts fit together.
     ///
@@ -255,17 +289,17 @@ impl Fno {
     /// # Errors
     /// A grid too coarse for the network's modes.
     pub fn respond(&self, currents: &[Vec<f64>], starts: &[Vec<f64>], points: usize) -> Result<Vec<Vec<f64>>> {
-        let grid = Grid::<f32>::new(points, self.config.padding, self.config.modes)?;
+        Ok(self.on_grid(points)?.respond(currents, starts))
+    }
+
+    /// The network made ready for a grid of `points` times i T / points: worth keeping where it is used more than once.
+    ///
+    /// # Errors
+    /// A grid too coarse for the network's modes.
+    pub fn on_grid(&self, points: usize) -> Result<OnGrid<'_>> {
         let layout = self.config.layout(self.scaling.inputs(), self.spec.variables.len());
-        let pass = Pass { config: &self.config, layout: &layout, grid: &grid, weights: &self.weights };
-        let ramp = ramp(self.scaling.ramp, points);
-        let dt = self.t_end / points as f64;
-        let one = |work: &mut Work<f32>, (current, start): (&Vec<f64>, &Vec<f64>)| {
-            pass.forward(&self.scaling.channels(current, start, dt), work);
-            let value = |c: usize, t: usize, y: f32| start[c] + f64::from(ramp[t]) * self.scaling.state[c] * f64::from(y);
-            work.y.iter().enumerate().map(|(k, y)| value(k / points, k % points, *y)).collect()
-        };
-        Ok(currents.par_iter().zip(starts).map_init(|| Work::new(&self.config, &layout, &grid), one).collect())
+        let apply = Apply::new(&self.config, &layout, &self.weights, points)?;
+        Ok(OnGrid { fno: self, apply, ramp: ramp(self.scaling.ramp, points), points })
     }
 
     /// The states `[time][variable]` under each protocol from each start, at the first `count` times of the network's own step, window by window:
@@ -280,12 +314,13 @@ impl Fno {
         let (d, n, dt) = (self.spec.variables.len(), self.points, self.dt());
         let mut all: Vec<Vec<f64>> = starts.iter().map(|x| x.iter().copied().take(d).collect()).collect();
         let signals: Vec<_> = protocols.iter().map(|p| p.signal(dt * (count + n) as f64)).collect();
+        let ready = self.on_grid(n)?;
         for first in (0..count - 1).step_by(n - 1) {
             let means = |s: &Signal| (0..n).map(|i| s.mean((first + i) as f64 * dt, (first + i + 1) as f64 * dt)).collect();
             let currents: Vec<Vec<f64>> = signals.par_iter().map(means).collect();
             let starts: Vec<Vec<f64>> = all.iter().map(|x| x[x.len() - d..].to_vec()).collect();
             let taken = (n - 1).min(count - 1 - first);
-            for (x, window) in all.iter_mut().zip(self.respond(&currents, &starts, n)?) {
+            for (x, window) in all.iter_mut().zip(ready.respond(&currents, &starts)) {
                 x.extend((1..=taken).flat_map(|t| (0..d).map(move |c| c * n + t)).map(|k| window[k]));
             }
         }
