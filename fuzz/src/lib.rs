@@ -76,8 +76,8 @@ pub fn operator(bytes: &[u8]) {
     assert_eq!(Fno::from_bytes(&saved).expect("and read again"), fno);
     let protocol = Protocol::step(0.0, 0.3 * fno.t_end, 1.0);
     let _ = fno.check_protocol(&protocol, fno.t_end);
-    if fno.points < 1000 {
-        let _ = fno.predict(&[protocol], fno.points);
+    if let (true, Ok(times)) = (fno.points < 1000, TimeGrid::new(0.0, 1.0, 1)) {
+        let _ = fno.predict(&[Experiment { protocol, ..Experiment::from_defaults(&fno.spec, times) }], fno.points);
     }
 }
 
@@ -396,8 +396,8 @@ values = [1, 0.5]
             t_end: 100.0,
             points: 12,
             bands: None,
-            scaling: Scaling { input: 1.0, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None },
-            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
+            scaling: Scaling { input: 1.0, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None, parameters: Default::default() },
+            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None, parameters: Default::default() },
             weights,
             provenance: json!({"seed": 1}),
         };
@@ -412,6 +412,7 @@ values = [1, 0.5]
             input: (0..4 * n).map(|k| (k % 3) as f32).collect(),
             x: (0..8 * n).map(|k| (k as f32).sin()).collect(),
             class: vec![0; n],
+            ..Responses::default()
         };
         let config = ResponseConfig { points: 4, ..ResponseConfig::default() };
         let spec = models::find("fitzhugh-nagumo-1961").expect("a model").spec().clone();

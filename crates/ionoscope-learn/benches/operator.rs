@@ -19,7 +19,7 @@ use ionoscope_dynamics::{
 use ionoscope_learn::{
     adam::AdamConfig,
     architectures::fno::{Fno, FnoConfig, Scaling, Seen},
-    responses::{ResponseConfig, ResponseData, Responses},
+    responses::{Condition, ResponseConfig, ResponseData, Responses},
     train::{
         Record, Run,
         operator::{OperatorConfig, Optimizer, train_operator},
@@ -54,7 +54,8 @@ fn spec(variables: usize) -> Spec {
 fn synthetic(samples: usize, variables: usize, points: usize) -> Responses {
     let mut rng = stream(1, "benchmark", 0);
     let mut draw = |n: usize| (0..n).map(|_| normal(&mut rng) as f32).collect::<Vec<f32>>();
-    Responses { points, variables, input: draw(samples * points), x: draw(samples * variables * points), class: vec![0; samples] }
+    let (input, x) = (draw(samples * points), draw(samples * variables * points));
+    Responses { points, variables, input, x, class: vec![0; samples], ..Responses::default() }
 }
 
 fn median(mut seconds: Vec<f64>) -> f64 {
@@ -95,20 +96,28 @@ fn infer(task: &Task) -> f64 {
         config: task.config.clone(),
         t_end: 100.0,
         points: task.points,
-        scaling: Scaling { input: 1.0, charge: None, state: vec![1.0; task.variables], ramp: 0.005, start: None },
-        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None },
+        scaling: Scaling {
+            input: 1.0,
+            charge: None,
+            state: vec![1.0; task.variables],
+            ramp: 0.005,
+            start: None,
+            parameters: Default::default(),
+        },
+        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None, parameters: Default::default() },
         bands: None,
         weights,
         provenance: serde_json::Value::Null,
     };
-    let starts = vec![fno.spec.default_state(); task.batch];
-    let inputs: Vec<Vec<f64>> = (0..task.batch).map(|k| (0..task.points).map(|t| ((t + k) as f64 * 0.01).sin()).collect()).collect();
+    let (start, p) = (fno.spec.default_state(), fno.spec.default_parameters());
+    let current = |k: usize| (0..task.points).map(|t| ((t + k) as f64 * 0.01).sin()).collect();
+    let conditions: Vec<_> = (0..task.batch).map(|k| Condition { current: current(k), start: start.clone(), p: p.clone() }).collect();
     let ready = fno.on_grid(task.points).expect("a grid fine enough");
     let mut seconds = Vec::new();
     let begun = Instant::now();
     while begun.elapsed().as_secs_f64() < task.seconds || seconds.len() < 4 {
         let begin = Instant::now();
-        let x = ready.respond(&inputs, &starts);
+        let x = ready.respond(&conditions);
         assert_eq!(x.len(), task.batch);
         seconds.push(begin.elapsed().as_secs_f64());
     }

@@ -55,6 +55,9 @@ pub struct ResponseConfig {
     pub model: String,
     /// Values of parameters that differ from the model's defaults.
     pub parameters: BTreeMap<String, f64>,
+    /// Ranges of parameters that are drawn uniformly for every run, for a network that has them as inputs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub vary: BTreeMap<String, [f64; 2]>,
     /// Protocols of the training and of the validation set.
     pub training_family: FamilySource,
     /// Protocols of the test set.
@@ -81,6 +84,7 @@ impl Default for ResponseConfig {
         ResponseConfig {
             model: "fitzhugh-nagumo-1961".into(),
             parameters: BTreeMap::new(),
+            vary: BTreeMap::new(),
             training_family: FamilySource::Named("fitzhugh-nagumo-train".into()),
             test_family: FamilySource::Named("fitzhugh-nagumo-test".into()),
             samples: [3000, 375, 375],
@@ -107,9 +111,35 @@ pub struct Responses {
     pub x: Vec<f32>,
     /// Index of each sample's class in its family.
     pub class: Vec<u32>,
+    /// Parameters.
+    pub parameters: usize,
+    /// Their values, `[sample][parameter]`.
+    pub p: Vec<f64>,
+}
+
+/// What a response follows from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// Mean current of every cell of the grid.
+    pub current: Vec<f64>,
+    /// State at the first time.
+    pub start: Vec<f64>,
+    /// Parameters, all of the model's.
+    pub p: Vec<f64>,
 }
 
 impl Responses {
+    /// What sample `k` follows from.
+    pub fn condition(&self, k: usize) -> Condition {
+        let current = self.input(k).iter().map(|v| f64::from(*v)).collect();
+        Condition { current, start: self.start(k), p: self.p[k * self.parameters..(k + 1) * self.parameters].to_vec() }
+    }
+
+    /// What each sample follows from.
+    pub fn conditions(&self) -> Vec<Condition> {
+        (0..self.len()).map(|k| self.condition(k)).collect()
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.class.len()
@@ -175,6 +205,21 @@ impl ResponseConfig {
         }
         Ok(())
     }
+
+    /// Places of the varied parameters in the model's list, and their ranges.
+    fn varied(&self, spec: &Spec) -> Result<Vec<(usize, [f64; 2])>> {
+        let one = |(name, range): (&String, &[f64; 2])| {
+            let index = spec.parameter_index(name)?;
+            if !(range[0].is_finite() && range[1].is_finite() && range[0] < range[1]) || self.parameters.contains_key(name) {
+                let [low, high] = range;
+                return Err(Error::Invalid(format!(
+                    "vary.{name} = [{low}, {high}]; expected two finite numbers, the second larger, of a parameter that is not set too"
+                )));
+            }
+            Ok((index, *range))
+        };
+        self.vary.iter().map(one).collect()
+    }
 }
 
 /// The mean current of every cell of a grid of `points` over [0, t_end] under a protocol.
@@ -217,6 +262,7 @@ pub fn respond_in_parts(
     let mut spec = system.spec().clone();
     let p = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
     spec.parameters.iter_mut().zip(&p).for_each(|(q, v)| q.default = *v);
+    let varied = config.varied(&spec)?;
     let numbers = config.samples.iter().sum::<usize>().saturating_mul(config.points).saturating_mul(spec.variables.len());
     if numbers > MOST_NUMBERS {
         return Err(Error::Invalid(format!(
@@ -230,7 +276,8 @@ pub fn respond_in_parts(
         let windows = config.windows.max(1);
         let runs = count.div_ceil(windows);
         let draw = family.len().unwrap_or(runs as u64).max(1);
-        let mut set = Responses { points: config.points, variables: spec.variables.len(), ..Responses::default() };
+        let mut set =
+            Responses { points: config.points, variables: spec.variables.len(), parameters: spec.parameters.len(), ..Responses::default() };
         // The last run may give fewer windows.
         let wanted_of = |run: usize| count - run * windows;
         for first in (0..runs).step_by(BATCH) {
@@ -252,11 +299,13 @@ pub fn respond_in_parts(
             // Windows lie anywhere in the run.
             let count = |m: &Member| if config.windows == 0 { config.points } else { (m.t_end / dt * (1.0 + 1e-12)).floor() as usize };
             let x0 = spec.default_state();
-            let one = |m: &Member| {
+            let one = |(r, m): (usize, &Member)| {
                 let times = TimeGrid::new(0.0, dt, count(m))?;
-                Ok(Experiment { x0: x0.clone(), p: p.clone(), protocol: m.protocol.clone(), times })
+                let (mut p, mut rng) = (p.clone(), stream(seed, "parameters", (first + r) as u64));
+                varied.iter().for_each(|(i, range)| p[*i] = uniform(&mut rng, *range));
+                Ok(Experiment { x0: x0.clone(), p, protocol: m.protocol.clone(), times })
             };
-            let batch: Vec<Experiment> = members.iter().map(one).collect::<Result<_>>()?;
+            let batch: Vec<Experiment> = members.iter().enumerate().map(one).collect::<Result<_>>()?;
             let options = SolveOptions { rtol: config.rtol, atol: config.atol, ..SolveOptions::default() };
             for (r, (member, run)) in members.iter().zip(system.solve_ensemble(&batch, &options)?).enumerate() {
                 let run: Trajectory = run.completed()?;
@@ -271,6 +320,7 @@ pub fn respond_in_parts(
                         set.x.extend(run.variable(i).skip(begin).take(config.points).map(|v| v as f32));
                     }
                     set.class.push(member.class as u32);
+                    set.p.extend(&batch[r].p);
                 }
             }
             if let Some(parts) = parts {

@@ -22,7 +22,6 @@ mod fixed_points;
 mod lyapunov;
 mod models;
 mod network;
-mod operator;
 mod plot;
 mod report;
 mod reproduce;

@@ -68,11 +68,19 @@ impl AnyConfiguration {
 /// # Errors
 /// As [`load`].
 pub fn load_any(path: &Path, changes: &[String]) -> Result<AnyConfiguration> {
-    let operator = read_text(path)?.parse::<Table>().is_ok_and(|t| t.contains_key("responses") || t.contains_key("operator"));
+    parse_any(&read_text(path)?, changes).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
+}
+
+/// The configuration of either kind in a text.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse_any(text: &str, changes: &[String]) -> Result<AnyConfiguration> {
+    let operator = text.parse::<Table>().is_ok_and(|t| t.contains_key("responses") || t.contains_key("operator"));
     Ok(if operator {
-        AnyConfiguration::Operator(Box::new(load(path, changes)?))
+        AnyConfiguration::Operator(Box::new(parse(text, changes)?))
     } else {
-        AnyConfiguration::Map(Box::new(load(path, changes)?))
+        AnyConfiguration::Map(Box::new(parse(text, changes)?))
     })
 }
 
@@ -153,7 +161,11 @@ pub fn load_study(path: &Path, changes: &[String]) -> Result<StudyFile> {
     parse_study(&read_text(path)?, changes).map_err(at)
 }
 
-fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
+/// The study in a text.
+///
+/// # Errors
+/// As [`load_study`].
+pub fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
     let wrong = |e: toml::de::Error| Error::Input(advice(&e.to_string()));
     let mut table: Table = text.parse().map_err(wrong)?;
     changes.iter().try_for_each(|change| replace(&mut table, change))?;

@@ -65,8 +65,12 @@ pub fn check(fno: &Fno, data: &ResponseData) -> Result<()> {
     let spec = &data.spec;
     // Names and defaults: which model, from which start, under which parameters.
     let identity = |spec: &Spec| -> Vec<(String, f64)> {
-        spec.variables.iter().chain(&spec.parameters).map(|q| (q.name.clone(), q.default)).collect()
+        let fixed = spec.parameters.iter().filter(|q| !fno.scaling.parameters.contains_key(&q.name));
+        spec.variables.iter().chain(fixed).map(|q| (q.name.clone(), q.default)).collect()
     };
+    if let Some(name) = data.config.vary.keys().find(|name| !fno.scaling.parameters.contains_key(*name)) {
+        return Err(Error::Input(format!("{name} varies in the dataset and is no input of the network; give a dataset where it is fixed")));
+    }
     if fno.spec.id != spec.id || identity(&fno.spec) != identity(spec) {
         return Err(Error::Input(format!(
             "the network was trained on {} and the dataset holds {}, or their starts or parameters differ; give a dataset of the same model",
@@ -93,9 +97,7 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
     if set.is_empty() {
         return Err(Error::Input("the set has no samples".into()));
     }
-    let currents: Vec<Vec<f64>> = (0..set.len()).map(|k| set.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
-    let starts: Vec<Vec<f64>> = (0..set.len()).map(|k| set.start(k)).collect();
-    let predicted = fno.respond(&currents, &starts, set.points)?;
+    let predicted = fno.respond(&set.conditions(), set.points)?;
     let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted)?;
     evaluation.coverage = fno.bands.as_ref().map(|bands| {
         let inside = |k: usize| {

@@ -1,13 +1,54 @@
-//! Stages that the verbs and the reproductions of papers share.
+//! Stages that the verbs, the tuning, the Python package and the reproductions of papers share: data made or found in a folder, and a surrogate
+//! trained on them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
 use ionoscope_dynamics::models;
 use ionoscope_learn::{
+    architectures::{fno::Fno, neural_map::NeuralMap},
     dataset::{self, Dataset, DatasetConfig},
-    train::{Record, TrainConfig},
+    responses::{Parts, ResponseConfig, ResponseData, respond, respond_in_parts},
+    train::{self, Ending, Existing, Record, Run, StepErrors, TrainConfig, operator::train_operator},
+};
+use serde::Serialize;
+
+use crate::{
+    Error, Result, artifact,
+    config::{self, AnyConfiguration},
+    memory,
 };
 
-use crate::Result;
+/// What a surrogate is trained on.
+pub enum Data {
+    /// Responses to random stimuli, for a Fourier neural operator.
+    Responses(ResponseData),
+    /// Pairs of states one step apart, for a neural map.
+    Pairs(Dataset),
+}
+
+/// Who is told how far the work is, and may stop it.
+pub struct Watch<'a> {
+    /// Told in words.
+    pub tell: &'a dyn Fn(&str),
+    /// Told how many responses of how many are made.
+    pub made: &'a dyn Fn(usize, usize),
+    /// Raised to stop soon.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Watch<'_> {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+}
 
 /// Samples a dataset of a model, away from the model's fixed points.
 ///
@@ -21,7 +62,261 @@ pub fn sample(config: &DatasetConfig) -> Result<Dataset> {
     Ok(dataset::sample(&*system, config, &known)?)
 }
 
-/// Every tenth record of a training as a line for people.
+/// The data of a configuration, in memory.
+///
+/// # Errors
+/// An unknown model, a configuration that does not fit it, solves that fail.
+pub fn make(configuration: &AnyConfiguration, watch: &Watch) -> Result<Data> {
+    Ok(match configuration {
+        AnyConfiguration::Operator(c) => {
+            (watch.tell)(&counted(&c.responses));
+            let made = |done, all| {
+                (watch.made)(done, all);
+                watch.goes_on()
+            };
+            Data::Responses(respond(&*models::find(&c.responses.model)?, &c.responses, &made)?)
+        }
+        AnyConfiguration::Map(c) => {
+            (watch.tell)(&format!("{} chunks of {}", c.dataset.chunks.saturating_add(c.dataset.new_chunks), c.dataset.model));
+            Data::Pairs(sample(&c.dataset)?)
+        }
+    })
+}
+
+fn counted(config: &ResponseConfig) -> String {
+    format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model)
+}
+
+/// The data in a folder, which must have been made by the same configuration, or new ones, which are then saved there; and their file. Of responses
+/// the next call goes on with what was made before a stop.
+///
+/// # Errors
+/// Data in the folder that are damaged or others; such as cannot be made or saved.
+pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -> Result<(Data, PathBuf)> {
+    artifact::check_folder(folder)?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
+    let other = |path: &Path, difference: String| {
+        let path = path.display();
+        Error::Input(format!("{path} was made by another configuration: {difference}; choose another folder, or remove it"))
+    };
+    let found = |path: &Path| (watch.tell)(&format!("{}: found, made by the same configuration", path.display()));
+    match configuration {
+        AnyConfiguration::Map(c) => {
+            let path = folder.join("dataset.safetensors");
+            if path.exists() {
+                let data = Dataset::load(&path)?;
+                config::same("dataset", &data.config, &c.dataset).map_err(|d| other(&path, d))?;
+                found(&path);
+                return Ok((Data::Pairs(data), path));
+            }
+            let data = make(configuration, watch)?;
+            if let Data::Pairs(data) = &data {
+                data.save(&path)?;
+            }
+            Ok((data, path))
+        }
+        AnyConfiguration::Operator(c) => {
+            let (config, path) = (&c.responses, folder.join("responses.safetensors"));
+            if path.exists() {
+                let data = ResponseData::load(&path)?;
+                config::same("responses", &data.config, config).map_err(|d| other(&path, d))?;
+                found(&path);
+                return Ok((Data::Responses(data), path));
+            }
+            let system = models::find(&config.model)?;
+            let needed = config.bytes(system.spec().variables.len()).saturating_mul(3);
+            memory::check("making and writing these responses", needed, "take fewer responses.samples or responses.points")?;
+            (watch.tell)(&counted(config));
+            let parts = Parts::open(&folder.join("responses.parts"), config)?;
+            let data = respond_in_parts(&*system, config, Some(&parts), &|done, all| {
+                (watch.made)(done, all);
+                watch.goes_on()
+            })?;
+            data.save(&path)?;
+            parts.remove()?;
+            Ok((Data::Responses(data), path))
+        }
+    }
+}
+
+/// Keeps the resolved configuration beside the results, as `config.toml`.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn keep(folder: &Path, configuration: &AnyConfiguration) -> Result<()> {
+    write_configuration(&folder.join("config.toml"), configuration)
+}
+
+/// Writes a configuration.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_configuration(path: &Path, configuration: &AnyConfiguration) -> Result<()> {
+    let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
+    Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
+}
+
+/// How a training is run, which does not change what comes out.
+pub struct Circumstances<'a> {
+    /// Folder for progress, events and checkpoints; without one nothing is written.
+    pub folder: Option<&'a Path>,
+    /// What to do with a training that the folder already holds.
+    pub existing: Existing,
+    /// A surrogate from whose weights to start.
+    pub from: Option<&'a Surrogate>,
+    /// Stop after this time.
+    pub time_limit: Option<Duration>,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Raised to stop soon.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A trained surrogate of either kind.
+pub enum Surrogate {
+    /// A neural map.
+    Map(NeuralMap),
+    /// A Fourier neural operator.
+    Operator(Fno),
+}
+
+impl Surrogate {
+    /// The surrogate in a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds neither.
+    pub fn load(path: &Path) -> Result<Self> {
+        Ok(if Fno::is_one(path) { Surrogate::Operator(Fno::load(path)?) } else { Surrogate::Map(NeuralMap::load(path)?) })
+    }
+
+    /// The content of its file.
+    ///
+    /// # Errors
+    /// A header that cannot be expressed as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(match self {
+            Surrogate::Map(map) => map.to_bytes()?,
+            Surrogate::Operator(fno) => fno.to_bytes()?,
+        })
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes()?;
+        Ok(artifact::write_atomic(path, |w| w.write_all(&bytes))?)
+    }
+}
+
+/// What was measured of a surrogate at the end of its training.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Measured {
+    /// Of a map: errors of single steps on the validation pairs, and on chunks of which nothing was trained on.
+    Map {
+        /// None without validation pairs.
+        validation: Option<StepErrors>,
+        /// None without such chunks.
+        new_chunks: Option<StepErrors>,
+    },
+    /// Of an operator.
+    Operator {
+        /// Epochs done.
+        epochs: usize,
+        /// Smallest loss on the validation set, none without one.
+        validation: Option<f64>,
+        /// The epoch after which it was reached.
+        validation_epoch: Option<u64>,
+    },
+}
+
+/// A training that came to an end.
+pub struct Learned {
+    /// The surrogate.
+    pub surrogate: Surrogate,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Seconds it took, interruptions left out.
+    pub seconds: f64,
+    /// Number of trainable weights.
+    pub weights: usize,
+    /// Its errors.
+    pub measured: Measured,
+}
+
+impl Learned {
+    /// The error by which trainings are compared: of an operator the loss on the validation set, of a map the validation MSE.
+    pub fn value(&self) -> Option<f64> {
+        match &self.measured {
+            Measured::Map { validation, .. } => validation.as_ref().map(|v| v.mse),
+            Measured::Operator { validation, .. } => *validation,
+        }
+    }
+}
+
+/// Trains what a configuration says.
+///
+/// # Errors
+/// Too little memory, data of another kind, a surrogate to start from that cannot be read or does not fit, and those of the trainings themselves.
+pub fn learn(
+    configuration: &AnyConfiguration,
+    data: &Data,
+    how: &Circumstances,
+    progress: &mut (dyn FnMut(&Record) + Send),
+) -> Result<Learned> {
+    let Circumstances { folder: directory, existing, time_limit, checkpoint_every, .. } = *how;
+    let interrupt = Some(how.stop.clone());
+    let mut progress = |r: &Record| progress(r);
+    match (configuration, data) {
+        (AnyConfiguration::Operator(c), Data::Responses(data)) => {
+            let (config, variables) = (&c.operator, data.spec.variables.len());
+            let needed = config.bytes(&data.config, variables, rayon::current_num_threads());
+            memory::check("this training", needed, "take fewer samples or points, a smaller network, or fewer --threads")?;
+            let from = match how.from {
+                Some(Surrogate::Map(_)) => {
+                    return Err(Error::Input("the weights to start from are a neural map's; expected an operator's".into()));
+                }
+                Some(Surrogate::Operator(fno)) => Some(fno),
+                None => None,
+            };
+            let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, progress };
+            let trained = train_operator(data, config, run)?;
+            let (validation, validation_epoch) = trained.validation.unzip();
+            Ok(Learned {
+                weights: trained.fno.weights.len(),
+                surrogate: Surrogate::Operator(trained.fno),
+                ending: trained.ending,
+                seconds: trained.seconds,
+                measured: Measured::Operator { epochs: trained.history.len(), validation, validation_epoch },
+            })
+        }
+        (AnyConfiguration::Map(c), Data::Pairs(data)) => {
+            let from = match how.from {
+                Some(Surrogate::Operator(_)) => {
+                    return Err(Error::Input("the weights to start from are an operator's; expected a neural map's".into()));
+                }
+                Some(Surrogate::Map(map)) => Some(map),
+                None => None,
+            };
+            let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, progress };
+            let trained = train::train(data, &c.train, run)?;
+            Ok(Learned {
+                weights: trained.map.weight_count(),
+                surrogate: Surrogate::Map(trained.map),
+                ending: trained.ending,
+                seconds: trained.seconds,
+                measured: Measured::Map { validation: trained.validation, new_chunks: trained.new_chunks },
+            })
+        }
+        _ => Err(Error::Input("data of another kind than the configuration".into())),
+    }
+}
+
+/// Every tenth record of a map's training as a line for people.
 pub fn progress_line(record: &Record, config: &TrainConfig) -> Option<String> {
     Some(match record {
         Record::Adam(r) if r.epoch.is_multiple_of(10) => {
@@ -40,5 +335,21 @@ pub fn progress_line(record: &Record, config: &TrainConfig) -> Option<String> {
             r.variable, r.iteration, config.second_order.iterations, r.training, r.seconds_left
         ),
         _ => return None,
+    })
+}
+
+/// Records of an operator's training with a validation error as a line for people.
+pub fn operator_line(record: &Record, epochs: u64) -> Option<String> {
+    let Record::Adam(r) = record else { return None };
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let validation = r.validation.as_ref().map_or(String::new(), |v| format!(", validation {:.3} %", 100.0 * mean(v)));
+    (r.validation.is_some() || r.epoch == 1).then(|| {
+        format!(
+            "epoch {} of {epochs}: training {:.3} %{validation}, {:.0} samples/s, {:.0} s left",
+            r.epoch,
+            100.0 * mean(&r.training),
+            r.samples_per_second,
+            r.seconds_left
+        )
     })
 }

@@ -12,9 +12,7 @@ use std::{
 
 use ionoscope_dynamics::models;
 use ionoscope_learn::{
-    dataset::Dataset,
-    responses::{ResponseData, respond},
-    train::{self, Ending, Existing, Record, Run, operator::train_operator},
+    train::{Ending, Existing, Record},
     tune::{
         Outcome, Reporter, Suggestion, Told, Work,
         journal::{Journal, State, Trial},
@@ -26,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     Error, Result, artifact,
     config::{AnyConfiguration, Budget, StudyFile},
-    pipeline,
+    pipeline::{self, Circumstances, Data, Learned, Watch},
 };
 
 mod report;
@@ -50,45 +48,21 @@ pub struct Tuning<'a> {
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
-/// What trials are trained on.
-enum Data {
-    Responses(ResponseData),
-    Pairs(Dataset),
-}
-
-/// A training of either kind that came to an end.
-struct Trained {
-    ending: Ending,
-    /// Of an operator the normalised error, of a map the validation MSE.
-    value: Option<f64>,
-    /// The content of its file.
-    surrogate: Vec<u8>,
-}
-
 /// Trains what a configuration says; from the checkpoint in the folder, if there is one.
 fn train(
     configuration: &AnyConfiguration,
     data: &Data,
-    directory: Option<&Path>,
-    interrupt: Arc<AtomicBool>,
+    folder: Option<&Path>,
+    stop: Arc<AtomicBool>,
     progress: &mut (dyn FnMut(&Record) + Send),
-) -> ionoscope_learn::Result<Trained> {
+) -> Result<Learned> {
     let (existing, checkpoint_every) = (Existing::Resume, Duration::from_secs(30));
-    let (interrupt, from, time_limit) = (Some(interrupt), None, None);
-    let mut progress = |r: &Record| progress(r);
-    match (configuration, data) {
-        (AnyConfiguration::Operator(c), Data::Responses(data)) => {
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, progress: Some(&mut progress) };
-            let trained = train_operator(data, &c.operator, run)?;
-            Ok(Trained { ending: trained.ending, value: trained.validation.map(|v| v.0), surrogate: trained.fno.to_bytes()? })
-        }
-        (AnyConfiguration::Map(c), Data::Pairs(data)) => {
-            let run = &mut Run { directory, existing, from: None, time_limit, checkpoint_every, interrupt, progress: Some(&mut progress) };
-            let trained = train::train(data, &c.train, run)?;
-            Ok(Trained { ending: trained.ending, value: trained.validation.map(|v| v.mse), surrogate: trained.map.to_bytes()? })
-        }
-        _ => Err(ionoscope_learn::Error::Failed("data of another kind than the configuration".into())),
-    }
+    pipeline::learn(
+        configuration,
+        data,
+        &Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, stop },
+        progress,
+    )
 }
 
 /// What a rerun found.
@@ -152,18 +126,7 @@ impl Tuning<'_> {
     }
 
     fn data(&self, configuration: &AnyConfiguration) -> Result<Data> {
-        match configuration {
-            AnyConfiguration::Operator(c) => {
-                let config = &c.responses;
-                let system = models::find(&config.model)?;
-                (self.say)(&format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model));
-                Ok(Data::Responses(respond(&*system, config, &|_, _| !self.stop.load(Ordering::Relaxed))?))
-            }
-            AnyConfiguration::Map(c) => {
-                (self.say)(&format!("{} chunks of {}", c.dataset.chunks, c.dataset.model));
-                Ok(Data::Pairs(pipeline::sample(&c.dataset)?))
-            }
-        }
+        pipeline::make(configuration, &Watch { tell: &|m| (self.say)(m), made: &|_, _| (), stop: self.stop.clone() })
     }
 
     /// The value of the budget's key that uses the budget best; nothing to add where there is no budget; none where it cannot be met.
@@ -172,7 +135,7 @@ impl Tuning<'_> {
         let count = |fitted: &BTreeMap<String, Value>| {
             let AnyConfiguration::Operator(c) = self.configuration(values, fitted, 0).ok()? else { return None };
             let most = c.responses.points / 2 + 1;
-            (c.operator.network.modes <= most).then(|| c.operator.weight_count(variables, c.responses.windows > 0))
+            (c.operator.network.modes <= most).then(|| c.operator.weight_count(variables, &c.responses))
         };
         let within = |n: usize| n <= *weights && n as f64 >= least * *weights as f64;
         let Some(key) = solve else { return count(&BTreeMap::new()).is_some_and(within).then(BTreeMap::new) };
@@ -192,7 +155,7 @@ impl Tuning<'_> {
         let Some(data) = common.or(own.as_ref()) else { return Ok(Outcome::Interrupted) };
         let dir = self.folder(s.origin);
         std::fs::create_dir_all(&dir).map_err(|e| failed(Error::write(&dir, e)))?;
-        self.write_configuration(&dir.join("config.toml"), &configuration).map_err(failed)?;
+        pipeline::write_configuration(&dir.join("config.toml"), &configuration).map_err(failed)?;
         let flag = Arc::new(AtomicBool::new(false));
         let (mut pruned, mut problem) = (false, None);
         // The reporter stays on this thread; the training asks it, and waits for the answer.
@@ -234,8 +197,8 @@ impl Tuning<'_> {
             Ok(Err(e)) => return Ok(Outcome::Failed(e.to_string())),
             Err(_) => return Ok(Outcome::Failed("the training panicked".into())),
         };
-        artifact::write_atomic(&dir.join("surrogate.safetensors"), |w| w.write_all(&trained.surrogate))?;
-        Ok(match (trained.ending, trained.value) {
+        trained.surrogate.save(&dir.join("surrogate.safetensors")).map_err(failed)?;
+        Ok(match (trained.ending, trained.value()) {
             _ if pruned => Outcome::Pruned,
             (Ending::Interrupted, _) => Outcome::Interrupted,
             (_, Some(value)) => Outcome::Complete(value),
@@ -245,11 +208,6 @@ impl Tuning<'_> {
 
     fn folder(&self, origin: usize) -> PathBuf {
         self.dir.join("trials").join(format!("{origin:04}"))
-    }
-
-    fn write_configuration(&self, path: &Path, configuration: &AnyConfiguration) -> Result<()> {
-        let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
-        Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
     }
 
     /// The best configuration, ready for `train`, a table of all trials, and the report.
@@ -263,7 +221,7 @@ impl Tuning<'_> {
         };
         let fitted = fitted(best);
         let configuration = self.configuration(&best.values, &fitted, seed_of(self.file.study.seed, origin(best)))?;
-        self.write_configuration(&self.dir.join("best.toml"), &configuration)?;
+        pipeline::write_configuration(&self.dir.join("best.toml"), &configuration)?;
         let keys: Vec<&String> = self.file.study.space.0.keys().collect();
         let solved = self.file.budget.as_ref().and_then(|b| b.solve.clone());
         let cell = |v: Option<&Value>| v.map_or(String::new(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
@@ -312,10 +270,10 @@ impl Tuning<'_> {
         let dir = self.dir.join("reruns");
         std::fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
         let surrogate = dir.join(format!("{number:04}.safetensors"));
-        artifact::write_atomic(&surrogate, |w| w.write_all(&trained.surrogate))?;
+        trained.surrogate.save(&surrogate)?;
         let before = std::fs::read(self.folder(origin(trial)).join("surrogate.safetensors")).ok();
         let same = before.and_then(|bytes| Some(bytes == std::fs::read(&surrogate).ok()?));
-        Ok(Rerun { surrogate, values: [trained.value, trial.value], same })
+        Ok(Rerun { surrogate, values: [trained.value(), trial.value], same })
     }
 }
 

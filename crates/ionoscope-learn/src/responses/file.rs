@@ -22,7 +22,8 @@ struct Header {
 
 impl ResponseData {
     /// Writes the dataset through a temporary name. Tensors of each set (`training`, `validation`, `test`): `set.input` `[sample, point]`, `set.x`
-    /// `[sample, variable, point]`, single precision, and `set.class` `[sample]`, 32-bit whole numbers.
+    /// `[sample, variable, point]`, single precision, `set.class` `[sample]`, 32-bit whole numbers, and where parameters vary `set.p`
+    /// `[sample, parameter]`, double precision.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -47,6 +48,10 @@ impl ResponseData {
             tensors.push((format!("{name}.x"), Dtype::F32, vec![n, set.variables, points], bytes(&set.x)));
             let class = set.class.iter().flat_map(|c| c.to_le_bytes()).collect::<Vec<u8>>();
             tensors.push((format!("{name}.class"), Dtype::U32, vec![n], class));
+            if !self.config.vary.is_empty() {
+                let p = set.p.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+                tensors.push((format!("{name}.p"), Dtype::F64, vec![n, set.parameters], p));
+            }
         }
         let views = tensors
             .iter()
@@ -104,7 +109,17 @@ impl ResponseData {
             if let Some(c) = class.iter().find(|c| **c as usize >= classes.len()) {
                 return Err(format!("a sample of set '{name}' is of class {c}; its family has {}", classes.len()));
             }
-            Ok(Responses { points, variables, input, x, class })
+            let parameters = header.spec.parameters.len();
+            let p: Vec<f64> = if header.config.vary.is_empty() {
+                header.spec.default_parameters().repeat(n)
+            } else {
+                let bytes = read(format!("{name}.p"), Dtype::F64, &[n, parameters])?;
+                bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
+            };
+            if p.iter().any(|v| !v.is_finite()) {
+                return Err("it holds numbers that are not finite".into());
+            }
+            Ok(Responses { points, variables, input, x, class, parameters, p })
         };
         let (training, validation) = (set("training", &header.classes[0])?, set("validation", &header.classes[0])?);
         let test = set("test", &header.classes[1])?;

@@ -41,15 +41,16 @@ impl Parts {
     /// Appends a finished batch of `count` samples to `set`; says whether there was one.
     pub(super) fn load(&self, name: &str, count: usize, set: &mut Responses) -> bool {
         let Ok(bytes) = fs::read(self.dir.join(name)) else { return false };
-        let (inputs, states) = (count * set.points, count * set.points * set.variables);
-        if bytes.len() != 4 * (inputs + states + count) {
+        let (inputs, states, parameters) = (count * set.points, count * set.points * set.variables, count * set.parameters);
+        if bytes.len() != 4 * (inputs + states + count) + 8 * parameters {
             return false;
         }
         let words = bytes.as_chunks::<4>().0;
         let single = |b: &[u8; 4]| f32::from_le_bytes(*b);
         set.input.extend(words[..inputs].iter().map(single));
         set.x.extend(words[inputs..inputs + states].iter().map(single));
-        set.class.extend(words[inputs + states..].iter().map(|b| u32::from_le_bytes(*b)));
+        set.class.extend(words[inputs + states..inputs + states + count].iter().map(|b| u32::from_le_bytes(*b)));
+        set.p.extend(bytes[4 * (inputs + states + count)..].as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)));
         true
     }
 
@@ -58,6 +59,7 @@ impl Parts {
         let numbers = set.input[first * set.points..].iter().chain(&set.x[first * set.points * set.variables..]);
         let mut bytes: Vec<u8> = numbers.flat_map(|v| v.to_le_bytes()).collect();
         bytes.extend(set.class[first..].iter().flat_map(|c| c.to_le_bytes()));
+        bytes.extend(set.p[first * set.parameters..].iter().flat_map(|v| v.to_le_bytes()));
         files::write_atomic(&self.dir.join(name), |w| w.write_all(&bytes))
     }
 }

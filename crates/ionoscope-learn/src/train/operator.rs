@@ -130,19 +130,23 @@ impl OperatorConfig {
 impl OperatorConfig {
     /// Bytes that a training takes besides its data, with so many threads: inputs, what each thread keeps for the way back, weights and moments.
     pub fn bytes(&self, data: &ResponseConfig, variables: usize, threads: usize) -> u64 {
-        let (points, count) = (data.points as u64, self.weight_count(variables, data.windows > 0) as u64);
+        let (points, count) = (data.points as u64, self.weight_count(variables, data) as u64);
         let n = &self.network;
         let full = (n.width as f64 * points as f64 * (1.0 + n.padding)) as u64;
         let kept = full * (5 * n.layers as u64 + 4) + points * (5 * HIDDEN as u64 + variables as u64);
-        let channels = 3 + if data.windows > 0 { variables as u64 } else { 0 };
+        let channels = 1 + self.inputs(variables, data) as u64;
         let inputs = data.samples.iter().take(2).map(|s| *s as u64).sum::<u64>() * points * channels;
         4 * (inputs + kept * threads as u64 + count * CHUNKS as u64) + 8 * 7 * count
     }
 
-    /// Exact number of trainable weights for so many variables, with or without the start as an input.
-    pub fn weight_count(&self, variables: usize, windows: bool) -> usize {
-        let inputs = 2 + usize::from(self.charge) + if windows { variables } else { 0 };
-        self.network.weight_count(inputs, variables)
+    /// Input channels: time, the current, perhaps its charge, of windows the start, and the parameters that vary.
+    fn inputs(&self, variables: usize, data: &ResponseConfig) -> usize {
+        2 + usize::from(self.charge) + if data.windows > 0 { variables } else { 0 } + data.vary.len()
+    }
+
+    /// Exact number of trainable weights for a model of so many variables.
+    pub fn weight_count(&self, variables: usize, data: &ResponseConfig) -> usize {
+        self.network.weight_count(self.inputs(variables, data), variables)
     }
 }
 
@@ -255,16 +259,13 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let network = &config.network;
     let windows = data.config.windows > 0;
     if let Some(fno) = run.from {
-        let inputs = |charge: bool, start: bool| {
-            ["the current", "its charge", "the start"][..]
-                .iter()
-                .zip([true, charge, start])
-                .filter(|i| i.1)
-                .map(|i| *i.0)
-                .collect::<Vec<_>>()
-                .join(", ")
+        let inputs = |charge: bool, start: bool, parameters: Vec<&String>| {
+            let fixed = ["the current", "its charge", "the start"].into_iter().zip([true, charge, start]);
+            let fixed = fixed.filter(|i| i.1).map(|i| i.0);
+            fixed.chain(parameters.into_iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
         };
-        let (given, wanted) = (inputs(fno.scaling.charge.is_some(), fno.takes_start()), inputs(config.charge, windows));
+        let given = inputs(fno.scaling.charge.is_some(), fno.takes_start(), fno.scaling.parameters.keys().collect());
+        let wanted = inputs(config.charge, windows, data.config.vary.keys().collect());
         if fno.config != *network || fno.spec.id != data.spec.id || given != wanted {
             return Err(Error::Invalid(format!(
                 "the network to start from is of {} with {:?} and takes {given}; the configuration asks for {} with {network:?}, taking {wanted}",
@@ -279,6 +280,8 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     };
     let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
     let numbers = [&data.training, &data.validation].into_iter().flat_map(|s| s.input.iter().chain(&s.x)).map(|v| f64::from(*v));
+    let varied = if data.config.vary.is_empty() { [].iter() } else { data.training.p.iter() };
+    let numbers = numbers.chain(varied.copied());
     let identity = Identity { configuration, dataset: fingerprint(numbers), from: run.from.map(|_| fingerprint(weights.iter().copied())) };
     let count = weights.len();
     let mut state =
@@ -422,7 +425,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         t_end: data.config.t_end,
         points: data.config.points,
         scaling: problem.scaling.clone(),
-        seen: Seen::of(&data.training, data.config.windows > 0),
+        seen: Seen::of(&data.training, &data.config),
         bands: None,
         weights: best.iter().map(|w| *w as f32).collect(),
         provenance,
@@ -437,10 +440,14 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
 mod tests {
     use std::sync::{Arc, atomic::AtomicBool};
 
-    use ionoscope_dynamics::models;
+    use ionoscope_dynamics::{
+        models,
+        protocol::Protocol,
+        trajectory::{Experiment, SolveOptions, TimeGrid},
+    };
 
-    use super::{super::Existing, loss::current, *};
-    use crate::responses::respond;
+    use super::{super::Existing, *};
+    use crate::responses::{Condition, respond};
 
     fn data() -> ResponseData {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
@@ -454,6 +461,50 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_that_varies_is_an_input() {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let name = model.spec().parameters[0].name.clone();
+        let default = model.spec().parameters[0].default;
+        let range = [0.5 * default, 1.5 * default];
+        let varied = ResponseConfig { vary: [(name.clone(), range)].into(), samples: [200, 40, 0], ..data().config };
+        let set = respond(&*model, &varied, &|_, _| true).unwrap();
+        assert_eq!(ResponseData::from_bytes(&set.to_bytes().unwrap()).unwrap(), set);
+        // Each run is one of the equations at its own value.
+        let Condition { current, p, start } = set.training.condition(3);
+        assert!(p[0] != default && (range[0]..range[1]).contains(&p[0]) && p[1..] == model.spec().default_parameters()[1..]);
+        let times = TimeGrid::new(0.0, 1.0, 100).unwrap();
+        let on = current.iter().filter(|v| **v == current[0]).count() as f64;
+        let protocol = Protocol::step(0.0, on + current[on as usize] / current[0], current[0]);
+        let e = Experiment { x0: start, p: p.clone(), protocol, times };
+        let run = model.simulate(&e, &SolveOptions::default()).unwrap();
+        assert!(run.variable(0).zip(set.training.x(3)).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-5));
+        let config = config(60);
+        let trained = train_operator(&set, &config, &mut Run::default()).unwrap();
+        let fno = Fno::from_bytes(&trained.fno.to_bytes().unwrap()).unwrap();
+        assert_eq!(fno, trained.fno);
+        assert_eq!(fno.weights.len(), config.weight_count(2, &varied));
+        // It takes the value that it is given, within the range, and tells the others.
+        let (low, high) = (Experiment { p: vec![range[0]].into_iter().chain(p[1..].to_vec()).collect(), ..e.clone() }, e);
+        let x = fno.predict(&[low.clone(), high], 100).unwrap();
+        assert!(x[0][50] != x[1][50]);
+        assert!(fno.check_parameters(&low.p).is_ok() && fno.foreign_parameter(&low.p).is_none());
+        assert!(fno.check_parameters(&[2.0 * default]).unwrap_err().to_string().contains(&name));
+        let mut other = model.spec().default_parameters();
+        other[1] += 1.0;
+        assert_eq!(fno.foreign_parameter(&other), Some(model.spec().parameters[1].name.as_str()));
+        // A network without the parameter is worse on such data, for it cannot know.
+        let mut blind = set.clone();
+        blind.config.vary.clear();
+        let blind = train_operator(&blind, &config, &mut Run::default()).unwrap();
+        let (with, without) = (trained.validation.unwrap().0, blind.validation.unwrap().0);
+        assert!(with < 0.8 * without, "{with} {without}");
+        for (vary, wrong) in [("nothing", [0.0, 1.0]), (name.as_str(), [1.0, 1.0])] {
+            let config = ResponseConfig { vary: [(vary.to_owned(), wrong)].into(), ..data().config };
+            assert!(respond(&*model, &config, &|_, _| true).unwrap_err().to_string().contains(vary));
+        }
+    }
+
+    #[test]
     fn a_few_samples_are_learned() {
         let data = data();
         let trained = train_operator(&data, &config(500), &mut Run::default()).unwrap();
@@ -464,7 +515,7 @@ mod tests {
         // Nine in ten values of the set it was calibrated on lie within the band, variable by variable.
         let bands = trained.fno.bands.as_ref().unwrap();
         let v = &data.validation;
-        let p = trained.fno.respond(&(0..10).map(|k| current(v, k)).collect::<Vec<_>>(), &vec![vec![0.0; 2]; 10], 100).unwrap();
+        let p = trained.fno.respond(&v.conditions(), 100).unwrap();
         for i in 0..2 {
             let inside = |k: usize| {
                 let widths = bands.half_widths(&trained.fno, &p[k], 100);
@@ -476,9 +527,7 @@ mod tests {
         // The surrogate gives what was judged.
         let problem = Problem::new(&data, &config(1), None).unwrap();
         let set = problem.set(&data.validation);
-        let currents: Vec<Vec<f64>> = (0..10).map(|k| data.validation.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
-        let starts: Vec<Vec<f64>> = (0..10).map(|k| data.validation.start(k)).collect();
-        let x = trained.fno.respond(&currents, &starts, 100).unwrap();
+        let x = trained.fno.respond(&data.validation.conditions(), 100).unwrap();
         let error = (0..10)
             .map(|k| {
                 (0..2)

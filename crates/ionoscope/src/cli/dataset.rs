@@ -1,10 +1,21 @@
-//! `ionoscope dataset`: pairs of states on the attractors of a model, in one file.
+//! `ionoscope dataset`: pairs of states on the attractors of a model, or its responses to random stimuli, in one file.
+
+use std::path::Path;
+
+use ionoscope_learn::{
+    dataset::{Dataset, Redrawn},
+    responses::ResponseData,
+};
+use serde::Serialize;
 
 use super::{
-    Shared, operator, print, print_json,
-    training::{ConfigurationArguments, DatasetAnswer},
+    Shared, print, print_json,
+    training::{ConfigurationArguments, interrupt},
 };
-use crate::{Result, config::AnyConfiguration};
+use crate::{
+    Result,
+    pipeline::{self, Data},
+};
 
 /// Samples a dataset: pairs of states one step apart on the attractors of a model, or its responses to random stimuli
 #[derive(clap::Args, Debug)]
@@ -14,16 +25,65 @@ pub struct Arguments {
     configuration: ConfigurationArguments,
 }
 
+#[derive(Serialize)]
+struct PairsAnswer<'a> {
+    file: &'a Path,
+    model: &'a str,
+    pairs: [usize; 3],
+    redrawn: Redrawn,
+    hash: String,
+}
+
+#[derive(Serialize)]
+struct ResponsesAnswer<'a> {
+    file: &'a Path,
+    model: &'a str,
+    samples: [usize; 3],
+    points: usize,
+    variables: usize,
+}
+
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let configuration = match self.configuration.load()? {
-            AnyConfiguration::Operator(c) => return operator::dataset(&self.configuration.output, &c, shared),
-            AnyConfiguration::Map(c) => *c,
-        };
-        let (data, path) = self.configuration.dataset(&configuration.dataset, shared)?;
-        self.configuration.keep(&configuration)?;
-        let answer = DatasetAnswer::new(&path, &data);
-        if shared.json { print_json(&answer) } else { print(|w| writeln!(w, "{}", answer.line())) }
+        let configuration = self.configuration.load()?;
+        let (data, file) = self.configuration.data(&configuration, &interrupt()?, shared)?;
+        pipeline::keep(&self.configuration.output, &configuration)?;
+        match &data {
+            Data::Pairs(data) => pairs(&file, data, shared),
+            Data::Responses(data) => responses(&file, data, shared),
+        }
     }
+}
+
+fn pairs(file: &Path, data: &Dataset, shared: &Shared) -> Result<()> {
+    let pairs = [&data.training, &data.validation, &data.new_chunks].map(|p| p.len());
+    if shared.json {
+        let hash = format!("{:016x}", data.hash());
+        return print_json(&PairsAnswer { file, model: &data.config.model, pairs, redrawn: data.redrawn, hash });
+    }
+    let ([training, validation, new], again) = (pairs, data.redrawn.on_fixed_point + data.redrawn.failed);
+    print(|w| {
+        writeln!(
+            w,
+            "{}: {training} pairs to train on, {validation} for validation, {new} of new chunks; {again} chunks drawn again",
+            file.display()
+        )
+    })
+}
+
+fn responses(file: &Path, data: &ResponseData, shared: &Shared) -> Result<()> {
+    let samples = [&data.training, &data.validation, &data.test].map(|s| s.len());
+    let points = data.config.points;
+    if shared.json {
+        return print_json(&ResponsesAnswer { file, model: &data.config.model, samples, points, variables: data.spec.variables.len() });
+    }
+    let [training, validation, test] = samples;
+    print(|w| {
+        writeln!(
+            w,
+            "{}: {training} responses to train on, {validation} for validation, {test} for the test, at {points} times",
+            file.display()
+        )
+    })
 }

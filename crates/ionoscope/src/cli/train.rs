@@ -1,21 +1,27 @@
 //! `ionoscope train`: a dataset and a surrogate trained on it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ionoscope_learn::{
-    architectures::neural_map::NeuralMap,
     checkpoint,
-    train::{Ending, Existing, Run, StepErrors, train},
+    train::{Ending, Existing, Record, StepErrors},
 };
 use serde::Serialize;
 
 use super::{
     Shared,
     arguments::positive,
-    operator, print, print_json,
+    print, print_json,
     training::{ConfigurationArguments, interrupt},
 };
-use crate::{Error, Result, config::AnyConfiguration, pipeline};
+use crate::{
+    Error, Result,
+    config::AnyConfiguration,
+    pipeline::{self, Circumstances, Data, Learned, Measured, Surrogate},
+};
 
 /// Trains a surrogate, on the dataset in the folder or a new one
 #[derive(clap::Args, Debug)]
@@ -52,13 +58,13 @@ enum Device {
 }
 
 #[derive(Serialize)]
-struct Answer {
-    surrogate: PathBuf,
+struct Answer<'a> {
+    surrogate: &'a Path,
     ending: Ending,
     seconds: f64,
     weights: usize,
-    validation: Option<StepErrors>,
-    new_chunks: Option<StepErrors>,
+    #[serde(flatten)]
+    measured: &'a Measured,
 }
 
 impl Arguments {
@@ -69,60 +75,55 @@ impl Arguments {
         }
         let time_limit = self.time_limit.map(|s| duration("--time-limit", s)).transpose()?;
         let checkpoint_every = duration("--checkpoint-every", self.checkpoint_every)?;
-        let configuration = match self.configuration.load()? {
-            AnyConfiguration::Operator(c) => {
-                let how = operator::Circumstances { resume: self.resume, from: self.from.clone(), time_limit, checkpoint_every };
-                return operator::train(&self.configuration.output, &c, &how, shared);
-            }
-            AnyConfiguration::Map(c) => *c,
-        };
-        let from = self.from.as_deref().map(NeuralMap::load).transpose()?;
-        let (data, _) = self.configuration.dataset(&configuration.dataset, shared)?;
+        let configuration = self.configuration.load()?;
+        let from = self.from.as_deref().map(Surrogate::load).transpose()?;
+        let stop = interrupt()?;
+        let (data, _) = self.configuration.data(&configuration, &stop, shared)?;
         let output = &self.configuration.output;
         // Beside a checkpoint stands the configuration that made it; another one is refused below.
         if !checkpoint::exists(output) {
-            self.configuration.keep(&configuration)?;
+            pipeline::keep(output, &configuration)?;
         }
-        let mut progress = |record: &_| {
-            if let Some(line) = pipeline::progress_line(record, &configuration.train) {
-                shared.tell(&line);
-            }
-        };
-        let run = &mut Run {
-            directory: Some(output),
+        let how = Circumstances {
+            folder: Some(output),
             existing: if self.resume { Existing::Resume } else { Existing::Refuse },
             from: from.as_ref(),
             time_limit,
             checkpoint_every,
-            interrupt: Some(interrupt()?),
-            progress: Some(&mut progress),
+            stop,
         };
-        let trained = train(&data, &configuration.train, run)?;
-        let surrogate = output.join("surrogate.safetensors");
-        trained.map.save(&surrogate)?;
-        let answer = Answer {
-            surrogate,
-            ending: trained.ending,
-            seconds: trained.seconds,
-            weights: trained.map.weight_count(),
-            validation: trained.validation,
-            new_chunks: trained.new_chunks,
+        let mut progress = |record: &Record| {
+            let line = match &configuration {
+                AnyConfiguration::Map(c) => pipeline::progress_line(record, &c.train),
+                AnyConfiguration::Operator(c) => pipeline::operator_line(record, c.operator.adam.epochs),
+            };
+            if let Some(line) = line {
+                shared.tell(&line);
+            }
         };
-        if shared.json {
-            print_json(&answer)?;
-        } else {
-            print(|w| {
-                let error = |e: &Option<StepErrors>| e.as_ref().map_or("not measured".into(), |e| format!("{:.2e}", e.mse));
-                writeln!(
-                    w,
-                    "{}: validation MSE {}, on new chunks {}",
-                    answer.surrogate.display(),
-                    error(&answer.validation),
-                    error(&answer.new_chunks)
-                )
-            })?;
+        if let (AnyConfiguration::Operator(c), Data::Responses(data)) = (&configuration, &data) {
+            shared.tell(&format!("{} weights", c.operator.weight_count(data.spec.variables.len(), &data.config)));
         }
-        match answer.ending {
+        let learned = pipeline::learn(&configuration, &data, &how, &mut progress)?;
+        let surrogate = &output.join("surrogate.safetensors");
+        learned.surrogate.save(surrogate)?;
+        let Learned { ending, seconds, weights, measured, .. } = &learned;
+        if shared.json {
+            print_json(&Answer { surrogate, ending: *ending, seconds: *seconds, weights: *weights, measured })?;
+        } else {
+            let mse = |e: &Option<StepErrors>| e.as_ref().map_or("not measured".into(), |e| format!("{:.2e}", e.mse));
+            let error = match measured {
+                Measured::Map { validation, new_chunks } => {
+                    format!("validation MSE {}, on new chunks {}", mse(validation), mse(new_chunks))
+                }
+                Measured::Operator { validation: Some(e), validation_epoch: Some(epoch), .. } => {
+                    format!("{weights} weights, normalised error on the validation set {:.3} % (epoch {epoch})", 100.0 * e)
+                }
+                Measured::Operator { .. } => format!("{weights} weights, normalised error on the validation set not measured"),
+            };
+            print(|w| writeln!(w, "{}: {error}", surrogate.display()))?;
+        }
+        match ending {
             Ending::Completed | Ending::TimeLimit => Ok(()),
             Ending::Interrupted => Err(Error::Failed("interrupted; the same command with --resume goes on from here".into())),
         }

@@ -1,22 +1,21 @@
-//! What `dataset` and `train` share: their configuration, the data, the folder.
+//! What `dataset` and `train` share: their configuration, the data in the folder, the stop.
 
 use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use ionoscope_learn::dataset::{Dataset, DatasetConfig};
-use serde::Serialize;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Shared;
 use crate::{
-    Error, Result, artifact,
-    config::{self, AnyConfiguration, Configuration},
-    pipeline,
+    Error, Result,
+    config::{self, AnyConfiguration},
+    pipeline::{self, Data, Watch},
 };
 
 /// A configuration, what replaces single values of it, and the folder of the results.
@@ -52,37 +51,23 @@ impl ConfigurationArguments {
         Ok(configuration)
     }
 
-    /// The dataset in the folder, which must have been made by the same configuration, or a new one, which is then saved there.
+    /// The data in the folder, or new ones, as of [`pipeline::data_in`], with a progress bar.
     ///
     /// # Errors
-    /// A dataset in the folder that is damaged or another one; a dataset that cannot be made or saved.
-    pub fn dataset(&self, config: &DatasetConfig, shared: &Shared) -> Result<(Dataset, PathBuf)> {
-        artifact::check_folder(&self.output)?;
-        std::fs::create_dir_all(&self.output).map_err(|e| Error::write(&self.output, e))?;
-        let path = self.output.join("dataset.safetensors");
-        if path.exists() {
-            let data = Dataset::load(&path)?;
-            config::same("dataset", &data.config, config).map_err(|difference| {
-                let path = path.display();
-                Error::Input(format!("{path} was made by another configuration: {difference}; choose another folder, or remove it"))
-            })?;
-            shared.tell(&format!("{}: found, made by the same configuration", path.display()));
-            return Ok((data, path));
+    /// As there.
+    pub fn data(&self, configuration: &AnyConfiguration, stop: &Arc<AtomicBool>, shared: &Shared) -> Result<(Data, PathBuf)> {
+        let visible = !shared.quiet && io::stderr().is_terminal();
+        let bar = if visible { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len}, {eta} left") {
+            bar.set_style(style);
         }
-        let chunks = config.chunks.saturating_add(config.new_chunks);
-        shared.tell(&format!("sampling {chunks} trajectories of {}", config.model));
-        let data = pipeline::sample(config)?;
-        data.save(&path)?;
-        Ok((data, path))
-    }
-
-    /// Keeps the resolved configuration beside the results.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn keep(&self, configuration: &Configuration) -> Result<()> {
-        let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
-        Ok(artifact::write_atomic(&self.output.join("config.toml"), |w| w.write_all(text.as_bytes()))?)
+        let made = |done: usize, all: usize| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        };
+        let found = pipeline::data_in(&self.output, configuration, &Watch { tell: &|m| shared.tell(m), made: &made, stop: stop.clone() });
+        bar.finish_and_clear();
+        found
     }
 }
 
@@ -101,37 +86,4 @@ pub fn interrupt() -> Result<Arc<AtomicBool>> {
     };
     ctrlc::set_handler(handler).map_err(|e| Error::Failed(format!("cannot watch for Ctrl-C: {e}")))?;
     Ok(flag)
-}
-
-/// What a set of pairs is, for people and for JSON.
-#[derive(Serialize)]
-pub struct DatasetAnswer<'a> {
-    file: &'a Path,
-    model: &'a str,
-    pairs: [usize; 3],
-    redrawn: ionoscope_learn::dataset::Redrawn,
-    hash: String,
-}
-
-impl<'a> DatasetAnswer<'a> {
-    /// The answer for a dataset in a file.
-    pub fn new(file: &'a Path, data: &'a Dataset) -> Self {
-        DatasetAnswer {
-            file,
-            model: &data.config.model,
-            pairs: [data.training.len(), data.validation.len(), data.new_chunks.len()],
-            redrawn: data.redrawn,
-            hash: format!("{:016x}", data.hash()),
-        }
-    }
-
-    /// A line for people.
-    pub fn line(&self) -> String {
-        let [training, validation, new] = self.pairs;
-        format!(
-            "{}: {training} pairs to train on, {validation} for validation, {new} of new chunks; {} chunks drawn again",
-            self.file.display(),
-            self.redrawn.on_fixed_point + self.redrawn.failed
-        )
-    }
 }

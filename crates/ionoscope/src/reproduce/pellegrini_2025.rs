@@ -123,11 +123,9 @@ fn one(cell: &'static Cell, options: &Options, interrupt: &Arc<AtomicBool>, say:
         let mut evaluations = Vec::new();
         for draw in &draws {
             evaluations.push(evaluate(&made.fno, draw, &draw.test)?);
-            let currents: Vec<Vec<f64>> =
-                (0..draw.test.len()).map(|k| draw.test.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
-            let starts = vec![made.fno.spec.default_state(); currents.len()];
+            let conditions = draw.test.conditions();
             let begin = Instant::now();
-            made.fno.respond(&currents, &starts, draw.test.points)?;
+            made.fno.respond(&conditions, draw.test.points)?;
             seconds = seconds.min(begin.elapsed().as_secs_f64());
         }
         Ok(Judged { made, evaluations, inference: seconds })

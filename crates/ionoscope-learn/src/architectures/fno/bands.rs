@@ -50,9 +50,7 @@ impl Bands {
             return Ok(None);
         }
         let points = set.points;
-        let currents: Vec<Vec<f64>> = (0..set.len()).map(|k| set.input(k).iter().map(|v| f64::from(*v)).collect()).collect();
-        let starts: Vec<Vec<f64>> = (0..set.len()).map(|k| set.start(k)).collect();
-        let predicted = fno.respond(&currents, &starts, points)?;
+        let predicted = fno.respond(&set.conditions(), points)?;
         let units: Vec<Vec<f64>> = predicted.par_iter().map(|p| unit(fno, p, points)).collect();
         let one = |i: usize| {
             let of_bin = |bin: usize| {

@@ -1,10 +1,14 @@
 //! A trained Fourier neural operator: stimulus in, all variables over time out.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use ionoscope_dynamics::{
     protocol::{Protocol, Signal},
-    spec::Spec,
+    spec::{Quantity, Spec},
+    trajectory::Experiment,
 };
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -16,7 +20,7 @@ use super::{
 };
 use crate::{
     Error, Result, files,
-    responses::{Responses, cell_means},
+    responses::{Condition, ResponseConfig, Responses, cell_means},
 };
 
 const KEY: &str = "ionoscope";
@@ -42,16 +46,20 @@ pub struct Scaling {
     /// again from there. Where it is none, the network knows the one start of its [`Spec`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Vec<[f64; 2]>>,
+    /// Mean and standard deviation of the parameters that are inputs of the network, by name. Others are those of its [`Spec`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, [f64; 2]>,
 }
 
 impl Scaling {
-    /// Number of input channels: time over T, the current and, where they are inputs, the charge and the start, each variable a constant.
+    /// Number of input channels: time over T, the current and, where they are inputs, the charge, the start and parameters, each of them a constant.
     pub(crate) fn inputs(&self) -> usize {
-        CHANNELS + usize::from(self.charge.is_some()) + self.start.as_ref().map_or(0, Vec::len)
+        CHANNELS + usize::from(self.charge.is_some()) + self.start.as_ref().map_or(0, Vec::len) + self.parameters.len()
     }
 
-    /// The input of the network for cell means of the current on a grid of step `dt`, and a start.
-    pub(crate) fn channels(&self, current: &[f64], start: &[f64], dt: f64) -> Vec<f32> {
+    /// The input of the network under a condition on a grid of step `dt`.
+    pub(crate) fn channels(&self, spec: &Spec, condition: &Condition, dt: f64) -> Vec<f32> {
+        let Condition { current, start, p } = condition;
         let points = current.len();
         let mut channels: Vec<f32> = (0..points).map(|i| i as f32 / points as f32).collect();
         channels.extend(current.iter().map(|v| (v / self.input) as f32));
@@ -60,6 +68,11 @@ impl Scaling {
         }
         for ([mean, sd], x) in self.start.iter().flatten().zip(start) {
             channels.extend(std::iter::repeat_n(((x - mean) / sd) as f32, points));
+        }
+        for (q, p) in spec.parameters.iter().zip(p) {
+            if let Some([mean, sd]) = self.parameters.get(&q.name) {
+                channels.extend(std::iter::repeat_n(((p - mean) / sd) as f32, points));
+            }
         }
         channels
     }
@@ -75,17 +88,21 @@ pub struct Seen {
     /// Smallest and largest start of each variable, where the start is an input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Vec<[f64; 2]>>,
+    /// Ranges of the parameters that are inputs, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, [f64; 2]>,
 }
 
 impl Seen {
-    /// What a set of responses shows; of windows also their starts.
-    pub fn of(set: &Responses, windows: bool) -> Self {
+    /// What a set of responses, made by `config`, shows; of windows also their starts.
+    pub fn of(set: &Responses, config: &ResponseConfig) -> Self {
+        let windows = config.windows > 0;
         let wider = |[l, h]: [f64; 2], v: f64| [l.min(v), h.max(v)];
         let input = set.input.iter().fold([0.0f64; 2], |range, v| wider(range, f64::from(*v)));
         let steps_from_zero = (0..set.len()).all(|k| is_step_from_zero(set.input(k).iter().map(|v| f64::from(*v))));
         let of = |i: usize| (0..set.len()).map(|k| set.start(k)[i]).fold([f64::INFINITY, f64::NEG_INFINITY], wider);
         let start = windows.then(|| (0..set.variables).map(of).collect());
-        Seen { input, steps_from_zero: steps_from_zero && !windows, start }
+        Seen { input, steps_from_zero: steps_from_zero && !windows, start, parameters: config.vary.clone() }
     }
 }
 
@@ -163,21 +180,21 @@ pub struct OnGrid<'a> {
 }
 
 impl OnGrid<'_> {
-    /// The states `[variable][point]` for the mean currents of all cells of the grid, and a start each, as of [`Fno::respond`]. Uses the current
-    /// rayon pool, for a single sample too; its size does not change a bit of the result.
-    pub fn respond(&self, currents: &[Vec<f64>], starts: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    /// The states `[variable][point]` under each condition, as of [`Fno::respond`]. Uses the current rayon pool, for a single sample too; its size does
+    /// not change a bit of the result.
+    pub fn respond(&self, conditions: &[Condition]) -> Vec<Vec<f64>> {
         // Whole samples keep threads busier than parts of one, where there are enough of them.
-        if currents.len() >= 2 * rayon::current_num_threads() {
-            let one = |memory: &mut Memory, (current, start): (&Vec<f64>, &Vec<f64>)| self.one(current, start, memory, false);
-            return currents.par_iter().zip(starts).map_init(|| self.apply.memory(), one).collect();
+        if conditions.len() >= 2 * rayon::current_num_threads() {
+            let one = |memory: &mut Memory, c: &Condition| self.one(c, memory, false);
+            return conditions.par_iter().map_init(|| self.apply.memory(), one).collect();
         }
         let mut memory = self.apply.memory();
-        currents.iter().zip(starts).map(|(current, start)| self.one(current, start, &mut memory, true)).collect()
+        conditions.iter().map(|c| self.one(c, &mut memory, true)).collect()
     }
 
-    fn one(&self, current: &[f64], start: &[f64], memory: &mut Memory, parallel: bool) -> Vec<f64> {
-        let (scaling, points) = (&self.fno.scaling, self.points);
-        let channels = scaling.channels(current, start, self.fno.t_end / points as f64);
+    fn one(&self, condition: &Condition, memory: &mut Memory, parallel: bool) -> Vec<f64> {
+        let (scaling, points, start) = (&self.fno.scaling, self.points, &condition.start);
+        let channels = scaling.channels(&self.fno.spec, condition, self.fno.t_end / points as f64);
         let mut x = vec![0.0; self.fno.spec.variables.len() * points];
         self.apply.run(&channels, memory, parallel, |c, first, values| {
             let to = &mut x[c * points + first..][..values.len()];
@@ -206,10 +223,14 @@ impl Fno {
         if starts != [None; 2] && starts != [Some(variables); 2] {
             return fail(format!("scales and ranges of {starts:?} starts; expected none, or one of each of its {variables} variables"));
         }
-        if let Some([mean, sd]) = self.scaling.start.iter().flatten().find(|[mean, sd]| !(mean.is_finite() && sd.is_finite() && *sd > 0.0))
-        {
-            return fail(format!("a start of mean {mean} and standard deviation {sd}; expected finite numbers, the second positive"));
+        let mut scales = self.scaling.start.iter().flatten().chain(self.scaling.parameters.values());
+        if let Some([mean, sd]) = scales.find(|[mean, sd]| !(mean.is_finite() && sd.is_finite() && *sd > 0.0)) {
+            return fail(format!("an input of mean {mean} and standard deviation {sd}; expected finite numbers, the second positive"));
         }
+        if !self.scaling.parameters.keys().eq(self.seen.parameters.keys()) {
+            return fail("scales of other parameters than those whose ranges it has".into());
+        }
+        self.scaling.parameters.keys().try_for_each(|name| self.spec.parameter_index(name).map(|_| ()))?;
         if self.weights.len() != wanted || self.scaling.state.len() != self.spec.variables.len() {
             return fail(format!("{} weights and {} scales; this network has {wanted}", self.weights.len(), self.scaling.state.len()));
         }
@@ -273,23 +294,44 @@ impl Fno {
         Ok(())
     }
 
-    /// The states `[variable][point]` of each protocol from the default start on a grid of `points` times i T / points. Uses the current rayon
-    /// pool.
+    /// Whether parameters are within the ranges that the network was trained on; otherwise which is not.
     ///
     /// # Errors
-    /// A grid too coarse for the network's modes.
-    pub fn predict(&self, protocols: &[Protocol], points: usize) -> Result<Vec<Vec<f64>>> {
-        let inputs: Vec<Vec<f64>> = protocols.par_iter().map(|p| cell_means(p, self.t_end, points)).collect();
-        self.respond(&inputs, &vec![self.spec.default_state(); protocols.len()], points)
+    /// The difference, as wrong input.
+    pub fn check_parameters(&self, p: &[f64]) -> Result<()> {
+        for (q, p) in self.spec.parameters.iter().zip(p) {
+            let Some([low, high]) = self.seen.parameters.get(&q.name) else { continue };
+            if !(*low..=*high).contains(p) {
+                return Err(Error::Invalid(format!("{} = {p}; {} was trained on {low} to {high}", q.name, self.spec.id)));
+            }
+        }
+        Ok(())
     }
 
-    /// As [`predict`](Self::predict), for the mean currents of all cells of the grid and a start each. A network that knows one start gives what it
-    /// gives from there, moved to the start given.
+    /// The first parameter that is no input of the network and yet has another value than it was trained with.
+    pub fn foreign_parameter(&self, p: &[f64]) -> Option<&str> {
+        let foreign = |(q, p): &(&Quantity, &f64)| !self.scaling.parameters.contains_key(&q.name) && q.default != **p;
+        self.spec.parameters.iter().zip(p).find(foreign).map(|(q, _)| q.name.as_str())
+    }
+
+    /// The states `[variable][point]` of each experiment on a grid of `points` times i T / points; the experiments' own times are not looked at.
+    /// Uses the current rayon pool.
     ///
     /// # Errors
     /// A grid too coarse for the network's modes.
-    pub fn respond(&self, currents: &[Vec<f64>], starts: &[Vec<f64>], points: usize) -> Result<Vec<Vec<f64>>> {
-        Ok(self.on_grid(points)?.respond(currents, starts))
+    pub fn predict(&self, experiments: &[Experiment], points: usize) -> Result<Vec<Vec<f64>>> {
+        let condition =
+            |e: &Experiment| Condition { current: cell_means(&e.protocol, self.t_end, points), start: e.x0.clone(), p: e.p.clone() };
+        self.respond(&experiments.par_iter().map(condition).collect::<Vec<_>>(), points)
+    }
+
+    /// As [`predict`](Self::predict), for conditions on that grid. A network that knows one start gives what it gives from there, moved to the start
+    /// given.
+    ///
+    /// # Errors
+    /// A grid too coarse for the network's modes.
+    pub fn respond(&self, conditions: &[Condition], points: usize) -> Result<Vec<Vec<f64>>> {
+        Ok(self.on_grid(points)?.respond(conditions))
     }
 
     /// The network made ready for a grid of `points` times i T / points: worth keeping where it is used more than once.
@@ -302,25 +344,29 @@ impl Fno {
         Ok(OnGrid { fno: self, apply, ramp: ramp(self.scaling.ramp, points), points })
     }
 
-    /// The states `[time][variable]` under each protocol from each start, at the first `count` times of the network's own step, window by window:
-    /// the last time of a window is the start of the next. Uses the current rayon pool.
+    /// The states `[time][variable]` of each experiment at the first `count` times of the network's own step, window by window: the last time of a
+    /// window is the start of the next. Uses the current rayon pool.
     ///
     /// # Errors
     /// A network that knows one start only.
-    pub fn advance(&self, protocols: &[Protocol], starts: &[Vec<f64>], count: usize) -> Result<Vec<Vec<f64>>> {
+    pub fn advance(&self, experiments: &[Experiment], count: usize) -> Result<Vec<Vec<f64>>> {
         if !self.takes_start() {
             return Err(Error::Invalid(format!("the network of {} knows one start, and nothing beyond its end", self.spec.id)));
         }
         let (d, n, dt) = (self.spec.variables.len(), self.points, self.dt());
-        let mut all: Vec<Vec<f64>> = starts.iter().map(|x| x.iter().copied().take(d).collect()).collect();
-        let signals: Vec<_> = protocols.iter().map(|p| p.signal(dt * (count + n) as f64)).collect();
+        let mut all: Vec<Vec<f64>> = experiments.iter().map(|e| e.x0.clone()).collect();
+        let signals: Vec<_> = experiments.iter().map(|e| e.protocol.signal(dt * (count + n) as f64)).collect();
         let ready = self.on_grid(n)?;
         for first in (0..count - 1).step_by(n - 1) {
             let means = |s: &Signal| (0..n).map(|i| s.mean((first + i) as f64 * dt, (first + i + 1) as f64 * dt)).collect();
-            let currents: Vec<Vec<f64>> = signals.par_iter().map(means).collect();
-            let starts: Vec<Vec<f64>> = all.iter().map(|x| x[x.len() - d..].to_vec()).collect();
+            let condition = |((s, e), x): ((&Signal, &Experiment), &Vec<f64>)| Condition {
+                current: means(s),
+                start: x[x.len() - d..].to_vec(),
+                p: e.p.clone(),
+            };
+            let conditions: Vec<_> = signals.par_iter().zip(experiments).zip(&all).map(condition).collect();
             let taken = (n - 1).min(count - 1 - first);
-            for (x, window) in all.iter_mut().zip(ready.respond(&currents, &starts)) {
+            for (x, window) in all.iter_mut().zip(ready.respond(&conditions)) {
                 x.extend((1..=taken).flat_map(|t| (0..d).map(move |c| c * n + t)).map(|k| window[k]));
             }
         }
@@ -422,7 +468,7 @@ impl Fno {
 
 #[cfg(test)]
 mod tests {
-    use ionoscope_dynamics::models;
+    use ionoscope_dynamics::{models, trajectory::TimeGrid};
 
     use super::*;
 
@@ -434,12 +480,16 @@ mod tests {
             config,
             t_end: 100.0,
             points: 200,
-            scaling: Scaling { input: 0.7, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None },
-            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None },
+            scaling: Scaling { input: 0.7, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None, parameters: BTreeMap::new() },
+            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None, parameters: BTreeMap::new() },
             bands: None,
             weights,
             provenance: serde_json::Value::Null,
         }
+    }
+
+    fn experiment(fno: &Fno, protocol: Protocol) -> Experiment {
+        Experiment { protocol, ..Experiment::from_defaults(&fno.spec, TimeGrid::new(0.0, 1.0, 1).unwrap()) }
     }
 
     #[test]
@@ -456,8 +506,8 @@ mod tests {
     fn another_grid_gives_the_same_function_and_the_start_is_exact() {
         let fno = random();
         // A step that ends on both grids, so that both see it alike.
-        let protocol = Protocol::step(0.0, 25.0, 1.2);
-        let [coarse, fine] = [200, 1000].map(|points| fno.predict(std::slice::from_ref(&protocol), points).unwrap().remove(0));
+        let e = experiment(&fno, Protocol::step(0.0, 25.0, 1.2));
+        let [coarse, fine] = [200, 1000].map(|points| fno.predict(std::slice::from_ref(&e), points).unwrap().remove(0));
         let start = fno.spec.default_state();
         for c in 0..2 {
             assert_eq!(coarse[c * 200], start[c]);
@@ -465,7 +515,7 @@ mod tests {
             // What is left is the sampling of the lowest modes, of the first order in the grid's step at the jump.
             assert!(worst < 0.02, "{worst}");
         }
-        assert!(fno.predict(&[protocol], 7).unwrap_err().to_string().contains("finer grid"));
+        assert!(fno.predict(&[e], 7).unwrap_err().to_string().contains("finer grid"));
     }
 
     #[test]
@@ -482,7 +532,8 @@ mod tests {
     fn with_the_start_as_an_input_windows_follow_one_another() {
         let plain = random();
         let scaling = Scaling { charge: Some(20.0), start: Some(vec![[0.1, 0.5], [0.0, 0.4]]), ..plain.scaling.clone() };
-        let channels = scaling.channels(&[1.0, 1.0, 0.5, 0.0], &[0.6, 0.4], 8.0);
+        let condition = Condition { current: vec![1.0, 1.0, 0.5, 0.0], start: vec![0.6, 0.4], p: plain.spec.default_parameters() };
+        let channels = scaling.channels(&plain.spec, &condition, 8.0);
         assert_eq!(channels[8..], [0.0, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
         let weights = plain.config.initial_weights(scaling.inputs(), 2, 3).iter().map(|w| *w as f32).collect();
         let seen = Seen { start: Some(vec![[-0.5, 1.0], [-0.1, 1.0]]), ..plain.seen.clone() };
@@ -491,15 +542,16 @@ mod tests {
         assert_eq!(Fno::from_bytes(&fno.to_bytes().unwrap()).unwrap(), fno);
         assert!(Fno { seen: plain.seen.clone(), ..fno.clone() }.check().is_err());
         let protocol = Protocol::step(30.0, 120.0, 0.8);
-        let starts = vec![vec![0.2, 0.1]];
-        let x = fno.advance(std::slice::from_ref(&protocol), &starts, 500).unwrap().remove(0);
-        assert_eq!((x.len(), &x[..2]), (1000, &starts[0][..]));
+        let e = Experiment { x0: vec![0.2, 0.1], ..experiment(&fno, protocol.clone()) };
+        let x = fno.advance(std::slice::from_ref(&e), 500).unwrap().remove(0);
+        assert_eq!((x.len(), &x[..2]), (1000, &e.x0[..]));
         // The second window by hand, from time 199.
         let means: Vec<f64> = (0..200).map(|i| protocol.signal(500.0).mean((199 + i) as f64 * 0.5, (200 + i) as f64 * 0.5)).collect();
-        let second = fno.respond(&[means], &[x[398..400].to_vec()], 200).unwrap().remove(0);
+        let condition = Condition { current: means, start: x[398..400].to_vec(), p: e.p.clone() };
+        let second = fno.respond(&[condition], 200).unwrap().remove(0);
         assert!((0..200).all(|t| x[(199 + t) * 2] == second[t] && x[(199 + t) * 2 + 1] == second[200 + t]));
         assert!(fno.check_start(&[0.2, 0.1]).is_ok() && fno.check_start(&[1.2, 0.1]).unwrap_err().to_string().contains("v = 1.2"));
-        assert!(plain.advance(&[protocol], &starts, 500).unwrap_err().to_string().contains("one start"));
+        assert!(plain.advance(&[e], 500).unwrap_err().to_string().contains("one start"));
     }
 
     #[test]
@@ -509,7 +561,7 @@ mod tests {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [600, 0, 0], points: 200, rtol: 1e-4, atol: 1e-6, ..ResponseConfig::default() };
         let data = respond(&*model, &config, &|_, _| true).unwrap();
-        let fno = Fno { seen: Seen::of(&data.training, false), ..random() };
+        let fno = Fno { seen: Seen::of(&data.training, &data.config), ..random() };
         let refused = |family: &str| {
             let family = ProtocolFamily::find(family).unwrap();
             let count = family.len().unwrap();

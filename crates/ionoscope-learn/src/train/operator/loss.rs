@@ -1,5 +1,6 @@
 //! What a network is trained by: the responses as it sees them, and the loss.
 
+use ionoscope_dynamics::spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::{FLOOR, OperatorConfig};
@@ -58,11 +59,6 @@ pub fn overall_sd(set: &Responses) -> Vec<f64> {
         .collect()
 }
 
-/// Mean currents of the cells of sample `k`.
-pub(super) fn current(set: &Responses, k: usize) -> Vec<f64> {
-    set.input(k).iter().map(|v| f64::from(*v)).collect()
-}
-
 /// Mean and standard deviation of each variable at the starts of a set; 1 for one that does not vary there.
 fn starts(set: &Responses) -> Vec<[f64; 2]> {
     let n = set.len().max(1) as f64;
@@ -88,6 +84,7 @@ pub(super) struct Problem {
     pub(super) layout: Layout,
     pub(super) grid: Grid<f32>,
     pub(super) scaling: Scaling,
+    pub(super) spec: Spec,
     pub(super) ramp: Vec<f32>,
     /// Step of the grid.
     pub(super) dt: f64,
@@ -106,18 +103,22 @@ impl Problem {
         }
         let points = data.config.points;
         let dt = data.config.t_end / points as f64;
-        let currents = || (0..data.training.len()).map(|k| current(&data.training, k));
+        let currents = || (0..data.training.len()).map(|k| data.training.condition(k).current);
         let count = data.training.input.len().max(1) as f64;
         let size = |squares: f64| if squares > 0.0 { (squares / count).sqrt() } else { 1.0 };
         let input = size(currents().flatten().map(|v| v * v).sum());
         let charge = config.charge.then(|| size(currents().map(|c| charges(&c, dt).map(|q| q * q).sum::<f64>()).sum()));
         let start = (data.config.windows > 0).then(|| starts(&data.training));
-        let scaling = from.map_or(Scaling { input, charge, state, ramp: config.ramp, start }, |fno| fno.scaling.clone());
+        // Mean and standard deviation of the uniform distribution.
+        let uniform = |[l, h]: &[f64; 2]| [0.5 * (l + h), (h - l) / 12f64.sqrt()];
+        let parameters = data.config.vary.iter().map(|(name, range)| (name.clone(), uniform(range))).collect();
+        let scaling = from.map_or(Scaling { input, charge, state, ramp: config.ramp, start, parameters }, |fno| fno.scaling.clone());
         let start_ramp = ramp(scaling.ramp, points);
         Ok(Problem {
             layout: config.network.layout(scaling.inputs(), data.spec.variables.len()),
             grid: Grid::new(points, config.network.padding, config.network.modes)?,
             scaling,
+            spec: data.spec.clone(),
             ramp: start_ramp,
             dt,
             mean,
@@ -128,7 +129,7 @@ impl Problem {
 
     pub(super) fn set<'a>(&self, data: &'a Responses) -> Set<'a> {
         let points = data.points;
-        let inputs = (0..data.len()).map(|k| self.scaling.channels(&current(data, k), &data.start(k), self.dt)).collect();
+        let inputs = (0..data.len()).map(|k| self.scaling.channels(&self.spec, &data.condition(k), self.dt)).collect();
         let size = (0..data.len() * data.variables).map(|j| {
             let (k, i) = (j / data.variables, j % data.variables);
             let at = i * points..(i + 1) * points;

@@ -86,21 +86,27 @@ impl Arguments {
 
     /// Checks experiments against what the network was trained on; which of them are outside.
     ///
-    /// Other parameters, and another start where the network knows only one, are refused in any case: it has no input for them.
+    /// Parameters and starts for which the network has no input are refused in any case.
     fn outside(&self, fno: &Fno, experiments: &[Experiment]) -> Result<Vec<bool>> {
-        let (x0, p) = (fno.spec.default_state(), fno.spec.default_parameters());
+        let x0 = fno.spec.default_state();
         experiments
             .iter()
             .enumerate()
             .map(|(k, e)| {
-                if e.p != p || (e.x0 != x0 && !fno.takes_start()) {
-                    let what = if fno.takes_start() { "one set of parameters" } else { "one start and one set of parameters" };
+                if let Some(name) = fno.foreign_parameter(&e.p) {
                     return Err(Error::Input(format!(
-                        "experiment {k}: the network knows {what} (`ionoscope models {}`); leave out --x0, --param and their columns",
+                        "experiment {k}: the network knows one value of {name} (`ionoscope models {}`); leave it out of --param and the columns",
                         fno.spec.id
                     )));
                 }
-                match fno.check_protocol(&e.protocol, e.times.end().max(fno.dt())).and_then(|()| fno.check_start(&e.x0)) {
+                if e.x0 != x0 && !fno.takes_start() {
+                    return Err(Error::Input(format!(
+                        "experiment {k}: the network knows one start (`ionoscope models {}`); leave out --x0 and its columns",
+                        fno.spec.id
+                    )));
+                }
+                let checked = fno.check_protocol(&e.protocol, e.times.end().max(fno.dt()));
+                match checked.and_then(|()| fno.check_start(&e.x0)).and_then(|()| fno.check_parameters(&e.p)) {
                     Ok(()) => Ok(false),
                     Err(_) if self.extrapolate => Ok(true),
                     Err(error) => Err(Error::Input(format!("experiment {k}: {error}; --extrapolate does it and marks it"))),
@@ -127,13 +133,11 @@ impl Arguments {
     }
 
     fn operate(&self, fno: &Fno, experiments: &[Experiment], points: usize) -> Result<Vec<Trajectory>> {
-        let protocols: Vec<Protocol> = experiments.iter().map(|e| e.protocol.clone()).collect();
         let n = fno.spec.variables.len();
         if fno.takes_start() {
             let Some(times) = experiments.first().map(|e| e.times) else { return Ok(Vec::new()) };
             let every = (times.dt / fno.dt()).round() as usize;
-            let starts: Vec<Vec<f64>> = experiments.iter().map(|e| e.x0.clone()).collect();
-            let all = fno.advance(&protocols, &starts, (times.count - 1) * every + 1)?;
+            let all = fno.advance(experiments, (times.count - 1) * every + 1)?;
             let wanted = |x: Vec<f64>| x.chunks_exact(n).step_by(every).flatten().copied().collect();
             let one = |x| Trajectory { times, dimension: n, x: wanted(x), outcome: Outcome::Completed, statistics: Statistics::default() };
             return Ok(all.into_iter().map(one).collect());
@@ -151,7 +155,7 @@ impl Arguments {
             let states = (0..times.count).flat_map(|t| (0..n).map(move |i| (i, t))).map(|(i, t)| x[i * whole + t * every]).collect();
             Trajectory { times, dimension: n, x: states, outcome: Outcome::Completed, statistics: Statistics::default() }
         };
-        Ok(fno.predict(&protocols, whole)?.into_iter().zip(experiments).map(one).collect())
+        Ok(fno.predict(experiments, whole)?.into_iter().zip(experiments).map(one).collect())
     }
 
     fn operate_once(&self, fno: &Fno, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {

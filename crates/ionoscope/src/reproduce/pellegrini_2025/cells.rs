@@ -253,9 +253,10 @@ mod tests {
     #[test]
     fn the_papers_networks_have_its_numbers_of_weights_and_ours_no_more() {
         for (cell, variables) in ALL.iter().zip([2, 4, 41]) {
-            let weights = |stages: Vec<Stage>| stages[0].operator.weight_count(variables, false);
+            let weights = |stages: Vec<Stage>| stages[0].operator.weight_count(variables, &stages[0].responses);
             assert_eq!(weights(cell.paper_stages(false, 1)), cell.paper.weights);
-            let ours = cell.our_stages(false, 1)[0].operator.weight_count(variables, false);
+            let ours = cell.our_stages(false, 1);
+            let ours = ours[0].operator.weight_count(variables, &ours[0].responses);
             assert!(ours <= cell.paper.weights, "{ours}");
         }
     }

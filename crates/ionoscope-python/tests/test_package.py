@@ -1,0 +1,169 @@
+"""The package as a user meets it."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import ionoscope
+
+MAP = {
+    "dataset": {"model": "sherman-1988", "chunks": 12, "pairs_per_chunk": 40, "transient": 1.0},
+    "train": {"hidden": 4, "adam": {"epochs": 12, "batch": 64}, "second_order": {"iterations": 0}},
+}
+OPERATOR = {
+    "responses": {"model": "fitzhugh-nagumo-1961", "samples": [24, 8, 8], "points": 60, "rtol": 1e-4, "atol": 1e-6},
+    "operator": {"network": {"width": 4, "modes": 4, "layers": 2}, "adam": {"epochs": 6, "batch": 8}, "validate_every": 1},
+}
+
+
+def test_models_describe_themselves():
+    ids = ionoscope.models()
+    assert {"hodgkin-huxley-1952", "fitzhugh-nagumo-1961", "ohara-rudy-2011", "sherman-1988"} <= set(ids)
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    assert cell.names[0] == "v" and cell.variables[0].unit == "mV" and cell.dt is None
+    assert "hodgkin-huxley-1952" in repr(cell)
+
+
+def test_the_rule_and_its_derivatives_agree():
+    cell = ionoscope.load("fitzhugh-nagumo-1961")
+    x = cell.state({cell.names[0]: 0.3})
+    assert np.array_equal(cell.rule([x, x])[1], cell.rule(x))
+    j = cell.jacobian(x)
+    for k in range(2):
+        h = np.eye(2)[k] * 1e-6
+        assert np.allclose((cell.rule(x + h) - cell.rule(x - h)) / 2e-6, j[:, k], atol=1e-7)
+
+
+def test_one_trajectory_is_the_one_of_a_batch():
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    amplitudes = np.array([0.0, 5.0, 10.0])
+    many = cell.simulate_batch(50, 0.05, stimulus=amplitudes)
+    assert many.x.shape == (3, 1001, 4) and not many.failures
+    spikes = ((many["v"][:, :-1] < 40) & (many["v"][:, 1:] >= 40)).sum(1)
+    assert spikes[0] == 0 and spikes[2] >= 3
+    # A batch shares its steps, so that only the tolerance binds them.
+    alone = cell.simulate(50, 0.05, stimulus=ionoscope.step(10.0))
+    assert np.abs(alone["v"] - many["v"][2]).max() < 1e-3
+    name = cell.parameters[0].name
+    swept = cell.simulate_batch(5, 0.1, p={name: np.linspace(0.9, 1.1, 4) * cell.parameters[0].default}, x0={"v": 3.0})
+    assert len(swept) == 4 and (swept["v"][:, 0] == 3.0).all() and len(set(swept["v"][:, -1])) == 4
+
+
+def test_a_solver_of_another_house_agrees():
+    """The classical Runge-Kutta method of order 4 on the package's own right-hand side."""
+    cell = ionoscope.load("fitzhugh-nagumo-1961")
+    x, dt = cell.state(), 0.01
+    for _ in range(2000):
+        k1 = cell.rule(x, stimulus=0.5)
+        k2 = cell.rule(x + dt / 2 * k1, stimulus=0.5)
+        k3 = cell.rule(x + dt / 2 * k2, stimulus=0.5)
+        x = x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + cell.rule(x + dt * k3, stimulus=0.5))
+    assert np.allclose(cell.simulate(20, 0.1, stimulus=0.5).x[-1], x, atol=1e-7)
+
+
+def test_fixed_points_are_where_the_rule_is_zero():
+    cell = ionoscope.load("sherman-1988")
+    points = cell.fixed_points()
+    assert len(points) == 1
+    assert np.abs(cell.rule(points[0].x)).max() < 1e-8 and points[0]["v"] == points[0].x[0]
+    assert np.allclose(np.sort_complex(np.linalg.eigvals(cell.jacobian(points[0].x))), np.sort_complex(points[0].eigenvalues))
+
+
+def test_wrong_input_is_named():
+    with pytest.raises(ionoscope.InputError, match="hodgkin-huxley-1952"):
+        ionoscope.load("hodgkin-huxley-1953")
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    for call, message in [
+        (lambda: cell.simulate(10, x0={"W": 1}), "no 'W'"),
+        (lambda: cell.simulate(10, x0=[1, 2]), "shape"),
+        (lambda: cell.simulate(-1), "t_end|end"),
+        (lambda: cell.simulate(10, method="magic"), "magic"),
+        (lambda: cell.simulate(10, stimulus=ionoscope.step(1, duration=-1)), "duration"),
+        (lambda: cell.simulate_batch(10, p={cell.parameters[0].name: [1, 2]}, stimulus=np.zeros(3)), "experiments"),
+        (lambda: cell.simulate(10, stimulus=3j), "stimulus"),
+        (lambda: ionoscope.configuration({"train": {"hiden": 3}}), "hidden"),
+        (lambda: ionoscope.configuration("no-such-file.toml"), "no-such-file"),
+    ]:
+        with pytest.raises(ionoscope.InputError, match=message):
+            call()
+    assert issubclass(ionoscope.InputError, ValueError) and issubclass(ionoscope.WorkError, ionoscope.Error)
+
+
+def test_work_that_fails_says_so_and_leaves_the_rest():
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    with pytest.raises(ionoscope.WorkError, match="step"):
+        cell.simulate(50, 0.05, stimulus=10.0, max_steps=5)
+    some = cell.simulate_batch(50, 0.05, stimulus=np.array([10.0, 10.0]), max_steps=5)
+    assert set(some.failures) == {0, 1} and np.isnan(some.x[:, -1]).all() and not np.isnan(some.x[:, 0]).any()
+
+
+def test_other_threads_run_meanwhile():
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    ticks, stop = [], threading.Event()
+
+    def tick():
+        while not stop.wait(0.005):
+            ticks.append(time.perf_counter())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    begin = time.perf_counter()
+    cell.simulate_batch(2000, 0.1, stimulus=np.linspace(5, 15, 64), threads=1)
+    seconds = time.perf_counter() - begin
+    stop.set()
+    thread.join()
+    assert seconds < 0.1 or len(ticks) > seconds / 0.1
+
+
+def test_a_map_is_trained_stopped_and_gone_on_with(tmp_path):
+    records = []
+    stopped = ionoscope.train(MAP, tmp_path / "a", callback=lambda r: records.append(r) or len(records) < 5, checkpoint_every=0)
+    assert stopped.ending == "interrupted" and [r["epoch"] for r in records] == [1, 2, 3, 4, 5]
+    resumed = ionoscope.train(MAP, tmp_path / "a", resume=True)
+    whole = ionoscope.train(MAP, tmp_path / "b", threads=1)
+    assert resumed.ending == whole.ending == "completed"
+    assert resumed.surrogate.read_bytes() == whole.surrogate.read_bytes()
+    cell = whole.load()
+    assert cell.dt is not None and cell.simulate(10 * cell.dt).x.shape == (11, 3)
+    # The network in numpy gives the same step.
+    assert np.allclose(cell.simulate(cell.dt).x[1], cell.rule(cell.state()), rtol=1e-12)
+
+
+def test_an_error_in_a_callback_comes_through_and_stops_the_work(tmp_path):
+    def fail(record):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        ionoscope.train(MAP, tmp_path, callback=fail)
+
+
+def test_an_operator_is_trained_and_used(tmp_path):
+    data = ionoscope.dataset(OPERATOR, tmp_path)
+    assert data.parts["training"]["current"].shape == (24, 60) and data.parts["test"]["x"].shape == (8, 2, 60)
+    done = ionoscope.train(OPERATOR, tmp_path, set={"operator.adam.learning_rate": np.float64(0.004)})
+    assert 0 < done.validation < 2 and done.measured["epochs"] == 6
+    operator = done.load()
+    assert isinstance(operator, ionoscope.Operator) and operator.points == 60
+    stimuli = [ionoscope.step(0.5, duration=20), ionoscope.step(1.0, duration=50)]
+    both = operator.simulate(stimuli)
+    assert both.x.shape == (2, 60, 2) and (both.x[:, 0] == operator.state()).all()
+    assert np.array_equal(operator.simulate(stimuli[1]).x[0], both.x[1])
+    with pytest.raises(ionoscope.InputError, match="extrapolate"):
+        operator.simulate(ionoscope.step(99.0, duration=20))
+    assert operator.simulate(ionoscope.step(99.0, duration=20), extrapolate=True).outside
+    with pytest.raises(ionoscope.InputError, match="trained up to"):
+        operator.simulate(stimuli, t_end=1e4)
+
+
+def test_a_study_is_tuned_and_gone_on_with(tmp_path):
+    study = OPERATOR | {"trials": 2, "space": {"operator.network.width": {"integer": [2, 6]}}}
+    lines = []
+    trials = ionoscope.tune(study, tmp_path, say=lines.append)
+    assert [t.number for t in trials] == [0, 1] and all(t.state in ("complete", "pruned") for t in trials) and lines
+    with pytest.raises(ionoscope.InputError, match="resume"):
+        ionoscope.tune(study, tmp_path)
+    assert len(ionoscope.tune(study, tmp_path, set={"trials": 3}, resume=True)) == 3
+    best = ionoscope.configuration(tmp_path / "best.toml")
+    assert best["operator"]["network"]["width"] in {t.values["operator.network.width"] for t in trials} | {2, 3, 4, 5, 6}
