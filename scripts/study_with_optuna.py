@@ -17,9 +17,11 @@ from optuna.storages.journal import JournalFileBackend
 
 folder, ionoscope = pathlib.Path(sys.argv[1]), sys.argv[2]
 more = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+table = csv.DictReader(open(folder / "trials.csv"))
+objective = table.fieldnames[2]
 study = optuna.load_study(study_name="study", storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))))
-for row, trial in zip(csv.DictReader(open(folder / "trials.csv")), study.trials, strict=True):
-    same = row["state"].replace("failed", "fail").upper() == trial.state.name and float(row["value"]) == trial.value
+for row, trial in zip(table, study.trials, strict=True):
+    same = row["state"].replace("failed", "fail").upper() == trial.state.name and float(row[objective]) == trial.value
     for key, value in trial.params.items():
         same &= row[key] == str(value) or float(row[key]) == value
     if not same:

@@ -16,6 +16,8 @@ use crate::{Error, Result};
 
 /// Smallest standard deviation at a time, relative to that over all times: a time at which all samples are alike would ask for the impossible.
 pub const FLOOR: f64 = 0.05;
+/// What the published form adds to the standard deviation at a time.
+const PUBLISHED: f64 = 1e-5;
 
 /// Mean and floored standard deviation at each time over the samples of one variable.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +26,8 @@ pub struct TimeScale {
     pub mean: Vec<f64>,
     /// Floored standard deviation.
     pub sd: Vec<f64>,
+    /// The standard deviation plus 1e-5, without a floor.
+    pub published: Vec<f64>,
 }
 
 impl TimeScale {
@@ -43,12 +47,22 @@ impl TimeScale {
         let all = mean.iter().sum::<f64>() / points as f64;
         let overall = samples.flatten().map(|x| (x - all).powi(2)).sum::<f64>() / (n * points as f64);
         let floor = (FLOOR * overall.sqrt()).max(f64::MIN_POSITIVE);
-        Ok(TimeScale { mean, sd: square.iter().map(|q| q.sqrt().max(floor)).collect() })
+        let published = square.iter().map(|q| q.sqrt() + PUBLISHED).collect();
+        Ok(TimeScale { mean, sd: square.iter().map(|q| q.sqrt().max(floor)).collect(), published })
     }
 
     /// The normalised error of one sample.
     pub fn error(&self, p: &[f64], x: &[f64]) -> f64 {
-        let over = |value: &dyn Fn(usize) -> f64| (0..x.len()).map(|t| (value(t) / self.sd[t]).powi(2)).sum::<f64>().sqrt();
+        self.error_over(&self.sd, p, x)
+    }
+
+    /// The same in the form of Pellegrini et al. (2025), which near a common start asks for more than there is.
+    pub fn published_error(&self, p: &[f64], x: &[f64]) -> f64 {
+        self.error_over(&self.published, p, x)
+    }
+
+    fn error_over(&self, sd: &[f64], p: &[f64], x: &[f64]) -> f64 {
+        let over = |value: &dyn Fn(usize) -> f64| (0..x.len()).map(|t| (value(t) / sd[t]).powi(2)).sum::<f64>().sqrt();
         over(&|t| p[t] - x[t]) / over(&|t| x[t] - self.mean[t]).max(f64::MIN_POSITIVE)
     }
 }

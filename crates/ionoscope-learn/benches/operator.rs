@@ -102,6 +102,7 @@ fn infer(task: &Task) -> f64 {
             state: vec![1.0; task.variables],
             ramp: 0.005,
             start: None,
+            per_point: None,
             parameters: Default::default(),
         },
         seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None, parameters: Default::default() },

@@ -28,11 +28,12 @@ fn main() {
     let objective = |s: &Suggestion, _: Reporter| {
         let f = |k: &str| s.values[k].as_f64().unwrap_or(0.0);
         let c = if s.values["c"] == "b" { 0.0 } else { 1.0 };
-        Ok(Outcome::Complete((f("x") - 2.0).powi(2) + (f("y").ln() - 0.1f64.ln()).powi(2) / 4.0 + (f("n") - 5.0).powi(2) / 4.0 + c))
+        let value = (f("x") - 2.0).powi(2) + (f("y").ln() - 0.1f64.ln()).powi(2) / 4.0 + (f("n") - 5.0).powi(2) / 4.0 + c;
+        Ok(Outcome::Complete(vec![value]))
     };
     let path = Path::new(folder).join("journal.log");
     let _ = std::fs::remove_file(&path);
-    let work = Work { defaults: BTreeMap::new(), fit: &|_| Some(BTreeMap::new()), objective: &objective, tell: &|_| () };
+    let work = Work { defaults: BTreeMap::new(), fit: &|_| Some(BTreeMap::new()), objective: &objective, tell: &|_| (), alone: false };
     let begin = Instant::now();
     let trials = run(&path, &config, &BTreeMap::new(), 1, &AtomicBool::new(false), &work).expect("a study");
     let seconds = begin.elapsed().as_secs_f64();

@@ -37,7 +37,11 @@ pub enum FamilySource {
 }
 
 impl FamilySource {
-    pub(crate) fn family(&self) -> Result<ProtocolFamily> {
+    /// The family.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest; a family that makes no sense.
+    pub fn family(&self) -> Result<ProtocolFamily> {
         let family = match self {
             FamilySource::Named(name) => ProtocolFamily::find(name)?,
             FamilySource::Own(family) => *family.clone(),
@@ -258,6 +262,31 @@ pub fn respond_in_parts(
     parts: Option<&Parts>,
     tell: &dyn Fn(usize, usize) -> bool,
 ) -> Result<ResponseData> {
+    make(system, config, parts, None, tell)
+}
+
+/// Makes every `of`-th batch, from number `index` on, and keeps it in `parts`: several processes share the work so, and
+/// [`respond_in_parts`] takes everything from there.
+///
+/// # Errors
+/// As [`respond_in_parts`].
+pub fn respond_shard(
+    system: &dyn DynamicalSystem,
+    config: &ResponseConfig,
+    parts: &Parts,
+    [index, of]: [usize; 2],
+    tell: &dyn Fn(usize, usize) -> bool,
+) -> Result<()> {
+    make(system, config, Some(parts), Some([index, of]), tell).map(|_| ())
+}
+
+fn make(
+    system: &dyn DynamicalSystem,
+    config: &ResponseConfig,
+    parts: Option<&Parts>,
+    shard: Option<[usize; 2]>,
+    tell: &dyn Fn(usize, usize) -> bool,
+) -> Result<ResponseData> {
     config.check()?;
     let mut spec = system.spec().clone();
     let p = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
@@ -272,6 +301,7 @@ pub fn respond_in_parts(
     let [training, test] = [config.training_family.family()?, config.test_family.family()?];
     let all = config.samples.iter().sum();
     let mut done = 0;
+    let mut batches = 0..;
     let mut set = |name: &str, family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
         let windows = config.windows.max(1);
         let runs = count.div_ceil(windows);
@@ -281,8 +311,18 @@ pub fn respond_in_parts(
         // The last run may give fewer windows.
         let wanted_of = |run: usize| count - run * windows;
         for first in (0..runs).step_by(BATCH) {
-            let before = set.len();
             let (part, expected) = (format!("{name}-{first}"), (BATCH * windows).min(count - first * windows));
+            let number: usize = batches.next().unwrap_or_default();
+            if let Some([index, of]) = shard {
+                // What is in the parts is not wanted here.
+                [&mut set.input, &mut set.x].into_iter().for_each(Vec::clear);
+                set.class.clear();
+                set.p.clear();
+                if number % of != index {
+                    continue;
+                }
+            }
+            let before = set.len();
             if parts.is_some_and(|parts| parts.load(&part, expected, &mut set)) {
                 done += expected;
                 continue;

@@ -2,6 +2,7 @@
 //!
 //! What a trial is and what it costs stands in closures; nothing here knows a network. Values are made small.
 
+pub mod front;
 pub mod journal;
 mod pruner;
 mod sampler;

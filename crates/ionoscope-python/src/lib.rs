@@ -542,7 +542,7 @@ fn train(
 
 fn trial(t: &Trial) -> Value {
     json!({
-        "number": t.number, "state": format!("{:?}", t.state).to_lowercase(), "value": t.value, "values": t.values,
+        "number": t.number, "state": format!("{:?}", t.state).to_lowercase(), "value": t.value, "objectives": t.objectives(), "values": t.values,
         "fitted": t.attributes.get("fitted"), "reported": t.reported, "problem": t.attributes.get("problem"),
     })
 }
@@ -567,7 +567,7 @@ fn tune(
         return Err(input(format!("{} holds a study already; resume=True goes on with it", folder.display())));
     }
     let trials = run(py, threads, None, say.as_ref(), |link| {
-        let tuning = Tuning { file: &file, dir: &folder, workers, stop: link.stop.clone(), say: &|m| link.say(m) };
+        let tuning = Tuning { file: &file, dir: &folder, workers, stop: link.stop.clone(), single_writer: false, say: &|m| link.say(m) };
         tuning.run()
     })?;
     Ok(loads(py, &Value::Array(trials.iter().map(trial).collect()))?.unbind())

@@ -28,6 +28,7 @@ use crate::{
     },
     artifact::Staged,
     experiments::{Reader, Survey, at},
+    shard::Shard,
 };
 
 /// Experiments and their states, as doubles, that are computed at once, in bytes; as much again is being written meanwhile.
@@ -156,6 +157,8 @@ pub struct Job<'a> {
     pub layout: &'a Layout,
     /// Experiments a chunk of the file.
     pub chunk: usize,
+    /// The chunks to do; all that are left where none is given.
+    pub shard: Option<Shard>,
 }
 
 /// Experiments of chunks that stand beside each other.
@@ -174,7 +177,7 @@ impl Job<'_> {
     pub fn run(&self, mut output: Output) -> Result<(Output, Summary)> {
         let mut summary = Summary::default();
         let chunks = self.survey.rows.div_ceil(self.chunk);
-        let mut finished = vec![false; chunks];
+        let mut finished: Vec<bool> = (0..chunks).map(|k| self.shard.is_some_and(|s| !s.has(k))).collect();
         if let Output::Zarr(zarr) = &output {
             for (k, done) in finished.iter_mut().enumerate() {
                 if let Some(columns) = zarr.finished(k) {

@@ -13,7 +13,7 @@ use ionoscope_learn::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
-use crate::{Error, Result, artifact::read_text};
+use crate::{Error, Result, artifact::read_text, tuning::objective::Objective};
 
 /// A configuration file: `[dataset]` and `[train]`, each value with a default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -122,23 +122,83 @@ pub(crate) fn advice(message: &str) -> String {
     }
 }
 
-/// A budget that every trial of a study must meet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A budget that every trial of a study must meet: one of `weights`, `flops`, `bytes` and `latency`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Most trainable weights, all of them counted.
-    pub weights: usize,
-    /// Least share of them that a trial must use.
-    #[serde(default = "least")]
-    pub least: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<f64>,
+    /// Most floating-point operations of a pass forward ([`FnoConfig::flops`](ionoscope_learn::architectures::fno::FnoConfig::flops)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flops: Option<f64>,
+    /// Most bytes of weights in the surrogate's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<f64>,
+    /// Most seconds for one response, measured on this machine with the trial's threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<f64>,
+    /// Least share of it that a trial must use: .97 where nothing is said, of a latency .8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least: Option<f64>,
     /// The key that is set as large as the budget allows, such as `operator.network.modes`; it is not in the space. Without it, draws outside the
     /// budget are drawn again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub solve: Option<String>,
 }
 
-fn least() -> f64 {
-    0.97
+impl Budget {
+    /// What is limited, the most and the least of it.
+    ///
+    /// # Errors
+    /// None or several limits; numbers that make no sense.
+    pub fn limits(&self) -> Result<(Cost, [f64; 2])> {
+        let all = [
+            (Cost::Weights, self.weights, 0.97),
+            (Cost::Flops, self.flops, 0.97),
+            (Cost::Bytes, self.bytes, 0.97),
+            (Cost::Latency, self.latency, 0.8),
+        ];
+        let given: Vec<_> = all.into_iter().filter_map(|(cost, most, least)| Some((cost, most?, self.least.unwrap_or(least)))).collect();
+        let [(cost, most, least)] = given[..] else {
+            return Err(Error::Input(format!("budget: {} limits; expected one of weights, flops, bytes, latency", given.len())));
+        };
+        if !(most > 0.0 && most.is_finite() && (0.0..=1.0).contains(&least)) {
+            return Err(Error::Input(format!(
+                "budget: {} = {most}, least = {least}; expected a positive number, and a share",
+                cost.name()
+            )));
+        }
+        Ok((cost, [least * most, most]))
+    }
+}
+
+/// What a surrogate costs its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Trainable weights.
+    Weights,
+    /// Floating-point operations of a pass forward.
+    Flops,
+    /// Bytes of weights in the file.
+    Bytes,
+    /// Seconds of one response.
+    Latency,
+}
+
+impl Cost {
+    /// All of them.
+    pub const ALL: [Cost; 4] = [Cost::Weights, Cost::Flops, Cost::Bytes, Cost::Latency];
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cost::Weights => "weights",
+            Cost::Flops => "flops",
+            Cost::Bytes => "bytes",
+            Cost::Latency => "latency",
+        }
+    }
 }
 
 /// A study's file: the study at its top, `[space]`, perhaps `[budget]`, and the sections of the configuration that is tuned.
@@ -183,24 +243,26 @@ pub fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
         }
     }
     if let Some(budget) = &file.budget {
-        if budget.weights == 0 || !(budget.least >= 0.0 && budget.least <= 1.0) {
-            return Err(Error::Input(format!(
-                "budget: weights = {}, least = {}; expected at least 1, and a share",
-                budget.weights, budget.least
-            )));
+        let (cost, _) = budget.limits()?;
+        if matches!(first, AnyConfiguration::Map(_)) && !matches!(cost, Cost::Weights | Cost::Bytes) {
+            return Err(Error::Input(format!("budget: {} is for operators; a map has weights or bytes", cost.name())));
         }
         if let Some(key) = &budget.solve {
             if file.study.space.0.contains_key(key) {
                 return Err(Error::Input(format!("budget.solve = '{key}', which is in the space too; leave it out there")));
             }
-            if !["operator.network.modes", "operator.network.width"].contains(&key.as_str()) {
-                return Err(Error::Input(format!("budget.solve = '{key}'; expected operator.network.modes or operator.network.width")));
+            let known: &[&str] = match first {
+                AnyConfiguration::Operator(_) => &["operator.network.modes", "operator.network.width"],
+                AnyConfiguration::Map(_) => &["train.hidden"],
+            };
+            if !known.contains(&key.as_str()) {
+                return Err(Error::Input(format!("budget.solve = '{key}'; expected {}", known.join(" or "))));
             }
         }
     }
     first.check()?;
-    if file.budget.is_some() && matches!(first, AnyConfiguration::Map(_)) {
-        return Err(Error::Input("budget: so far for operators only; a map's weights are hidden (D_u + D_p + 3) + 1 a variable".into()));
+    for name in &file.study.objectives {
+        Objective::find(name, &first)?;
     }
     Ok(file)
 }

@@ -25,6 +25,8 @@ pub struct Sample {
     pub stimulated: bool,
     /// Normalised error of each variable.
     pub normalised: Vec<f64>,
+    /// Mean over the variables of the error in the published form.
+    pub published: f64,
     /// Relative errors of each variable, in physical units.
     pub relative: Vec<Relative>,
     /// Where the model says at which potential a spike is one.
@@ -55,6 +57,8 @@ pub struct Evaluation {
     pub dt: f64,
     /// Where the network has a band: its level, and the share of the values of each variable inside.
     pub coverage: Option<(f64, Vec<f64>)>,
+    /// Whether the network is scaled time by time, so that the published form means something.
+    pub per_point: bool,
 }
 
 /// Checks that a network can be judged by a dataset.
@@ -99,6 +103,7 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
     }
     let predicted = fno.respond(&set.conditions(), set.points)?;
     let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted)?;
+    evaluation.per_point = fno.scaling.per_point.is_some();
     evaluation.coverage = fno.bands.as_ref().map(|bands| {
         let inside = |k: usize| {
             let p = &evaluation.predicted[k];
@@ -177,6 +182,7 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
         Sample {
             class: set.class[k] as usize,
             stimulated: set.input(k).iter().any(|v| *v != 0.0),
+            published: pairs().zip(&scales).map(|((p, x), s)| s.published_error(p, x)).sum::<f64>() / variables as f64,
             normalised: pairs().zip(&scales).map(|((p, x), s)| s.error(p, x)).collect(),
             relative: pairs().map(|(p, x)| relative(p, x, dt)).collect(),
             spikes: v.map(|(v, threshold)| Spikes::of(rows(v).0, rows(v).1, threshold, SAME_SPIKE * points as f64)),
@@ -184,7 +190,7 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
         }
     };
     let samples = (0..set.len()).into_par_iter().map(one).collect();
-    Ok(Evaluation { samples, predicted, dt, coverage: None })
+    Ok(Evaluation { samples, predicted, dt, coverage: None, per_point: false })
 }
 
 impl Evaluation {
@@ -242,6 +248,7 @@ impl Evaluation {
             "samples": self.samples.len(),
             "without_stimulus": self.samples.len() - self.stimulated().count(),
             "normalised": Summary::of(self.samples.iter().map(Sample::error)),
+            "published_form": self.per_point.then(|| Summary::of(self.samples.iter().map(|s| s.published))),
             "variables": variables.collect::<Vec<_>>(),
             "spikes": self.spikes(&|_| true),
             "apd90": self.apd90(),

@@ -4,6 +4,7 @@ pub mod error;
 pub mod memory;
 pub mod named;
 pub mod provenance;
+pub mod shard;
 
 pub mod artifact;
 pub mod config;

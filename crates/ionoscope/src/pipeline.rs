@@ -15,7 +15,7 @@ use ionoscope_dynamics::models;
 use ionoscope_learn::{
     architectures::{fno::Fno, neural_map::NeuralMap},
     dataset::{self, Dataset, DatasetConfig},
-    responses::{Parts, ResponseConfig, ResponseData, respond, respond_in_parts},
+    responses::{Parts, ResponseConfig, ResponseData, respond, respond_in_parts, respond_shard},
     train::{self, Ending, Existing, Record, Run, StepErrors, TrainConfig, operator::train_operator},
 };
 use serde::Serialize;
@@ -24,6 +24,7 @@ use crate::{
     Error, Result, artifact,
     config::{self, AnyConfiguration},
     memory,
+    shard::Shard,
 };
 
 /// What a surrogate is trained on.
@@ -137,6 +138,31 @@ pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -
             Ok((Data::Responses(data), path))
         }
     }
+}
+
+/// Makes a share of the responses of a configuration in a folder, beside other processes that make the rest; [`data_in`] then takes all of them
+/// together.
+///
+/// # Errors
+/// Pairs, which are made by one process; as [`data_in`].
+pub fn shard_in(folder: &Path, configuration: &AnyConfiguration, shard: Shard, watch: &Watch) -> Result<()> {
+    let AnyConfiguration::Operator(c) = configuration else {
+        return Err(Error::Input("--shard is for responses; pairs are made by one process, in moments".into()));
+    };
+    artifact::check_folder(folder)?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
+    if folder.join("responses.safetensors").exists() {
+        (watch.tell)("the responses are there already");
+        return Ok(());
+    }
+    let (config, Shard { index, of }) = (&c.responses, shard);
+    (watch.tell)(&format!("shard {index} of {of} of {}", counted(config)));
+    let parts = Parts::open(&folder.join("responses.parts"), config)?;
+    let made = |done, all| {
+        (watch.made)(done, all);
+        watch.goes_on()
+    };
+    Ok(respond_shard(&*models::find(&config.model)?, config, &parts, [index, of], &made)?)
 }
 
 /// Keeps the resolved configuration beside the results, as `config.toml`.

@@ -10,27 +10,29 @@ use std::{
     time::Duration,
 };
 
-use ionoscope_dynamics::models;
 use ionoscope_learn::{
     train::{Ending, Existing, Record},
     tune::{
         Outcome, Reporter, Suggestion, Told, Work,
+        front::fronts,
         journal::{Journal, State, Trial},
         run, seed_of,
     },
 };
 use serde_json::{Value, json};
 
+use objective::Objective;
+
 use crate::{
     Error, Result, artifact,
-    config::{AnyConfiguration, Budget, StudyFile},
+    config::{AnyConfiguration, StudyFile},
     pipeline::{self, Circumstances, Data, Learned, Watch},
 };
 
+mod budget;
+pub mod objective;
 mod report;
 
-/// Largest width or number of modes that is tried to meet a budget.
-const LARGEST: usize = 1024;
 /// The journal's name in a study's folder.
 pub const JOURNAL: &str = "journal.log";
 
@@ -44,6 +46,8 @@ pub struct Tuning<'a> {
     pub workers: usize,
     /// Raised to stop, with checkpoints.
     pub stop: Arc<AtomicBool>,
+    /// Nobody else works on the study: no locks are taken.
+    pub single_writer: bool,
     /// Told how far it is.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
@@ -69,7 +73,7 @@ fn train(
 pub struct Rerun {
     /// The surrogate that it made.
     pub surrogate: PathBuf,
-    /// Its value, and that in the journal.
+    /// Its first objective, and that in the journal.
     pub values: [Option<f64>; 2],
     /// Whether it is the trial's surrogate to the bit; none where that is no longer there.
     pub same: Option<bool>,
@@ -82,6 +86,7 @@ impl Tuning<'_> {
         let mut about = BTreeMap::from([("space".to_owned(), json!(study.space)), ("seed".to_owned(), json!(study.seed))]);
         about.insert("configuration".into(), json!(self.file.configuration(&[])?));
         about.insert("budget".into(), json!(self.file.budget));
+        about.insert("objectives".into(), json!(study.objectives));
         Ok(about)
     }
 
@@ -104,19 +109,23 @@ impl Tuning<'_> {
         let own_data = self.file.study.space.0.keys().any(|k| k.starts_with("responses.") || k.starts_with("dataset."));
         let base = self.file.configuration(&[])?;
         let common = (!own_data).then(|| self.data(&base)).transpose()?;
-        let variables = match &base {
-            AnyConfiguration::Operator(c) => models::find(&c.responses.model)?.spec().variables.len(),
-            AnyConfiguration::Map(c) => models::find(&c.dataset.model)?.spec().variables.len(),
-        };
+        let spec = budget::spec(&base)?;
+        let objectives = self.objectives(&base)?;
         let threads = (rayon::current_num_threads() / self.workers.max(1)).max(1);
-        let fit = |values: &BTreeMap<String, Value>| self.fit(values, variables);
+        // Costs are measured on as many threads as a trial has.
+        let measuring = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let measuring = measuring.map_err(|e| Error::Failed(format!("no threads for a trial: {e}")))?;
+        let fit = |values: &BTreeMap<String, Value>| {
+            let whole = |fitted: &BTreeMap<String, Value>| self.configuration(values, fitted, 0).ok();
+            measuring.install(|| budget::fit(self.file.budget.as_ref(), &spec, whole)).ok().flatten()
+        };
         let objective = |s: &Suggestion, report: Reporter| -> ionoscope_learn::Result<Outcome> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             let pool = pool.map_err(|e| ionoscope_learn::Error::Failed(format!("no threads for a trial: {e}")))?;
-            self.trial(s, common.as_ref(), report, &pool)
+            self.trial(s, common.as_ref(), &objectives, report, &pool)
         };
         let tell = |told: Told| (self.say)(&line(&told));
-        let work = Work { defaults: self.file.defaults()?, fit: &fit, objective: &objective, tell: &tell };
+        let work = Work { defaults: self.file.defaults()?, fit: &fit, objective: &objective, tell: &tell, alone: self.single_writer };
         let trials = run(&self.dir.join(JOURNAL), &self.file.study, &self.attributes()?, self.workers, &self.stop, &work)?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
@@ -129,23 +138,14 @@ impl Tuning<'_> {
         pipeline::make(configuration, &Watch { tell: &|m| (self.say)(m), made: &|_, _| (), stop: self.stop.clone() })
     }
 
-    /// The value of the budget's key that uses the budget best; nothing to add where there is no budget; none where it cannot be met.
-    fn fit(&self, values: &BTreeMap<String, Value>, variables: usize) -> Option<BTreeMap<String, Value>> {
-        let Some(Budget { weights, least, solve }) = &self.file.budget else { return Some(BTreeMap::new()) };
-        let count = |fitted: &BTreeMap<String, Value>| {
-            let AnyConfiguration::Operator(c) = self.configuration(values, fitted, 0).ok()? else { return None };
-            let most = c.responses.points / 2 + 1;
-            (c.operator.network.modes <= most).then(|| c.operator.weight_count(variables, &c.responses))
-        };
-        let within = |n: usize| n <= *weights && n as f64 >= least * *weights as f64;
-        let Some(key) = solve else { return count(&BTreeMap::new()).is_some_and(within).then(BTreeMap::new) };
-        let with = |n: usize| BTreeMap::from([(key.clone(), json!(n))]);
-        // Weights grow with it.
-        let largest = (1..=LARGEST).take_while(|n| count(&with(*n)).is_some_and(|c| c <= *weights)).last()?;
-        count(&with(largest)).is_some_and(within).then(|| with(largest))
-    }
-
-    fn trial(&self, s: &Suggestion, common: Option<&Data>, report: Reporter, pool: &rayon::ThreadPool) -> ionoscope_learn::Result<Outcome> {
+    fn trial(
+        &self,
+        s: &Suggestion,
+        common: Option<&Data>,
+        objectives: &[Objective],
+        report: Reporter,
+        pool: &rayon::ThreadPool,
+    ) -> ionoscope_learn::Result<Outcome> {
         let failed = |e: Error| ionoscope_learn::Error::Failed(e.to_string());
         let configuration = self.configuration(s.values, s.fitted, s.seed).map_err(failed)?;
         let own = match common {
@@ -153,16 +153,16 @@ impl Tuning<'_> {
             None => Some(self.data(&configuration).map_err(failed)?),
         };
         let Some(data) = common.or(own.as_ref()) else { return Ok(Outcome::Interrupted) };
+        let configuration = &configuration;
         let dir = self.folder(s.origin);
         std::fs::create_dir_all(&dir).map_err(|e| failed(Error::write(&dir, e)))?;
-        pipeline::write_configuration(&dir.join("config.toml"), &configuration).map_err(failed)?;
+        pipeline::write_configuration(&dir.join("config.toml"), configuration).map_err(failed)?;
         let flag = Arc::new(AtomicBool::new(false));
         let (mut pruned, mut problem) = (false, None);
         // The reporter stays on this thread; the training asks it, and waits for the answer.
         let (send, receive) = std::sync::mpsc::channel::<(u64, f64, std::sync::mpsc::Sender<bool>)>();
         let trained = std::thread::scope(|scope| {
             let (flag, dir, stop) = (flag.clone(), &dir, &self.stop);
-            let configuration = &configuration;
             let training = scope.spawn(move || {
                 let raised = flag.clone();
                 let mut progress = move |record: &Record| {
@@ -198,12 +198,18 @@ impl Tuning<'_> {
             Err(_) => return Ok(Outcome::Failed("the training panicked".into())),
         };
         trained.surrogate.save(&dir.join("surrogate.safetensors")).map_err(failed)?;
-        Ok(match (trained.ending, trained.value()) {
+        Ok(match trained.ending {
             _ if pruned => Outcome::Pruned,
-            (Ending::Interrupted, _) => Outcome::Interrupted,
-            (_, Some(value)) => Outcome::Complete(value),
-            (_, None) => Outcome::Failed("there is no validation set, by which trials are judged".into()),
+            Ending::Interrupted => Outcome::Interrupted,
+            _ => match pool.install(|| objective::measure(objectives, configuration, data, &trained)) {
+                Ok(values) => Outcome::Complete(values),
+                Err(e) => Outcome::Failed(e.to_string()),
+            },
         })
+    }
+
+    fn objectives(&self, configuration: &AnyConfiguration) -> Result<Vec<Objective>> {
+        self.file.study.objectives.iter().map(|name| Objective::find(name, configuration)).collect()
     }
 
     fn folder(&self, origin: usize) -> PathBuf {
@@ -222,17 +228,27 @@ impl Tuning<'_> {
         let fitted = fitted(best);
         let configuration = self.configuration(&best.values, &fitted, seed_of(self.file.study.seed, origin(best)))?;
         pipeline::write_configuration(&self.dir.join("best.toml"), &configuration)?;
+        if self.file.study.objectives.len() > 1 {
+            let folder = self.dir.join("front");
+            std::fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, e))?;
+            for t in front(trials) {
+                let configuration = self.configuration(&t.values, &self::fitted(t), seed_of(self.file.study.seed, origin(t)))?;
+                pipeline::write_configuration(&folder.join(format!("{:04}.toml", t.number)), &configuration)?;
+            }
+        }
         let keys: Vec<&String> = self.file.study.space.0.keys().collect();
         let solved = self.file.budget.as_ref().and_then(|b| b.solve.clone());
+        let objectives = &self.file.study.objectives;
         let cell = |v: Option<&Value>| v.map_or(String::new(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
         let row = |t: &Trial| {
             let values = keys.iter().map(|k| cell(t.values.get(*k)));
             let more = solved.iter().map(|k| cell(fitted_of(t, k).as_ref()));
-            let value = t.value.map_or(String::new(), |v| v.to_string());
+            let found = (0..objectives.len()).map(|k| t.objectives().get(k).map_or(String::new(), f64::to_string));
             let state = format!("{:?}", t.state).to_lowercase();
-            [t.number.to_string(), state, value].into_iter().chain(values).chain(more).collect::<Vec<_>>().join(",")
+            [t.number.to_string(), state].into_iter().chain(found).chain(values).chain(more).collect::<Vec<_>>().join(",")
         };
-        let header = ["trial", "state", "value"].into_iter().chain(keys.iter().map(|k| k.as_str())).chain(solved.as_deref());
+        let header = ["trial", "state"].into_iter().chain(objectives.iter().map(String::as_str));
+        let header = header.chain(keys.iter().map(|k| k.as_str())).chain(solved.as_deref());
         let mut text = header.collect::<Vec<_>>().join(",") + "\n";
         trials.iter().for_each(|t| text += &(row(t) + "\n"));
         artifact::write_atomic(&self.dir.join("trials.csv"), |w| w.write_all(text.as_bytes()))?;
@@ -248,7 +264,7 @@ impl Tuning<'_> {
         if !path.is_file() {
             return Err(Error::Input(format!("{} has no {JOURNAL}; give the folder of a study", self.dir.display())));
         }
-        let journal = Journal::open(&path, &self.file.study.name, &self.attributes()?)?;
+        let journal = Journal::open_as(&path, &self.file.study.name, &self.attributes()?, self.single_writer)?;
         let Some(trial) = journal.trials().get(number) else {
             return Err(Error::Input(format!("the study has {} trials, from 0; there is no trial {number}", journal.trials().len())));
         };
@@ -264,6 +280,7 @@ impl Tuning<'_> {
             }
         };
         let trained = train(&configuration, &data, None, flag, &mut progress)?;
+        let first = &self.objectives(&configuration)?[..1];
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Failed("interrupted; nothing was written".into()));
         }
@@ -273,11 +290,30 @@ impl Tuning<'_> {
         trained.surrogate.save(&surrogate)?;
         let before = std::fs::read(self.folder(origin(trial)).join("surrogate.safetensors")).ok();
         let same = before.and_then(|bytes| Some(bytes == std::fs::read(&surrogate).ok()?));
-        Ok(Rerun { surrogate, values: [trained.value(), trial.value], same })
+        // One that was given up was measured on its way only.
+        let value = if trial.state == State::Pruned {
+            trained.value()
+        } else {
+            Some(objective::measure(first, &configuration, &data, &trained)?[0])
+        };
+        Ok(Rerun { surrogate, values: [value, trial.value], same })
     }
 }
 
-/// The trial with the smallest value.
+/// Complete trials than which no other is better in every objective, by the first of them.
+pub fn front(trials: &[Trial]) -> Vec<&Trial> {
+    let mut done: Vec<&Trial> = trials.iter().filter(|t| t.state == State::Complete && t.value.is_some()).collect();
+    let ranks = fronts(&done.iter().map(|t| t.objectives()).collect::<Vec<_>>());
+    let mut k = 0;
+    done.retain(|_| {
+        k += 1;
+        ranks[k - 1] == 0
+    });
+    done.sort_by(|a, b| a.objectives().partial_cmp(&b.objectives()).unwrap_or(std::cmp::Ordering::Equal));
+    done
+}
+
+/// The trial with the smallest value of the first objective.
 pub fn best(trials: &[Trial]) -> Option<&Trial> {
     let done = trials.iter().filter(|t| t.state == State::Complete && t.value.is_some());
     done.min_by(|a, b| a.value.unwrap_or(f64::INFINITY).total_cmp(&b.value.unwrap_or(f64::INFINITY)))

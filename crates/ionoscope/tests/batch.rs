@@ -203,6 +203,34 @@ fn a_zarr_store_holds_the_same_in_chunks_for_any_number_of_threads() {
 }
 
 #[test]
+fn shards_of_a_table_make_the_same_store_together() {
+    let folder = Folder::new("shards");
+    let (table, _) = table(&folder, 400);
+    let (whole, shared) = (folder.path("whole.zarr"), folder.path("shared.zarr"));
+    let to = |path| [&RUN[..], &[&table, "-o", path, "--chunk", "20", "--quiet"]].concat();
+    out(&to(&whole));
+    let started = to(&shared);
+    let shard = |text: &'static str| [&started[..], &["--shard", text]].concat();
+    // All at once, the third as a scheduler would say it.
+    let mut ranks: Vec<_> = ["0/3", "1/3"].map(|s| command(&shard(s)).stdout(Stdio::null()).spawn().unwrap()).into();
+    let third = &mut command(&shard("rank"));
+    ranks.push(third.env("SLURM_PROCID", "2").env("SLURM_NTASKS", "3").stdout(Stdio::null()).spawn().unwrap());
+    assert!(ranks.iter_mut().all(|r| r.wait().unwrap().success()));
+    assert!(!Path::new(&shared).exists());
+    let kept =
+        |k: usize| fs::metadata(Path::new(&folder.path(".shared.zarr.partial")).join(format!("x/{k}.0.0"))).unwrap().modified().unwrap();
+    let times: Vec<_> = (0..20).map(kept).collect();
+    out(&[&started[..], &["--resume"]].concat());
+    assert!(tree(Path::new(&whole)) == tree(Path::new(&shared)));
+    // The last command only put together.
+    assert!((0..20).all(|k| fs::metadata(Path::new(&shared).join(format!("x/{k}.0.0"))).unwrap().modified().unwrap() == times[k]));
+    let (store, array) = (folder.path("a.zarr"), folder.path("a.npz"));
+    refused(2, &[&to(&store)[..], &["--shard", "3/3"]].concat(), &["0 to 2"]);
+    refused(2, &[&to(&array)[..], &["--shard", "0/3"]].concat(), &[".zarr"]);
+    refused(2, &[&to(&store)[..], &["--shard", "rank"]].concat(), &["SLURM_PROCID"]);
+}
+
+#[test]
 fn a_killed_run_is_resumed_to_the_same_bytes() {
     let folder = Folder::new("killed");
     let (table, _) = table(&folder, 4000);

@@ -37,6 +37,32 @@ fn train<'a>(config: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str>
 }
 
 #[test]
+fn shards_of_a_dataset_make_the_same_file_together() {
+    let folder = Folder::new("dataset-shards");
+    let config = folder.path("tiny.toml");
+    // Five batches, in three shards.
+    fs::write(&config, TINY.replace("samples = [40, 10, 10]", "samples = [600, 10, 10]")).unwrap();
+    let (whole, shared) = (folder.path("whole"), folder.path("shared"));
+    let to = |path| ["dataset", &config, "-o", path, "--quiet"];
+    out(&to(&whole));
+    let rank = |k: usize| {
+        let mut command = command(&[&to(&shared)[..], &["--shard", "rank"]].concat());
+        command.env("OMPI_COMM_WORLD_RANK", k.to_string()).env("OMPI_COMM_WORLD_SIZE", "3").spawn().unwrap()
+    };
+    let mut ranks: Vec<_> = (0..3).map(rank).collect();
+    assert!(ranks.iter_mut().all(|r| r.wait().unwrap().success()));
+    assert_eq!(fs::read_dir(format!("{shared}/responses.parts")).unwrap().count(), 6);
+    assert!(!fs::exists(format!("{shared}/responses.safetensors")).unwrap());
+    out(&to(&shared));
+    let bytes = |folder: &str| fs::read(format!("{folder}/responses.safetensors")).unwrap();
+    assert!(bytes(&whole) == bytes(&shared));
+    assert!(!fs::exists(format!("{shared}/responses.parts")).unwrap());
+    let map = folder.path("map.toml");
+    fs::write(&map, "[dataset]\nchunks = 10\n").unwrap();
+    refused(2, &["dataset", &map, "-o", &folder.path("map"), "--shard", "0/2"], &["--shard is for responses"]);
+}
+
+#[test]
 fn a_training_that_is_killed_goes_on_to_the_same_bits() {
     let folder = Folder::new("operator-kill");
     let config = folder.path("tiny.toml");

@@ -2,9 +2,14 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
+use ionoscope_learn::architectures::{
+    fno::{Fno, FnoConfig},
+    neural_map::NeuralMap,
+};
 use serde_json::Value;
 
 mod command;
@@ -161,7 +166,81 @@ atol = 1e-10
     assert_eq!(trained["validation"]["mse"].as_f64(), Some(best));
     assert_eq!(json(&tune(&study, &dir, &["--rerun", "1", "--json", "--set", "default_first=false"]))["same"], true);
     assert!(fs::read_to_string(format!("{dir}/report.html")).unwrap().contains("train.hidden"));
-    refused(2, &tune(&study, &folder.path("budget"), &["--set", "budget={ weights = 9 }"]), &["operators only"]);
+    // A budget leaves as many hidden units as it allows: 4 (3 + 1 + 3) + 1 weights each of 3 networks at 4.
+    let budget =
+        format!("{}\n[budget]\nweights = 195\nsolve = \"train.hidden\"\n", text.replace("\"train.hidden\" = { integer = [4, 8] }", ""));
+    fs::write(&study, budget).unwrap();
+    let answer = json(&tune(&study, &folder.path("budget"), &["--json", "--set", "trials=2"]));
+    for t in answer["trials"].as_array().unwrap() {
+        assert_eq!(t["fitted"]["train.hidden"], 9);
+    }
+    let map = NeuralMap::load(Path::new(&folder.path("budget/trials/0000/surrogate.safetensors"))).unwrap();
+    assert!((190..=195).contains(&map.weight_count()), "{}", map.weight_count());
+    let flops = ["--set", "budget={ flops = 9 }"];
+    refused(2, &tune(&study, &folder.path("flops"), &flops), &["flops is for operators"]);
+}
+
+#[test]
+fn several_objectives_give_a_front() {
+    let folder = Folder::new("tune-front");
+    let study = folder.path("study.toml");
+    let two = format!("objectives = [\"normalised\", \"weights\", \"wrong_spikes\"]\n{STUDY}");
+    fs::write(&study, two.replace("trials = 5", "trials = 6")).unwrap();
+    let dir = folder.path("run");
+    let answer = json(&tune(&study, &dir, &["--json", "--single-writer"]));
+    let trials = answer["trials"].as_array().unwrap();
+    let of = |t: &Value| t["objectives"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+    assert!(trials.iter().all(|t| t["state"] == "complete" && of(t).len() == 3));
+    let front: Vec<usize> = answer["front"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+    for (k, t) in trials.iter().enumerate() {
+        let better = |u: &Value| of(u).iter().zip(of(t)).all(|(a, b)| *a <= b) && of(u) != of(t);
+        assert_eq!(front.contains(&k), !trials.iter().any(better), "{k}");
+        assert_eq!(fs::exists(format!("{dir}/front/{k:04}.toml")).unwrap(), front.contains(&k));
+        let fno = Fno::load(Path::new(&format!("{dir}/trials/{k:04}/surrogate.safetensors"))).unwrap();
+        assert_eq!(of(t)[1], fno.weights.len() as f64);
+    }
+    // What `evaluate` says of the first is what the study says.
+    let first = format!("{dir}/trials/0000");
+    out(&["dataset", &format!("{first}/config.toml"), "-o", &folder.path("data"), "--quiet"]);
+    let said = json(&[
+        "evaluate",
+        &format!("{first}/surrogate.safetensors"),
+        &folder.path("data/responses.safetensors"),
+        "--set",
+        "validation",
+        "--json",
+    ]);
+    let mean = said["normalised"]["mean"].as_f64().unwrap();
+    assert!((mean / of(&trials[0])[0] - 1.0).abs() < 1e-12, "{mean} {:?}", of(&trials[0]));
+    assert!(fs::read_to_string(format!("{dir}/report.html")).unwrap().contains("The front"));
+    let wrong = |objective: &str| format!("objectives=[\"{objective}\"]");
+    refused(2, &tune(&study, &folder.path("a"), &["--set", &wrong("normalized")]), &["did you mean 'normalised'"]);
+    refused(2, &tune(&study, &folder.path("b"), &["--set", &wrong("fixed_point")]), &["needs a map"]);
+    refused(2, &tune(&study, &folder.path("c"), &["--single-writer", "--workers", "2"]), &["--workers"]);
+    refused(2, &tune(&study, &dir, &["--resume", "--set", &wrong("weights")]), &["objectives"]);
+}
+
+#[test]
+fn budgets_of_operations_and_of_time_are_met() {
+    let folder = Folder::new("tune-costs");
+    let study = folder.path("study.toml");
+    for (budget, least) in [("flops = 1.2e6", 0.5), ("bytes = 40000", 0.9), ("latency = 0.0005", 0.0)] {
+        fs::write(&study, format!("{STUDY}\n[budget]\n{budget}\nleast = {least}\nsolve = \"operator.network.modes\"\n")).unwrap();
+        let dir = folder.path(budget.split(' ').next().unwrap());
+        let more = ["--json", "--set", "trials=2", "--set", "operator.adam.epochs=1", "--set", "default_first=false"];
+        let answer = json(&tune(&study, &dir, &more));
+        for (k, t) in answer["trials"].as_array().unwrap().iter().enumerate() {
+            let fno = Fno::load(Path::new(&format!("{dir}/trials/{k:04}/surrogate.safetensors"))).unwrap();
+            let modes = fno.config.modes;
+            assert_eq!(t["fitted"]["operator.network.modes"], modes);
+            let flops = |modes| FnoConfig { modes, ..fno.config.clone() }.flops(3, 2, 100);
+            if budget.starts_with("flops") {
+                assert!(flops(modes) <= 1.2e6 && (flops(modes + 1) > 1.2e6 || modes == 51), "{modes}");
+            }
+            assert!(!budget.starts_with("bytes") || (36_000..=40_000).contains(&(4 * fno.weights.len())));
+        }
+    }
+    refused(2, &tune(&study, &folder.path("two"), &["--set", "budget.weights=9"]), &["one of weights, flops, bytes, latency"]);
 }
 
 #[test]

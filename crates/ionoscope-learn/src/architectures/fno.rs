@@ -24,8 +24,8 @@ pub(crate) mod scalar;
 mod surrogate;
 
 pub use bands::Bands;
-pub use surrogate::{Fno, OnGrid, Scaling, Seen};
-pub(crate) use surrogate::{charges, ramp};
+pub use surrogate::{Fno, OnGrid, PerPoint, Scaling, Seen};
+pub(crate) use surrogate::{Frame, charges};
 
 /// Width of the hidden layers of lifting and projection.
 pub const HIDDEN: usize = 128;
@@ -186,6 +186,18 @@ impl FnoConfig {
     /// Exact number of trainable weights; a complex one counts twice.
     pub fn weight_count(&self, inputs: usize, outputs: usize) -> usize {
         self.layout(inputs, outputs).count
+    }
+
+    /// Floating-point operations of one pass forward on a grid, two for each multiplication and addition of its matrix products, transforms among
+    /// them.
+    pub fn flops(&self, inputs: usize, outputs: usize, points: usize) -> f64 {
+        let padded = points as f64 * (1.0 + self.padding);
+        let (w, k) = (self.width as f64, self.modes as f64);
+        let dense = if self.kind == LayerKind::Zongyi { 3.0 } else { 1.0 } * w * w;
+        // There and back, real and imaginary part; a complex product is four real ones.
+        let layer = padded * (dense + 4.0 * w * k) + 4.0 * w * w * k;
+        let ends = points as f64 * HIDDEN as f64 * (inputs as f64 + 2.0 * w + outputs as f64);
+        2.0 * (ends + self.layers as f64 * layer)
     }
 
     pub(crate) fn layout(&self, inputs: usize, outputs: usize) -> Layout {

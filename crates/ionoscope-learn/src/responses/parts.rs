@@ -22,7 +22,8 @@ impl Parts {
         let write = |source| Error::Write { path: dir.to_owned(), source };
         let text = serde_json::to_string(config).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
         let about = dir.join("config.json");
-        if dir.exists() && fs::read_to_string(&about).ok().as_ref() != Some(&text) {
+        // Without a description another process has just begun it: parts come after that.
+        if fs::read_to_string(&about).is_ok_and(|there| there != text) {
             fs::remove_dir_all(dir).map_err(write)?;
         }
         fs::create_dir_all(dir).map_err(write)?;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ionoscope_dynamics::sampling::{normal, stream};
+use ionoscope_dynamics::{
+    sampling::{normal, stream},
+    spec::Spec,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -122,8 +125,19 @@ impl TrainConfig {
 
     /// Network `i` of `hidden` units with all weights zero.
     fn zeros(&self, dataset: &Dataset, i: usize, hidden: usize) -> Network {
-        let d = dataset.spec.variables.len();
-        let inputs = d + dataset.normalizer.parameter_sd.len();
+        self.network(dataset.spec.variables.len(), dataset.normalizer.parameter_sd.len(), i, hidden)
+    }
+
+    /// Exact number of trainable weights of a map of a model with so many inputs besides its state: control parameters and the stimulus.
+    pub fn weight_count(&self, spec: &Spec, parameters: usize) -> usize {
+        let d = spec.variables.len();
+        let hidden = |i: usize| self.hidden_of.get(&spec.variables[i].name).copied().unwrap_or(self.hidden);
+        let networks = if self.architecture == Architecture::TwoLayerMap { 1 } else { d };
+        (0..networks).map(|i| self.network(d, parameters, i, hidden(i)).weight_count()).sum()
+    }
+
+    fn network(&self, d: usize, parameters: usize, i: usize, hidden: usize) -> Network {
+        let inputs = d + parameters;
         match self.architecture {
             Architecture::NeuralMap => SubNetwork::zeros(i, inputs, hidden).into(),
             Architecture::TwoLayerMap => TwoLayerNetwork::zeros(inputs, hidden, d).into(),

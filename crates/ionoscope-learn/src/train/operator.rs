@@ -49,6 +49,24 @@ pub enum Optimizer {
     Muon,
 }
 
+/// What the network's outputs are scaled by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normaliser {
+    /// One number a variable, and exact at the start.
+    #[default]
+    PerChannel,
+    /// Mean and standard deviation at every time, as Pellegrini et al. do, for comparison; the normalised loss is then in their form, where each time is
+    /// divided by the standard deviation there plus 1e-5, not floored.
+    PerPoint,
+}
+
+impl Normaliser {
+    fn is_default(&self) -> bool {
+        *self == Normaliser::default()
+    }
+}
+
 /// How an operator is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -67,6 +85,9 @@ pub struct OperatorConfig {
     pub average: f64,
     /// See [`Scaling::ramp`](crate::architectures::fno::Scaling::ramp).
     pub ramp: f64,
+    /// What outputs are scaled by.
+    #[serde(skip_serializing_if = "Normaliser::is_default")]
+    pub normaliser: Normaliser,
     /// Whether the network is also given the charge, the integral of the current.
     pub charge: bool,
     /// The validation error is computed after every so many epochs, and at the end.
@@ -95,6 +116,7 @@ impl Default for OperatorConfig {
             clip: 1.0,
             average: 0.999,
             ramp: 0.005,
+            normaliser: Normaliser::default(),
             charge: true,
             validate_every: 5,
             patience: 0,
@@ -140,7 +162,7 @@ impl OperatorConfig {
     }
 
     /// Input channels: time, the current, perhaps its charge, of windows the start, and the parameters that vary.
-    fn inputs(&self, variables: usize, data: &ResponseConfig) -> usize {
+    pub fn inputs(&self, variables: usize, data: &ResponseConfig) -> usize {
         2 + usize::from(self.charge) + if data.windows > 0 { variables } else { 0 } + data.vary.len()
     }
 
@@ -272,6 +294,12 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
                 fno.spec.id, fno.config, data.spec.id
             )));
         }
+    }
+    if windows && config.normaliser == Normaliser::PerPoint {
+        return Err(Error::Invalid("normaliser = \"per_point\" is for responses from one start; leave out responses.windows".into()));
+    }
+    if run.from.is_some_and(|fno| fno.scaling.per_point.is_some() != (config.normaliser == Normaliser::PerPoint)) {
+        return Err(Error::Invalid("the network to start from has another normaliser than the configuration".into()));
     }
     let problem = Problem::new(data, config, run.from)?;
     let weights = match run.from {
@@ -458,6 +486,39 @@ mod tests {
         let network = FnoConfig { width: 8, modes: 8, layers: 2, padding: 0.05, ..FnoConfig::default() };
         let adam = AdamConfig { epochs, batch: 8, learning_rate: 5e-3, ..OperatorConfig::default().adam };
         OperatorConfig { network, adam, average: 0.9, ..OperatorConfig::default() }
+    }
+
+    #[test]
+    fn outputs_may_be_scaled_time_by_time() {
+        let data = data();
+        let config = OperatorConfig { normaliser: Normaliser::PerPoint, ..config(100) };
+        let trained = train_operator(&data, &config, &mut Run::default()).unwrap();
+        let fno = Fno::from_bytes(&trained.fno.to_bytes().unwrap()).unwrap();
+        assert_eq!(fno, trained.fno);
+        // The surrogate gives what was judged, in the published form, by a straightforward loop.
+        let predicted = fno.respond(&data.validation.conditions(), 100).unwrap();
+        let rows = |set: &crate::responses::Responses, k: usize, at: usize| f64::from(set.x(k)[at]);
+        let mut sum = 0.0;
+        for k in 0..data.validation.len() {
+            for i in 0..2 {
+                let (mut error, mut size) = (0.0, 0.0);
+                for at in i * 100..(i + 1) * 100 {
+                    let n = data.training.len() as f64;
+                    let mean = (0..data.training.len()).map(|j| rows(&data.training, j, at)).sum::<f64>() / n;
+                    let sd =
+                        ((0..data.training.len()).map(|j| (rows(&data.training, j, at) - mean).powi(2)).sum::<f64>() / n).sqrt() + 1e-5;
+                    error += ((predicted[k][at] - rows(&data.validation, k, at)) / sd).powi(2);
+                    size += ((rows(&data.validation, k, at) - mean) / sd).powi(2);
+                }
+                sum += (error / size).sqrt();
+            }
+        }
+        let (judged, epoch) = trained.validation.unwrap();
+        assert!((sum / 20.0 / judged - 1.0).abs() < 1e-4 && epoch > 0, "{} {judged}", sum / 20.0);
+        // On a finer grid the scales lie in between.
+        let fine =
+            fno.respond(&[Condition { current: vec![0.5; 200], start: vec![0.0; 2], p: fno.spec.default_parameters() }], 200).unwrap();
+        assert!(fine[0].iter().all(|v| v.is_finite()) && (fine[0][0] - predicted[0][0]).abs() < 1e-3);
     }
 
     #[test]

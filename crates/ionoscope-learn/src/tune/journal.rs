@@ -74,6 +74,8 @@ pub struct Trial {
     pub values: BTreeMap<String, Value>,
     /// What it was worth.
     pub value: Option<f64>,
+    /// What it was worth by the further objectives of a study that has several.
+    pub further: Vec<f64>,
     /// What it was worth on the way, by step.
     pub reported: BTreeMap<u64, f64>,
     /// What else is kept of it.
@@ -83,6 +85,11 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// By all objectives; empty where it was not measured.
+    pub fn objectives(&self) -> Vec<f64> {
+        self.value.into_iter().chain(self.further.iter().copied()).collect()
+    }
+
     /// The last report.
     pub fn last(&self) -> Option<(u64, f64)> {
         self.reported.last_key_value().map(|(s, v)| (*s, *v))
@@ -102,6 +109,8 @@ pub struct Journal {
     path: PathBuf,
     name: String,
     worker: String,
+    /// Nobody else writes, and no locks are taken.
+    alone: bool,
     /// Bytes that were read.
     read: u64,
     /// Studies so far, deleted ones too: names, and attributes.
@@ -113,13 +122,23 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes a file, and in it the study of this name, which must have these attributes where it is there.
+    /// Opens or makes a file, and in it the study of this name, which must have these attributes where it is there. It is made with as many objectives
+    /// as the attribute `objectives` lists, or one.
     ///
     /// # Errors
     /// A file that cannot be read or written, or is no journal; a study of the same name with other attributes; a folder in which locks do not
     /// work.
     pub fn open(path: &Path, name: &str, attributes: &BTreeMap<String, Value>) -> Result<Self> {
+        Journal::open_as(path, name, attributes, false)
+    }
+
+    /// As [`open`](Self::open); `alone` takes no locks, for a folder that has none that work: nobody else may write then.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(path: &Path, name: &str, attributes: &BTreeMap<String, Value>, alone: bool) -> Result<Self> {
         let mut journal = Journal {
+            alone,
             path: path.to_owned(),
             name: name.to_owned(),
             worker: worker(),
@@ -131,15 +150,14 @@ impl Journal {
         };
         OpenOptions::new().append(true).create(true).open(path).map_err(|e| journal.write_error(e))?;
         let lock = journal.lock()?;
-        if journal.try_lock()? {
-            return Err(Error::Failed(format!(
-                "{}: a lock can be taken twice in this folder, so that several workers would spoil the file; choose a folder on a local disk",
-                path.display()
-            )));
+        if !alone && journal.try_lock()? {
+            return Err(journal.no_locks("a lock can be taken twice"));
         }
         journal.sync()?;
         if journal.study.is_none() {
-            let mut records = vec![json!({"op_code": operation::CREATE_STUDY, "study_name": name, "directions": [1]})];
+            let objectives = attributes.get("objectives").and_then(Value::as_array).map_or(1, Vec::len);
+            let directions = vec![1; objectives];
+            let mut records = vec![json!({"op_code": operation::CREATE_STUDY, "study_name": name, "directions": directions})];
             let study_id = journal.studies.len();
             for (key, value) in attributes {
                 records.push(json!({"op_code": operation::STUDY_ATTRIBUTE, "study_id": study_id, "user_attr": {key: value}}));
@@ -219,13 +237,13 @@ impl Journal {
         self.record(json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}}))
     }
 
-    /// Ends a trial.
+    /// Ends a trial, with what it was worth where it was measured.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn finish(&mut self, number: usize, state: State, value: Option<f64>) -> Result<()> {
+    pub fn finish(&mut self, number: usize, state: State, values: &[f64]) -> Result<()> {
         let id = self.trials[number].id;
-        let values = value.filter(|v| v.is_finite()).map(|v| vec![v]);
+        let values = (!values.is_empty() && values.iter().all(|v| v.is_finite())).then_some(values);
         let state = state.number();
         self.record(json!({"op_code": operation::STATE, "trial_id": id, "state": state, "values": values, "datetime_complete": now()}))
     }
@@ -323,6 +341,7 @@ impl Journal {
         trial.attributes = object("user_attrs").into_iter().collect();
         trial.reported = object("intermediate_values").iter().filter_map(|(s, v)| Some((s.parse().ok()?, v.as_f64()?))).collect();
         trial.value = record["value"].as_f64().or(record["values"][0].as_f64());
+        trial.further = record["values"].as_array().map_or(Vec::new(), |v| v.iter().skip(1).filter_map(Value::as_f64).collect());
         trial.state = record["state"].as_u64().and_then(|s| State::ALL.get(s as usize).copied()).unwrap_or_default();
         self.trials.push(trial);
     }
@@ -360,11 +379,22 @@ impl Journal {
         match made {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(self.write_error(e)),
+            Err(e) => Err(self.no_locks(&e.to_string())),
         }
     }
 
+    fn no_locks(&self, why: &str) -> Error {
+        Error::Failed(format!(
+            "{}: locks do not work in this folder ({why}), so that several workers would spoil the file; choose a folder on a local disk, or work on it \
+             alone: --single-writer",
+            self.path.display()
+        ))
+    }
+
     fn lock(&self) -> Result<Lock> {
+        if self.alone {
+            return Ok(Lock { path: None });
+        }
         let (path, mut pause) = (self.lock_path(), Duration::from_millis(1));
         let touched = || fs::metadata(&path).and_then(|m| m.modified()).ok();
         let (mut since, mut last) = (Instant::now(), touched());
@@ -384,18 +414,20 @@ impl Journal {
                 since = Instant::now();
             }
         }
-        Ok(Lock { path })
+        Ok(Lock { path: Some(path) })
     }
 }
 
 /// A held lock.
 struct Lock {
-    path: PathBuf,
+    path: Option<PathBuf>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -429,7 +461,10 @@ fn change(trial: &mut Trial, code: u64, record: &Value) {
         }
         operation::STATE => {
             trial.state = record["state"].as_u64().and_then(|s| State::ALL.get(s as usize).copied()).unwrap_or(trial.state);
-            trial.value = record["values"][0].as_f64().or(trial.value);
+            if let Some(values) = record["values"].as_array() {
+                trial.value = values.first().and_then(Value::as_f64);
+                trial.further = values.iter().skip(1).filter_map(Value::as_f64).collect();
+            }
         }
         operation::REPORT => {
             if let (Some(step), Some(value)) = (record["step"].as_u64(), record["intermediate_value"].as_f64()) {
@@ -506,7 +541,7 @@ mod tests {
             .unwrap(),
             Some(1)
         );
-        a.finish(0, State::Complete, Some(0.25)).unwrap();
+        a.finish(0, State::Complete, &[0.25]).unwrap();
         b.sync().unwrap();
         let first = &b.trials()[0];
         assert_eq!(
@@ -519,12 +554,12 @@ mod tests {
         fs::write(&path, &whole[..whole.len() - 9]).unwrap();
         let mut c = Journal::open(&path, "study", &about).unwrap();
         assert_eq!(c.trials()[0].state, State::Running);
-        c.finish(0, State::Pruned, None).unwrap();
+        c.finish(0, State::Pruned, &[]).unwrap();
         let d = Journal::open(&path, "study", &about).unwrap();
         assert_eq!((d.trials()[0].state, d.trials().len()), (State::Pruned, 2));
         assert!(fs::read_to_string(&path).unwrap().lines().all(|l| serde_json::from_str::<Value>(l).is_ok()));
         // A finished trial stays as it is; another study of the file has trials of its own.
-        c.finish(0, State::Complete, Some(1.0)).unwrap();
+        c.finish(0, State::Complete, &[1.0]).unwrap();
         assert_eq!(c.trials()[0].state, State::Pruned);
         let mut other = Journal::open(&path, "other", &about).unwrap();
         assert_eq!(other.start(&space(), |_, _| new(1)).unwrap(), Some(0));
@@ -567,6 +602,22 @@ mod tests {
     }
 
     #[test]
+    fn without_locks_one_may_write_and_several_objectives_are_kept() {
+        let dir = folder("alone");
+        let path = dir.join("journal.log");
+        let about = BTreeMap::from([("objectives".to_owned(), json!(["error", "weights"]))]);
+        // Where the lock would stand there is a folder that nobody removes: with locks this would wait.
+        fs::create_dir_all(dir.join("journal.log.lock")).unwrap();
+        let mut alone = Journal::open_as(&path, "study", &about, true).unwrap();
+        assert_eq!(alone.start(&space(), |_, _| new(3)).unwrap(), Some(0));
+        alone.finish(0, State::Complete, &[0.5, 7.0]).unwrap();
+        let again = Journal::open_as(&path, "study", &about, true).unwrap();
+        assert_eq!((again.trials()[0].value, again.trials()[0].objectives()), (Some(0.5), vec![0.5, 7.0]));
+        assert!(fs::read_to_string(&path).unwrap().contains(r#""directions":[1,1]"#));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
     fn many_writers_lose_nothing() {
         let dir = folder("many");
         let path = dir.join("journal.log");
@@ -576,7 +627,7 @@ mod tests {
                     let mut journal = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
                     for _ in 0..25 {
                         let number = journal.start(&space(), |n, _| new(1 + n as i64 % 9)).unwrap().unwrap();
-                        journal.finish(number, State::Complete, Some(number as f64)).unwrap();
+                        journal.finish(number, State::Complete, &[number as f64]).unwrap();
                     }
                 });
             }

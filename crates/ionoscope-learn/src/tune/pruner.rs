@@ -19,6 +19,16 @@ pub enum Pruner {
         /// Share that goes on, as 1 / `factor`, and the ratio of steps.
         factor: u64,
     },
+    /// Hyperband (Li et al. 2018) over asynchronous halving: trials are dealt to brackets that begin to look at `first`, `first * factor`, .. up to
+    /// `last`, more of them the earlier it looks, and compete within their bracket.
+    Hyperband {
+        /// The first step that the strictest bracket looks at.
+        first: u64,
+        /// As of `asha`.
+        factor: u64,
+        /// The last step of a trial.
+        last: u64,
+    },
     /// Worse at its best than the median of the others at the same step.
     #[default]
     Median,
@@ -33,6 +43,9 @@ impl Pruner {
             Pruner::Asha { first, factor } if *first == 0 || *factor < 2 => {
                 Err(Error::Invalid(format!("pruner: first = {first}, factor = {factor}; expected 1 or more, and 2 or more")))
             }
+            Pruner::Hyperband { first, factor, last } if *first == 0 || *factor < 2 || last < first => Err(Error::Invalid(format!(
+                "pruner: first = {first}, factor = {factor}, last = {last}; expected 1 or more, 2 or more, and at least the first"
+            ))),
             _ => Ok(()),
         }
     }
@@ -45,16 +58,10 @@ impl Pruner {
         }
         match *self {
             Pruner::None => false,
-            Pruner::Asha { first, factor } => {
-                // The highest rung that the trial has just reached.
-                let rungs = std::iter::successors(Some(first), |r| r.checked_mul(factor));
-                if !rungs.take_while(|r| *r <= step).any(|r| r == step) {
-                    return false;
-                }
-                let mut there: Vec<f64> = all.iter().filter_map(|t| t.reported.get(&step).copied()).collect();
-                there.sort_by(f64::total_cmp);
-                let stay = (there.len() as u64 / factor).max(1) as usize;
-                there.get(stay - 1).is_some_and(|last| value > *last)
+            Pruner::Asha { first, factor } => halving(first, factor, step, value, &|_| true, all),
+            Pruner::Hyperband { first, factor, last } => {
+                let own = bracket(first, factor, last, trial.number);
+                halving(first * factor.pow(own), factor, step, value, &|t| bracket(first, factor, last, t.number) == own, all)
             }
             Pruner::Median => {
                 let best = trial.reported.range(..=step).map(|r| *r.1).fold(f64::INFINITY, f64::min);
@@ -65,6 +72,36 @@ impl Pruner {
             }
         }
     }
+}
+
+/// Whether a value is not among the best share 1 / `factor` of `all` that are `of` the same kind, at a step that is a rung.
+fn halving(first: u64, factor: u64, step: u64, value: f64, of: &dyn Fn(&Trial) -> bool, all: &[Trial]) -> bool {
+    let rungs = std::iter::successors(Some(first), |r| r.checked_mul(factor));
+    if !rungs.take_while(|r| *r <= step).any(|r| r == step) {
+        return false;
+    }
+    let mut there: Vec<f64> = all.iter().filter(|t| of(t)).filter_map(|t| t.reported.get(&step).copied()).collect();
+    there.sort_by(f64::total_cmp);
+    let stay = (there.len() as u64 / factor).max(1) as usize;
+    there.get(stay - 1).is_some_and(|last| value > *last)
+}
+
+/// The bracket of a trial: of s + 1 brackets, number b gets a share of trials in proportion to ceil((s + 1) factor^(s - b) / (s - b + 1)), so that each
+/// spends about the same; dealt by the trial's number, evenly.
+fn bracket(first: u64, factor: u64, last: u64, number: usize) -> u32 {
+    let s = std::iter::successors(Some(first), |r| r.checked_mul(factor)).take_while(|r| *r <= last).count().max(1) as u32 - 1;
+    let share = |b: u32| (u64::from(s + 1) * factor.pow(s - b)).div_ceil(u64::from(s - b + 1));
+    let all: u64 = (0..=s).map(share).sum();
+    // A step that has no divisor in common with the whole visits every place once a round.
+    let step = (all * 382 / 1000 + 1..all).find(|k| (2..=*k).all(|d| !(k.is_multiple_of(d) && all.is_multiple_of(d)))).unwrap_or(1);
+    let mut place = (number as u64 % all).wrapping_mul(step) % all;
+    for b in 0..=s {
+        match place.checked_sub(share(b)) {
+            Some(rest) => place = rest,
+            None => return b,
+        }
+    }
+    s
 }
 
 #[cfg(test)]
@@ -88,6 +125,20 @@ mod tests {
         let first = trial(0, &[(2, 5.0)], State::Running);
         assert!(!asha.prunes(&first, std::slice::from_ref(&first)));
         assert!(Pruner::Asha { first: 1, factor: 1 }.check().is_err());
+    }
+
+    #[test]
+    fn brackets_share_the_work_and_compete_within() {
+        // Rungs 1, 3, 9: three brackets; shares 9, 5 (of 4.5), 3.
+        let all: Vec<u32> = (0..17).map(|n| bracket(1, 3, 9, n)).collect();
+        assert_eq!([0, 1, 2].map(|b| all.iter().filter(|k| **k == b).count()), [9, 5, 3]);
+        assert!(all[..6].iter().any(|b| *b > 0));
+        let hyperband = Pruner::Hyperband { first: 1, factor: 3, last: 9 };
+        let (strict, late) = ((0..17).find(|n| all[*n] == 0).unwrap(), (0..17).find(|n| all[*n] == 2).unwrap());
+        let others: Vec<Trial> = (0..17).map(|n| trial(n, &[(1, n as f64 / 100.0)], State::Running)).collect();
+        assert!(hyperband.prunes(&trial(strict, &[(1, 9.0)], State::Running), &others));
+        assert!(!hyperband.prunes(&trial(late, &[(1, 9.0)], State::Running), &others));
+        assert!(Pruner::Hyperband { first: 4, factor: 3, last: 3 }.check().is_err());
     }
 
     #[test]

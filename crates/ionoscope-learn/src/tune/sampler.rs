@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    front,
     journal::{State, Trial},
     space::{Scale, Space},
 };
@@ -78,9 +79,18 @@ fn at(scale: Scale, share: f64) -> f64 {
     }
 }
 
-/// Finished trials from the best to the worst: complete ones by value, then given-up ones by how far they came, then by their last value.
+/// Finished trials from the best to the worst: complete ones by value, then given-up ones by how far they came, then by their last value. Of several
+/// objectives by front, and on a front by how much room there is.
 fn ranked(trials: &[Trial]) -> Vec<&Trial> {
     let mut done: Vec<&Trial> = trials.iter().filter(|t| matches!(t.state, State::Complete | State::Pruned)).collect();
+    if done.iter().any(|t| !t.further.is_empty()) {
+        let points: Vec<Vec<f64>> = done.iter().map(|t| t.objectives()).collect();
+        let front = front::fronts(&points);
+        let room = front::room(&points, &front);
+        let mut order: Vec<usize> = (0..done.len()).collect();
+        order.sort_by(|a, b| front[*a].cmp(&front[*b]).then(room[*b].total_cmp(&room[*a])).then(a.cmp(b)));
+        return order.into_iter().map(|k| done[k]).collect();
+    }
     let key = |t: &Trial| match t.state {
         State::Complete => (0, 0, t.value.unwrap_or(f64::INFINITY)),
         _ => (1, u64::MAX - t.last().map_or(0, |l| l.0), t.last().map_or(f64::INFINITY, |l| l.1)),
@@ -280,10 +290,12 @@ fn tpe(space: &Space, keys: &[&String], ranked: &[&Trial], rng: &mut Generator) 
     let best = known.len().div_ceil(10).min(25);
     let (good, bad) = known.split_at(best);
     let (good, bad) = (Estimator::of(space, keys, good), Estimator::of(space, keys, bad));
-    let candidates = (0..CANDIDATES).map(|_| good.sample(rng)).collect::<Vec<_>>();
-    let score = |c: &Vec<f64>| good.log_density(c) - bad.log_density(c);
-    let chosen = candidates.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
-    chosen.into_iter().flatten().zip(keys).map(|(inner, key)| ((*key).clone(), space.0[*key].domain.value(*inner))).collect()
+    let scored = (0..CANDIDATES).map(|_| {
+        let c = good.sample(rng);
+        (good.log_density(&c) - bad.log_density(&c), c)
+    });
+    let chosen = scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|c| c.1);
+    chosen.iter().flatten().zip(keys).map(|(inner, key)| ((*key).clone(), space.0[*key].domain.value(*inner))).collect()
 }
 
 /// Point `n` of the Sobol sequence (direction numbers of Joe and Kuo 2008, `new-joe-kuo-6.21201`).

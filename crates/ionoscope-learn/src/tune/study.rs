@@ -34,8 +34,10 @@ pub struct StudyConfig {
     pub seed: u64,
     /// How values are drawn.
     pub sampler: Sampler,
-    /// When a trial is given up.
+    /// When a trial is given up, by the first objective; with several objectives none is.
     pub pruner: Pruner,
+    /// What is made small: names that whoever does the trials understands.
+    pub objectives: Vec<String>,
     /// Whether the first trial is the configuration as it stands.
     pub default_first: bool,
     /// Seconds without a sign after which a worker on another machine counts as gone.
@@ -52,6 +54,7 @@ impl Default for StudyConfig {
             seed: 1,
             sampler: Sampler::default(),
             pruner: Pruner::default(),
+            objectives: vec!["validation".into()],
             default_first: true,
             grace: 600,
             space: Space::default(),
@@ -70,6 +73,10 @@ impl StudyConfig {
                 "trials = {}, name = '{}'; expected at least one trial and a name",
                 self.trials, self.name
             )));
+        }
+        let several = self.objectives.iter().enumerate().any(|(k, o)| self.objectives[..k].contains(o));
+        if self.objectives.is_empty() || several {
+            return Err(Error::Invalid(format!("objectives = {:?}; expected at least one, none of them twice", self.objectives)));
         }
         self.pruner.check()?;
         self.space.check()
@@ -93,8 +100,8 @@ pub struct Suggestion<'a> {
 /// How a trial ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// With this value.
-    Complete(f64),
+    /// With a value for each objective.
+    Complete(Vec<f64>),
     /// Given up, because its reporter said so.
     Pruned,
     /// It cannot be done, with the reason.
@@ -134,6 +141,8 @@ pub struct Work<'a> {
     pub objective: &'a Objective<'a>,
     /// Hears of every trial.
     pub tell: &'a (dyn Fn(Told) + Sync),
+    /// Nobody else works on the study, and the journal takes no locks.
+    pub alone: bool,
 }
 
 /// Works on the study in a journal with so many workers until its trials are done, alone or beside others; the trials.
@@ -149,12 +158,16 @@ pub fn run(
     work: &Work,
 ) -> Result<Vec<Trial>> {
     config.check()?;
-    abandon(&mut Journal::open(path, &config.name, attributes)?, config)?;
+    let open = || Journal::open_as(path, &config.name, attributes, work.alone);
+    abandon(&mut open()?, config)?;
+    if work.alone && workers > 1 {
+        return Err(Error::Invalid(format!("{workers} workers, and a journal that only one may write; take one, with more threads")));
+    }
     let problem = Mutex::new(None);
     std::thread::scope(|s| {
         for _ in 0..workers.max(1) {
             s.spawn(|| {
-                let done = Journal::open(path, &config.name, attributes).and_then(|mut j| worker(&mut j, config, stop, &problem, work));
+                let done = open().and_then(|mut j| worker(&mut j, config, stop, &problem, work));
                 if let Err(e) = done {
                     problem.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
                 }
@@ -164,7 +177,7 @@ pub fn run(
     if let Some(error) = problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
-    Ok(Journal::open(path, &config.name, attributes)?.trials().to_vec())
+    Ok(open()?.trials().to_vec())
 }
 
 fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, problem: &Mutex<Option<Error>>, work: &Work) -> Result<()> {
@@ -189,19 +202,26 @@ fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, proble
             if !value.is_finite() {
                 now.reported.insert(step, value);
             }
-            Ok(!config.pruner.prunes(&now, journal.trials()))
+            Ok(config.objectives.len() > 1 && value.is_finite() || !config.pruner.prunes(&now, journal.trials()))
         };
         let outcome = (work.objective)(&suggestion, &mut report);
         let failed = |journal: &mut Journal, key: &str, value: Value| {
             journal.attribute(number, key, &value)?;
-            journal.finish(number, State::Failed, None)
+            journal.finish(number, State::Failed, &[])
         };
         match outcome {
-            Ok(Outcome::Complete(value)) if value.is_finite() => journal.finish(number, State::Complete, Some(value))?,
-            Ok(Outcome::Complete(value)) => failed(journal, "problem", json!(format!("its value is {value}")))?,
+            Ok(Outcome::Complete(values)) if values.len() != config.objectives.len() => {
+                return Err(Error::Failed(format!(
+                    "{} values of a trial; the study has {} objectives",
+                    values.len(),
+                    config.objectives.len()
+                )));
+            }
+            Ok(Outcome::Complete(values)) if values.iter().all(|v| v.is_finite()) => journal.finish(number, State::Complete, &values)?,
+            Ok(Outcome::Complete(values)) => failed(journal, "problem", json!(format!("its value is {values:?}")))?,
             Ok(Outcome::Pruned) => {
-                let last = journal.trials()[number].last().map(|l| l.1);
-                journal.finish(number, State::Pruned, last)?;
+                let last: Vec<f64> = journal.trials()[number].last().map(|l| l.1).into_iter().collect();
+                journal.finish(number, State::Pruned, &last)?;
             }
             Ok(Outcome::Failed(reason)) => failed(journal, "problem", json!(reason))?,
             Ok(Outcome::Interrupted) => failed(journal, ABANDONED, json!(true))?,
@@ -280,7 +300,7 @@ fn abandon(journal: &mut Journal, config: &StudyConfig) -> Result<()> {
     let left: Vec<usize> = journal.trials().iter().filter(gone).map(|t| t.number).collect();
     for number in left {
         journal.attribute(number, ABANDONED, &json!(true))?;
-        journal.finish(number, State::Failed, None)?;
+        journal.finish(number, State::Failed, &[])?;
     }
     Ok(())
 }
@@ -340,12 +360,12 @@ mod tests {
                 return Ok(Outcome::Pruned);
             }
         }
-        Ok(Outcome::Complete(cost(s.values)))
+        Ok(Outcome::Complete(vec![cost(s.values)]))
     }
 
     fn work<'a>(objective: &'a Objective<'a>) -> Work<'a> {
         let defaults = BTreeMap::from([("x".to_owned(), json!(0.5)), ("n".to_owned(), json!(3))]);
-        Work { defaults, fit: &|_| Some(BTreeMap::new()), objective, tell: &|_| () }
+        Work { defaults, fit: &|_| Some(BTreeMap::new()), objective, tell: &|_| (), alone: false }
     }
 
     #[test]
@@ -358,6 +378,28 @@ mod tests {
         assert!(a.iter().any(|t| t.state == State::Pruned) && a.iter().any(|t| t.state == State::Complete));
         let best = a.iter().filter_map(|t| t.value).fold(f64::INFINITY, f64::min);
         assert!(best < 2.0, "{best}");
+    }
+
+    #[test]
+    fn several_objectives_give_a_front() {
+        let both = |s: &Suggestion, report: Reporter| {
+            // Hopeless at first, and yet not given up.
+            assert!(report(1, 1e9)?);
+            let (x, n) = (s.values["x"].as_f64().unwrap(), s.values["n"].as_f64().unwrap());
+            Ok(Outcome::Complete(vec![(x - 1.0).powi(2) + n, (x + 1.0).powi(2) + n]))
+        };
+        let two = StudyConfig { objectives: vec!["a".into(), "b".into()], ..config(60) };
+        let about = BTreeMap::from([("objectives".to_owned(), json!(two.objectives))]);
+        let trials = run(&file("front"), &two, &about, 1, &AtomicBool::new(false), &work(&both)).unwrap();
+        let points: Vec<Vec<f64>> = trials.iter().map(Trial::objectives).collect();
+        let front = super::super::front::fronts(&points);
+        let best: Vec<&Trial> = trials.iter().zip(&front).filter(|(_, f)| **f == 0).map(|(t, _)| t).collect();
+        // On the front n is 1 and x between -1 and 1, and TPE has come near.
+        assert!(best.len() >= 3, "{}", best.len());
+        assert!(best.iter().filter(|t| t.values["n"] == 1 && t.values["x"].as_f64().unwrap().abs() < 1.5).count() >= 3);
+        let wrong = |_: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![1.0]));
+        let message = run(&file("short"), &two, &about, 1, &AtomicBool::new(false), &work(&wrong)).unwrap_err().to_string();
+        assert!(message.contains("2 objectives"), "{message}");
     }
 
     #[test]
@@ -407,7 +449,8 @@ mod tests {
             let n = values["n"].as_i64().unwrap();
             (n % 2 == 0).then(|| BTreeMap::from([("m".to_owned(), json!(10 - n))]))
         };
-        let sums = |s: &Suggestion, _: Reporter| Ok(Outcome::Complete(s.values["n"].as_f64().unwrap() + s.fitted["m"].as_f64().unwrap()));
+        let sums =
+            |s: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![s.values["n"].as_f64().unwrap() + s.fitted["m"].as_f64().unwrap()]));
         let with = Work { fit: &even, ..work(&sums) };
         let trials = run(&file("budget"), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &with).unwrap();
         assert!(trials.iter().all(|t| t.value == Some(10.0)));

@@ -57,6 +57,9 @@ class Trial:
     state: str
     """"complete", "pruned", "failed", "running" or "waiting"."""
     value: float | None
+    """Of the first objective."""
+    objectives: list[float]
+    """All of them, in the order of the study's file."""
     values: dict[str, Any]
     """By key of the space."""
     fitted: dict[str, Any] | None

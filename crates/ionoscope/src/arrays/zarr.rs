@@ -26,6 +26,8 @@ pub enum Existing {
     Refuse,
     /// Go on where it ended.
     Resume,
+    /// Others write to it too: as [`Resume`](Existing::Resume), and what they are writing stays.
+    Share,
 }
 
 /// A store that is being written.
@@ -77,7 +79,7 @@ impl Zarr {
             }
             same_configuration(&zarr.root, configuration)?;
         }
-        zarr.describe(configuration)?;
+        zarr.describe(configuration, existing)?;
         Ok(zarr)
     }
 
@@ -141,7 +143,7 @@ impl Zarr {
     }
 
     /// Writes everything but the chunks.
-    fn describe(&mut self, configuration: &Value) -> Result<()> {
+    fn describe(&mut self, configuration: &Value, existing: Existing) -> Result<()> {
         let layout = self.layout.clone();
         let (n, times, d) = (layout.experiments, layout.times.count, layout.variables.len());
         let empty = columns(&Block { first: 0, trajectories: Vec::new(), extrapolated: Vec::new() });
@@ -149,9 +151,13 @@ impl Zarr {
         for folder in folders {
             let folder = self.root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, e))?;
-            clean(&folder).map_err(|e| Error::write(&folder, e))?;
+            if existing != Existing::Share {
+                clean(&folder).map_err(|e| Error::write(&folder, e))?;
+            }
         }
-        clean(&self.root).map_err(|e| Error::write(&self.root, e))?;
+        if existing != Existing::Share {
+            clean(&self.root).map_err(|e| Error::write(&self.root, e))?;
+        }
         self.array(
             "x",
             (&[n, times, d], &[self.chunk, times, d]),
@@ -224,7 +230,8 @@ impl Zarr {
     fn write(&self, key: &str, bytes: &[u8]) -> Result<()> {
         let path = self.root.join(key);
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(TEMPORARY);
+        // Several processes may write the same description.
+        name.push(format!(".{}{TEMPORARY}", std::process::id()));
         let temporary = path.with_file_name(name);
         let written = fs::File::create(&temporary).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, &path));
         written.map_err(|e| Error::write(&path, e))

@@ -7,6 +7,7 @@ use ionoscope_learn::{
     responses::ResponseData,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     Shared, print, print_json,
@@ -14,7 +15,8 @@ use super::{
 };
 use crate::{
     Result,
-    pipeline::{self, Data},
+    pipeline::{self, Data, Watch},
+    shard::Shard,
 };
 
 /// Samples a dataset: pairs of states one step apart on the attractors of a model, or its responses to random stimuli
@@ -23,6 +25,10 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     configuration: ConfigurationArguments,
+    /// Make a share of the responses, beside others that make the rest: K/N, or `rank` for what a scheduler says; the same command without it then
+    /// puts them together
+    #[arg(long, value_name = "K/N|rank")]
+    shard: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +53,16 @@ impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         let configuration = self.configuration.load()?;
+        if let Some(shard) = &self.shard {
+            let shard = Shard::parse(shard)?;
+            let watch = Watch { tell: &|m| shared.tell(m), made: &|_, _| (), stop: interrupt()? };
+            pipeline::shard_in(&self.configuration.output, &configuration, shard, &watch)?;
+            if shared.json {
+                return print_json(&json!({"shard": [shard.index, shard.of]}));
+            }
+            shared.tell("done; when all shards are, the same command without --shard puts them together");
+            return Ok(());
+        }
         let (data, file) = self.configuration.data(&configuration, &interrupt()?, shared)?;
         pipeline::keep(&self.configuration.output, &configuration)?;
         match &data {

@@ -9,11 +9,10 @@ use super::{Shared, print, print_json, table, training::interrupt};
 use crate::{
     Error, Result,
     config::load_study,
-    tuning::{JOURNAL, Tuning, best},
+    shard::has_rank,
+    tuning::{JOURNAL, Tuning, best, front},
 };
 
-/// Variables by which Slurm (tasks of a step, of an array), Open MPI and MPICH tell a process which of several it is.
-const RANKS: [&str; 4] = ["SLURM_PROCID", "SLURM_ARRAY_TASK_ID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"];
 /// Trials in the table at the end.
 const SHOWN: usize = 10;
 
@@ -42,6 +41,9 @@ pub struct Arguments {
     /// Train this trial of the folder's study again, and say whether it comes out the same
     #[arg(long, value_name = "TRIAL", conflicts_with = "resume")]
     rerun: Option<usize>,
+    /// Take no locks, where a folder has none that work: nobody else may work on the study then
+    #[arg(long, conflicts_with = "workers")]
+    single_writer: bool,
     /// Folder of the study; made if it is not there
     #[arg(short, long = "output", value_name = "DIR")]
     output: PathBuf,
@@ -54,15 +56,21 @@ impl Arguments {
         file.study.seed = self.seed.unwrap_or(file.study.seed);
         let journal = self.output.join(JOURNAL);
         // One of several workers that a scheduler started together: whoever comes first begins the study.
-        let rank = RANKS.iter().find_map(|name| std::env::var(name).ok());
-        if journal.exists() && !self.resume && rank.is_none() && self.rerun.is_none() {
+        if journal.exists() && !self.resume && !has_rank() && self.rerun.is_none() {
             return Err(Error::Input(format!(
                 "{} holds a study already; --resume goes on with it, or choose another folder",
                 self.output.display()
             )));
         }
         let say = |message: &str| shared.tell(message);
-        let tuning = Tuning { file: &file, dir: &self.output, workers: usize::from(self.workers), stop: interrupt()?, say: &say };
+        let tuning = Tuning {
+            file: &file,
+            dir: &self.output,
+            workers: usize::from(self.workers),
+            stop: interrupt()?,
+            single_writer: self.single_writer,
+            say: &say,
+        };
         if let Some(number) = self.rerun {
             let again = tuning.rerun(number)?;
             let same = again.same;
@@ -101,33 +109,43 @@ impl Arguments {
             return print_json(&json!({
                 "journal": journal,
                 "best": {"trial": best.number, "value": best.value, "values": best.values, "configuration": self.output.join("best.toml")},
+                "objectives": file.study.objectives,
+                "front": (file.study.objectives.len() > 1).then(|| front(&trials).iter().map(|t| t.number).collect::<Vec<_>>()),
                 "trials": trials.iter().map(document).collect::<Vec<_>>(),
             }));
         }
+        let objectives = &file.study.objectives;
+        // Of several objectives the front, of one the best.
         let mut done: Vec<&Trial> = trials.iter().filter(|t| t.state == State::Complete).collect();
         done.sort_by(|a, b| a.value.unwrap_or(f64::INFINITY).total_cmp(&b.value.unwrap_or(f64::INFINITY)));
+        if objectives.len() > 1 {
+            done = front(&trials);
+        }
         let keys: Vec<&String> = file.study.space.0.keys().collect();
         let short = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
-        let mut rows = vec![["trial".to_owned(), "value".to_owned()].into_iter().chain(keys.iter().map(|k| short(k))).collect::<Vec<_>>()];
+        let header = ["trial".to_owned()].into_iter().chain(objectives.iter().cloned()).chain(keys.iter().map(|k| short(k)));
+        let mut rows = vec![header.collect::<Vec<_>>()];
         for t in done.iter().take(SHOWN) {
             let value = |k: &&String| {
-                t.values
-                    .get(*k)
-                    .map_or(String::new(), |v| v.as_f64().map_or_else(|| v.as_str().map_or(v.to_string(), str::to_owned), table::short))
+                t.values.get(*k).map_or(String::new(), |v| {
+                    // Whole numbers are shown whole.
+                    let plain = || v.as_str().map_or(v.to_string(), str::to_owned);
+                    v.as_f64().filter(|_| !v.is_i64() && !v.is_u64()).map_or_else(plain, table::short)
+                })
             };
-            rows.push(
-                [t.number.to_string(), t.value.map_or(String::new(), table::short)].into_iter().chain(keys.iter().map(value)).collect(),
-            );
+            let found = t.objectives().into_iter().map(table::short);
+            rows.push([t.number.to_string()].into_iter().chain(found).chain(keys.iter().map(value)).collect());
         }
         let count = |state: State| trials.iter().filter(|t| t.state == state).count();
         print(|w| {
             table::write(w, &rows)?;
             writeln!(
                 w,
-                "\n{} complete, {} given up early, {} failed; the best configuration is {}",
+                "\n{} complete, {} given up early, {} failed; the best configuration{} is {}",
                 count(State::Complete),
                 count(State::Pruned),
                 count(State::Failed),
+                if objectives.len() > 1 { format!(" by {}", objectives[0]) } else { String::new() },
                 self.output.join("best.toml").display()
             )
         })
@@ -139,6 +157,7 @@ fn document(t: &Trial) -> Value {
         "trial": t.number,
         "state": format!("{:?}", t.state).to_lowercase(),
         "value": t.value,
+        "objectives": t.objectives(),
         "values": t.values,
         "fitted": t.attributes.get("fitted"),
         "reported": t.reported,

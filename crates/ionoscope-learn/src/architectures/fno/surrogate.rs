@@ -46,12 +46,56 @@ pub struct Scaling {
     /// again from there. Where it is none, the network knows the one start of its [`Spec`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Vec<[f64; 2]>>,
+    /// Where outputs are scaled time by time, as Pellegrini et al. do: an output is then this mean plus this standard deviation times what the network
+    /// gives, and `state` and `ramp` are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_point: Option<PerPoint>,
     /// Mean and standard deviation of the parameters that are inputs of the network, by name. Others are those of its [`Spec`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, [f64; 2]>,
 }
 
+/// Mean and standard deviation over the training samples at every time of the training's grid, `[variable][point]`, the latter not zero.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PerPoint {
+    /// Mean.
+    pub mean: Vec<Vec<f32>>,
+    /// Standard deviation.
+    pub sd: Vec<Vec<f32>>,
+}
+
+/// What turns the network's numbers into states on a grid: x = base + gain y, `[variable][point]`, where the base is the start unless it is given.
+pub(crate) struct Frame {
+    pub base: Option<Vec<f32>>,
+    pub gain: Vec<f32>,
+}
+
+impl Frame {
+    /// The base of the value at `at`, an index into `[variable][point]`, for a start of its variable.
+    pub fn base(&self, at: usize, start: f64) -> f64 {
+        self.base.as_ref().map_or(start, |b| f64::from(b[at]))
+    }
+}
+
 impl Scaling {
+    /// The frame on a grid of `points` times.
+    pub(crate) fn frame(&self, points: usize) -> Frame {
+        let Some(PerPoint { mean, sd }) = &self.per_point else {
+            // 1 - exp(-t / (ramp T))
+            let ramp: Vec<f64> = (0..points).map(|i| -(-(i as f64) / (points as f64 * self.ramp)).exp_m1()).collect();
+            let gain = self.state.iter().flat_map(|sd| ramp.iter().map(move |r| (r * sd) as f32)).collect();
+            return Frame { base: None, gain };
+        };
+        // On another grid in between.
+        let at = |row: &Vec<f32>, i: usize| {
+            let place = (i * row.len()) as f64 / points as f64;
+            let (k, share) = (place.floor() as usize, place.fract() as f32);
+            row[k] + share * (row[(k + 1).min(row.len() - 1)] - row[k])
+        };
+        let rows = |rows: &[Vec<f32>]| rows.iter().flat_map(|row| (0..points).map(move |i| at(row, i))).collect();
+        Frame { base: Some(rows(mean)), gain: rows(sd) }
+    }
+
     /// Number of input channels: time over T, the current and, where they are inputs, the charge, the start and parameters, each of them a constant.
     pub(crate) fn inputs(&self) -> usize {
         CHANNELS + usize::from(self.charge.is_some()) + self.start.as_ref().map_or(0, Vec::len) + self.parameters.len()
@@ -166,16 +210,11 @@ pub(crate) fn charges(current: &[f64], dt: f64) -> impl Iterator<Item = f64> {
     })
 }
 
-/// 1 - exp(-t / (ramp T)) at the times of a grid.
-pub(crate) fn ramp(ramp: f64, points: usize) -> Vec<f32> {
-    (0..points).map(|i| -(-(i as f64) / (points as f64 * ramp)).exp_m1() as f32).collect()
-}
-
 /// A trained operator made ready for a grid.
 pub struct OnGrid<'a> {
     fno: &'a Fno,
     apply: Apply<'a>,
-    ramp: Vec<f32>,
+    frame: Frame,
     points: usize,
 }
 
@@ -193,13 +232,15 @@ impl OnGrid<'_> {
     }
 
     fn one(&self, condition: &Condition, memory: &mut Memory, parallel: bool) -> Vec<f64> {
-        let (scaling, points, start) = (&self.fno.scaling, self.points, &condition.start);
-        let channels = scaling.channels(&self.fno.spec, condition, self.fno.t_end / points as f64);
+        let (points, start) = (self.points, &condition.start);
+        let channels = self.fno.scaling.channels(&self.fno.spec, condition, self.fno.t_end / points as f64);
         let mut x = vec![0.0; self.fno.spec.variables.len() * points];
         self.apply.run(&channels, memory, parallel, |c, first, values| {
-            let to = &mut x[c * points + first..][..values.len()];
-            for ((x, y), ramp) in to.iter_mut().zip(values).zip(&self.ramp[first..]) {
-                *x = start[c] + f64::from(*ramp) * scaling.state[c] * f64::from(*y);
+            let at = c * points + first;
+            let frame = &self.frame;
+            let to = &mut x[at..][..values.len()];
+            for (t, (x, y)) in to.iter_mut().zip(values).enumerate() {
+                *x = frame.base(at + t, start[c]) + f64::from(frame.gain[at + t]) * f64::from(*y);
             }
         });
         x
@@ -218,6 +259,16 @@ impl Fno {
         let variables = self.spec.variables.len();
         if let Some(bands) = &self.bands {
             bands.check(variables)?;
+        }
+        if let Some(PerPoint { mean, sd }) = &self.scaling.per_point {
+            let shaped = |rows: &[Vec<f32>]| rows.len() == variables && rows.iter().all(|r| r.len() == self.points);
+            let fine = shaped(mean) && shaped(sd) && self.scaling.start.is_none();
+            if !fine || mean.iter().flatten().any(|v| !v.is_finite()) || sd.iter().flatten().any(|v| !(v.is_finite() && *v > 0.0)) {
+                return fail(format!(
+                    "its scales by time do not fit; expected finite ones, of {variables} variables at {} times, of a network that knows one start",
+                    self.points
+                ));
+            }
         }
         let starts = [self.scaling.start.as_ref().map(Vec::len), self.seen.start.as_ref().map(Vec::len)];
         if starts != [None; 2] && starts != [Some(variables); 2] {
@@ -341,7 +392,7 @@ impl Fno {
     pub fn on_grid(&self, points: usize) -> Result<OnGrid<'_>> {
         let layout = self.config.layout(self.scaling.inputs(), self.spec.variables.len());
         let apply = Apply::new(&self.config, &layout, &self.weights, points)?;
-        Ok(OnGrid { fno: self, apply, ramp: ramp(self.scaling.ramp, points), points })
+        Ok(OnGrid { fno: self, apply, frame: self.scaling.frame(points), points })
     }
 
     /// The states `[time][variable]` of each experiment at the first `count` times of the network's own step, window by window: the last time of a
@@ -480,7 +531,15 @@ mod tests {
             config,
             t_end: 100.0,
             points: 200,
-            scaling: Scaling { input: 0.7, charge: None, state: vec![0.5, 0.4], ramp: 0.01, start: None, parameters: BTreeMap::new() },
+            scaling: Scaling {
+                input: 0.7,
+                charge: None,
+                state: vec![0.5, 0.4],
+                ramp: 0.01,
+                start: None,
+                per_point: None,
+                parameters: BTreeMap::new(),
+            },
             seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None, parameters: BTreeMap::new() },
             bands: None,
             weights,

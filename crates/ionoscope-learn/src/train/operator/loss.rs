@@ -3,13 +3,15 @@
 use ionoscope_dynamics::spec::Spec;
 use serde::{Deserialize, Serialize};
 
-use super::{FLOOR, OperatorConfig};
+use super::{FLOOR, Normaliser, OperatorConfig};
 use crate::{
     Error, Result,
-    architectures::fno::{Fno, Layout, Scaling, charges, grid::Grid, pass::Work, ramp},
+    architectures::fno::{Fno, Frame, Layout, PerPoint, Scaling, charges, grid::Grid, pass::Work},
     responses::{ResponseData, Responses},
 };
 
+/// What the published form of the normalised error adds to the standard deviation at a time, in the variable's unit.
+const PUBLISHED: f64 = 1e-5;
 /// Smallest size that an error is relative to, as a share of the variable's standard deviation.
 const LEAST: f64 = 0.05;
 
@@ -33,6 +35,14 @@ impl Default for LossConfig {
 
 /// Mean and floored standard deviation over the samples of a set, `[variable][point]` each.
 pub fn time_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
+    let (mean, mut sd) = plain_statistics(set);
+    let overall = overall_sd(set);
+    sd.iter_mut().enumerate().for_each(|(k, s)| *s = s.max(FLOOR * overall[k / set.points]).max(f64::MIN_POSITIVE));
+    (mean, sd)
+}
+
+/// Mean and standard deviation over the samples of a set.
+fn plain_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
     let (n, d, points) = (set.len().max(1) as f64, set.variables, set.points);
     let mut mean = vec![0.0; d * points];
     let mut square = mean.clone();
@@ -42,9 +52,7 @@ pub fn time_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
     for k in 0..set.len() {
         set.x(k).iter().zip(&mean).zip(&mut square).for_each(|((x, m), s)| *s += (f64::from(*x) - m).powi(2) / n);
     }
-    let overall = overall_sd(set);
-    let scale = square.iter().enumerate().map(|(k, s)| s.sqrt().max(FLOOR * overall[k / points]).max(f64::MIN_POSITIVE)).collect();
-    (mean, scale)
+    (mean, square.into_iter().map(f64::sqrt).collect())
 }
 
 /// Standard deviation of each variable over all times and samples.
@@ -85,7 +93,7 @@ pub(super) struct Problem {
     pub(super) grid: Grid<f32>,
     pub(super) scaling: Scaling,
     pub(super) spec: Spec,
-    pub(super) ramp: Vec<f32>,
+    pub(super) frame: Frame,
     /// Step of the grid.
     pub(super) dt: f64,
     pub(super) mean: Vec<f64>,
@@ -96,7 +104,13 @@ pub(super) struct Problem {
 impl Problem {
     /// A network to start from keeps its own scales, so that it begins as the function that it is.
     pub(super) fn new(data: &ResponseData, config: &OperatorConfig, from: Option<&Fno>) -> Result<Self> {
-        let (mean, scale) = time_statistics(&data.training);
+        let per_point = config.normaliser == Normaliser::PerPoint;
+        let (mean, scale) = if per_point {
+            let (mean, sd) = plain_statistics(&data.training);
+            (mean, sd.into_iter().map(|s| s + PUBLISHED).collect())
+        } else {
+            time_statistics(&data.training)
+        };
         let state = overall_sd(&data.training);
         if let Some(i) = state.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
             return Err(Error::Invalid(format!("variable '{}' does not vary in the training set", data.spec.variables[i].name)));
@@ -112,14 +126,17 @@ impl Problem {
         // Mean and standard deviation of the uniform distribution.
         let uniform = |[l, h]: &[f64; 2]| [0.5 * (l + h), (h - l) / 12f64.sqrt()];
         let parameters = data.config.vary.iter().map(|(name, range)| (name.clone(), uniform(range))).collect();
-        let scaling = from.map_or(Scaling { input, charge, state, ramp: config.ramp, start, parameters }, |fno| fno.scaling.clone());
-        let start_ramp = ramp(scaling.ramp, points);
+        let rows = |v: &[f64]| v.chunks_exact(points).map(|r| r.iter().map(|v| *v as f32).collect()).collect();
+        let per_point = per_point.then(|| PerPoint { mean: rows(&mean), sd: rows(&scale) });
+        let scaling =
+            from.map_or(Scaling { input, charge, state, ramp: config.ramp, start, per_point, parameters }, |fno| fno.scaling.clone());
+        let frame = scaling.frame(points);
         Ok(Problem {
             layout: config.network.layout(scaling.inputs(), data.spec.variables.len()),
             grid: Grid::new(points, config.network.padding, config.network.modes)?,
             scaling,
             spec: data.spec.clone(),
-            ramp: start_ramp,
+            frame,
             dt,
             mean,
             scale,
@@ -156,8 +173,9 @@ impl Problem {
             .map(|i| {
                 let at = i * points..(i + 1) * points;
                 let (x, y, s) = (&set.data.x(k)[at.clone()], &work.y[at.clone()], &self.scale[at.clone()]);
-                let sd = self.scaling.state[i];
-                let error = |t: usize| f64::from(x[0]) + f64::from(self.ramp[t]) * sd * f64::from(y[t]) - f64::from(x[t]);
+                let gain = &self.frame.gain[at.clone()];
+                let start = f64::from(x[0]);
+                let error = |t: usize| self.frame.base(i * points + t, start) + f64::from(gain[t]) * f64::from(y[t]) - f64::from(x[t]);
                 let [normalised, physical, slope] = set.size[k * variables + i];
                 let norm = (0..points).map(|t| (error(t) / s[t]).powi(2)).sum::<f64>().sqrt();
                 if let Some(d) = &mut gradient {
@@ -178,7 +196,7 @@ impl Problem {
                         }
                     }
                     for (t, d) in d[at].iter_mut().enumerate() {
-                        *d = (by[t] * f64::from(self.ramp[t]) * sd) as f32;
+                        *d = (by[t] * f64::from(gain[t])) as f32;
                     }
                 }
                 norm / normalised
@@ -211,9 +229,10 @@ mod tests {
             // By its definition.
             let total = |y: &[f32]| {
                 let one = |i: usize| {
-                    let (x, sd) = (&data.training.x(17)[i * 100..(i + 1) * 100], problem.scaling.state[i]);
-                    let p: Vec<f64> =
-                        (0..100).map(|t| f64::from(x[0]) + f64::from(problem.ramp[t]) * sd * f64::from(y[i * 100 + t])).collect();
+                    let x = &data.training.x(17)[i * 100..(i + 1) * 100];
+                    let p: Vec<f64> = (0..100)
+                        .map(|t| f64::from(x[0]) + f64::from(problem.frame.gain[i * 100 + t]) * f64::from(y[i * 100 + t]))
+                        .collect();
                     let e: Vec<f64> = p.iter().zip(x).map(|(p, x)| p - f64::from(*x)).collect();
                     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
                     let size = set.size[17 * 2 + i];

@@ -24,6 +24,7 @@ use crate::{
     batch::{Job, Output, Summary, chunk_for, layout},
     cli::{Shared, arguments::Opened, print_json, training::interrupt},
     experiments::{Reader, fingerprint, survey},
+    shard::Shard,
 };
 
 /// Experiments of a table from which the error of a method without error control is judged.
@@ -38,6 +39,10 @@ pub struct BatchArguments {
     /// Go on with an unfinished .zarr, which holds what was written before an interruption
     #[arg(long, requires = "experiments")]
     resume: bool,
+    /// Do the chunks k with k mod N = K of a .zarr, beside others that do the rest: K/N, or `rank` for what a scheduler says; the same command with
+    /// --resume in its place then completes the file
+    #[arg(long, value_name = "K/N|rank", requires = "experiments", conflicts_with = "resume")]
+    shard: Option<String>,
     /// Experiments a chunk of a .zarr or a group of rows of a .parquet [default: about 32 MiB of states]
     #[arg(long, value_name = "N", requires = "experiments", value_parser = clap::value_parser!(u64).range(1..=1 << 24), allow_negative_numbers = true)]
     chunk: Option<u64>,
@@ -49,7 +54,12 @@ impl Arguments {
         let Some(path) = &self.output else { return Err(Error::Input("--experiments needs a file to write, -o FILE".into())) };
         check_format(path, &Output::FORMATS, "; .csv is for one trajectory")?;
         let is_zarr = ends_with(path, "zarr");
+        let shard = self.batch.shard.as_deref().map(Shard::parse).transpose()?;
+        if shard.is_some() && !is_zarr {
+            return Err(Error::Input("--shard is for .zarr; other files are written by one process".into()));
+        }
         let existing = match (self.batch.resume, is_zarr) {
+            _ if shard.is_some() => Existing::Share,
             (true, false) => return Err(Error::Input("--resume is for .zarr; other files are written whole or not at all".into())),
             (true, true) => Existing::Resume,
             (false, _) => Existing::Refuse,
@@ -73,14 +83,14 @@ impl Arguments {
             "chunk": chunk,
         });
         extend(&mut configuration, more);
-        if is_zarr && existing == Existing::Resume && zarr::is_complete(path, &configuration)? {
+        if is_zarr && existing != Existing::Refuse && zarr::is_complete(path, &configuration)? {
             shared.tell(&format!("{} is complete", path.display()));
             return if shared.json { print_json(&configuration) } else { Ok(()) };
         }
         let output = Output::create(path, &layout, chunk, &configuration, existing)?;
         let follower = Follower::new(survey.rows, shared)?;
         options.watch = Watcher::new(follower.clone());
-        let job = Job { system: &*system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk };
+        let job = Job { system: &*system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk, shard };
         let ran = job.run(output);
         follower.bar.finish_and_clear();
         let (output, summary) = ran.map_err(|e| match e {
@@ -93,6 +103,14 @@ impl Arguments {
             e => e,
         })?;
         let mut meta = described(&configuration, &summary);
+        if let Some(Shard { index, of }) = shard {
+            tell(&summary, shared);
+            shared.tell(&format!(
+                "shard {index} of {of} is done; when all are, the same command with --resume in place of --shard completes the file"
+            ));
+            extend(&mut meta, json!({"shard": [index, of]}));
+            return if shared.json { print_json(&meta) } else { Ok(()) };
+        }
         options.watch = Watcher::default();
         let halving = self.halving_of_some(&*system, table, &base, &options, shared)?;
         extend(&mut meta, json!({"change_by_half_the_step": halving}));
