@@ -543,7 +543,7 @@ fn train(
 fn trial(t: &Trial) -> Value {
     json!({
         "number": t.number, "state": format!("{:?}", t.state).to_lowercase(), "value": t.value, "objectives": t.objectives(), "values": t.values,
-        "fitted": t.attributes.get("fitted"), "reported": t.reported, "problem": t.attributes.get("problem"),
+        "fitted": (!t.fitted().is_empty()).then(|| t.fitted()), "reported": t.reported, "problem": t.problem(),
     })
 }
 

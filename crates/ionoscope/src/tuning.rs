@@ -225,14 +225,14 @@ impl Tuning<'_> {
                 false => Err(Error::Failed("no trial was completed; see what 'problem' says of them in the journal".into())),
             };
         };
-        let fitted = fitted(best);
-        let configuration = self.configuration(&best.values, &fitted, seed_of(self.file.study.seed, origin(best)))?;
+        let fitted = best.fitted();
+        let configuration = self.configuration(&best.values, &fitted, seed_of(self.file.study.seed, best.origin()))?;
         pipeline::write_configuration(&self.dir.join("best.toml"), &configuration)?;
         if self.file.study.objectives.len() > 1 {
             let folder = self.dir.join("front");
             std::fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, e))?;
             for t in front(trials) {
-                let configuration = self.configuration(&t.values, &self::fitted(t), seed_of(self.file.study.seed, origin(t)))?;
+                let configuration = self.configuration(&t.values, &t.fitted(), seed_of(self.file.study.seed, t.origin()))?;
                 pipeline::write_configuration(&folder.join(format!("{:04}.toml", t.number)), &configuration)?;
             }
         }
@@ -242,7 +242,7 @@ impl Tuning<'_> {
         let cell = |v: Option<&Value>| v.map_or(String::new(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
         let row = |t: &Trial| {
             let values = keys.iter().map(|k| cell(t.values.get(*k)));
-            let more = solved.iter().map(|k| cell(fitted_of(t, k).as_ref()));
+            let more = solved.iter().map(|k| cell(t.fitted().get(k)));
             let found = (0..objectives.len()).map(|k| t.objectives().get(k).map_or(String::new(), f64::to_string));
             let state = format!("{:?}", t.state).to_lowercase();
             [t.number.to_string(), state].into_iter().chain(found).chain(values).chain(more).collect::<Vec<_>>().join(",")
@@ -268,7 +268,7 @@ impl Tuning<'_> {
         let Some(trial) = journal.trials().get(number) else {
             return Err(Error::Input(format!("the study has {} trials, from 0; there is no trial {number}", journal.trials().len())));
         };
-        let configuration = self.configuration(&trial.values, &fitted(trial), seed_of(self.file.study.seed, origin(trial)))?;
+        let configuration = self.configuration(&trial.values, &trial.fitted(), seed_of(self.file.study.seed, trial.origin()))?;
         let data = self.data(&configuration)?;
         // A trial that was given up is trained as far as it came.
         let last = trial.last().map_or(u64::MAX, |l| l.0);
@@ -288,7 +288,7 @@ impl Tuning<'_> {
         std::fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
         let surrogate = dir.join(format!("{number:04}.safetensors"));
         trained.surrogate.save(&surrogate)?;
-        let before = std::fs::read(self.folder(origin(trial)).join("surrogate.safetensors")).ok();
+        let before = std::fs::read(self.folder(trial.origin()).join("surrogate.safetensors")).ok();
         let same = before.and_then(|bytes| Some(bytes == std::fs::read(&surrogate).ok()?));
         // One that was given up was measured on its way only.
         let value = if trial.state == State::Pruned {
@@ -319,22 +319,10 @@ pub fn best(trials: &[Trial]) -> Option<&Trial> {
     done.min_by(|a, b| a.value.unwrap_or(f64::INFINITY).total_cmp(&b.value.unwrap_or(f64::INFINITY)))
 }
 
-fn origin(t: &Trial) -> usize {
-    t.attributes.get("retry_of").and_then(Value::as_u64).map_or(t.number, |n| n as usize)
-}
-
-fn fitted(t: &Trial) -> BTreeMap<String, Value> {
-    t.attributes.get("fitted").and_then(Value::as_object).map(|o| o.clone().into_iter().collect()).unwrap_or_default()
-}
-
-fn fitted_of(t: &Trial, key: &str) -> Option<Value> {
-    fitted(t).get(key).cloned()
-}
-
 /// A line for people.
 fn line(told: &Told) -> String {
     let values = |t: &Trial| {
-        let fitted = fitted(t);
+        let fitted = t.fitted();
         let all = t.values.iter().chain(&fitted);
         all.map(|(k, v)| format!("{}={v}", k.rsplit('.').next().unwrap_or(k))).collect::<Vec<_>>().join(" ")
     };
@@ -342,7 +330,7 @@ fn line(told: &Told) -> String {
         Told::Begun(t) => format!("trial {}: {}", t.number, values(t)),
         Told::Ended(t) => {
             let value = t.value.map_or(String::new(), |v| format!(", {v:.5}"));
-            let problem = t.attributes.get("problem").and_then(Value::as_str).map_or(String::new(), |p| format!(": {p}"));
+            let problem = t.problem().map_or(String::new(), |p| format!(": {p}"));
             format!("trial {}: {}{value}{problem}", t.number, format!("{:?}", t.state).to_lowercase())
         }
     }

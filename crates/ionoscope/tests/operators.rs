@@ -111,6 +111,11 @@ fn an_operator_is_judged_and_used() {
     assert!(widths.clone().count() == 99 && widths.into_iter().all(|w| w > 0.0));
     let share = answer["band"]["within"].as_f64().unwrap();
     assert!((0.5..=1.0).contains(&share), "{share}");
+    // Calibrated on that very set, it holds what it says.
+    let own = folder.path("calibrated.safetensors");
+    out(&["evaluate", &surrogate, &data, "--calibrate", &own, "--quiet"]);
+    let share = json(&["evaluate", &own, &data, "--json"])["band"]["within"].as_f64().unwrap();
+    assert!((0.9..0.95).contains(&share), "{share}");
     refused(2, &["simulate", "fitzhugh-nagumo-1961", "--bands", "-o", &csv], &["--bands", "no Fourier neural operator"]);
     // What it was not trained on.
     let simulate = |more: &[&'static str]| [&["simulate", surrogate.as_str(), "-o", csv.as_str()], more].concat();
@@ -137,6 +142,36 @@ fn an_operator_is_judged_and_used() {
         refused(2, &train(&config, &folder.path("memory"), &much), &["GiB of memory", "responses.samples"]);
     }
     refused(2, &train(&config, &folder.path("cuda"), &["--device", "cuda"]), &["cuda"]);
+}
+
+#[test]
+fn a_parameter_that_varies_is_taken_within_its_range() {
+    let folder = Folder::new("operator-vary");
+    let config = folder.path("tiny.toml");
+    fs::write(&config, format!("{TINY}\n[responses.vary]\nb = [4, 6]\n")).unwrap();
+    let dir = folder.path("run");
+    out(&train(&config, &dir, &[]));
+    let (surrogate, csv) = (format!("{dir}/surrogate.safetensors"), folder.path("x.csv"));
+    let with = |b: &str| {
+        out(&["simulate", &surrogate, "--stimulus", "1:0:50", "--param", b, "-o", &csv]);
+        fs::read_to_string(&csv).unwrap()
+    };
+    assert!(with("b=4.1") != with("b=5.9"));
+    assert!(
+        json(&["evaluate", &surrogate, &format!("{dir}/responses.safetensors"), "--json"])["normalised"]["mean"].as_f64().unwrap() > 0.0
+    );
+    let simulate = |more: &[&'static str]| [&["simulate", surrogate.as_str(), "-o", csv.as_str()], more].concat();
+    refused(2, &simulate(&["--param", "b=7"]), &["b = 7", "4 to 6", "--extrapolate"]);
+    refused(2, &simulate(&["--param", "c=2"]), &["one value of c"]);
+    out(&simulate(&["--param", "b=7", "--extrapolate", "--quiet"]));
+    // Where the parameter varies, a network without it cannot be judged.
+    let fixed = folder.path("fixed.toml");
+    fs::write(&fixed, TINY).unwrap();
+    out(&train(&fixed, &folder.path("fixed"), &[]));
+    let blind = folder.path("fixed/surrogate.safetensors");
+    refused(2, &["evaluate", &blind, &format!("{dir}/responses.safetensors")], &["b varies"]);
+    refused(2, &train(&config, &folder.path("from"), &["--from", &blind]), &["taking the current, its charge, b"]);
+    refused(2, &train(&config, &folder.path("no"), &["--set", "responses.vary={ bb = [1, 2] }"]), &["bb", "did you mean"]);
 }
 
 #[test]

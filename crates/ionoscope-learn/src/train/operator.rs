@@ -34,7 +34,7 @@ mod loss;
 /// Smallest standard deviation at a time, relative to that over all times.
 pub const FLOOR: f64 = 0.05;
 /// Share of the validation set's values within the band around what a network gives.
-const BAND: f64 = 0.9;
+pub const BAND: f64 = 0.9;
 /// Chunks of a batch, whose gradients are summed in order: fixed, so that sums do not depend on the number of threads.
 const CHUNKS: usize = 8;
 

@@ -34,6 +34,16 @@ mod operation {
     pub const DISCARD: u64 = 10;
 }
 
+/// Attributes of trials that we write beside Optuna's.
+pub(super) mod attribute {
+    pub const WORKER: &str = "worker";
+    pub const ALIVE: &str = "alive";
+    pub const ABANDONED: &str = "abandoned";
+    pub const RETRY: &str = "retry_of";
+    pub const FITTED: &str = "fitted";
+    pub const PROBLEM: &str = "problem";
+}
+
 /// What became of a trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
@@ -85,6 +95,21 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// The number under which it was first begun: what was left behind is begun again under another.
+    pub fn origin(&self) -> usize {
+        self.attributes.get(attribute::RETRY).and_then(Value::as_u64).map_or(self.number, |n| n as usize)
+    }
+
+    /// Values that follow from its own, to meet a budget.
+    pub fn fitted(&self) -> BTreeMap<String, Value> {
+        self.attributes.get(attribute::FITTED).and_then(Value::as_object).map(|o| o.clone().into_iter().collect()).unwrap_or_default()
+    }
+
+    /// Why it failed.
+    pub fn problem(&self) -> Option<&str> {
+        self.attributes.get(attribute::PROBLEM).and_then(Value::as_str)
+    }
+
     /// By all objectives; empty where it was not measured.
     pub fn objectives(&self) -> Vec<f64> {
         self.value.into_iter().chain(self.further.iter().copied()).collect()

@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 
 use super::{
     Pruner, Sampler, Space,
-    journal::{Journal, NewTrial, State, Trial},
+    journal::{
+        Journal, NewTrial, State, Trial,
+        attribute::{ABANDONED, ALIVE, FITTED, PROBLEM, RETRY, WORKER},
+    },
 };
 use crate::{Error, Result};
 
@@ -189,10 +192,7 @@ fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, proble
         let Some(number) = journal.start(&config.space, |number, known| next(config, number, known, work))? else { return Ok(()) };
         let trial = journal.trials()[number].clone();
         (work.tell)(Told::Begun(&trial));
-        let empty = BTreeMap::new();
-        let fitted: BTreeMap<String, Value> =
-            trial.attributes.get(FITTED).and_then(Value::as_object).map_or(empty, |o| o.clone().into_iter().collect());
-        let origin = origin(&trial);
+        let (fitted, origin) = (trial.fitted(), trial.origin());
         let suggestion = Suggestion { number, origin, values: &trial.values, fitted: &fitted, seed: seed_of(config.seed, origin) };
         let mut report = |step: u64, value: f64| {
             journal.report(number, step, value)?;
@@ -218,12 +218,12 @@ fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, proble
                 )));
             }
             Ok(Outcome::Complete(values)) if values.iter().all(|v| v.is_finite()) => journal.finish(number, State::Complete, &values)?,
-            Ok(Outcome::Complete(values)) => failed(journal, "problem", json!(format!("its value is {values:?}")))?,
+            Ok(Outcome::Complete(values)) => failed(journal, PROBLEM, json!(format!("its value is {values:?}")))?,
             Ok(Outcome::Pruned) => {
                 let last: Vec<f64> = journal.trials()[number].last().map(|l| l.1).into_iter().collect();
                 journal.finish(number, State::Pruned, &last)?;
             }
-            Ok(Outcome::Failed(reason)) => failed(journal, "problem", json!(reason))?,
+            Ok(Outcome::Failed(reason)) => failed(journal, PROBLEM, json!(reason))?,
             Ok(Outcome::Interrupted) => failed(journal, ABANDONED, json!(true))?,
             Err(error) => {
                 failed(journal, ABANDONED, json!(true))?;
@@ -232,18 +232,6 @@ fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, proble
         }
         (work.tell)(Told::Ended(&journal.trials()[number]));
     }
-}
-
-/// Attributes of trials.
-const WORKER: &str = "worker";
-const ALIVE: &str = "alive";
-const ABANDONED: &str = "abandoned";
-const RETRY: &str = "retry_of";
-const FITTED: &str = "fitted";
-
-/// The number under which a trial was first begun.
-fn origin(trial: &Trial) -> usize {
-    trial.attributes.get(RETRY).and_then(Value::as_u64).map_or(trial.number, |n| n as usize)
 }
 
 /// The next trial, if there is one.
@@ -257,10 +245,10 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], work: &Work) -> Re
     let open = |t: &&Trial| {
         t.state == State::Failed
             && t.attributes.contains_key(ABANDONED)
-            && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && origin(u) == origin(t))
+            && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin())
     };
     if let Some(left) = known.iter().find(open) {
-        attributes.insert(RETRY.into(), json!(origin(left)));
+        attributes.insert(RETRY.into(), json!(left.origin()));
         attributes.extend(left.attributes.get(FITTED).map(|f| (FITTED.to_owned(), f.clone())));
         return Ok(Some(NewTrial { values: left.values.clone(), attributes }));
     }

@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 
 use ionoscope_learn::{
-    architectures::{fno::Fno, neural_map::NeuralMap},
+    architectures::{
+        fno::{Bands, Fno},
+        neural_map::NeuralMap,
+    },
     responses::ResponseData,
+    train::operator::BAND,
 };
 use serde_json::{Value, json};
 
 use super::{Shared, print, print_json, table};
-use crate::{Error, Result, evaluation};
+use crate::{Error, Result, artifact, evaluation};
 
 /// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors\n  \
-                        ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors --set validation --json")]
+                        ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors --set validation --json\n  \
+                        ionoscope evaluate pretrained/hh-fno.safetensors mine/responses.safetensors --calibrate mine/hh-fno.safetensors")]
 pub struct Arguments {
     /// The surrogate
     #[arg(value_name = "SURROGATE")]
@@ -25,6 +30,9 @@ pub struct Arguments {
     /// Which of its sets
     #[arg(long, value_enum, default_value_t = Set::Test)]
     set: Set,
+    /// Write the operator, its 90 % band calibrated anew on that set, to this file: for stimuli of a family of your own
+    #[arg(long, value_name = "FILE.safetensors")]
+    calibrate: Option<PathBuf>,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -51,11 +59,28 @@ impl Arguments {
         if set.is_empty() {
             return Err(Error::Input(format!("{} has no samples in that set", self.dataset.display())));
         }
+        if let Some(path) = &self.calibrate {
+            artifact::check_destination(path)?;
+        }
         let (evaluation, weights) = if Fno::is_one(&self.surrogate) {
-            let fno = Fno::load(&self.surrogate)?;
+            let mut fno = Fno::load(&self.surrogate)?;
             evaluation::check(&fno, &data).map_err(named)?;
+            if let Some(path) = &self.calibrate {
+                if fno.takes_start() {
+                    return Err(Error::Input("--calibrate: an operator that advances window by window has no band".into()));
+                }
+                fno.bands = Bands::calibrate(&fno, set, BAND)?;
+                let family = if self.set == Set::Test { &data.config.test_family } else { &data.config.training_family };
+                fno.provenance["calibrated_on"] =
+                    json!({"family": family, "seed": data.config.seed, "set": self.set, "samples": set.len()});
+                fno.save(path)?;
+                shared.tell(&format!("{}: calibrated on {} samples; judge it by others", path.display(), set.len()));
+            }
             (evaluation::evaluate(&fno, &data, set)?, fno.weights.len())
         } else {
+            if self.calibrate.is_some() {
+                return Err(Error::Input("--calibrate: a map has no band; expected an operator".into()));
+            }
             let map = NeuralMap::load(&self.surrogate)?;
             (evaluation::evaluate_map(&map, &data, set).map_err(named)?, map.weight_count())
         };

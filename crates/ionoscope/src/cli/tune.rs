@@ -159,8 +159,8 @@ fn document(t: &Trial) -> Value {
         "value": t.value,
         "objectives": t.objectives(),
         "values": t.values,
-        "fitted": t.attributes.get("fitted"),
+        "fitted": (!t.fitted().is_empty()).then(|| t.fitted()),
         "reported": t.reported,
-        "problem": t.attributes.get("problem"),
+        "problem": t.problem(),
     })
 }

@@ -8,7 +8,7 @@ use ionoscope_learn::tune::{
 };
 use serde_json::Value;
 
-use super::{best, fitted, front};
+use super::{best, front};
 use crate::{
     Result,
     config::{AnyConfiguration, StudyFile},
@@ -299,7 +299,7 @@ fn table(file: &StudyFile, done: &[&Trial], shown: Shown) -> Answer {
     order.sort_by(|a, b| value(a).total_cmp(&value(b)));
     let mut table = Table::new("best", "The best complete trials.", columns);
     for t in order.into_iter().take(SHOWN) {
-        let fitted = fitted(t);
+        let fitted = t.fitted();
         let cell = |v: Option<&Value>| -> Cell {
             match v {
                 Some(Value::Number(n)) => n.as_f64().into(),
