@@ -37,11 +37,10 @@ def by_optuna(folder, trials, sampler, seed, memory):
 
 
 def measure(case):
-    # In memory: a folder of the system's that lies there.
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if case["memory"] else None) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         if case["label"] == "optuna":
             return by_optuna(folder, case["trials"], case["sampler"], case["seed"], case["memory"])
-        command = [args.ours, folder, str(case["trials"]), case["sampler"], str(case["seed"])]
+        command = [args.ours, "-" if case["memory"] else folder, str(case["trials"]), case["sampler"], str(case["seed"])]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
 

@@ -31,11 +31,14 @@ fn main() {
         let value = (f("x") - 2.0).powi(2) + (f("y").ln() - 0.1f64.ln()).powi(2) / 4.0 + (f("n") - 5.0).powi(2) / 4.0 + c;
         Ok(Outcome::Complete(vec![value]))
     };
-    let path = Path::new(folder).join("journal.log");
-    let _ = std::fs::remove_file(&path);
+    // "-": nothing is kept.
+    let path = (folder != "-").then(|| Path::new(folder).join("journal.log"));
+    if let Some(path) = &path {
+        let _ = std::fs::remove_file(path);
+    }
     let work = Work { defaults: BTreeMap::new(), fit: &|_| Some(BTreeMap::new()), objective: &objective, tell: &|_| (), alone: false };
     let begin = Instant::now();
-    let trials = run(&path, &config, &BTreeMap::new(), 1, &AtomicBool::new(false), &work).expect("a study");
+    let trials = run(path.as_deref(), &config, &BTreeMap::new(), 1, &AtomicBool::new(false), &work).expect("a study");
     let seconds = begin.elapsed().as_secs_f64();
     let best = trials.iter().filter_map(|t| t.value).fold(f64::INFINITY, f64::min);
     println!("{}", serde_json::json!({"seconds": seconds, "best": best, "trials": trials.len()}));

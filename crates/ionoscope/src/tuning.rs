@@ -126,7 +126,7 @@ impl Tuning<'_> {
         };
         let tell = |told: Told| (self.say)(&line(&told));
         let work = Work { defaults: self.file.defaults()?, fit: &fit, objective: &objective, tell: &tell, alone: self.single_writer };
-        let trials = run(&self.dir.join(JOURNAL), &self.file.study, &self.attributes()?, self.workers, &self.stop, &work)?;
+        let trials = run(Some(&self.dir.join(JOURNAL)), &self.file.study, &self.attributes()?, self.workers, &self.stop, &work)?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
         }

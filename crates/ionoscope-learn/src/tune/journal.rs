@@ -131,7 +131,8 @@ pub struct NewTrial {
 
 /// An open journal, looking at one of its studies.
 pub struct Journal {
-    path: PathBuf,
+    /// None: nothing is kept beyond the process, and nobody else sees it.
+    path: Option<PathBuf>,
     name: String,
     worker: String,
     /// Nobody else writes, and no locks are taken.
@@ -162,17 +163,7 @@ impl Journal {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_as(path: &Path, name: &str, attributes: &BTreeMap<String, Value>, alone: bool) -> Result<Self> {
-        let mut journal = Journal {
-            alone,
-            path: path.to_owned(),
-            name: name.to_owned(),
-            worker: worker(),
-            read: 0,
-            studies: Vec::new(),
-            all: Vec::new(),
-            study: None,
-            trials: Vec::new(),
-        };
+        let mut journal = Journal::new(Some(path.to_owned()), name, alone);
         OpenOptions::new().append(true).create(true).open(path).map_err(|e| journal.write_error(e))?;
         let lock = journal.lock()?;
         if !alone && journal.try_lock()? {
@@ -180,13 +171,7 @@ impl Journal {
         }
         journal.sync()?;
         if journal.study.is_none() {
-            let objectives = attributes.get("objectives").and_then(Value::as_array).map_or(1, Vec::len);
-            let directions = vec![1; objectives];
-            let mut records = vec![json!({"op_code": operation::CREATE_STUDY, "study_name": name, "directions": directions})];
-            let study_id = journal.studies.len();
-            for (key, value) in attributes {
-                records.push(json!({"op_code": operation::STUDY_ATTRIBUTE, "study_id": study_id, "user_attr": {key: value}}));
-            }
+            let records = journal.creation(attributes);
             journal.append(&lock, records)?;
         }
         drop(lock);
@@ -200,6 +185,48 @@ impl Journal {
             }
         }
         Ok(journal)
+    }
+
+    /// A study that is kept in memory alone.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn in_memory(name: &str, attributes: &BTreeMap<String, Value>) -> Result<Self> {
+        let mut journal = Journal::new(None, name, true);
+        let records = journal.creation(attributes);
+        journal.append(&Lock { path: None }, records)?;
+        Ok(journal)
+    }
+
+    fn new(path: Option<PathBuf>, name: &str, alone: bool) -> Self {
+        Journal {
+            path,
+            name: name.to_owned(),
+            worker: worker(),
+            alone,
+            read: 0,
+            studies: Vec::new(),
+            all: Vec::new(),
+            study: None,
+            trials: Vec::new(),
+        }
+    }
+
+    /// The records that make the study.
+    fn creation(&self, attributes: &BTreeMap<String, Value>) -> Vec<Value> {
+        let objectives = attributes.get("objectives").and_then(Value::as_array).map_or(1, Vec::len);
+        let directions = vec![1; objectives];
+        let mut records = vec![json!({"op_code": operation::CREATE_STUDY, "study_name": self.name, "directions": directions})];
+        let study_id = self.studies.len();
+        for (key, value) in attributes {
+            records.push(json!({"op_code": operation::STUDY_ATTRIBUTE, "study_id": study_id, "user_attr": {key: value}}));
+        }
+        records
+    }
+
+    /// All trials, when nothing more is to come.
+    pub fn into_trials(self) -> Vec<Trial> {
+        self.trials
     }
 
     /// Trials of the study, as far as was read.
@@ -284,10 +311,11 @@ impl Journal {
     /// # Errors
     /// The file cannot be read or is damaged before its last line.
     pub fn sync(&mut self) -> Result<()> {
-        let mut file = File::open(&self.path).map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut file = File::open(path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let mut text = Vec::new();
         let read = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.read_to_end(&mut text));
-        read.map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        read.map_err(|source| Error::Read { path: path.clone(), source })?;
         let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |k| k + 1);
         for line in text[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
             let record = parse(line).ok_or_else(|| self.damaged("a line is no record"))?;
@@ -298,11 +326,15 @@ impl Journal {
     }
 
     fn damaged(&self, what: &str) -> Error {
-        Error::file(&self.path, format!("{what}; expected a journal of a study, written by ionoscope or Optuna"))
+        Error::file(self.shown(), format!("{what}; expected a journal of a study, written by ionoscope or Optuna"))
+    }
+
+    fn shown(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("the study in memory"))
     }
 
     fn write_error(&self, source: std::io::Error) -> Error {
-        Error::Write { path: self.path.clone(), source }
+        Error::Write { path: self.shown().to_owned(), source }
     }
 
     fn apply(&mut self, record: &Value) -> Result<()> {
@@ -372,13 +404,14 @@ impl Journal {
     }
 
     fn append(&mut self, _lock: &Lock, records: Vec<Value>) -> Result<()> {
+        let Some(path) = &self.path else { return records.iter().try_for_each(|r| self.apply(r)) };
         let mut text = String::new();
         for mut record in records {
             record["worker_id"] = self.worker.clone().into();
             text += &record.to_string();
             text.push('\n');
         }
-        let mut file = OpenOptions::new().write(true).open(&self.path).map_err(|e| self.write_error(e))?;
+        let mut file = OpenOptions::new().write(true).open(path).map_err(|e| self.write_error(e))?;
         let end = file.metadata().map_err(|e| self.write_error(e))?.len();
         // Everything up to `read` is whole lines, so what follows was cut short.
         if end > self.read {
@@ -390,7 +423,7 @@ impl Journal {
     }
 
     fn lock_path(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
+        let mut name = self.shown().as_os_str().to_owned();
         name.push(".lock");
         name.into()
     }
@@ -398,7 +431,7 @@ impl Journal {
     /// Takes the lock if it is free.
     fn try_lock(&self) -> Result<bool> {
         #[cfg(unix)]
-        let made = std::os::unix::fs::symlink(&self.path, self.lock_path());
+        let made = std::os::unix::fs::symlink(self.shown(), self.lock_path());
         #[cfg(not(unix))]
         let made = OpenOptions::new().write(true).create_new(true).open(self.lock_path()).map(drop);
         match made {
@@ -412,7 +445,7 @@ impl Journal {
         Error::Failed(format!(
             "{}: locks do not work in this folder ({why}), so that several workers would spoil the file; choose a folder on a local disk, or work on it \
              alone: --single-writer",
-            self.path.display()
+            self.shown().display()
         ))
     }
 

@@ -26,12 +26,16 @@ pub enum Sampler {
     Tpe,
 }
 
+/// Least logarithm of a density.
+const LEAST: f64 = -690.0;
 /// Trials before TPE begins to look at them.
 pub const STARTUP: usize = 10;
 /// Candidates of which TPE takes the best.
 const CANDIDATES: usize = 24;
 /// Latest trials that count in full; older ones count less.
 const RECENT: usize = 25;
+/// Of the trials that are not among the best, the latest that are looked at: more would cost time and tell no more.
+const OTHERS: usize = 200;
 
 impl Sampler {
     /// Values of trial `number` under a study's seed, given the others. Random and Sobol do not look at these, so their trials are the same for
@@ -39,7 +43,8 @@ impl Sampler {
     pub fn sample(self, space: &Space, seed: u64, number: usize, trials: &[Trial]) -> BTreeMap<String, Value> {
         let mut rng = stream(seed, "trial", number as u64);
         let mut values = BTreeMap::new();
-        let known: Vec<&Trial> = ranked(trials);
+        // The others look at nothing.
+        let known: Vec<&Trial> = if self == Sampler::Tpe { ranked(trials) } else { Vec::new() };
         let parzen = self == Sampler::Tpe && known.len() >= STARTUP;
         if parzen {
             // What has no condition is drawn together.
@@ -82,7 +87,7 @@ fn at(scale: Scale, share: f64) -> f64 {
 /// Finished trials from the best to the worst: complete ones by value, then given-up ones by how far they came, then by their last value. Of several
 /// objectives by front, and on a front by how much room there is.
 fn ranked(trials: &[Trial]) -> Vec<&Trial> {
-    let mut done: Vec<&Trial> = trials.iter().filter(|t| matches!(t.state, State::Complete | State::Pruned)).collect();
+    let done: Vec<&Trial> = trials.iter().filter(|t| matches!(t.state, State::Complete | State::Pruned)).collect();
     if done.iter().any(|t| !t.further.is_empty()) {
         let points: Vec<Vec<f64>> = done.iter().map(|t| t.objectives()).collect();
         let front = front::fronts(&points);
@@ -95,11 +100,9 @@ fn ranked(trials: &[Trial]) -> Vec<&Trial> {
         State::Complete => (0, 0, t.value.unwrap_or(f64::INFINITY)),
         _ => (1, u64::MAX - t.last().map_or(0, |l| l.0), t.last().map_or(f64::INFINITY, |l| l.1)),
     };
-    done.sort_by(|a, b| {
-        let ((s, n, v), (z, m, w)) = (key(a), key(b));
-        s.cmp(&z).then(n.cmp(&m)).then(v.total_cmp(&w)).then(a.number.cmp(&b.number))
-    });
-    done
+    let mut keys: Vec<_> = done.iter().enumerate().map(|(k, t)| (key(t), k)).collect();
+    keys.sort_unstable_by(|((s, n, v), a), ((z, m, w), b)| s.cmp(z).then(n.cmp(m)).then(v.total_cmp(w)).then(a.cmp(b)));
+    keys.into_iter().map(|(_, k)| done[k]).collect()
 }
 
 /// A scale as samplers see it: the logarithm where it is one, half a step wider on both sides where it has steps.
@@ -138,6 +141,8 @@ enum Kernels {
         line: Line,
         centers: Vec<f64>,
         widths: Vec<f64>,
+        /// Logarithm of the share of each kernel that lies within the line.
+        inside: Vec<f64>,
     },
     /// Probability of each choice, by kernel.
     Choices(Vec<Vec<f64>>),
@@ -187,7 +192,9 @@ impl Kernels {
         let mut widths: Vec<f64> = centers.iter().map(width).collect();
         centers.push(0.5 * (line.low + line.high));
         widths.push(range.max(f64::MIN_POSITIVE));
-        Kernels::Line { line, centers, widths }
+        let share = |(c, w): (&f64, &f64)| between((line.low - c) / w, (line.high - c) / w).max(1e-300).ln();
+        let inside = centers.iter().zip(&widths).map(share).collect();
+        Kernels::Line { line, centers, widths, inside }
     }
 
     fn sample(&self, kernel: usize, rng: &mut Generator) -> f64 {
@@ -200,7 +207,7 @@ impl Kernels {
                 };
                 rows[kernel].iter().position(hit).unwrap_or(rows[kernel].len() - 1) as f64
             }
-            Kernels::Line { line, centers, widths } => {
+            Kernels::Line { line, centers, widths, .. } => {
                 // Centers lie within, so that about every second draw does.
                 let draw = |_| centers[kernel] + widths[kernel] * normal(rng);
                 let inside = (0..1000).map(draw).find(|u| (line.low..=line.high).contains(u));
@@ -209,26 +216,45 @@ impl Kernels {
         }
     }
 
-    /// Logarithm of the probability (density) of an inner number under a kernel.
-    fn log_density(&self, kernel: usize, inner: f64) -> f64 {
+    /// Logarithm of the probability (density) of an inner number under every kernel, added to `sums`.
+    fn add_log_densities(&self, inner: f64, sums: &mut [f64]) {
         match self {
-            Kernels::Choices(rows) => rows[kernel][inner as usize].ln(),
-            Kernels::Line { line, centers, widths } => {
-                let z = |u: f64| (u - centers[kernel]) / widths[kernel];
-                let whole = between(z(line.low), z(line.high)).max(1e-300);
-                let share = match line.step {
-                    Some(step) => {
-                        let edge = |v: f64| z(line.forth(v).clamp(line.low, line.high));
-                        between(edge(inner - step / 2.0), edge(inner + step / 2.0)).max(1e-300)
-                    }
-                    None => {
-                        let z = z(line.forth(inner));
-                        (-0.5 * z * z).exp() / (widths[kernel] * std::f64::consts::TAU.sqrt())
-                    }
+            Kernels::Choices(rows) => sums.iter_mut().zip(rows).for_each(|(s, row)| *s += row[inner as usize].ln()),
+            Kernels::Line { line, centers, widths, inside } => {
+                let kernels = sums.iter_mut().zip(centers).zip(widths).zip(inside);
+                let Some(step) = line.step else {
+                    let (u, root) = (line.forth(inner), 0.5 * std::f64::consts::TAU.ln());
+                    kernels.for_each(|(((s, c), w), i)| *s += (-0.5 * ((u - c) / w).powi(2) - w.ln() - root).max(LEAST) - i);
+                    return;
                 };
-                (share.max(1e-300) / whole).ln()
+                let [low, high] = [-0.5, 0.5].map(|half| line.forth(inner + half * step).clamp(line.low, line.high));
+                // Many kernels are the same: whole numbers are few.
+                let mut seen: Vec<([u64; 2], f64)> = Vec::new();
+                for (((s, c), w), i) in kernels {
+                    let key = [c.to_bits(), w.to_bits()];
+                    let share = match seen.iter().find(|k| k.0 == key) {
+                        Some(known) => known.1,
+                        None => {
+                            let share = between((low - c) / w, (high - c) / w).max(1e-300).ln();
+                            seen.push((key, share));
+                            share
+                        }
+                    };
+                    *s += share - i;
+                }
             }
         }
+    }
+
+    #[cfg(test)]
+    fn log_density(&self, kernel: usize, inner: f64) -> f64 {
+        let kernels = match self {
+            Kernels::Choices(rows) => rows.len(),
+            Kernels::Line { centers, .. } => centers.len(),
+        };
+        let mut sums = vec![0.0; kernels];
+        self.add_log_densities(inner, &mut sums);
+        sums[kernel]
     }
 }
 
@@ -242,6 +268,7 @@ fn between(a: f64, b: f64) -> f64 {
 /// A mixture over trials of products over parameters.
 struct Estimator {
     weights: Vec<f64>,
+    log_weights: Vec<f64>,
     parts: Vec<Kernels>,
 }
 
@@ -262,7 +289,7 @@ impl Estimator {
             let seen: Vec<f64> = order.iter().filter_map(|t| domain.inner(t.values.get(*key)?)).collect();
             Kernels::of(domain.scale(), &seen)
         };
-        Estimator { weights, parts: keys.iter().map(part).collect() }
+        Estimator { log_weights: weights.iter().map(|w| w.ln()).collect(), weights, parts: keys.iter().map(part).collect() }
     }
 
     fn sample(&self, rng: &mut Generator) -> Vec<f64> {
@@ -276,8 +303,8 @@ impl Estimator {
     }
 
     fn log_density(&self, point: &[f64]) -> f64 {
-        let of = |k: usize| self.weights[k].ln() + self.parts.iter().zip(point).map(|(p, v)| p.log_density(k, *v)).sum::<f64>();
-        let all: Vec<f64> = (0..self.weights.len()).map(of).collect();
+        let mut all = self.log_weights.clone();
+        self.parts.iter().zip(point).for_each(|(p, v)| p.add_log_densities(*v, &mut all));
         let top = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         top + all.iter().map(|l| (l - top).exp()).sum::<f64>().ln()
     }
@@ -289,7 +316,12 @@ fn tpe(space: &Space, keys: &[&String], ranked: &[&Trial], rng: &mut Generator) 
     let known: Vec<&Trial> = ranked.iter().filter(within).copied().collect();
     let best = known.len().div_ceil(10).min(25);
     let (good, bad) = known.split_at(best);
-    let (good, bad) = (Estimator::of(space, keys, good), Estimator::of(space, keys, bad));
+    let mut bad = bad.to_vec();
+    if bad.len() > OTHERS {
+        bad.sort_unstable_by_key(|t| t.number);
+        bad.drain(..bad.len() - OTHERS);
+    }
+    let (good, bad) = (Estimator::of(space, keys, good), Estimator::of(space, keys, &bad));
     let scored = (0..CANDIDATES).map(|_| {
         let c = good.sample(rng);
         (good.log_density(&c) - bad.log_density(&c), c)

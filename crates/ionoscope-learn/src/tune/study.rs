@@ -148,12 +148,12 @@ pub struct Work<'a> {
     pub alone: bool,
 }
 
-/// Works on the study in a journal with so many workers until its trials are done, alone or beside others; the trials.
+/// Works on the study in a journal, or where there is no file in memory and with one worker, with so many workers until its trials are done, alone or beside others; the trials.
 ///
 /// # Errors
 /// A configuration that makes no sense; a journal that cannot be used; a budget that nothing meets; an error of the objective.
 pub fn run(
-    path: &Path,
+    path: Option<&Path>,
     config: &StudyConfig,
     attributes: &BTreeMap<String, Value>,
     workers: usize,
@@ -161,11 +161,16 @@ pub fn run(
     work: &Work,
 ) -> Result<Vec<Trial>> {
     config.check()?;
-    let open = || Journal::open_as(path, &config.name, attributes, work.alone);
-    abandon(&mut open()?, config)?;
-    if work.alone && workers > 1 {
+    if (work.alone || path.is_none()) && workers > 1 {
         return Err(Error::Invalid(format!("{workers} workers, and a journal that only one may write; take one, with more threads")));
     }
+    let Some(path) = path else {
+        let (mut journal, problem) = (Journal::in_memory(&config.name, attributes)?, Mutex::new(None));
+        worker(&mut journal, config, stop, &problem, work)?;
+        return Ok(journal.into_trials());
+    };
+    let open = || Journal::open_as(path, &config.name, attributes, work.alone);
+    abandon(&mut open()?, config)?;
     let problem = Mutex::new(None);
     std::thread::scope(|s| {
         for _ in 0..workers.max(1) {
@@ -299,7 +304,8 @@ fn seconds() -> u64 {
 
 /// This process, so that others can tell whether it is still there.
 fn me() -> Value {
-    json!({"host": host(), "pid": std::process::id(), "began": began(std::process::id())})
+    static ME: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
+    ME.get_or_init(|| json!({"host": host(), "pid": std::process::id(), "began": began(std::process::id())})).clone()
 }
 
 fn host() -> String {
@@ -358,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_study_is_done_once_and_repeats() {
-        let go = |name: &str| run(&file(name), &config(30), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+        let go = |name: &str| run(Some(&file(name)), &config(30), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
         let (a, b) = (go("once"), go("again"));
         let plain = |t: &Trial| (t.number, t.state, t.values.clone(), t.value);
         assert_eq!(a.iter().map(plain).collect::<Vec<_>>(), b.iter().map(plain).collect::<Vec<_>>());
@@ -366,6 +372,14 @@ mod tests {
         assert!(a.iter().any(|t| t.state == State::Pruned) && a.iter().any(|t| t.state == State::Complete));
         let best = a.iter().filter_map(|t| t.value).fold(f64::INFINITY, f64::min);
         assert!(best < 2.0, "{best}");
+    }
+
+    #[test]
+    fn in_memory_it_is_the_same_study() {
+        let go = |path: Option<&Path>| run(path, &config(30), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+        let plain = |trials: Vec<Trial>| trials.into_iter().map(|t| (t.number, t.state, t.values, t.value)).collect::<Vec<_>>();
+        assert_eq!(plain(go(None)), plain(go(Some(&file("memory")))));
+        assert!(run(None, &config(3), &BTreeMap::new(), 2, &AtomicBool::new(false), &work(&quadratic)).is_err());
     }
 
     #[test]
@@ -378,7 +392,7 @@ mod tests {
         };
         let two = StudyConfig { objectives: vec!["a".into(), "b".into()], ..config(60) };
         let about = BTreeMap::from([("objectives".to_owned(), json!(two.objectives))]);
-        let trials = run(&file("front"), &two, &about, 1, &AtomicBool::new(false), &work(&both)).unwrap();
+        let trials = run(Some(&file("front")), &two, &about, 1, &AtomicBool::new(false), &work(&both)).unwrap();
         let points: Vec<Vec<f64>> = trials.iter().map(Trial::objectives).collect();
         let front = super::super::front::fronts(&points);
         let best: Vec<&Trial> = trials.iter().zip(&front).filter(|(_, f)| **f == 0).map(|(t, _)| t).collect();
@@ -386,15 +400,16 @@ mod tests {
         assert!(best.len() >= 3, "{}", best.len());
         assert!(best.iter().filter(|t| t.values["n"] == 1 && t.values["x"].as_f64().unwrap().abs() < 1.5).count() >= 3);
         let wrong = |_: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![1.0]));
-        let message = run(&file("short"), &two, &about, 1, &AtomicBool::new(false), &work(&wrong)).unwrap_err().to_string();
+        let message = run(Some(&file("short")), &two, &about, 1, &AtomicBool::new(false), &work(&wrong)).unwrap_err().to_string();
         assert!(message.contains("2 objectives"), "{message}");
     }
 
     #[test]
     fn trials_of_the_random_sampler_do_not_depend_on_the_workers() {
         let config = StudyConfig { sampler: Sampler::Random, pruner: Pruner::None, ..config(12) };
-        let go =
-            |name: &str, workers| run(&file(name), &config, &BTreeMap::new(), workers, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+        let go = |name: &str, workers| {
+            run(Some(&file(name)), &config, &BTreeMap::new(), workers, &AtomicBool::new(false), &work(&quadratic)).unwrap()
+        };
         let values = |trials: Vec<Trial>| trials.into_iter().map(|t| (t.number, t.values, t.value)).collect::<Vec<_>>();
         assert_eq!(values(go("one", 1)), values(go("three", 3)));
     }
@@ -410,7 +425,7 @@ mod tests {
             }
             quadratic(s, report)
         };
-        let trials = run(&path, &config(5), &BTreeMap::new(), 1, &stop, &work(&interrupted)).unwrap();
+        let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &stop, &work(&interrupted)).unwrap();
         assert_eq!((trials.len(), trials[2].state), (3, State::Failed));
         // A worker that was killed in a trial.
         let mut dead = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
@@ -423,7 +438,7 @@ mod tests {
             seeds.lock().unwrap().push((s.origin, s.seed, s.values.clone()));
             quadratic(s, report)
         };
-        let trials = run(&path, &config(5), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&note)).unwrap();
+        let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&note)).unwrap();
         let seeds = seeds.into_inner().unwrap();
         assert_eq!((seeds[0].0, seeds[0].1, &seeds[0].2), (2, seed_of(1, 2), &trials[2].values));
         assert_eq!((seeds[1].0, &seeds[1].2), (3, &values));
@@ -440,18 +455,19 @@ mod tests {
         let sums =
             |s: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![s.values["n"].as_f64().unwrap() + s.fitted["m"].as_f64().unwrap()]));
         let with = Work { fit: &even, ..work(&sums) };
-        let trials = run(&file("budget"), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &with).unwrap();
+        let trials = run(Some(&file("budget")), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &with).unwrap();
         assert!(trials.iter().all(|t| t.value == Some(10.0)));
         let never = Work { fit: &|_| None, ..work(&quadratic) };
-        let message = run(&file("never"), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &never).unwrap_err().to_string();
+        let message = run(Some(&file("never")), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &never).unwrap_err().to_string();
         assert!(message.contains("budget"), "{message}");
         let broken = |_: &Suggestion, _: Reporter| Err(Error::Failed("no disk".into()));
         let message =
-            run(&file("broken"), &config(8), &BTreeMap::new(), 2, &AtomicBool::new(false), &work(&broken)).unwrap_err().to_string();
+            run(Some(&file("broken")), &config(8), &BTreeMap::new(), 2, &AtomicBool::new(false), &work(&broken)).unwrap_err().to_string();
         assert!(message.contains("no disk"));
         let hopeless = |_: &Suggestion, _: Reporter| Ok(Outcome::Failed("too wide".into()));
-        let message =
-            run(&file("hopeless"), &config(2), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&hopeless)).unwrap_err().to_string();
+        let message = run(Some(&file("hopeless")), &config(2), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&hopeless))
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("trials failed"), "{message}");
     }
 }
