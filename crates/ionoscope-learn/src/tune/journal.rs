@@ -1,7 +1,9 @@
 //! A study on the disk: Optuna's journal, one JSON record a line, appended under a lock that Optuna's own workers respect (a symbolic link beside
 //! the file, `FILE.lock`), so that `optuna.load_study` and dashboards open it and workers of both kinds share it.
 //!
-//! Every record of one step is written at once. A last line that was cut short is removed by the next writer; whatever it was about did not happen.
+//! Every record of one step is written at once, and what is written survives the process. It is forced to the disk once a second, and at the end: when the
+//! power fails, what was written since, or what the system had not yet written by itself, may be lost.
+//! A last line that was cut short is removed by the next writer; whatever it was about did not happen.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +20,9 @@ use crate::{Error, Result};
 
 /// How long a lock may stay without anything being written before it counts as left behind, as in Optuna.
 const STALE: Duration = Duration::from_secs(30);
+
+/// How often the file is forced to the disk while it is written to.
+const FORCED: Duration = Duration::from_secs(1);
 
 /// Operations, by their numbers in the file.
 mod operation {
@@ -137,6 +142,9 @@ pub struct Journal {
     worker: String,
     /// Nobody else writes, and no locks are taken.
     alone: bool,
+    /// When the file was last forced to the disk, and whether anything was written since.
+    forced: Option<Instant>,
+    open_end: bool,
     /// Bytes that were read.
     read: u64,
     /// Studies so far, deleted ones too: names, and attributes.
@@ -204,6 +212,8 @@ impl Journal {
             name: name.to_owned(),
             worker: worker(),
             alone,
+            forced: None,
+            open_end: false,
             read: 0,
             studies: Vec::new(),
             all: Vec::new(),
@@ -225,8 +235,8 @@ impl Journal {
     }
 
     /// All trials, when nothing more is to come.
-    pub fn into_trials(self) -> Vec<Trial> {
-        self.trials
+    pub fn into_trials(mut self) -> Vec<Trial> {
+        std::mem::take(&mut self.trials)
     }
 
     /// Trials of the study, as far as was read.
@@ -417,8 +427,13 @@ impl Journal {
         if end > self.read {
             file.set_len(self.read).map_err(|e| self.write_error(e))?;
         }
-        let written = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.write_all(text.as_bytes())).and_then(|()| file.sync_data());
+        let written = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.write_all(text.as_bytes()));
         written.map_err(|e| self.write_error(e))?;
+        self.open_end = self.forced.is_some_and(|t| t.elapsed() < FORCED);
+        if !self.open_end {
+            file.sync_data().map_err(|e| self.write_error(e))?;
+            self.forced = Some(Instant::now());
+        }
         self.sync()
     }
 
@@ -473,6 +488,15 @@ impl Journal {
             }
         }
         Ok(Lock { path: Some(path) })
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let (true, Some(path)) = (self.open_end, &self.path) {
+            // Whoever drops it has no use for an error; what was written stands in the file all the same.
+            let _ = File::open(path).and_then(|file| file.sync_data());
+        }
     }
 }
 
