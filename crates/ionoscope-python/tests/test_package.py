@@ -83,6 +83,8 @@ def test_wrong_input_is_named():
         (lambda: cell.simulate(10, stimulus=ionoscope.step(1, duration=-1)), "duration"),
         (lambda: cell.simulate_batch(10, p={cell.parameters[0].name: [1, 2]}, stimulus=np.zeros(3)), "experiments"),
         (lambda: cell.simulate(10, stimulus=3j), "stimulus"),
+        (lambda: cell.jacobian([[1, 2, 3, 4]]), "one state"),
+        (lambda: cell.fixed_points(bounds={"v": [1]}), "bounds of v"),
         (lambda: ionoscope.configuration({"train": {"hiden": 3}}), "hidden"),
         (lambda: ionoscope.configuration("no-such-file.toml"), "no-such-file"),
     ]:

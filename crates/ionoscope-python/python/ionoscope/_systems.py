@@ -172,7 +172,10 @@ class System(_Described):
 
     def jacobian(self, x: ArrayLike, p: Values = None, stimulus: float = 0.0) -> Array:
         """Derivatives of `rule` by the state, `[output, input]`."""
-        return self._native.jacobian(np.ascontiguousarray(np.asarray(x, float)), float(stimulus), self.parameter_values(p))
+        state = np.ascontiguousarray(np.asarray(x, float))
+        if state.shape != (len(self.variables),):
+            raise InputError(f"x has the shape {state.shape}; expected one state, [{len(self.variables)}]")
+        return self._native.jacobian(state, float(stimulus), self.parameter_values(p))
 
     def simulate(
         self, t_end: float, dt: float | None = None, *, x0: Values = None, p: Values = None, stimulus: Stimulus = None,
@@ -215,8 +218,10 @@ class System(_Described):
         """Fixed points in a box (the variables' ranges where `bounds` does not say otherwise), with eigenvalues."""
         box = None
         if bounds is not None:
-            for name in bounds:
+            for name, ends in bounds.items():
                 _index(self.names, name)
+                if len(ends) != 2:
+                    raise InputError(f"bounds of {name}: {list(ends)}; expected two numbers, the smaller first")
             box = [list(bounds.get(q.name, q.range)) for q in self.variables]
         found = self._native.fixed_points(self.parameter_values(p), float(stimulus), box, starts, seed)
         return [
