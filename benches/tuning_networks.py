@@ -3,13 +3,13 @@
 number of trials, the same epochs and a median pruner. Needs the Python package and Optuna:
 
     pip install ./crates/ionoscope-python optuna
-    python benches/tuning_networks.py -o out/benches/tuning-networks.json      # 25 minutes on two cores
+    python benches/tuning_networks.py -o out/benches/tuning-networks.json      # 23 minutes on two cores, beside other work
 """
 
 import argparse, concurrent.futures, json, os, pathlib, random, shutil, statistics, subprocess, sys, tempfile, time, tomllib
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--trials", type=int, default=15)
+parser.add_argument("--trials", type=int, default=30)
 parser.add_argument("--seeds", type=int, default=5)
 parser.add_argument("--epochs", type=int, default=None, help="of a trial; the example's where not said")
 parser.add_argument("--one", nargs=2, metavar=("METHOD", "SEED"), help=argparse.SUPPRESS)

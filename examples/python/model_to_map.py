@@ -2,7 +2,7 @@
 # # From a model to a trained map to a plot
 #
 # The beta cell of Sherman, Rinzel and Keizer (1988) bursts. A neural map, u(t + dt) = F(u), learns it from pieces of its oscillation, and is then
-# compared with the equations: over time, and at the fixed point, of which it saw nothing. Two minutes on two cores:
+# compared with the equations: over time, and at the fixed point, of which it saw nothing. A quarter of a minute on two cores:
 #
 #     pip install './crates/ionoscope-python[plot]'
 #     python examples/python/model_to_map.py out/python

@@ -243,7 +243,9 @@ impl Tuning<'_> {
         let row = |t: &Trial| {
             let values = keys.iter().map(|k| cell(t.values.get(*k)));
             let more = solved.iter().map(|k| cell(t.fitted().get(k)));
-            let found = (0..objectives.len()).map(|k| t.objectives().get(k).map_or(String::new(), f64::to_string));
+            // As in the report: of a given-up trial only the validation error is known.
+            let measured = t.state == State::Complete || objectives[0] == "validation";
+            let found = (0..objectives.len()).map(|k| t.objectives().get(k).filter(|_| measured).map_or(String::new(), f64::to_string));
             let state = format!("{:?}", t.state).to_lowercase();
             [t.number.to_string(), state].into_iter().chain(found).chain(values).chain(more).collect::<Vec<_>>().join(",")
         };

@@ -452,7 +452,11 @@ impl Journal {
         match made {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(self.no_locks(&e.to_string())),
+            // What folders without symbolic links say; anything else is no matter of locks.
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::Unsupported) => {
+                Err(self.no_locks(&e.to_string()))
+            }
+            Err(e) => Err(self.write_error(e)),
         }
     }
 

@@ -37,7 +37,7 @@ pub struct StudyConfig {
     pub seed: u64,
     /// How values are drawn.
     pub sampler: Sampler,
-    /// When a trial is given up, by the first objective; with several objectives none is.
+    /// When a trial is given up, by what it reports on the way, its validation error; with several objectives none is.
     pub pruner: Pruner,
     /// What is made small: names that whoever does the trials understands.
     pub objectives: Vec<String>,

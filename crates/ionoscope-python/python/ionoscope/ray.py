@@ -75,7 +75,9 @@ def _train(tune: Any, resolved: dict[str, Any], folder: Path, checkpoint_epochs:
         reported.append(record["epoch"])
 
     done = train(resolved, folder, callback=report, resume=True, checkpoint_every=0.0, threads=threads)
-    last = {"epoch": reported[-1] if reported else 0, "validation": done.validation, "weights": done.weights}
+    # Begun again after its end, a trial reports nothing more on the way.
+    epochs = done.measured.get("epochs") or (reported[-1] if reported else 0)
+    last = {"epoch": epochs, "validation": done.validation, "weights": done.weights}
     _with_checkpoint(tune, last, folder)
 
 

@@ -31,7 +31,9 @@ const GROUPS: usize = 4;
 /// # Errors
 /// A file that cannot be written.
 pub(super) fn write(dir: &Path, file: &StudyFile, trials: &[Trial]) -> Result<()> {
-    let done: Vec<&Trial> = trials.iter().filter(|t| t.state != State::Failed && t.value.is_some()).collect();
+    // What a given-up trial was last worth is its validation error, whatever the study makes small.
+    let comparable = |t: &&Trial| t.state == State::Complete || t.state == State::Pruned && file.study.objectives[0] == "validation";
+    let done: Vec<&Trial> = trials.iter().filter(comparable).filter(|t| t.value.is_some()).collect();
     let heading = Heading {
         title: format!("The study '{}'", file.study.name),
         subtitle: format!("What is made small: {}. Test sets were not looked at.", file.study.objectives.join(", ")),
