@@ -139,6 +139,20 @@ impl AdamConfig {
         };
         self.learning_rate * factor
     }
+
+    /// What step `step` (from 0) multiplies with.
+    pub(crate) fn step(&self, step: u64, per_epoch: u64) -> AdamStep {
+        let t = (step + 1) as f64;
+        AdamStep {
+            rate: self.rate(step, per_epoch),
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            correction1: 1.0 - self.beta1.powf(t),
+            correction2: 1.0 - self.beta2.powf(t),
+        }
+    }
 }
 
 /// Half a cosine from 1 at `warm_up` to `end` at 1.
@@ -182,18 +196,8 @@ impl Adam {
         gradient: &[f64],
         parts: &[Range<usize>],
     ) {
-        let rate = config.rate(self.steps, per_epoch);
+        let step = config.step(self.steps, per_epoch);
         self.steps += 1;
-        let t = self.steps as f64;
-        let step = AdamStep {
-            rate,
-            beta1: config.beta1,
-            beta2: config.beta2,
-            epsilon: config.epsilon,
-            weight_decay: config.weight_decay,
-            correction1: 1.0 - config.beta1.powf(t),
-            correction2: 1.0 - config.beta2.powf(t),
-        };
         for part in parts {
             let at = part.clone();
             let [first, second] = [&mut self.first[at.clone()], &mut self.second[at.clone()]];

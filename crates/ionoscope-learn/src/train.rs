@@ -51,7 +51,17 @@ pub enum Ending {
     TimeLimit,
 }
 
-/// The circumstances of a training, which do not change its result.
+/// Where a training computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Device {
+    /// All cores of this machine.
+    #[default]
+    Cpu,
+    /// The first GPU that CUDA shows; operators only.
+    Cuda,
+}
+
+/// The circumstances of a training, which do not change its result beyond rounding.
 pub struct Run<'a, M = NeuralMap> {
     /// Folder for progress, events and checkpoints; without one nothing is written.
     pub directory: Option<&'a Path>,
@@ -65,6 +75,8 @@ pub struct Run<'a, M = NeuralMap> {
     pub interrupt: Option<Arc<AtomicBool>>,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// Where to compute; a training begun on one device may go on on another.
+    pub device: Device,
     /// Told of every record.
     pub progress: Option<&'a mut (dyn FnMut(&Record) + Send)>,
 }
@@ -78,6 +90,7 @@ impl<M> Default for Run<'_, M> {
             time_limit: None,
             interrupt: None,
             checkpoint_every: Duration::from_secs(60),
+            device: Device::default(),
             progress: None,
         }
     }

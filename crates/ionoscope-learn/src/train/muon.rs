@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// Decay of the sum of gradients.
-const MOMENTUM: f64 = 0.95;
+pub(super) const MOMENTUM: f64 = 0.95;
 /// Root mean square of a step relative to the learning rate: about that of Adam's steps, so that both share one learning rate.
 const SIZE: f64 = 0.2;
 /// Coefficients of the iteration x -> a x + b x^3 + c x^5 on singular values, which takes all of (0, 1] to about 1 in five rounds.
-const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
-const ROUNDS: usize = 5;
+pub(super) const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
+pub(super) const ROUNDS: usize = 5;
 
 /// A matrix in the flat list of weights.
 #[derive(Debug, Clone)]
@@ -60,6 +60,18 @@ impl Muon {
         Muon { matrices, rest }
     }
 
+    /// The matrices: where they stand, and their rows.
+    #[cfg(feature = "cuda")]
+    pub fn matrices(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        self.matrices.iter().map(|m| (m.at.clone(), m.rows))
+    }
+
+    /// What Adam moves.
+    #[cfg(feature = "cuda")]
+    pub fn rest(&self) -> &[Range<usize>] {
+        &self.rest
+    }
+
     /// Moves `weights` by one step against `gradient`. The sums of gradients are kept in Adam's first moments.
     pub fn step(&self, adam: &mut Adam, config: &AdamConfig, per_epoch: u64, weights: &mut [f64], gradient: &[f64]) {
         let rate = config.rate(adam.steps, per_epoch);
@@ -74,7 +86,7 @@ impl Muon {
             .collect();
         for (matrix, step) in self.matrices.iter().zip(&moves) {
             let (sums, weights) = (&mut adam.first[matrix.at.clone()], &mut weights[matrix.at.clone()]);
-            let size = SIZE * (matrix.rows.max(matrix.at.len() / matrix.rows) as f64).sqrt();
+            let size = size(matrix.rows, matrix.at.len() / matrix.rows);
             for (((m, w), g), u) in sums.iter_mut().zip(weights).zip(&gradient[matrix.at.clone()]).zip(step) {
                 *m = MOMENTUM * *m + g;
                 *w -= rate * (size * f64::from(*u) + config.weight_decay * *w);
@@ -82,6 +94,11 @@ impl Muon {
         }
         adam.step_parts(Backend::detect(), config, per_epoch, weights, gradient, &self.rest);
     }
+}
+
+/// What a step along an orthogonal matrix is multiplied by, beside the learning rate.
+pub(super) fn size(rows: usize, columns: usize) -> f64 {
+    SIZE * (rows.max(columns) as f64).sqrt()
 }
 
 impl Matrix {

@@ -4,40 +4,33 @@
 //! is divided by s(t), the standard deviation over the training samples at that time but at least [`FLOOR`] of that over all times: what
 //! networks are judged by. It is averaged over variables and samples. Interrupted and resumed, a training gives the same bits as one that ran through.
 
-use std::{
-    sync::{Mutex, PoisonError, atomic::Ordering},
-    time::Instant,
-};
+use std::{ops::ControlFlow, sync::atomic::Ordering, time::Instant};
 
 use ionoscope_dynamics::sampling::{permutation, stream};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use engine::{Cpu, Engine, Moving};
+use loss::Problem;
 pub use loss::{LossConfig, overall_sd, time_statistics};
-use loss::{Problem, Set};
 
-use super::{AdamRecord, Directory, Ending, Record, Run, muon::Muon};
+use super::{AdamRecord, Device, Directory, Ending, Record, Run};
 use crate::{
     Error, Result,
     adam::{Adam, AdamConfig, Schedule},
-    architectures::fno::{
-        Bands, Fno, FnoConfig, HIDDEN, Seen,
-        pass::{Pass, Work},
-    },
+    architectures::fno::{Bands, Fno, FnoConfig, HIDDEN, Seen},
     checkpoint::{self, Checkpoint, Identity, NetworkState, fingerprint},
-    kernels::Backend,
     responses::{ResponseConfig, ResponseData},
 };
 
+#[cfg(feature = "cuda")]
+mod cuda;
+mod engine;
 mod loss;
 
 /// Smallest standard deviation at a time, relative to that over all times.
 pub const FLOOR: f64 = 0.05;
 /// Share of the validation set's values within the band around what a network gives.
 pub const BAND: f64 = 0.9;
-/// Chunks of a batch, whose gradients are summed in order: fixed, so that sums do not depend on the number of threads.
-const CHUNKS: usize = 8;
-
 /// How weights are moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,7 +151,7 @@ impl OperatorConfig {
         let kept = full * (5 * n.layers as u64 + 4) + points * (5 * HIDDEN as u64 + variables as u64);
         let channels = 1 + self.inputs(variables, data) as u64;
         let inputs = data.samples.iter().take(2).map(|s| *s as u64).sum::<u64>() * points * channels;
-        4 * (inputs + kept * threads as u64 + count * CHUNKS as u64) + 8 * 7 * count
+        4 * (inputs + kept * threads as u64 + count * engine::CHUNKS as u64) + 8 * 7 * count
     }
 
     /// Input channels: time, the current, perhaps its charge, of windows the start, and the parameters that vary.
@@ -187,37 +180,9 @@ pub struct TrainedOperator {
     pub validation: Option<(f64, u64)>,
 }
 
-/// Memory of the threads.
-struct Pool {
-    work: Vec<Mutex<Work<f32>>>,
-}
-
-impl Pool {
-    fn with<R>(&self, f: impl FnOnce(&mut Work<f32>) -> R) -> R {
-        let mine = rayon::current_thread_index().unwrap_or(0) % self.work.len();
-        f(&mut self.work[mine].lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Mean loss of each variable over a set.
-fn evaluate(problem: &Problem, config: &FnoConfig, pool: &Pool, weights: &[f64], set: &Set) -> Vec<f64> {
-    let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
-    let pass = Pass { config, layout: &problem.layout, grid: &problem.grid, weights: &weights };
-    let one = |k: usize| {
-        pool.with(|work| {
-            pass.forward(&set.inputs[k], work);
-            problem.loss(set, k, work, None)
-        })
-    };
-    let all: Vec<Vec<f64>> = (0..set.inputs.len()).into_par_iter().map(one).collect();
-    (0..set.data.variables).map(|i| all.iter().map(|l| l[i]).sum::<f64>() / all.len() as f64).collect()
-}
-
 /// Where a training stands.
 struct State {
-    weights: Vec<f64>,
-    adam: Adam,
-    average: Vec<f64>,
+    moving: Moving,
     best: Option<(f64, u64, Vec<f64>)>,
     epoch: u64,
     history: Vec<Record>,
@@ -234,29 +199,29 @@ impl State {
             steps: 0,
             second_order: None,
         };
+        let Moving { weights, adam, average } = &self.moving;
         let own = NetworkState {
-            weights: self.weights.clone(),
-            first: self.adam.first.clone(),
-            second: self.adam.second.clone(),
-            steps: self.adam.steps,
+            weights: weights.clone(),
+            first: adam.first.clone(),
+            second: adam.second.clone(),
+            steps: adam.steps,
             second_order: None,
         };
-        let mut networks = vec![own, plain(&self.average, Vec::new())];
+        let mut networks = vec![own, plain(average, Vec::new())];
         networks.extend(self.best.as_ref().map(|(error, epoch, weights)| plain(weights, vec![*error, *epoch as f64])));
         Checkpoint { identity: identity.clone(), epoch: self.epoch, seconds, progress_bytes: 0, event_bytes: 0, networks }
     }
 
     fn restore(&mut self, checkpoint: Checkpoint, history: Vec<Record>) -> Result<()> {
-        let count = self.weights.len();
+        let count = self.moving.weights.len();
         let mut networks = checkpoint.networks.into_iter();
         let misfit = || Error::Invalid("the checkpoint is of another size than the configuration's network; start anew".into());
         let (own, average) = (networks.next().ok_or_else(misfit)?, networks.next().ok_or_else(misfit)?);
         if [&own.weights, &own.first, &own.second, &average.weights].iter().any(|v| v.len() != count) {
             return Err(misfit());
         }
-        self.weights = own.weights;
-        self.adam = Adam { first: own.first, second: own.second, steps: own.steps };
-        self.average = average.weights;
+        let adam = Adam { first: own.first, second: own.second, steps: own.steps };
+        self.moving = Moving { weights: own.weights, adam, average: average.weights };
         self.best = match networks.next() {
             Some(best) if best.weights.len() == count && best.first.len() == 2 => Some((best.first[0], best.first[1] as u64, best.weights)),
             Some(_) => return Err(misfit()),
@@ -311,9 +276,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let varied = if data.config.vary.is_empty() { [].iter() } else { data.training.p.iter() };
     let numbers = numbers.chain(varied.copied());
     let identity = Identity { configuration, dataset: fingerprint(numbers), from: run.from.map(|_| fingerprint(weights.iter().copied())) };
-    let count = weights.len();
-    let mut state =
-        State { average: weights.clone(), adam: Adam::new(count), weights, best: None, epoch: 0, history: Vec::new(), before: 0.0 };
+    let mut state = State { moving: Moving::new(weights), best: None, epoch: 0, history: Vec::new(), before: 0.0 };
     let mut directory = None;
     if let Some(path) = run.directory {
         let (opened, found) = Directory::open(path, run.existing, &identity)?;
@@ -323,16 +286,19 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         }
     }
     let (training, validation) = (problem.set(&data.training), problem.set(&data.validation));
-    let pool =
-        Pool { work: (0..rayon::current_num_threads()).map(|_| Mutex::new(Work::new(network, &problem.layout, &problem.grid))).collect() };
-    let parts: Vec<Mutex<Vec<f32>>> = (0..CHUNKS).map(|_| Mutex::new(vec![0.0; count])).collect();
+    let mut engine: Box<dyn Engine> = match run.device {
+        Device::Cpu => Box::new(Cpu::new(&problem, config, training, validation)),
+        #[cfg(feature = "cuda")]
+        Device::Cuda => Box::new(cuda::Cuda::new(&problem, config, &training, &validation)?),
+        #[cfg(not(feature = "cuda"))]
+        Device::Cuda => {
+            return Err(Error::Invalid("--device cuda: this program was built without the feature cuda; train on the CPU".into()));
+        }
+    };
     let variables: Vec<String> = data.spec.variables.iter().map(|q| q.name.clone()).collect();
-    let muon = Muon::new(&problem.layout);
-    let samples = training.inputs.len();
-    let batches = samples.div_ceil(config.adam.batch);
+    let samples = data.training.len();
+    let batches = engine::batches(samples, config) as u64;
     let (clock, mut saved, first) = (Instant::now(), Instant::now(), state.epoch);
-    let mut gradient = vec![0.0; count];
-    let mut single = vec![0.0f32; count];
     let ending = loop {
         let stale = state.best.as_ref().is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
         if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
@@ -352,72 +318,30 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         }
         let start = Instant::now();
         let order = permutation(&mut stream(config.seed, "operator order", state.epoch), samples);
-        let mut sums = vec![0.0; variables.len()];
-        for b in 0..batches {
-            let batch = &order[b * samples / batches..(b + 1) * samples / batches];
-            single.iter_mut().zip(&state.weights).for_each(|(s, w)| *s = *w as f32);
-            let pass = Pass { config: network, layout: &problem.layout, grid: &problem.grid, weights: &single };
-            let losses: Vec<Vec<f64>> = parts
-                .par_iter()
-                .enumerate()
-                .flat_map_iter(|(c, part)| {
-                    let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-                    part.fill(0.0);
-                    let chunk = &batch[c * batch.len() / CHUNKS..(c + 1) * batch.len() / CHUNKS];
-                    let mut d = vec![0.0; variables.len() * data.training.points];
-                    let one = |k: &u32| {
-                        let k = *k as usize;
-                        pool.with(|work| {
-                            pass.forward(&training.inputs[k], work);
-                            let loss = problem.loss(&training, k, work, Some(&mut d));
-                            pass.backward(&training.inputs[k], &d, work, &mut part);
-                            loss
-                        })
-                    };
-                    chunk.iter().map(one).collect::<Vec<_>>()
-                })
-                .collect();
-            losses.iter().for_each(|l| sums.iter_mut().zip(l).for_each(|(s, l)| *s += l));
-            gradient.fill(0.0);
-            let share = 1.0 / batch.len() as f64;
-            for part in &parts {
-                let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-                gradient.iter_mut().zip(part.iter()).for_each(|(g, p)| *g += share * f64::from(*p));
-            }
-            let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-            if !length.is_finite() {
-                let (epoch, batch) = (state.epoch + 1, b + 1);
+        let sums = match engine.epoch(&mut state.moving, &order)? {
+            ControlFlow::Continue(sums) => sums,
+            ControlFlow::Break(batch) => {
+                let epoch = state.epoch + 1;
                 let kept = if run.directory.is_some_and(checkpoint::exists) { "; the last checkpoint stays in the folder" } else { "" };
                 return Err(Error::Failed(format!(
                     "the training diverged in epoch {epoch}, batch {batch}{kept}; begin anew with a lower adam.learning_rate"
                 )));
             }
-            if config.clip > 0.0 && length > config.clip {
-                gradient.iter_mut().for_each(|g| *g *= config.clip / length);
-            }
-            match config.optimizer {
-                Optimizer::Adam => state.adam.step(Backend::detect(), &config.adam, batches as u64, &mut state.weights, &gradient),
-                Optimizer::Muon => muon.step(&mut state.adam, &config.adam, batches as u64, &mut state.weights, &gradient),
-            }
-            // At first over all weights so far, so that the initial ones are soon forgotten.
-            let decay = config.average.min(1.0 - 1.0 / (state.adam.steps as f64 * 0.1 + 1.0));
-            let kept = if config.average > 0.0 { decay } else { 0.0 };
-            state.average.iter_mut().zip(&state.weights).for_each(|(a, w)| *a = kept * *a + (1.0 - kept) * w);
-        }
+        };
         state.epoch += 1;
         let due = state.epoch.is_multiple_of(config.validate_every) || state.epoch == config.adam.epochs;
-        let measured = (due && !validation.inputs.is_empty()).then(|| evaluate(&problem, network, &pool, &state.average, &validation));
+        let measured = if due && !data.validation.is_empty() { Some(engine.evaluate(&state.moving.average)?) } else { None };
         if let Some(errors) = &measured {
             let error = errors.iter().sum::<f64>() / errors.len() as f64;
             if state.best.as_ref().is_none_or(|b| error < b.0) {
-                state.best = Some((error, state.epoch, state.average.clone()));
+                state.best = Some((error, state.epoch, state.moving.average.clone()));
             }
         }
         let record = Record::Adam(AdamRecord {
             epoch: state.epoch,
             training: sums.iter().map(|s| s / samples as f64).collect(),
             validation: measured,
-            learning_rate: config.adam.rate(state.epoch * batches as u64 - 1, batches as u64),
+            learning_rate: config.adam.rate(state.epoch * batches - 1, batches),
             samples_per_second: samples as f64 / start.elapsed().as_secs_f64(),
             seconds: state.before + clock.elapsed().as_secs_f64(),
             seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64 * (config.adam.epochs - state.epoch) as f64,
@@ -434,13 +358,13 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     if let Some(directory) = &mut directory {
         directory.checkpoint(state.checkpoint(&identity, seconds))?;
     }
-    let best = state.best.as_ref().map_or(&state.average, |b| &b.2);
+    let best = state.best.as_ref().map_or(&state.moving.average, |b| &b.2);
     let validation = state.best.as_ref().map(|b| (b.0, b.1));
     let provenance = serde_json::json!({
         "training": identity.configuration,
         "dataset": data.config,
         "dataset_hash": identity.dataset,
-        "instructions": Backend::detect().name(),
+        "instructions": engine.name(),
         "version": env!("CARGO_PKG_VERSION"),
         "ending": ending,
         "epochs": state.epoch,
@@ -606,28 +530,6 @@ mod tests {
             .sum::<f64>()
             / 10.0;
         assert!((error - trained.validation.unwrap().0).abs() < 1e-5, "{error} {:?}", trained.validation);
-    }
-
-    #[test]
-    fn the_gradient_of_the_loss_agrees_with_differences() {
-        let data = data();
-        let config = config(1);
-        let problem = Problem::new(&data, &config, None).unwrap();
-        let set = problem.set(&data.training);
-        let mut work = Work::new(&config.network, &problem.layout, &problem.grid);
-        let mut d = vec![0.0; 200];
-        work.y.iter_mut().enumerate().for_each(|(k, y)| *y = (k as f32 * 0.1).sin());
-        problem.loss(&set, 17, &work, Some(&mut d));
-        let total = |work: &Work<f32>| problem.loss(&set, 17, work, None).iter().sum::<f64>() / 2.0;
-        for k in [3, 50, 120, 199] {
-            let y = work.y[k];
-            work.y[k] = y + 0.01;
-            let up = total(&work);
-            work.y[k] = y - 0.01;
-            let difference = (up - total(&work)) / 0.02;
-            work.y[k] = y;
-            assert!((f64::from(d[k]) - difference).abs() < 1e-3 * difference.abs() + 1e-7, "{k}: {} {difference}", d[k]);
-        }
     }
 
     #[test]
