@@ -9,6 +9,7 @@ parser.add_argument("--ours", required=True)
 parser.add_argument("--quick", action="store_true", help="one case of each kind")
 parser.add_argument("--rounds", type=int)
 parser.add_argument("--seconds", type=float, help="that a program works in each case")
+parser.add_argument("--cuda", action="store_true", help="training steps on a GPU, of both")
 parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("out/benches"))
 args = parser.parse_args()
 
@@ -38,8 +39,8 @@ def measure(case):
 
 cases = []
 for name, (config, variables, points) in list(NETWORKS.items())[: 1 if args.quick else None]:
-    for what, batch in TASKS[: 2 if args.quick else None]:
-        task = {"what": what, "batch": batch, "config": config, "variables": variables, "points": points, "seconds": SECONDS}
+    for what, batch in TASKS[: 1 if args.cuda else 2 if args.quick else None]:
+        task = {"cuda": args.cuda, "what": what, "batch": batch, "config": config, "variables": variables, "points": points, "seconds": SECONDS}
         if batch == 1000 and points > 2000:
             task["batch"] = 100  # a thousand would want more memory in PyTorch than there may be
         cases += [{"key": (name, what, task["batch"]), "label": label, "program": program, "task": task, "name": f"{name}, {what} {task['batch']}, {label}"} for label, program in PROGRAMS.items()]
@@ -56,6 +57,7 @@ for case, done in zip(cases, runs):
     ratio = digits(summary(seconds)["median"] / ours[case["key"]]) if case["key"] in ours else "-"
     name, what, batch = case["key"]
     rows.append([name, "training step" if what == "train" else "inference", batch, case["label"], spread(seconds), ratio])
-text = f"{THREADS} threads, single precision. A training step is forward, loss, backward, clipping and AdamW.\n\n"
+where = "One GPU" if args.cuda else f"{THREADS} threads"
+text = f"{where}, single precision. A training step is forward, loss, backward, clipping and AdamW.\n\n"
 text += table(["network", "what", "samples", "with", "ms (range)", "ours is faster by"], rows)
-finish("operator", args.output, [o for o in sys.argv[1:] if o == "--quick"], record, text)
+finish("operator-cuda" if args.cuda else "operator", args.output, [o for o in sys.argv[1:] if o == "--quick"], record, text)

@@ -21,7 +21,7 @@ use ionoscope_learn::{
     architectures::fno::{Fno, FnoConfig, Scaling, Seen},
     responses::{Condition, ResponseConfig, ResponseData, Responses},
     train::{
-        Record, Run,
+        Device, Record, Run,
         operator::{OperatorConfig, Optimizer, train_operator},
     },
 };
@@ -35,6 +35,9 @@ struct Task {
     variables: usize,
     points: usize,
     seconds: f64,
+    /// Train on a GPU.
+    #[serde(default)]
+    cuda: bool,
 }
 
 #[derive(Deserialize)]
@@ -69,8 +72,8 @@ fn train(task: &Task) -> f64 {
         config: ResponseConfig { model: spec.id.clone(), points: task.points, ..ResponseConfig::default() },
         spec,
         classes: [vec!["normal".into()], vec!["normal".into()]],
-        // Two batches an epoch.
-        training: synthetic(2 * task.batch, task.variables, task.points),
+        // Two batches an epoch; on a GPU more, since weights travel once an epoch.
+        training: synthetic(if task.cuda { 50 } else { 2 } * task.batch, task.variables, task.points),
         validation: Responses::default(),
         test: Responses::default(),
     };
@@ -79,7 +82,8 @@ fn train(task: &Task) -> f64 {
     while begun.elapsed().as_secs_f64() < task.seconds || seconds.len() < 3 {
         let adam = AdamConfig { epochs: 4, batch: task.batch, learning_rate: 1e-4, ..OperatorConfig::default().adam };
         let config = OperatorConfig { network: task.config.clone(), optimizer: Optimizer::Adam, adam, ..OperatorConfig::default() };
-        let trained = train_operator(&data, &config, &mut Run::default()).expect("a training");
+        let device = if task.cuda { Device::Cuda } else { Device::Cpu };
+        let trained = train_operator(&data, &config, &mut Run { device, ..Run::default() }).expect("a training");
         // The first epoch warms up.
         seconds.extend(trained.history[1..].iter().filter_map(|r| match r {
             Record::Adam(r) => Some(task.batch as f64 / r.samples_per_second),

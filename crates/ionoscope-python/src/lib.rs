@@ -33,7 +33,7 @@ use ionoscope_learn::{
     checkpoint,
     dataset::Pairs,
     responses::Responses,
-    train::{Ending, Existing, Record},
+    train::{Device, Ending, Existing, Record},
     tune::journal::Trial,
 };
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
@@ -494,7 +494,7 @@ fn dataset<'py>(
 
 /// Trains in a folder; a document about it.
 #[pyfunction]
-#[pyo3(signature = (file, document, changes, folder, resume, start, time_limit, checkpoint_every, callback, say, threads))]
+#[pyo3(signature = (file, document, changes, folder, resume, start, time_limit, checkpoint_every, device, callback, say, threads))]
 #[allow(clippy::too_many_arguments)]
 fn train(
     py: Python<'_>,
@@ -506,6 +506,7 @@ fn train(
     start: Option<PathBuf>,
     time_limit: Option<f64>,
     checkpoint_every: f64,
+    device: &str,
     callback: Option<Py<PyAny>>,
     say: Option<Py<PyAny>>,
     threads: Option<usize>,
@@ -513,9 +514,15 @@ fn train(
     let seconds = |name: &str, s: f64| Duration::try_from_secs_f64(s).map_err(|e| input(format!("{name} = {s}: {e}; expected seconds")));
     let time_limit = time_limit.map(|s| seconds("time_limit", s)).transpose()?;
     let checkpoint_every = seconds("checkpoint_every", checkpoint_every)?;
+    let device = match device {
+        "cpu" => Device::Cpu,
+        "cuda" => Device::Cuda,
+        other => return Err(input(format!("device = '{other}'; expected 'cpu' or 'cuda'"))),
+    };
     let configuration: AnyConfiguration = text_of(file, document).and_then(|text| config::parse_any(&text, &changes)).map_err(wrong)?;
     let answer = run(py, threads, callback.as_ref(), say.as_ref(), |link| {
         let from = start.as_deref().map(Surrogate::load).transpose()?;
+        pipeline::check_device(&configuration, device)?;
         let watch = Watch { tell: &|m| link.say(m), made: &|_, _| (), stop: link.stop.clone() };
         let (data, _) = pipeline::data_in(&folder, &configuration, &watch)?;
         if !checkpoint::exists(&folder) {
@@ -523,7 +530,7 @@ fn train(
         }
         let existing = if resume { Existing::Resume } else { Existing::Refuse };
         let stop = link.stop.clone();
-        let how = Circumstances { folder: Some(&folder), existing, from: from.as_ref(), time_limit, checkpoint_every, stop };
+        let how = Circumstances { folder: Some(&folder), existing, from: from.as_ref(), time_limit, checkpoint_every, stop, device };
         let learned = pipeline::learn(&configuration, &data, &how, &mut |record: &Record| link.record(record))?;
         let surrogate = folder.join("surrogate.safetensors");
         learned.surrogate.save(&surrogate)?;

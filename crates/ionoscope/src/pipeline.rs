@@ -16,7 +16,10 @@ use ionoscope_learn::{
     architectures::{fno::Fno, neural_map::NeuralMap},
     dataset::{self, Dataset, DatasetConfig},
     responses::{Parts, ResponseConfig, ResponseData, respond, respond_in_parts, respond_shard},
-    train::{self, Ending, Existing, Record, Run, StepErrors, TrainConfig, operator::train_operator},
+    train::{
+        self, Device, Ending, Existing, Record, Run, StepErrors, TrainConfig,
+        operator::{self, train_operator},
+    },
 };
 use serde::Serialize;
 
@@ -196,6 +199,8 @@ pub struct Circumstances<'a> {
     pub checkpoint_every: Duration,
     /// Raised to stop soon.
     pub stop: Arc<AtomicBool>,
+    /// Where to compute.
+    pub device: Device,
 }
 
 /// A trained surrogate of either kind.
@@ -282,6 +287,20 @@ impl Learned {
     }
 }
 
+/// Whether a device can train what a configuration says: worth asking before the data are made.
+///
+/// # Errors
+/// A GPU for a map; a GPU that is not there.
+pub fn check_device(configuration: &AnyConfiguration, device: Device) -> Result<()> {
+    match configuration {
+        AnyConfiguration::Operator(_) => Ok(operator::check_device(device)?),
+        AnyConfiguration::Map(_) if device == Device::Cuda => {
+            Err(Error::Input("neural maps train on the CPU, since they are too small to gain from a GPU; leave out --device cuda".into()))
+        }
+        AnyConfiguration::Map(_) => Ok(()),
+    }
+}
+
 /// Trains what a configuration says.
 ///
 /// # Errors
@@ -292,7 +311,8 @@ pub fn learn(
     how: &Circumstances,
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
-    let Circumstances { folder: directory, existing, time_limit, checkpoint_every, .. } = *how;
+    let Circumstances { folder: directory, existing, time_limit, checkpoint_every, device, .. } = *how;
+    check_device(configuration, device)?;
     let interrupt = Some(how.stop.clone());
     let mut progress = |r: &Record| progress(r);
     match (configuration, data) {
@@ -308,7 +328,7 @@ pub fn learn(
                 None => None,
             };
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, progress };
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, progress };
             let trained = train_operator(data, config, run)?;
             let (validation, validation_epoch) = trained.validation.unzip();
             Ok(Learned {
@@ -328,7 +348,7 @@ pub fn learn(
                 None => None,
             };
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, progress };
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, progress };
             let trained = train::train(data, &c.train, run)?;
             Ok(Learned {
                 weights: trained.map.weight_count(),

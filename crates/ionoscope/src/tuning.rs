@@ -11,7 +11,7 @@ use std::{
 };
 
 use ionoscope_learn::{
-    train::{Ending, Existing, Record},
+    train::{Device, Ending, Existing, Record},
     tune::{
         Outcome, Reporter, Suggestion, Told, Work,
         front::fronts,
@@ -64,7 +64,7 @@ fn train(
     pipeline::learn(
         configuration,
         data,
-        &Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, stop },
+        &Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, stop, device: Device::Cpu },
         progress,
     )
 }

@@ -1,4 +1,4 @@
-//! Training a Fourier neural operator on responses: AdamW on all cores, a sample at a time, in single precision with weights in double.
+//! Training a Fourier neural operator on responses, on all cores or a GPU, in single precision with weights in double.
 //!
 //! The loss of a sample and variable is, where the configuration says nothing else, `||p - x||_s / ||x - mean||_s` over the grid, where every time
 //! is divided by s(t), the standard deviation over the training samples at that time but at least [`FLOOR`] of that over all times: what
@@ -232,6 +232,25 @@ impl State {
     }
 }
 
+#[cfg(not(feature = "cuda"))]
+fn without_cuda() -> Error {
+    Error::Invalid("--device cuda: this program was built without the feature cuda; train on the CPU with --device cpu".into())
+}
+
+/// Whether a device is there.
+///
+/// # Errors
+/// No driver, no run-time compiler, no GPU; a program that was built without the feature `cuda`.
+pub fn check_device(device: Device) -> Result<()> {
+    match device {
+        Device::Cpu => Ok(()),
+        #[cfg(feature = "cuda")]
+        Device::Cuda => cuda::check(),
+        #[cfg(not(feature = "cuda"))]
+        Device::Cuda => Err(without_cuda()),
+    }
+}
+
 /// Trains a Fourier neural operator; the network that comes back is that with the smallest validation error (the last, where there is no
 /// validation set).
 ///
@@ -291,9 +310,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         #[cfg(feature = "cuda")]
         Device::Cuda => Box::new(cuda::Cuda::new(&problem, config, &training, &validation)?),
         #[cfg(not(feature = "cuda"))]
-        Device::Cuda => {
-            return Err(Error::Invalid("--device cuda: this program was built without the feature cuda; train on the CPU".into()));
-        }
+        Device::Cuda => return Err(without_cuda()),
     };
     let variables: Vec<String> = data.spec.variables.iter().map(|q| q.name.clone()).collect();
     let samples = data.training.len();

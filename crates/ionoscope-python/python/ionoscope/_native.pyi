@@ -43,7 +43,7 @@ def dataset(
 ) -> tuple[str, dict[str, dict[str, NDArray[Any]]]]: ...
 def train(
     file: Path | None, document: str | None, changes: Sequence[str], folder: Path, resume: bool, start: Path | None,
-    time_limit: float | None, checkpoint_every: float, callback: Callable[[dict[str, Any]], object] | None,
+    time_limit: float | None, checkpoint_every: float, device: str, callback: Callable[[dict[str, Any]], object] | None,
     say: Callable[[str], object] | None, threads: int | None,
 ) -> dict[str, Any]: ...
 def tune(

@@ -105,17 +105,19 @@ def dataset(config: Configuration, output: str | os.PathLike[str], *, set: Mappi
 def train(
     config: Configuration, output: str | os.PathLike[str], *, set: Mapping[str, Any] | None = None,
     callback: Callable[[dict[str, Any]], object] | None = None, resume: bool = False, start: str | os.PathLike[str] | None = None,
-    time_limit: float | None = None, checkpoint_every: float = 60.0, say: Say = None, threads: int | None = None,
+    time_limit: float | None = None, checkpoint_every: float = 60.0, device: str = "cpu", say: Say = None,
+    threads: int | None = None,
 ) -> Training:
     """Trains a surrogate in a folder, on the data there or new ones.
 
     `callback` is called with every record of the training (`"epoch"`, `"training"`, where it was computed `"validation"`, ..), on the calling thread;
     where it returns something false but not None, the training stops, with a checkpoint. An exception in it stops the training too. `resume` goes on
-    from the folder's checkpoint and begins where there is none; `start` is a surrogate to start from; `say` takes lines for people, such as `print`.
+    from the folder's checkpoint and begins where there is none; `start` is a surrogate to start from; `device` is `"cpu"` or, for operators, `"cuda"`;
+    `say` takes lines for people, such as `print`.
     """
     done = _native.train(
         *_given(config), _changes(set), os.fspath(output), resume, None if start is None else os.fspath(start), time_limit, checkpoint_every,
-        callback, say, threads,
+        device, callback, say, threads,
     )
     return Training(Path(done["surrogate"]), done["ending"], done["seconds"], done["weights"], done["validation"], done["measured"])
 

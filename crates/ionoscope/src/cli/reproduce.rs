@@ -2,7 +2,12 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use super::{Shared, print, training::interrupt};
+use ionoscope_learn::train::Device;
+
+use super::{
+    Shared, print,
+    training::{On, interrupt},
+};
 use crate::{
     Error, Result, artifact,
     reproduce::{kuptsov_2023, pellegrini_2025},
@@ -20,6 +25,12 @@ pub struct Arguments {
     /// Which cells of pellegrini-2025 [default: fhn]
     #[arg(long, value_enum)]
     model: Option<Model>,
+    /// Train the networks of pellegrini-2025 without a limit on their size too (8 to 13 million weights: for a GPU)
+    #[arg(long)]
+    free: bool,
+    /// Where to train the networks of pellegrini-2025 [default: cpu]
+    #[arg(long, value_enum)]
+    device: Option<On>,
     /// Number of repetitions of kuptsov-2023, each with its own seed [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), allow_negative_numbers = true)]
     seeds: Option<u64>,
@@ -67,6 +78,9 @@ impl Arguments {
             Paper::Kuptsov2023 if self.model.is_some() => {
                 return Err(Error::Input("--model belongs to pellegrini-2025; kuptsov-2023 has its two cells".into()));
             }
+            Paper::Kuptsov2023 if self.free || self.device.is_some() => {
+                return Err(Error::Input("--free and --device belong to pellegrini-2025".into()));
+            }
             Paper::Kuptsov2023 => {
                 let options = kuptsov_2023::Options { quick, seeds: self.seeds.unwrap_or(1), seed, resume, dir };
                 kuptsov_2023::run(&options, &interrupt()?, &say)?;
@@ -82,7 +96,8 @@ impl Arguments {
                     Model::Ord => vec![&ORD],
                     Model::All => ALL.to_vec(),
                 };
-                let options = pellegrini_2025::Options { cells, quick, seed, resume, dir, pretrained: "pretrained".into() };
+                let (free, device) = (self.free, self.device.map_or(Device::Cpu, Device::from));
+                let options = pellegrini_2025::Options { cells, quick, free, device, seed, resume, dir, pretrained: "pretrained".into() };
                 pellegrini_2025::run(&options, &interrupt()?, &say)?;
             }
         }

@@ -15,7 +15,7 @@ use super::{
     Shared,
     arguments::positive,
     print, print_json,
-    training::{ConfigurationArguments, interrupt},
+    training::{ConfigurationArguments, On, interrupt},
 };
 use crate::{
     Error, Result,
@@ -45,16 +45,8 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive, allow_negative_numbers = true)]
     checkpoint_every: f64,
     /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    device: Device,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Device {
-    /// All cores of this machine
-    Cpu,
-    /// Not for neural maps: they are too small to gain
-    Cuda,
+    #[arg(long, value_enum, default_value_t = On::Cpu)]
+    device: On,
 }
 
 #[derive(Serialize)]
@@ -70,12 +62,10 @@ struct Answer<'a> {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        if self.device == Device::Cuda {
-            return Err(Error::Input("this version trains on the CPU only; leave out --device cuda".into()));
-        }
         let time_limit = self.time_limit.map(|s| duration("--time-limit", s)).transpose()?;
         let checkpoint_every = duration("--checkpoint-every", self.checkpoint_every)?;
         let configuration = self.configuration.load()?;
+        pipeline::check_device(&configuration, self.device.into())?;
         let from = self.from.as_deref().map(Surrogate::load).transpose()?;
         let stop = interrupt()?;
         let (data, _) = self.configuration.data(&configuration, &stop, shared)?;
@@ -91,6 +81,7 @@ impl Arguments {
             time_limit,
             checkpoint_every,
             stop,
+            device: self.device.into(),
         };
         let mut progress = |record: &Record| {
             let line = match &configuration {

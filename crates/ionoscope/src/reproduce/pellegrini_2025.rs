@@ -11,6 +11,7 @@ use ionoscope_dynamics::{models, trajectory::SolveOptions};
 use ionoscope_learn::{
     architectures::fno::Fno,
     responses::{ResponseConfig, ResponseData, respond},
+    train::{Device, operator::check_device},
 };
 use serde_json::json;
 
@@ -39,6 +40,10 @@ pub struct Options {
     pub cells: Vec<&'static Cell>,
     /// Short trainings, for a first look.
     pub quick: bool,
+    /// The paper's networks without a limit on their size too.
+    pub free: bool,
+    /// Where to train.
+    pub device: Device,
     /// Seed of data and networks.
     pub seed: u64,
     /// Go on with what an earlier run with the same configuration left in the folder.
@@ -77,6 +82,7 @@ pub(crate) struct Outcome {
 /// A folder that cannot be written, a training that fails or is interrupted.
 pub fn run(options: &Options, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let start = Instant::now();
+    check_device(options.device)?;
     for folder in ["", "networks"] {
         store::make(&options.dir.join(folder))?;
     }
@@ -159,11 +165,19 @@ mod tests {
     fn a_tiny_run_writes_its_report_and_resumes() {
         let dir = std::env::temp_dir().join(format!("ionoscope-pellegrini-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
-        let options =
-            |resume| Options { cells: vec![&cells::TINY], quick: true, seed: 1, resume, dir: dir.clone(), pretrained: "nowhere".into() };
+        let options = |resume| Options {
+            cells: vec![&cells::TINY],
+            quick: true,
+            free: true,
+            device: Device::Cpu,
+            seed: 1,
+            resume,
+            dir: dir.clone(),
+            pretrained: "nowhere".into(),
+        };
         let errors = |dir: &std::path::Path| {
             let summary: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(dir.join("summary.json")).unwrap()).unwrap();
-            assert_eq!(summary["cells"][0]["networks"].as_array().unwrap().len(), 2);
+            assert_eq!(summary["cells"][0]["networks"].as_array().unwrap().len(), 3);
             summary["cells"][0]["networks"][1]["error"].clone()
         };
         // A raised flag ends the training, and the folder can be gone on with.

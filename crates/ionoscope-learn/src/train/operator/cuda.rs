@@ -27,6 +27,11 @@ const MOST_SPLITS: usize = 8;
 /// Most samples of a batch: what the third axis of a grid of blocks can hold.
 const MOST_BATCH: usize = 65_535 / MOST_SPLITS;
 
+/// Whether there is a GPU.
+pub(super) fn check() -> Result<()> {
+    launch::context().map(|_| ())
+}
+
 /// A set of samples on the GPU.
 struct Samples {
     count: usize,
@@ -154,7 +159,7 @@ impl<'a> Cuda<'a> {
         let (needed, free) = (bytes(problem, config, [training, validation], largest, plain_count, splits), gpu.free()?);
         if needed > free {
             return Err(Error::Invalid(format!(
-                "this training takes {:.1} GiB of the GPU's memory, of which {:.1} are free; take a smaller adam.batch, fewer samples or points, or a \
+                "this training takes {:.3} GiB of the GPU's memory, of which {:.3} are free; take a smaller adam.batch, fewer samples or points, or a \
                  smaller network",
                 needed as f64 / f64::from(1 << 30),
                 free as f64 / f64::from(1 << 30)
@@ -209,9 +214,9 @@ impl<'a> Cuda<'a> {
             partial: gpu.zeros(PARTIAL)?,
             status: gpu.zeros(1)?,
         };
-        let (mut groups, mut rest) = (Vec::new(), vec![0..count]);
-        if config.optimizer == Optimizer::Muon {
-            let muon = Muon::new(layout);
+        let mut groups = Vec::new();
+        let muon = (config.optimizer == Optimizer::Muon).then(|| Muon::new(layout));
+        if let Some(muon) = &muon {
             let mut shapes: BTreeMap<[usize; 2], Vec<i64>> = BTreeMap::new();
             for (at, rows) in muon.matrices() {
                 shapes.entry([rows, at.len() / rows]).or_default().push(at.start as i64);
@@ -222,8 +227,8 @@ impl<'a> Cuda<'a> {
                 let (x, next, square) = (zeros(rows * columns)?, zeros(rows * columns)?, zeros(gram)?);
                 groups.push(Group { rows, columns, count, starts: gpu.upload(&starts)?, x, next, gram: zeros(gram)?, square });
             }
-            rest = muon.rest().to_vec();
         }
+        let rest = muon.map_or_else(|| std::iter::once(0..count).collect(), |muon| muon.rest().to_vec());
         let (training, validation) = (samples(training)?, samples(validation)?);
         Ok(Cuda { gpu, problem, config, training, validation, tables, work, weights, groups, rest, plain, plain_count, splits })
     }

@@ -40,12 +40,16 @@ pub(crate) struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    /// The paper's network and ours; and the data of the paper's.
+    /// The paper's network of fixed size, ours, and, where it is asked for, the paper's without a limit; and the data of the first.
     pub fn train(&self, cell: &Cell) -> Result<(Vec<Made>, ResponseData)> {
-        let Options { quick, seed, .. } = *self.options;
-        let (paper, data) = self.recipe(cell, "paper", &cell.paper_stages(quick, seed))?;
+        let Options { quick, free, seed, .. } = *self.options;
+        let (paper, data) = self.recipe(cell, "paper", &cell.paper_stages(&cell.paper, quick, seed))?;
         let (ours, _) = self.recipe(cell, "ours", &cell.our_stages(quick, seed))?;
-        Ok((vec![paper, ours], data))
+        let mut made = vec![paper, ours];
+        if free {
+            made.push(self.recipe(cell, "free", &cell.paper_stages(&cell.free.0, quick, seed))?.0);
+        }
+        Ok((made, data))
     }
 
     fn recipe(&self, cell: &Cell, name: &str, stages: &[Stage]) -> Result<(Made, ResponseData)> {
@@ -84,6 +88,7 @@ impl Workshop<'_> {
                 time_limit: None,
                 checkpoint_every: Duration::from_secs(60),
                 interrupt: Some(self.interrupt.clone()),
+                device: self.options.device,
                 progress: Some(&mut progress),
             };
             let trained = train_operator(&data, &stage.operator, &mut run)?;

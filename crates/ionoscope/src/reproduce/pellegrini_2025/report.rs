@@ -107,7 +107,7 @@ pub(super) fn report(options: &Options, outcomes: &[Outcome], seconds: f64) -> (
         ],
     };
     let mut sections = vec![in_short(options, outcomes)];
-    sections.extend(outcomes.iter().map(section));
+    sections.extend(outcomes.iter().map(|o| section(options, o)));
     sections.push(cost(outcomes));
     sections.push(definitions());
     (heading, sections)
@@ -139,7 +139,7 @@ fn in_short(options: &Options, outcomes: &[Outcome]) -> Answer {
     answer
 }
 
-fn section(o: &Outcome) -> Answer {
+fn section(options: &Options, o: &Outcome) -> Answer {
     let name = o.cell.name;
     let columns = vec![
         Column::text("network"),
@@ -180,6 +180,15 @@ fn section(o: &Outcome) -> Answer {
         ]
     };
     table.push(fixed("published", &o.cell.published));
+    if options.free {
+        let (paper, error) = &o.cell.free;
+        let mut row = vec![Cell::Empty(()); 8];
+        row[0] = "published, free".into();
+        row[1] = "paper, without the floor".into();
+        row[2] = paper.weights.into();
+        row[4] = number(100.0 * error, Format::Significant(3)).into();
+        table.push(row);
+    }
     table.push(fixed("goal", &o.cell.goals));
     let mut answer = Answer::new(name, o.cell.title).with(Part::Table(table)).with(Part::Table(variables(o)));
     let best = scores(o, figures::best(o)).normalised.mean;

@@ -165,30 +165,34 @@ fn failed(e: impl std::fmt::Display) -> Error {
     Error::Failed(format!("the GPU: {e}"))
 }
 
+/// The first GPU that CUDA shows (`CUDA_VISIBLE_DEVICES` chooses).
+///
+/// # Errors
+/// No driver, no run-time compiler, no GPU.
+pub(super) fn context() -> Result<Arc<CudaContext>> {
+    let absent =
+        |what: &str, remedy: &str| Err(Error::Invalid(format!("--device cuda: {what}; {remedy}, or train on the CPU with --device cpu")));
+    // SAFETY: libraries of these names are the system's own; loading them has no precondition.
+    if !unsafe { sys::is_culib_present() } {
+        return absent("this machine has no NVIDIA driver (libcuda)", "install it");
+    }
+    // SAFETY: as above.
+    if !unsafe { nvrtc::sys::is_culib_present() } {
+        return absent(
+            "the run-time compiler of CUDA (libnvrtc) was not found",
+            "install the CUDA toolkit or put the folder of the library into LD_LIBRARY_PATH",
+        );
+    }
+    CudaContext::new(0).or_else(|e| absent(&format!("no GPU could be used ({e})"), "look at what nvidia-smi says"))
+}
+
 impl Gpu {
-    /// The first GPU that CUDA shows (`CUDA_VISIBLE_DEVICES` chooses).
+    /// Compiles the kernels for the GPU.
     ///
     /// # Errors
-    /// No driver, no run-time compiler, no GPU; kernels that do not compile.
+    /// Those of [`context`]; kernels that do not compile.
     pub fn open() -> Result<Self> {
-        let absent = |what: &str, remedy: &str| {
-            Err(Error::Invalid(format!("--device cuda: {what}; {remedy}, or train on the CPU with --device cpu")))
-        };
-        // SAFETY: libraries of these names are the system's own; loading them has no precondition.
-        if !unsafe { sys::is_culib_present() } {
-            return absent("this machine has no NVIDIA driver (libcuda)", "install it");
-        }
-        // SAFETY: as above.
-        if !unsafe { nvrtc::sys::is_culib_present() } {
-            return absent(
-                "the run-time compiler of CUDA (libnvrtc) was not found",
-                "install the CUDA toolkit or put the folder of the library into LD_LIBRARY_PATH",
-            );
-        }
-        let context = match CudaContext::new(0) {
-            Ok(context) => context,
-            Err(e) => return absent(&format!("no GPU could be used ({e})"), "look at what nvidia-smi says"),
-        };
+        let context = context()?;
         // SAFETY: all work is in one stream.
         unsafe { context.disable_event_tracking() };
         let (major, minor) = context.compute_capability().map_err(failed)?;
