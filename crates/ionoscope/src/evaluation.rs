@@ -59,6 +59,8 @@ pub struct Evaluation {
     pub coverage: Option<(f64, Vec<f64>)>,
     /// Whether the network is scaled time by time, so that the published form means something.
     pub per_point: bool,
+    /// Of an operator: whether a sample's stimulus, start and parameters are like those it was trained on.
+    pub familiar: Option<Vec<bool>>,
 }
 
 /// Checks that a network can be judged by a dataset.
@@ -101,9 +103,11 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
     if set.is_empty() {
         return Err(Error::Input("the set has no samples".into()));
     }
-    let predicted = fno.respond(&set.conditions(), set.points)?;
+    let conditions = set.conditions();
+    let predicted = fno.respond(&conditions, set.points)?;
     let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted)?;
     evaluation.per_point = fno.scaling.per_point.is_some();
+    evaluation.familiar = Some(conditions.par_iter().map(|c| fno.check_condition(c).is_ok()).collect());
     evaluation.coverage = fno.bands.as_ref().map(|bands| {
         let inside = |k: usize| {
             let p = &evaluation.predicted[k];
@@ -190,7 +194,7 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
         }
     };
     let samples = (0..set.len()).into_par_iter().map(one).collect();
-    Ok(Evaluation { samples, predicted, dt, coverage: None, per_point: false })
+    Ok(Evaluation { samples, predicted, dt, coverage: None, per_point: false, familiar: None })
 }
 
 impl Evaluation {
@@ -253,6 +257,10 @@ impl Evaluation {
             "spikes": self.spikes(&|_| true),
             "apd90": self.apd90(),
             "band": self.coverage.as_ref().map(|(level, shares)| json!({"level": level, "within": shares.iter().sum::<f64>() / shares.len() as f64})),
+            "unlike_training": self.familiar.as_ref().map(|familiar| {
+                let unlike = || self.samples.iter().zip(familiar).filter(|s| !s.1);
+                json!({"samples": unlike().count(), "normalised": Summary::of(unlike().map(|s| s.0.error()))})
+            }),
             "classes": of_class.collect::<Vec<_>>(),
             "worst": self.worst(10).into_iter().map(|k| json!({"sample": k, "class": classes.get(self.samples[k].class), "normalised": self.samples[k].error()})).collect::<Vec<_>>(),
             "units": {"time_error": spec.time_unit, "apd90": spec.time_unit},

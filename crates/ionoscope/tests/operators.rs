@@ -99,6 +99,14 @@ fn an_operator_is_judged_and_used() {
     let answer = json(&["evaluate", &surrogate, &data, "--json"]);
     assert_eq!((answer["samples"].as_u64(), answer["worst"].as_array().unwrap().len()), (Some(10), 10));
     assert!(answer["normalised"]["p25"].as_f64() <= answer["normalised"]["p75"].as_f64());
+    assert_eq!(answer["unlike_training"]["samples"].as_u64(), Some(0));
+    // Stimuli that begin later or come twice are recognised; a third of this family is longer than the network's time, in which it is a step as any.
+    let shifted = folder.path("shifted");
+    let family = "responses.test_family=fitzhugh-nagumo-shifted";
+    out(&["dataset", &config, "-o", &shifted, "--set", family, "--set", "responses.samples=[2,2,30]", "--quiet"]);
+    let shifted = format!("{shifted}/responses.safetensors");
+    assert_eq!(json(&["evaluate", &surrogate, &shifted, "--json"])["unlike_training"]["samples"].as_u64(), Some(20));
+    assert!(out(&["evaluate", &surrogate, &shifted]).contains("20 of 30 stimuli are unlike those of the training"));
     let csv = folder.path("x.csv");
     out(&["simulate", &surrogate, "--stimulus", "1:0:50", "-o", &csv]);
     assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 101);

@@ -140,6 +140,14 @@ fn show(document: &Value) -> Result<()> {
         if band.is_object() {
             writeln!(w, "band for {} % of the values: {} % lie within", percent(&band["level"]), percent(&band["within"]))?;
         }
+        let unlike = &document["unlike_training"];
+        if let Some(count) = unlike["samples"].as_u64().filter(|n| *n > 0) {
+            let (all, mean) = (&document["samples"], percent(&unlike["normalised"]["mean"]));
+            writeln!(
+                w,
+                "{count} of {all} stimuli are unlike those of the training (`simulate` would refuse them): normalised error {mean} %"
+            )?;
+        }
         let apd = &document["apd90"];
         if apd.is_object() {
             writeln!(

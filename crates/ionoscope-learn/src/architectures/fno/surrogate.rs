@@ -318,13 +318,17 @@ impl Fno {
     /// The difference, as wrong input.
     pub fn check_protocol(&self, protocol: &Protocol, t_end: f64) -> Result<()> {
         let points = (t_end / self.dt()).ceil().max(1.0) as usize;
-        let means = cell_means(protocol, points as f64 * self.dt(), points);
+        self.check_current(&cell_means(protocol, points as f64 * self.dt(), points))
+    }
+
+    /// As [`check_protocol`](Self::check_protocol), for the means over the cells of a grid.
+    fn check_current(&self, means: &[f64]) -> Result<()> {
         let [low, high] = self.seen.input;
         let slack = 1e-6 * (high - low);
         if let Some(v) = means.iter().find(|v| !(low - slack..=high + slack).contains(*v)) {
             return Err(Error::Invalid(format!("a stimulus of {v}; {} was trained on {low} to {high}", self.spec.id)));
         }
-        if self.seen.steps_from_zero && !is_step_from_zero(means.into_iter()) {
+        if self.seen.steps_from_zero && !is_step_from_zero(means.iter().copied()) {
             return Err(Error::Invalid(format!("a stimulus that is not one step from t = 0; {} was trained on those alone", self.spec.id)));
         }
         Ok(())
@@ -357,6 +361,16 @@ impl Fno {
             }
         }
         Ok(())
+    }
+
+    /// Whether a condition is like those that the network was trained on: its current, its parameters and, where it is an input, its start.
+    ///
+    /// # Errors
+    /// The difference, as wrong input.
+    pub fn check_condition(&self, condition: &Condition) -> Result<()> {
+        self.check_current(&condition.current)?;
+        self.check_start(&condition.start)?;
+        self.check_parameters(&condition.p)
     }
 
     /// The first parameter that is no input of the network and yet has another value than it was trained with.
