@@ -286,12 +286,12 @@ int nvrtcCompileProgram(void *made, int count, const char *const *options) {
     return pclose(compiler) == 0 ? SUCCESS : COMPILATION;
 }
 
-int nvrtcGetPTXSize(void *program, size_t *size) {
+int nvrtcGetCUBINSize(void *program, size_t *size) {
     *size = strlen(((Program *)program)->path) + 1;
     return SUCCESS;
 }
 
-int nvrtcGetPTX(void *program, char *code) {
+int nvrtcGetCUBIN(void *program, char *code) {
     strcpy(code, ((Program *)program)->path);
     return SUCCESS;
 }

@@ -18,4 +18,5 @@ void (*stand_in_wait)(void);
 #define INLINE static inline
 /* One block runs after the other. */
 #define SHARED static
+#define ALIGNED __attribute__((aligned(16)))
 #define WAIT() stand_in_wait()

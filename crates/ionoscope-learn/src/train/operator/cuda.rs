@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    architectures::fno::{Activation, Block, HIDDEN, LayerKind},
+    architectures::fno::{Activation, Block, HIDDEN, LayerKind, Layout},
     train::muon::{self, Muon},
 };
 
@@ -45,6 +45,21 @@ struct Samples {
     order: Buffer<u32>,
 }
 
+impl Samples {
+    fn new(gpu: &Gpu, set: &Set, layout: &Layout) -> Result<Self> {
+        let size: Vec<f32> = set.size.iter().flatten().map(|s| *s as f32).collect();
+        let count = set.inputs.len();
+        Ok(Samples {
+            count,
+            inputs: gpu.upload(&set.inputs.concat())?,
+            x: gpu.upload(&set.data.x)?,
+            size: gpu.upload(&size)?,
+            losses: gpu.zeros(count * layout.outputs)?,
+            order: gpu.upload(&(0..count as u32).collect::<Vec<_>>())?,
+        })
+    }
+}
+
 /// What a layer keeps for the way back, see `pass.rs`.
 struct Kept {
     modes: Buffer<f32>,
@@ -72,6 +87,31 @@ struct Work {
     spectral: Buffer<f32>,
 }
 
+impl Work {
+    /// For batches of `largest` samples, whose gradients have `parts` numbers each.
+    fn new(gpu: &Gpu, problem: &Problem, config: &OperatorConfig, largest: usize, parts: usize) -> Result<Self> {
+        let (layout, grid, network) = (&problem.layout, &problem.grid, &config.network);
+        let zeros = |length: usize| gpu.zeros::<f32>(length * largest);
+        let (full, hidden, modes) = (network.width * grid.padded, HIDDEN * grid.points, 2 * grid.modes * network.width);
+        let inside = if network.kind == LayerKind::Zongyi { full } else { 0 };
+        let kept = || Ok(Kept { modes: zeros(modes)?, u: zeros(full)?, p: zeros(inside)?, q: zeros(inside)?, h: zeros(full)? });
+        Ok(Work {
+            x: zeros(layout.inputs * grid.points)?,
+            lift: [zeros(hidden)?, zeros(hidden)?],
+            project: [zeros(hidden)?, zeros(hidden)?],
+            v: (0..=network.layers).map(|_| zeros(full)).collect::<Result<_>>()?,
+            layers: (0..network.layers).map(|_| kept()).collect::<Result<_>>()?,
+            modes: [zeros(modes)?, zeros(modes)?],
+            back: [zeros(full)?, zeros(full)?, zeros(full)?, zeros(inside)?],
+            hidden: zeros(hidden)?,
+            y: zeros(layout.outputs * grid.points)?,
+            d: zeros(layout.outputs * grid.points)?,
+            parts: zeros(parts)?,
+            spectral: gpu.zeros(layout.count)?,
+        })
+    }
+}
+
 /// Weights and what moves with them.
 struct Weights {
     single: Buffer<f32>,
@@ -82,6 +122,21 @@ struct Weights {
     gradient: Buffer<f64>,
     partial: Buffer<f64>,
     status: Buffer<launch::Status>,
+}
+
+impl Weights {
+    fn new(gpu: &Gpu, count: usize) -> Result<Self> {
+        Ok(Weights {
+            single: gpu.zeros(count)?,
+            weights: gpu.zeros(count)?,
+            first: gpu.zeros(count)?,
+            second: gpu.zeros(count)?,
+            average: gpu.zeros(count)?,
+            gradient: gpu.zeros(count)?,
+            partial: gpu.zeros(PARTIAL)?,
+            status: gpu.zeros(1)?,
+        })
+    }
 }
 
 /// Matrices of one shape that move along orthogonalised gradients.
@@ -96,6 +151,21 @@ struct Group {
     square: Buffer<f32>,
 }
 
+/// The matrices that move along orthogonalised gradients, by shape.
+fn groups(gpu: &Gpu, muon: &Muon) -> Result<Vec<Group>> {
+    let mut shapes: BTreeMap<[usize; 2], Vec<i64>> = BTreeMap::new();
+    for (at, rows) in muon.matrices() {
+        shapes.entry([rows, at.len() / rows]).or_default().push(at.start as i64);
+    }
+    let group = |([rows, columns], starts): ([usize; 2], Vec<i64>)| {
+        let (count, gram) = (starts.len(), rows.min(columns).pow(2));
+        let zeros = |length: usize| gpu.zeros(length * count);
+        let (x, next, square) = (zeros(rows * columns)?, zeros(rows * columns)?, zeros(gram)?);
+        Ok(Group { rows, columns, count, starts: gpu.upload(&starts)?, x, next, gram: zeros(gram)?, square })
+    };
+    shapes.into_iter().map(group).collect()
+}
+
 /// What all passes use.
 struct Tables {
     forward: Buffer<f32>,
@@ -103,6 +173,19 @@ struct Tables {
     base: Option<Buffer<f32>>,
     gain: Buffer<f32>,
     scale: Buffer<f32>,
+}
+
+impl Tables {
+    fn new(gpu: &Gpu, problem: &Problem) -> Result<Self> {
+        let scale: Vec<f32> = problem.scale.iter().map(|s| *s as f32).collect();
+        Ok(Tables {
+            forward: gpu.upload(&problem.grid.forward)?,
+            back: gpu.upload(&problem.grid.back)?,
+            base: problem.frame.base.as_ref().map(|b| gpu.upload(b)).transpose()?,
+            gain: gpu.upload(&problem.frame.gain)?,
+            scale: gpu.upload(&scale)?,
+        })
+    }
 }
 
 /// A GPU that trains one network.
@@ -143,7 +226,7 @@ impl<'a> Cuda<'a> {
     /// No GPU, or one with too little memory.
     pub fn new(problem: &'a Problem, config: &'a OperatorConfig, training: &Set, validation: &Set) -> Result<Self> {
         let gpu = Gpu::open()?;
-        let (layout, grid, network) = (&problem.layout, &problem.grid, &config.network);
+        let (layout, grid) = (&problem.layout, &problem.grid);
         let largest = training.inputs.len().div_ceil(batches(training.inputs.len(), config));
         if largest > MOST_BATCH {
             return Err(Error::Invalid(format!("adam.batch = {largest}; on a GPU at most {MOST_BATCH}")));
@@ -165,71 +248,12 @@ impl<'a> Cuda<'a> {
                 free as f64 / f64::from(1 << 30)
             )));
         }
-        let samples = |set: &Set| -> Result<Samples> {
-            let size: Vec<f32> = set.size.iter().flatten().map(|s| *s as f32).collect();
-            let count = set.inputs.len();
-            Ok(Samples {
-                count,
-                inputs: gpu.upload(&set.inputs.concat())?,
-                x: gpu.upload(&set.data.x)?,
-                size: gpu.upload(&size)?,
-                losses: gpu.zeros(count * layout.outputs)?,
-                order: gpu.upload(&(0..count as u32).collect::<Vec<_>>())?,
-            })
-        };
-        let single = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-        let tables = Tables {
-            forward: gpu.upload(&grid.forward)?,
-            back: gpu.upload(&grid.back)?,
-            base: problem.frame.base.as_ref().map(|b| gpu.upload(b)).transpose()?,
-            gain: gpu.upload(&problem.frame.gain)?,
-            scale: gpu.upload(&single(&problem.scale))?,
-        };
-        let zeros = |length: usize| gpu.zeros::<f32>(length * largest);
-        let (full, hidden, modes) = (network.width * grid.padded, HIDDEN * grid.points, 2 * grid.modes * network.width);
-        let inside = if network.kind == LayerKind::Zongyi { full } else { 0 };
-        let kept = || Ok(Kept { modes: zeros(modes)?, u: zeros(full)?, p: zeros(inside)?, q: zeros(inside)?, h: zeros(full)? });
-        let work = Work {
-            x: zeros(layout.inputs * grid.points)?,
-            lift: [zeros(hidden)?, zeros(hidden)?],
-            project: [zeros(hidden)?, zeros(hidden)?],
-            v: (0..=network.layers).map(|_| zeros(full)).collect::<Result<_>>()?,
-            layers: (0..network.layers).map(|_| kept()).collect::<Result<_>>()?,
-            modes: [zeros(modes)?, zeros(modes)?],
-            back: [zeros(full)?, zeros(full)?, zeros(full)?, zeros(inside)?],
-            hidden: zeros(hidden)?,
-            y: zeros(layout.outputs * grid.points)?,
-            d: zeros(layout.outputs * grid.points)?,
-            parts: zeros(splits * plain_count)?,
-            spectral: gpu.zeros(layout.count)?,
-        };
-        let count = layout.count;
-        let weights = Weights {
-            single: gpu.zeros(count)?,
-            weights: gpu.zeros(count)?,
-            first: gpu.zeros(count)?,
-            second: gpu.zeros(count)?,
-            average: gpu.zeros(count)?,
-            gradient: gpu.zeros(count)?,
-            partial: gpu.zeros(PARTIAL)?,
-            status: gpu.zeros(1)?,
-        };
-        let mut groups = Vec::new();
+        let work = Work::new(&gpu, problem, config, largest, splits * plain_count)?;
         let muon = (config.optimizer == Optimizer::Muon).then(|| Muon::new(layout));
-        if let Some(muon) = &muon {
-            let mut shapes: BTreeMap<[usize; 2], Vec<i64>> = BTreeMap::new();
-            for (at, rows) in muon.matrices() {
-                shapes.entry([rows, at.len() / rows]).or_default().push(at.start as i64);
-            }
-            for ([rows, columns], starts) in shapes {
-                let (count, gram) = (starts.len(), rows.min(columns).pow(2));
-                let zeros = |length: usize| gpu.zeros(length * count);
-                let (x, next, square) = (zeros(rows * columns)?, zeros(rows * columns)?, zeros(gram)?);
-                groups.push(Group { rows, columns, count, starts: gpu.upload(&starts)?, x, next, gram: zeros(gram)?, square });
-            }
-        }
-        let rest = muon.map_or_else(|| std::iter::once(0..count).collect(), |muon| muon.rest().to_vec());
-        let (training, validation) = (samples(training)?, samples(validation)?);
+        let groups = muon.as_ref().map_or(Ok(Vec::new()), |muon| groups(&gpu, muon))?;
+        let rest = muon.map_or_else(|| std::iter::once(0..layout.count).collect(), |muon| muon.rest().to_vec());
+        let (tables, weights) = (Tables::new(&gpu, problem)?, Weights::new(&gpu, layout.count)?);
+        let (training, validation) = (Samples::new(&gpu, training, layout)?, Samples::new(&gpu, validation, layout)?);
         Ok(Cuda { gpu, problem, config, training, validation, tables, work, weights, groups, rest, plain, plain_count, splits })
     }
 

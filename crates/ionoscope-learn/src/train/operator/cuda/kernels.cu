@@ -9,6 +9,7 @@
 #define KERNEL(name, Arguments) extern "C" __global__ void __launch_bounds__(256) name(const __grid_constant__ Arguments a)
 #define INLINE static __device__ __forceinline__
 #define SHARED __shared__
+#define ALIGNED __align__(16)
 #define WAIT() __syncthreads()
 #endif
 
@@ -56,7 +57,8 @@ typedef struct {
 #define DEEP 16
 #define PRODUCT(name, TILE, PART)                                                                                                                  \
     KERNEL(name, Product) {                                                                                                                        \
-        SHARED float left[DEEP][TILE + 1], right[DEEP][TILE + 1];                                                                                  \
+        /* A thread's rows stand together, aligned, so that they are read at once; its columns are apart, so that stores are contiguous. */         \
+        SHARED ALIGNED float left[DEEP][TILE + 4], right[DEEP][TILE + 1];                                                                          \
         const int across = TILE / PART, tx = threadIdx.x % across, ty = threadIdx.x / across;                                                      \
         const int i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;                                                                                  \
         const int member = blockIdx.z / a.splits, split = blockIdx.z % a.splits;                                                                   \
@@ -76,7 +78,7 @@ typedef struct {
             WAIT();                                                                                                                                \
             for (int k = 0; k < DEEP; k++) {                                                                                                       \
                 float x[PART], y[PART];                                                                                                            \
-                for (int r = 0; r < PART; r++) x[r] = left[k][ty + r * across];                                                                    \
+                for (int r = 0; r < PART; r++) x[r] = left[k][ty * PART + r];                                                                    \
                 for (int s = 0; s < PART; s++) y[s] = right[k][tx + s * across];                                                                   \
                 for (int r = 0; r < PART; r++)                                                                                                     \
                     for (int s = 0; s < PART; s++) sum[r][s] += x[r] * y[s];                                                                       \
@@ -85,7 +87,7 @@ typedef struct {
         }                                                                                                                                          \
         for (int r = 0; r < PART; r++)                                                                                                             \
             for (int s = 0; s < PART; s++) {                                                                                                       \
-                const int i = i0 + ty + r * across, j = j0 + tx + s * across;                                                                      \
+                const int i = i0 + ty * PART + r, j = j0 + tx + s * across;                                                                      \
                 if (i < a.m && j < a.n) finish(&a, blockIdx.z * a.c_batch + i * a.c_row + j * a.c_column, i, sum[r][s]);                           \
             }                                                                                                                                      \
     }

@@ -1,10 +1,10 @@
 //! The GPU: its memory, and the kernels with their arguments.
 
-use std::sync::Arc;
+use std::{ffi::CString, sync::Arc};
 
 use cudarc::{
     driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits, sys},
-    nvrtc::{self, CompileOptions, compile_ptx_with_opts},
+    nvrtc::{self, Ptx},
 };
 
 use crate::{Error, Result};
@@ -186,6 +186,34 @@ pub(super) fn context() -> Result<Arc<CudaContext>> {
     CudaContext::new(0).or_else(|e| absent(&format!("no GPU could be used ({e})"), "look at what nvidia-smi says"))
 }
 
+/// The kernels as code of a processor, such as `sm_90`. Code, not the intermediate language: that needs a driver as new as the compiler.
+///
+/// # Errors
+/// A processor that the compiler does not know, kernels that do not compile.
+fn compile(processor: &str) -> Result<Vec<u8>> {
+    use nvrtc::{result, sys};
+    let source = CString::new(SOURCE).map_err(failed)?;
+    let program = result::create_program(&source, None).map_err(failed)?;
+    let mut code = Vec::new();
+    // SAFETY: the program was made above and is destroyed below; the buffer has the size that the compiler asks for.
+    let done = unsafe {
+        result::compile_program(program, &[format!("--gpu-architecture={processor}")])
+            .and_then(|()| {
+                let mut size = 0;
+                sys::nvrtcGetCUBINSize(program, &mut size).result()?;
+                code.resize(size, 0u8);
+                sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()).result()
+            })
+            .map_err(|e| {
+                let log: Vec<u8> = result::get_program_log(program).unwrap_or_default().into_iter().map(|c| c as u8).collect();
+                failed(format!("the kernels do not compile for {processor}: {e} {}", String::from_utf8_lossy(&log).trim_end_matches('\0')))
+            })
+    };
+    // SAFETY: as above.
+    unsafe { result::destroy_program(program) }.map_err(failed)?;
+    done.map(|()| code)
+}
+
 impl Gpu {
     /// Compiles the kernels for the GPU.
     ///
@@ -196,8 +224,7 @@ impl Gpu {
         // SAFETY: all work is in one stream.
         unsafe { context.disable_event_tracking() };
         let (major, minor) = context.compute_capability().map_err(failed)?;
-        let options = vec![format!("--gpu-architecture=compute_{major}{minor}")];
-        let code = compile_ptx_with_opts(SOURCE, CompileOptions { options, ..CompileOptions::default() }).map_err(failed)?;
+        let code = Ptx::from_binary(compile(&format!("sm_{major}{minor}"))?);
         let kernels = Kernels::load(&context.load_module(code).map_err(failed)?)?;
         Ok(Gpu { stream: context.default_stream(), context, kernels })
     }
@@ -353,4 +380,17 @@ fn blocks(length: i64) -> usize {
 
 fn by_mode(a: &Mix) -> [usize; 3] {
     [(a.width as usize).div_ceil(64), a.modes as usize, (a.samples as usize).div_ceil(4)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the run-time compiler of CUDA, no GPU; or scripts/test-cuda --stand-in"]
+    fn the_kernels_compile_for_gpus_old_and_new() {
+        for processor in ["sm_75", "sm_80", "sm_90", "sm_120"] {
+            assert!(!compile(processor).unwrap().is_empty());
+        }
+    }
 }
