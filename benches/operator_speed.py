@@ -60,4 +60,4 @@ for case, done in zip(cases, runs):
 where = "One GPU" if args.cuda else f"{THREADS} threads"
 text = f"{where}, single precision. A training step is forward, loss, backward, clipping and AdamW.\n\n"
 text += table(["network", "what", "samples", "with", "ms (range)", "ours is faster by"], rows)
-finish("operator-cuda" if args.cuda else "operator", args.output, [o for o in sys.argv[1:] if o == "--quick"], record, text)
+finish("operator", args.output, [o for o in sys.argv[1:] if o in ("--quick", "--cuda")], record, text)
