@@ -405,7 +405,7 @@ values = [1, 0.5]
                 per_point: None,
                 parameters: Default::default(),
             },
-            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, start: None, parameters: Default::default() },
+            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, steps: Vec::new(), start: None, parameters: Default::default() },
             weights,
             provenance: json!({"seed": 1}),
         };

@@ -112,12 +112,15 @@ pub struct Spikes {
 }
 
 impl Spikes {
-    /// Pairs spikes in order, each predicted one with the nearest of the reference within `window`.
+    /// Pairs spikes in order, each of the reference with the nearest predicted one within `window` that comes after those already paired.
     pub fn of(p: &[f64], x: &[f64], threshold: f64, window: f64) -> Self {
         let (predicted, expected) = (crossings(p, threshold), crossings(x, threshold));
         let (mut shifts, mut next) = (Vec::new(), 0);
         for t in &expected {
             while next < predicted.len() && predicted[next] < t - window {
+                next += 1;
+            }
+            while next + 1 < predicted.len() && (predicted[next + 1] - t).abs() < (predicted[next] - t).abs() {
                 next += 1;
             }
             if next < predicted.len() && (predicted[next] - t).abs() <= window {

@@ -109,7 +109,7 @@ fn infer(task: &Task) -> f64 {
             per_point: None,
             parameters: Default::default(),
         },
-        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, start: None, parameters: Default::default() },
+        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, steps: Vec::new(), start: None, parameters: Default::default() },
         bands: None,
         weights,
         provenance: serde_json::Value::Null,

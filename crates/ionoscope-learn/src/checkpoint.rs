@@ -1,7 +1,7 @@
 //! The state of an unfinished training in one file, from which it goes on to the bit.
 //!
 //! A `.safetensors` file with double-precision tensors for each sub-network i (`i.weights`, `i.first`, `i.second`, the moments of Adam, and
-//! `i.second_order` once that stage has begun) and the rest as JSON in the header, with a checksum of the tensors.
+//! `i.second_order` once that stage has begun) and the rest as JSON in the header, with a checksum of everything.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{Error, Result, files};
 
 const KEY: &str = "ionoscope";
-const FORMAT: &str = "checkpoint/1";
+const FORMAT: &str = "checkpoint/2";
 
 /// What a checkpoint belongs to; resuming with anything else would give a result that is neither one nor the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ struct Header {
     progress_bytes: u64,
     event_bytes: u64,
     steps: Vec<u64>,
-    /// Of the tensors' numbers, hexadecimal.
+    /// Of the tensors' numbers and this header without it, hexadecimal.
     checksum: String,
 }
 
@@ -118,6 +118,16 @@ struct Header {
 pub(crate) fn fingerprint(numbers: impl Iterator<Item = f64>) -> String {
     let h = numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| (h ^ v.to_bits()).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23));
     format!("{h:016x}")
+}
+
+/// How the checksum stands in the header.
+fn entry(checksum: &str) -> String {
+    format!(r#""checksum":"{checksum}""#)
+}
+
+/// Of a header whose checksum is empty, and of all numbers.
+fn checksum(header: &str, networks: &[NetworkState]) -> String {
+    fingerprint(header.bytes().map(f64::from).chain(all_numbers(networks)))
 }
 
 fn all_numbers(networks: &[NetworkState]) -> impl Iterator<Item = f64> {
@@ -176,9 +186,10 @@ impl Checkpoint {
             progress_bytes: self.progress_bytes,
             event_bytes: self.event_bytes,
             steps: self.networks.iter().map(|n| n.steps).collect(),
-            checksum: fingerprint(all_numbers(&self.networks)),
+            checksum: String::new(),
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
+        let header = header.replacen(&entry(""), &entry(&checksum(&header, &self.networks)), 1);
         let tensors = self.networks.iter().enumerate().flat_map(|(i, n)| {
             n.parts().map(move |(name, v)| (format!("{i}.{name}"), v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()))
         });
@@ -244,7 +255,7 @@ impl Checkpoint {
                 second_order: tensors.names().contains(&second_order.as_str()).then(|| numbers(second_order)).transpose()?,
             });
         }
-        if fingerprint(all_numbers(&networks)) != header.checksum {
+        if checksum(&text.replacen(&entry(&header.checksum), &entry(""), 1), &networks) != header.checksum {
             return Err(damaged(&"its checksum does not fit"));
         }
         if all_numbers(&networks).any(|v| !v.is_finite()) {

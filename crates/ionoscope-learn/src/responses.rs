@@ -1,7 +1,8 @@
 //! Datasets of responses: what a model does under random protocols, on one grid of times, from its default start.
 //!
 //! Time i of a grid of N is `i T / N`. The input of cell i is the mean of the current over [t_i, t_(i+1)), so that a switch between two times is
-//! seen to its digit. Validation members are drawn from the training family under another seed, in the same proportions.
+//! seen to its digit. Validation members are drawn from the training family under another seed, in the same proportions; test members under a third one
+//! where both families are the same, so that no set holds a sample of another.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub use parts::Parts;
 
 /// Experiments solved at once.
 const BATCH: usize = 256;
+/// What makes a third seed of one.
+const THIRD: u64 = 0x7465_7374_5f73_6574;
 /// Most numbers of a dataset.
 const MOST_NUMBERS: usize = 1 << 32;
 
@@ -220,6 +223,8 @@ impl ResponseConfig {
                     "vary.{name} = [{low}, {high}]; expected two finite numbers, the second larger, of a parameter that is not set too"
                 )));
             }
+            // Both ends must be values that the model takes.
+            range.iter().try_for_each(|v| spec.parameters_with([(name.as_str(), *v)]).map(|_| ()))?;
             Ok((index, *range))
         };
         self.vary.iter().map(one).collect()
@@ -302,7 +307,8 @@ fn make(
     let all = config.samples.iter().sum();
     let mut done = 0;
     let mut batches = 0..;
-    let mut set = |name: &str, family: &ProtocolFamily, count: usize, seed: u64| -> Result<Responses> {
+    // Members are drawn under `seed`, all else that is random under `other`.
+    let mut set = |name: &str, family: &ProtocolFamily, count: usize, [seed, other]: [u64; 2]| -> Result<Responses> {
         let windows = config.windows.max(1);
         let runs = count.div_ceil(windows);
         let draw = family.len().unwrap_or(runs as u64).max(1);
@@ -341,7 +347,7 @@ fn make(
             let x0 = spec.default_state();
             let one = |(r, m): (usize, &Member)| {
                 let times = TimeGrid::new(0.0, dt, count(m))?;
-                let (mut p, mut rng) = (p.clone(), stream(seed, "parameters", (first + r) as u64));
+                let (mut p, mut rng) = (p.clone(), stream(other, "parameters", (first + r) as u64));
                 varied.iter().for_each(|(i, range)| p[*i] = uniform(&mut rng, *range));
                 Ok(Experiment { x0: x0.clone(), p, protocol: m.protocol.clone(), times })
             };
@@ -349,7 +355,7 @@ fn make(
             let options = SolveOptions { rtol: config.rtol, atol: config.atol, ..SolveOptions::default() };
             for (r, (member, run)) in members.iter().zip(system.solve_ensemble(&batch, &options)?).enumerate() {
                 let run: Trajectory = run.completed()?;
-                let mut rng = stream(seed, "window", (first + r) as u64);
+                let mut rng = stream(other, "window", (first + r) as u64);
                 let signal = member.protocol.signal(member.t_end);
                 for _ in 0..windows.min(wanted_of(first + r)) {
                     let latest = (run.len() - config.points) as f64;
@@ -375,10 +381,12 @@ fn make(
         Ok(set)
     };
     let [many, some, few] = config.samples;
+    // Families of different names are drawn apart under any seed.
+    let (third, apart) = (config.seed.rotate_left(32) ^ THIRD, training.name != test.name);
     let sets = [
-        set("training", &training, many, config.seed)?,
-        set("validation", &training, some, !config.seed)?,
-        set("test", &test, few, config.seed)?,
+        set("training", &training, many, [config.seed; 2])?,
+        set("validation", &training, some, [!config.seed; 2])?,
+        set("test", &test, few, [if apart { config.seed } else { third }, third])?,
     ];
     let names = |f: &ProtocolFamily| f.classes.iter().map(|c| c.name.clone()).collect();
     let classes = [names(&training), names(&test)];
@@ -415,6 +423,26 @@ mod tests {
     }
 
     #[test]
+    fn no_set_holds_a_sample_of_another() {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let name = model.spec().parameters[0].name.clone();
+        let family = FamilySource::Named("fitzhugh-nagumo-train".into());
+        for test_family in [family.clone(), ResponseConfig::default().test_family] {
+            let vary = [(name.clone(), [0.5, 0.9])].into();
+            let config = ResponseConfig { samples: [40; 3], points: 20, vary, training_family: family.clone(), test_family, ..small() };
+            let data = respond(&*model, &config, &|_, _| true).unwrap();
+            let sets = [&data.training, &data.validation, &data.test];
+            for (a, b) in [(0, 1), (0, 2), (1, 2)].map(|(a, b)| (sets[a], sets[b])) {
+                let stimulated = |s: &Responses, k: usize| s.input(k).iter().any(|v| *v != 0.0);
+                for (i, j) in (0..40).flat_map(|i| (0..40).map(move |j| (i, j))) {
+                    assert!(a.input(i) != b.input(j) || !stimulated(a, i), "{i} {j}");
+                    assert!(a.condition(i).p != b.condition(j).p, "{i} {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_was_made_before_an_interruption_is_not_made_again() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [600, 10, 10], points: 20, windows: 2, t_end: 20.0, ..ResponseConfig::default() };
@@ -423,8 +451,11 @@ mod tests {
         let parts = Parts::open(&dir, &config).unwrap();
         let stopped = respond_in_parts(&*model, &config, Some(&parts), &|done, _| done < 500).unwrap_err();
         assert!(stopped.to_string().contains("goes on from here"));
-        // One of the parts was cut short: it is made again.
+        // One of the parts was cut short, of another a bit changed: they are made again.
         std::fs::write(dir.join("training-0"), [0; 7]).unwrap();
+        let mut bytes = std::fs::read(dir.join("training-256")).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(dir.join("training-256"), bytes).unwrap();
         let told = std::sync::Mutex::new(Vec::new());
         let parts = Parts::open(&dir, &config).unwrap();
         let note = |done, _| {
@@ -433,12 +464,13 @@ mod tests {
         };
         assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
         assert_eq!(*told.lock().unwrap(), [512, 600, 610, 620]);
-        // Everything is there now; another configuration begins anew.
+        // Everything is there now; another configuration is refused.
         told.lock().unwrap().clear();
         assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
         assert!(told.lock().unwrap().is_empty());
         let other = ResponseConfig { seed: 2, ..config };
-        Parts::open(&dir, &other).unwrap().remove().unwrap();
+        assert!(Parts::open(&dir, &other).err().unwrap().to_string().contains("other responses"));
+        parts.remove().unwrap();
         assert!(!dir.exists());
     }
 

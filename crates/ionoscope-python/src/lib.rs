@@ -402,21 +402,35 @@ impl Operator {
             let checked = fno.check_protocol(&e.protocol, t_end).and_then(|()| fno.check_start(&e.x0));
             checked.and_then(|()| fno.check_parameters(&e.p)).err().map(|e| e.to_string())
         };
-        let outside: Vec<Option<String>> = batch.iter().map(check).collect();
+        let mut outside: Vec<Option<String>> = batch.iter().map(check).collect();
         if let (false, Some((k, e))) = (extrapolate, outside.iter().enumerate().find_map(|(k, e)| Some((k, e.as_ref()?)))) {
             return Err(input(format!("experiment {k}: {e}; extrapolate=True does it")));
         }
         let n = batch.len();
-        let (states, widths) = run(py, threads, None, None, |_| {
+        let (states, widths, left) = run(py, threads, None, None, |_| {
             if fno.takes_start() {
-                return Ok((fno.advance(&batch, count)?.concat(), None));
+                let (all, left): (Vec<_>, Vec<bool>) = fno.advance(&batch, count)?.into_iter().unzip();
+                return Ok((all.concat(), None, left));
             }
             let of =
                 |x: &[f64]| (0..count).flat_map(|t| (0..d).map(move |c| (c, t))).map(|(c, t)| x[c * fno.points + t]).collect::<Vec<f64>>();
-            let all = fno.predict(&batch, fno.points)?;
-            let widths = calibrated.map(|b| all.iter().flat_map(|x| of(&b.half_widths(fno, x, fno.points))).collect::<Vec<f64>>());
-            Ok((all.iter().flat_map(|x| of(x)).collect::<Vec<f64>>(), widths))
+            let conditions = fno.conditions(&batch);
+            let all = fno.respond(&conditions, fno.points)?;
+            let widths = calibrated.map(|bands| {
+                let half = |k: usize| match &outside[k] {
+                    // What is unlike the training has no band.
+                    Some(_) => vec![f64::NAN; count * d],
+                    None => of(&bands.half_widths(fno, &conditions[k], &all[k], fno.points)),
+                };
+                (0..n).flat_map(half).collect::<Vec<f64>>()
+            });
+            Ok((all.iter().flat_map(|x| of(x)).collect::<Vec<f64>>(), widths, vec![false; n]))
         })?;
+        for (outside, left) in outside.iter_mut().zip(left) {
+            if left && outside.is_none() {
+                *outside = Some("a window begins outside the starts of the training".into());
+            }
+        }
         let shaped = |v: Vec<f64>| v.into_pyarray(py).reshape([n, count, d]);
         Ok((shaped(states)?, outside, widths.map(shaped).transpose()?))
     }

@@ -77,7 +77,7 @@ pub fn open_system(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
     if path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1 {
         if Fno::is_one(path) {
             return Err(Error::Input(format!(
-                "{text} is a Fourier neural operator, which answers `simulate` and `evaluate`; this verb asks for a model or a neural map"
+                "{text} is a Fourier neural operator, which answers `simulate`, `evaluate` and `models`; this verb asks for a model or a neural map"
             )));
         }
         Ok(Arc::new(NeuralMap::load(path)?))

@@ -62,7 +62,8 @@ impl Output {
     /// As the kind's own: it cannot be written, is too large, or is there already.
     pub fn create(path: &Path, layout: &Layout, chunk: usize, configuration: &Value, existing: Existing) -> Result<Self> {
         let layout = layout.clone();
-        Ok(match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        Ok(match ending.as_str() {
             "zarr" => Output::Zarr(Box::new(Zarr::create(path, layout, chunk, configuration, existing)?)),
             "parquet" => Output::Parquet(Box::new(Parquet::create(path, layout, Rows::Experiments, &configuration.to_string())?)),
             _ => Output::Npz(Box::new(Npz::create(path, layout)?)),

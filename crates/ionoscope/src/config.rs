@@ -55,10 +55,13 @@ impl AnyConfiguration {
     }
 
     /// Checks the training's numbers, as far as that can be done without data.
-    fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Names the first that makes no sense.
+    pub fn check(&self) -> Result<()> {
         match self {
             AnyConfiguration::Map(c) => Ok(c.train.adam.check()?),
-            AnyConfiguration::Operator(c) => Ok(c.operator.check()?),
+            AnyConfiguration::Operator(c) => Ok(c.operator.check_for(&c.responses)?),
         }
     }
 }

@@ -25,7 +25,8 @@ pub struct Sample {
     pub stimulated: bool,
     /// Normalised error of each variable.
     pub normalised: Vec<f64>,
-    /// Mean over the variables of the error in the published form.
+    /// Mean over the variables of the error in the published form, with mean and standard deviation of the set that is judged (the paper's are those of
+    /// its training set).
     pub published: f64,
     /// Relative errors of each variable, in physical units.
     pub relative: Vec<Relative>,
@@ -55,12 +56,33 @@ pub struct Evaluation {
     pub predicted: Vec<Vec<f64>>,
     /// Step of the grid.
     pub dt: f64,
-    /// Where the network has a band: its level, and the share of the values of each variable inside.
-    pub coverage: Option<(f64, Vec<f64>)>,
+    /// Where the network has a band.
+    pub coverage: Option<Coverage>,
     /// Whether the network is scaled time by time, so that the published form means something.
     pub per_point: bool,
     /// Of an operator: whether a sample's stimulus, start and parameters are like those it was trained on.
     pub familiar: Option<Vec<bool>>,
+}
+
+/// How much lies within a network's band.
+pub struct Coverage {
+    /// The share that is to lie inside.
+    pub level: f64,
+    /// Share of the values inside, `[sample][variable]`.
+    samples: Vec<Vec<f64>>,
+}
+
+impl Coverage {
+    /// The share of the values inside of some samples, by number and variable; `None` of none.
+    fn share(&self, of: &dyn Fn(usize, usize) -> bool) -> Option<f64> {
+        let values = self.samples.iter().enumerate().flat_map(|(k, row)| row.iter().enumerate().map(move |(i, share)| (k, i, share)));
+        let (mut sum, mut count) = (0.0, 0);
+        for (_, _, share) in values.filter(|(k, i, _)| of(*k, *i)) {
+            sum += share;
+            count += 1;
+        }
+        (count > 0).then(|| sum / f64::from(count))
+    }
 }
 
 /// Checks that a network can be judged by a dataset.
@@ -111,14 +133,13 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
     evaluation.coverage = fno.bands.as_ref().map(|bands| {
         let inside = |k: usize| {
             let p = &evaluation.predicted[k];
-            let widths = bands.half_widths(fno, p, set.points);
+            let widths = bands.half_widths(fno, &conditions[k], p, set.points);
             let counts =
                 |i: usize| (i * set.points..(i + 1) * set.points).filter(|t| (p[*t] - f64::from(set.x(k)[*t])).abs() <= widths[*t]).count();
             (0..set.variables).map(counts).collect::<Vec<_>>()
         };
-        let all: Vec<Vec<usize>> = (0..set.len()).into_par_iter().map(inside).collect();
-        let share = |i: usize| all.iter().map(|c| c[i]).sum::<usize>() as f64 / (set.len() * set.points) as f64;
-        (bands.level, (0..set.variables).map(share).collect())
+        let of_sample = |counts: Vec<usize>| counts.into_iter().map(|c| c as f64 / set.points as f64).collect();
+        Coverage { level: bands.level, samples: (0..set.len()).into_par_iter().map(|k| of_sample(inside(k))).collect() }
     });
     Ok(evaluation)
 }
@@ -167,10 +188,16 @@ pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Re
 /// Measures predictions `[variable][point]` of all samples of a set.
 ///
 /// # Errors
-/// An empty set.
+/// Fewer than two samples, which say nothing of what is usual; a prediction that is not finite.
 pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>>) -> Result<Evaluation> {
     let (points, variables) = (set.points, set.variables);
     let dt = t_end / points as f64;
+    if set.len() < 2 {
+        return Err(Error::Input("the set has one sample; normalised errors need two at least".into()));
+    }
+    if let Some(k) = predicted.iter().position(|x| x.iter().any(|v| !v.is_finite())) {
+        return Err(Error::Failed(format!("what the network gives for sample {k} is not finite; its file may be damaged")));
+    }
     let reference: Vec<Vec<f64>> = (0..set.len()).map(|k| set.x(k).iter().map(|v| f64::from(*v)).collect()).collect();
     let scales = (0..variables)
         .map(|i| TimeScale::of(reference.iter().map(|x| &x[i * points..(i + 1) * points])))
@@ -232,8 +259,8 @@ impl Evaluation {
             all["name"] = q.name.clone().into();
             all["unit"] = q.unit.clone().into();
             all["normalised"] = json!(Summary::of(self.samples.iter().map(|s| s.normalised[i])));
-            if let Some((_, shares)) = &self.coverage {
-                all["within_band"] = shares[i].into();
+            if let Some(coverage) = &self.coverage {
+                all["within_band"] = json!(coverage.share(&|_, of| of == i));
             }
             if self.stimulated().any(silent) {
                 all["sub_threshold"] = groups(&silent, i);
@@ -246,6 +273,7 @@ impl Evaluation {
                 "samples": self.samples.iter().filter(|s| s.class == c).count(),
                 "normalised": Summary::of(self.samples.iter().filter(|s| s.class == c).map(Sample::error)),
                 "spikes": self.spikes(&|s| s.class == c),
+                "within_band": self.coverage.as_ref().and_then(|coverage| coverage.share(&|k, _| self.samples[k].class == c)),
             })
         });
         json!({
@@ -256,7 +284,7 @@ impl Evaluation {
             "variables": variables.collect::<Vec<_>>(),
             "spikes": self.spikes(&|_| true),
             "apd90": self.apd90(),
-            "band": self.coverage.as_ref().map(|(level, shares)| json!({"level": level, "within": shares.iter().sum::<f64>() / shares.len() as f64})),
+            "band": self.coverage.as_ref().map(|c| json!({"level": c.level, "within": c.share(&|_, _| true)})),
             "unlike_training": self.familiar.as_ref().map(|familiar| {
                 let unlike = || self.samples.iter().zip(familiar).filter(|s| !s.1);
                 json!({"samples": unlike().count(), "normalised": Summary::of(unlike().map(|s| s.0.error()))})

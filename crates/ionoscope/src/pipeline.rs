@@ -71,6 +71,7 @@ pub fn sample(config: &DatasetConfig) -> Result<Dataset> {
 /// # Errors
 /// An unknown model, a configuration that does not fit it, solves that fail.
 pub fn make(configuration: &AnyConfiguration, watch: &Watch) -> Result<Data> {
+    configuration.check()?;
     Ok(match configuration {
         AnyConfiguration::Operator(c) => {
             (watch.tell)(&counted(&c.responses));
@@ -91,25 +92,27 @@ fn counted(config: &ResponseConfig) -> String {
     format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model)
 }
 
+fn other(path: &Path, difference: &str) -> Error {
+    let path = path.display();
+    Error::Input(format!("{path} was made by another configuration: {difference}; choose another folder, or remove it"))
+}
+
 /// The data in a folder, which must have been made by the same configuration, or new ones, which are then saved there; and their file. Of responses
 /// the next call goes on with what was made before a stop.
 ///
 /// # Errors
 /// Data in the folder that are damaged or others; such as cannot be made or saved.
 pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -> Result<(Data, PathBuf)> {
+    configuration.check()?;
     artifact::check_folder(folder)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
-    let other = |path: &Path, difference: String| {
-        let path = path.display();
-        Error::Input(format!("{path} was made by another configuration: {difference}; choose another folder, or remove it"))
-    };
     let found = |path: &Path| (watch.tell)(&format!("{}: found, made by the same configuration", path.display()));
     match configuration {
         AnyConfiguration::Map(c) => {
             let path = folder.join("dataset.safetensors");
             if path.exists() {
                 let data = Dataset::load(&path)?;
-                config::same("dataset", &data.config, &c.dataset).map_err(|d| other(&path, d))?;
+                config::same("dataset", &data.config, &c.dataset).map_err(|d| other(&path, &d))?;
                 found(&path);
                 return Ok((Data::Pairs(data), path));
             }
@@ -123,7 +126,7 @@ pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -
             let (config, path) = (&c.responses, folder.join("responses.safetensors"));
             if path.exists() {
                 let data = ResponseData::load(&path)?;
-                config::same("responses", &data.config, config).map_err(|d| other(&path, d))?;
+                config::same("responses", &data.config, config).map_err(|d| other(&path, &d))?;
                 found(&path);
                 return Ok((Data::Responses(data), path));
             }
@@ -152,9 +155,12 @@ pub fn shard_in(folder: &Path, configuration: &AnyConfiguration, shard: Shard, w
     let AnyConfiguration::Operator(c) = configuration else {
         return Err(Error::Input("--shard is for responses; pairs are made by one process, in moments".into()));
     };
+    configuration.check()?;
     artifact::check_folder(folder)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
-    if folder.join("responses.safetensors").exists() {
+    let whole = folder.join("responses.safetensors");
+    if whole.exists() {
+        config::same("responses", &ResponseData::load(&whole)?.config, &c.responses).map_err(|d| other(&whole, &d))?;
         (watch.tell)("the responses are there already");
         return Ok(());
     }
@@ -185,7 +191,7 @@ pub fn write_configuration(path: &Path, configuration: &AnyConfiguration) -> Res
     Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
 }
 
-/// How a training is run, which does not change what comes out.
+/// How a training is run, which does not change what comes out; a GPU changes it by rounding.
 pub struct Circumstances<'a> {
     /// Folder for progress, events and checkpoints; without one nothing is written.
     pub folder: Option<&'a Path>,
@@ -256,7 +262,7 @@ pub enum Measured {
     Operator {
         /// Epochs done.
         epochs: usize,
-        /// Smallest loss on the validation set, none without one.
+        /// Smallest normalised error on the validation set, none without one.
         validation: Option<f64>,
         /// The epoch after which it was reached.
         validation_epoch: Option<u64>,
@@ -278,7 +284,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// The error by which trainings are compared: of an operator the loss on the validation set, of a map the validation MSE.
+    /// The error by which trainings are compared: of an operator the normalised error on the validation set, of a map the validation MSE.
     pub fn value(&self) -> Option<f64> {
         match &self.measured {
             Measured::Map { validation, .. } => validation.as_ref().map(|v| v.mse),

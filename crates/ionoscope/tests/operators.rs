@@ -119,20 +119,44 @@ fn an_operator_is_judged_and_used() {
     assert!(widths.clone().count() == 99 && widths.into_iter().all(|w| w > 0.0));
     let share = answer["band"]["within"].as_f64().unwrap();
     assert!((0.5..=1.0).contains(&share), "{share}");
-    // Calibrated on that very set, it holds what it says.
+    // Calibrated on stimuli of one draw, it holds what it says of another, on another grid too.
     let own = folder.path("calibrated.safetensors");
-    out(&["evaluate", &surrogate, &data, "--calibrate", &own, "--quiet"]);
-    let share = json(&["evaluate", &own, &data, "--json"])["band"]["within"].as_f64().unwrap();
-    assert!((0.9..0.95).contains(&share), "{share}");
+    let draw = |seed: &str, points: &str| {
+        let dir = folder.path(seed);
+        let points = format!("responses.points={points}");
+        out(&["dataset", &config, "-o", &dir, "--seed", seed, "--set", "responses.samples=[2,2,80]", "--set", &points, "--quiet"]);
+        format!("{dir}/responses.safetensors")
+    };
+    out(&["evaluate", &surrogate, &draw("5", "100"), "--calibrate", &own, "--quiet"]);
+    let fine = json(&["evaluate", &own, &draw("6", "300"), "--json"]);
+    let share = fine["band"]["within"].as_f64().unwrap();
+    assert!((0.84..0.96).contains(&share), "{share}");
+    assert!(fine["classes"].as_array().unwrap().iter().all(|c| c["samples"] == 0 || c["within_band"].as_f64().is_some()));
+    refused(2, &["evaluate", &surrogate, &data, "--calibrate", &data], &["another kind"]);
+    // The times that two grids share have the same values.
+    let finer = folder.path("finer.csv");
+    out(&["simulate", &surrogate, "--stimulus", "1:0:50", "--dt", "0.2", "-o", &finer]);
+    let read = |path: &str| fs::read_to_string(path).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let v = |line: &String| line.split(',').nth(1).unwrap().parse::<f64>().unwrap();
+    assert!(read(&csv).iter().zip(read(&finer).iter().step_by(5)).all(|(a, b)| (v(a) - v(b)).abs() < 1e-9));
+    assert!(out(&["models", &surrogate]).contains("a step from t = 0 of"));
+    refused(2, &["simulate", &surrogate, "--stimulus", "1:0:50", "--dt", "1e-9", "-o", &csv], &["larger --dt"]);
+    refused(2, &["simulate", &surrogate, "--stimulus", "1:0:50", "--max-steps", "9", "-o", &csv], &["--max-steps"]);
     refused(2, &["simulate", "fitzhugh-nagumo-1961", "--bands", "-o", &csv], &["--bands", "no Fourier neural operator"]);
     // What it was not trained on.
     let simulate = |more: &[&'static str]| [&["simulate", surrogate.as_str(), "-o", csv.as_str()], more].concat();
     refused(2, &simulate(&["--stimulus", "1:10:50"]), &["one step from t = 0", "--extrapolate"]);
     refused(2, &simulate(&["--stimulus", "5:0:50"]), &["a stimulus of 5", "--extrapolate"]);
+    // Currents between two classes of its training.
+    let squid = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pretrained/hh-fno.safetensors");
+    refused(2, &["simulate", squid, "--stimulus", "15:0:50", "-o", &csv], &["a step of 15 for 50", "of 2 to 10 for", "--extrapolate"]);
+    out(&["simulate", squid, "--stimulus", "9:0:50", "-o", &csv]);
+    refused(2, &simulate(&["--stimulus", "1:80:10", "--t-end", "50"]), &["one step from t = 0", "--extrapolate"]);
     refused(2, &simulate(&["--x0", "v=0.5"]), &["one start"]);
     refused(2, &simulate(&["--t-end", "200"]), &["up to 100"]);
-    let marked = run(&simulate(&["--stimulus", "1:10:50", "--extrapolate"]));
-    assert!(marked.status.success() && String::from_utf8_lossy(&marked.stderr).contains("not trained on"));
+    let marked = run(&simulate(&["--stimulus", "1:10:50", "--extrapolate", "--bands"]));
+    assert!(marked.status.success() && String::from_utf8_lossy(&marked.stderr).contains("unlike what the network was trained on"));
+    assert!(fs::read_to_string(&csv).unwrap().lines().nth(7).unwrap().ends_with("NaN,NaN"));
     // Data of another model, and a network for another grid than there is.
     let other = folder.path("hh");
     let hh = [

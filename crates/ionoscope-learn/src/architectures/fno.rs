@@ -8,7 +8,8 @@
 //!              Residual  v = v + act(K v + W v + b)       no activation in the last layer
 //! projection   y = P2 act(P1 v + b1) + b2                 d_v -> 128 -> D_out, the padding cropped
 //! ```
-//! The padding is a fraction of the grid, so that the network means the same on any grid over the same time. With `cos(2 pi m t / N)` the transforms
+//! The padding is a fraction of the grid, so that the weights of a network go with any grid over the same time, up to a shift of the first order in its
+//! step; a trained one keeps to its own grid ([`OnGrid`]). With `cos(2 pi m t / N)` the transforms
 //! are those of `rfft` and `irfft`: unscaled forward, 1/N back, the imaginary part of mode 0 unused.
 
 use ionoscope_dynamics::sampling::{normal, stream};
@@ -21,11 +22,15 @@ mod bands;
 pub(crate) mod grid;
 pub(crate) mod pass;
 pub(crate) mod scalar;
+mod scaling;
+mod seen;
 mod surrogate;
 
 pub use bands::Bands;
-pub use surrogate::{Fno, OnGrid, PerPoint, Scaling, Seen};
-pub(crate) use surrogate::{Frame, charges};
+pub(crate) use scaling::{Frame, charges};
+pub use scaling::{PerPoint, Scaling};
+pub use seen::{Seen, Steps};
+pub use surrogate::{Fno, OnGrid};
 
 /// Width of the hidden layers of lifting and projection.
 pub const HIDDEN: usize = 128;

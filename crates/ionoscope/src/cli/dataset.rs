@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ionoscope_learn::{
+    checkpoint,
     dataset::{Dataset, Redrawn},
     responses::ResponseData,
 };
@@ -64,7 +65,10 @@ impl Arguments {
             return Ok(());
         }
         let (data, file) = self.configuration.data(&configuration, &interrupt()?, shared)?;
-        pipeline::keep(&self.configuration.output, &configuration)?;
+        // Beside a training stands the configuration that made it.
+        if !checkpoint::exists(&self.configuration.output) {
+            pipeline::keep(&self.configuration.output, &configuration)?;
+        }
         match &data {
             Data::Pairs(data) => pairs(&file, data, shared),
             Data::Responses(data) => responses(&file, data, shared),

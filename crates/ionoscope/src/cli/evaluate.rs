@@ -38,11 +38,11 @@ pub struct Arguments {
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Set {
-    /// What the network was trained on
+    /// The dataset's training set
     Training,
-    /// What it was chosen by
+    /// Its validation set, by which networks are chosen
     Validation,
-    /// What it has not seen
+    /// Its test set
     Test,
 }
 
@@ -61,6 +61,12 @@ impl Arguments {
         }
         if let Some(path) = &self.calibrate {
             artifact::check_destination(path)?;
+            if path.exists() && !Fno::is_one(path) {
+                let path = path.display();
+                return Err(Error::Input(format!(
+                    "--calibrate {path}: there is a file of another kind; choose another name for the operator"
+                )));
+            }
         }
         let (evaluation, weights) = if Fno::is_one(&self.surrogate) {
             let mut fno = Fno::load(&self.surrogate)?;
@@ -112,10 +118,12 @@ fn show(document: &Value) -> Result<()> {
             rows.push([vec![name(&q["name"]), metric.into()], of(&q[metric]).to_vec()].concat());
         }
     }
-    let mut classes = vec![head("class")];
+    let banded = document["band"].is_object();
+    let within = |c: &Value| if banded { vec![percent(&c["within_band"])] } else { Vec::new() };
+    let mut classes = vec![[head("class"), if banded { vec!["in band (%)".into()] } else { Vec::new() }].concat()];
     for c in document["classes"].as_array().into_iter().flatten() {
         let label = format!("{} ({})", name(&c["name"]), c["samples"]);
-        classes.push([vec![label, "normalised".into()], of(&c["normalised"]).to_vec()].concat());
+        classes.push([vec![label, "normalised".into()], of(&c["normalised"]).to_vec(), within(c)].concat());
     }
     let s = &document["spikes"];
     let unit = |of: &str| document["units"][of].as_str().filter(|u| *u != "1").unwrap_or("(no unit)").to_owned();

@@ -1,10 +1,13 @@
 //! `ionoscope models`: what there is, and what one model says of itself.
 
+use std::path::Path;
+
 use ionoscope_dynamics::{
     models,
     spec::{Preset, Quantity, Spec},
     system::Time,
 };
+use ionoscope_learn::architectures::fno::Fno;
 use serde_json::json;
 
 use super::{Shared, print, print_json, table};
@@ -23,6 +26,7 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         match &self.id {
             None => list(shared),
+            Some(id) if Path::new(id).is_file() && Fno::is_one(Path::new(id)) => operator(&Fno::load(Path::new(id))?, shared),
             Some(id) => {
                 let system = artifact::open_system(id)?;
                 if shared.json { print_json(&document(system.spec(), system.time())) } else { show(system.spec(), system.time()) }
@@ -39,6 +43,56 @@ fn list(shared: &Shared) -> Result<()> {
     }
     let rows: Vec<_> = all.iter().map(|m| vec![m.spec().id.clone(), m.spec().title.clone()]).collect();
     print(|w| table::write(w, &rows))
+}
+
+/// What a Fourier neural operator says of itself.
+fn operator(fno: &Fno, shared: &Shared) -> Result<()> {
+    let Fno { spec, config, t_end, points, seen, bands, weights, provenance, .. } = fno;
+    if shared.json {
+        let mut document = json!(spec);
+        document["kind"] = json!("operator");
+        let more = json!({
+            "t_end": t_end, "points": points, "dt": fno.dt(), "network": config, "weights": weights.len(), "seen": seen,
+            "takes_start": fno.takes_start(), "band": bands.as_ref().map(|b| b.level), "provenance": provenance,
+        });
+        if let (Some(all), serde_json::Value::Object(more)) = (document.as_object_mut(), more) {
+            all.extend(more);
+        }
+        return print_json(&document);
+    }
+    let unit = |unit: &str| if unit == "1" { String::new() } else { format!(" {unit}") };
+    let (time, current) = (unit(&spec.time_unit), unit(&spec.stimulus_unit));
+    let range = |[low, high]: [f64; 2]| format!("{} to {}", table::short(low), table::short(high));
+    print(|w| {
+        writeln!(w, "a Fourier neural operator of {}: {}", spec.id, spec.title)?;
+        writeln!(w, "{} weights; {points} times up to {t_end}{time}, {:.6}{time} apart", weights.len(), fno.dt())?;
+        if fno.takes_start() {
+            writeln!(w, "advances window by window from any start within those of its training")?;
+        } else {
+            writeln!(w, "knows one start: {}", named_defaults(spec))?;
+        }
+        writeln!(w, "trained on currents of {}{current}", range(seen.input))?;
+        for s in &seen.steps {
+            writeln!(w, "  a step from t = 0 of {}{current} for {}{time}", range(s.amplitude), range(s.duration))?;
+        }
+        for (name, r) in &seen.parameters {
+            writeln!(w, "  {name} of {}", range(*r))?;
+        }
+        match bands {
+            Some(bands) => writeln!(w, "with a band for {} % of the values (simulate --bands)", 100.0 * bands.level)?,
+            None => writeln!(w, "without a band")?,
+        }
+        match provenance["validation"].as_f64() {
+            Some(error) => writeln!(w, "normalised error on its validation set {:.3} %", 100.0 * error),
+            None => Ok(()),
+        }
+    })
+}
+
+/// The first few starting values.
+fn named_defaults(spec: &Spec) -> String {
+    let all: Vec<_> = spec.variables.iter().map(|q| format!("{} = {}", q.name, q.default)).collect();
+    if all.len() > 6 { format!("{}, ..", all[..6].join(", ")) } else { all.join(", ") }
 }
 
 fn document(spec: &Spec, time: Time) -> serde_json::Value {

@@ -35,11 +35,20 @@ pub fn shown(spec: &Spec, names: &[String]) -> Result<Vec<usize>> {
 pub const BAND: &str = "_band";
 
 /// Variables over time, one panel each, as SVG; the stimulus, if there is one, in a thin panel on top.
-pub fn over_time(spec: &Spec, role: Role, experiment: &Experiment, trajectory: &Trajectory, shown: &[usize]) -> String {
+///
+/// Where a variable has a band, `band` is its name in the legend. The caption is made of the parameters that were changed and of `note`.
+pub fn over_time(
+    spec: &Spec,
+    role: Role,
+    experiment: &Experiment,
+    trajectory: &Trajectory,
+    shown: &[usize],
+    [band, note]: [&str; 2],
+) -> String {
     let time: Vec<f64> = (0..trajectory.len()).map(|k| trajectory.times.time(k)).collect();
     let parameters = spec.parameters.iter().zip(&experiment.p);
     let changed = parameters.filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
-    let caption = changed.collect::<Vec<_>>().join(", ");
+    let caption = changed.chain((!note.is_empty()).then(|| note.to_owned())).collect::<Vec<_>>().join(", ");
     let mut figure = Figure::new("trajectory", &spec.id, &caption).sharing_x();
     let axis = || Axis::new("time", &spec.time_unit);
     if !experiment.protocol.is_none() {
@@ -47,14 +56,13 @@ pub fn over_time(spec: &Spec, role: Role, experiment: &Experiment, trajectory: &
         let panel = Panel::new("", axis(), Axis::new("i_stim", &spec.stimulus_unit)).with_height(THIN);
         figure = figure.with(panel.with(Series::line("", Role::Data, x, y)));
     }
-    for &i in shown {
+    for (k, &i) in shown.iter().enumerate() {
         let q = &spec.variables[i];
         let mut panel = Panel::new("", axis(), Axis::new(&q.name, &q.unit));
-        if let Ok(band) = spec.variable_index(&format!("{}{BAND}", q.name)) {
-            for sign in [-1.0, 1.0] {
-                let edge = trajectory.variable(i).zip(trajectory.variable(band)).map(|(x, w)| x + sign * w).collect();
-                panel = panel.with(Series::line("", Role::Faint(0), time.clone(), edge));
-            }
+        if let Ok(half) = spec.variable_index(&format!("{}{BAND}", q.name)) {
+            let edge = |sign: f64| trajectory.variable(i).zip(trajectory.variable(half)).map(|(x, w)| x + sign * w).collect::<Vec<f64>>();
+            let name = if k == 0 { band } else { "" };
+            panel = panel.with(Series::area(name, Role::Faint(0), &time, &edge(-1.0), &edge(1.0)));
         }
         figure = figure.with(panel.with(Series::line("", role, time.clone(), trajectory.variable(i).collect())));
     }

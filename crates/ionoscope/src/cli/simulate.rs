@@ -41,7 +41,8 @@ const FORMATS: [&str; 3] = ["csv", "npz", "parquet"];
 #[command(after_help = "Examples:\n  ionoscope simulate sherman-1988 --t-end 60 --dt 0.005 -o cell.csv --plot cell.svg\n  \
                         ionoscope simulate sherman-1988 --t-end 60 --stimulus 50:10:0.5 -o cell.parquet\n  \
                         ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.npz\n  \
-                        ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.zarr --resume\n\n\
+                        ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.zarr --resume\n  \
+                        ionoscope simulate pretrained/hh-fno.safetensors --experiments table.csv --bands -o many.npz\n\n\
                         A table has one row an experiment, and the columns stim_start,stim_duration,stim_amplitude (all or none), and any\n\
                         param:NAME and x0:NAME.")]
 pub struct Arguments {
@@ -60,10 +61,12 @@ pub struct Arguments {
     /// have this period); `free`: with a constant stimulus or none, to a steady state or limit cycle
     #[arg(long, value_name = "PERIOD|free", value_parser = pace::period, allow_negative_numbers = true, conflicts_with = "experiments")]
     pace: Option<pace::Period>,
-    /// Time at which to stop, in the system's unit of time [default: of a Fourier neural operator the end that it was trained to]
+    /// Time at which to stop, in the system's unit of time [default: of a Fourier neural operator the end T that it was trained to; its own times are i T / N,
+    /// i < N, and end one step before T]
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
-    /// Spacing of the output times [default: the step of a map; a 10 000th of T for equations]
+    /// Spacing of the output times [default: the step of a map or operator; a 10 000th of T for equations]. Of an operator a whole part of T: between its own
+    /// times a cubic
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Relative tolerance [default: 1e-8]; for equations only
@@ -87,7 +90,7 @@ pub struct Arguments {
     /// Of a Fourier neural operator: also NAME_band for every variable, half the width of a band that holds 90 % of its values
     #[arg(long)]
     bands: bool,
-    /// File to write (.csv, .npz, .parquet; for a table .npz, .zarr, .parquet), with units and configuration beside it in FILE.meta.json;
+    /// File to write (.csv, .npz, .parquet; for a table .npz, .zarr, .parquet, of an operator .npz, .parquet), with units and configuration beside it in FILE.meta.json;
     /// the data go to standard output when no file is given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -216,7 +219,8 @@ impl Arguments {
         }
         if let Some(path) = &self.plot {
             let role = if spec.trained_on.is_some() || self.is_operator() { Role::Orbit } else { Role::Equations };
-            let drawing = plot::over_time(spec, role, e, trajectory, shown);
+            let words = |key: &str| meta[key].as_str().unwrap_or_default().to_owned();
+            let drawing = plot::over_time(spec, role, e, trajectory, shown, [&words("band"), &words("note")]);
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         let only_print = files.is_empty();

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use ionoscope_learn::{
-    checkpoint,
-    train::{Ending, Existing, Record, StepErrors},
-};
+use ionoscope_learn::train::{Ending, Existing, Record, StepErrors};
 use serde::Serialize;
 
 use super::{
@@ -70,10 +67,6 @@ impl Arguments {
         let stop = interrupt()?;
         let (data, _) = self.configuration.data(&configuration, &stop, shared)?;
         let output = &self.configuration.output;
-        // Beside a checkpoint stands the configuration that made it; another one is refused below.
-        if !checkpoint::exists(output) {
-            pipeline::keep(output, &configuration)?;
-        }
         let how = Circumstances {
             folder: Some(output),
             existing: if self.resume { Existing::Resume } else { Existing::Refuse },
@@ -83,7 +76,10 @@ impl Arguments {
             stop,
             device: self.device.into(),
         };
+        // Once the folder is this training's own: until then another one may be at work there.
+        let mut kept = false;
         let mut progress = |record: &Record| {
+            kept = kept || pipeline::keep(output, &configuration).is_ok();
             let line = match &configuration {
                 AnyConfiguration::Map(c) => pipeline::progress_line(record, &c.train),
                 AnyConfiguration::Operator(c) => pipeline::operator_line(record, c.operator.adam.epochs),
@@ -97,6 +93,7 @@ impl Arguments {
         }
         let learned = pipeline::learn(&configuration, &data, &how, &mut progress)?;
         let surrogate = &output.join("surrogate.safetensors");
+        pipeline::keep(output, &configuration)?;
         learned.surrogate.save(surrogate)?;
         let Learned { ending, seconds, weights, measured, .. } = &learned;
         if shared.json {
@@ -113,6 +110,9 @@ impl Arguments {
                 Measured::Operator { .. } => format!("{weights} weights, normalised error on the validation set not measured"),
             };
             print(|w| writeln!(w, "{}: {error}", surrogate.display()))?;
+        }
+        if *ending == Ending::TimeLimit {
+            shared.tell("stopped by --time-limit; the same command with --resume goes on from here");
         }
         match ending {
             Ending::Completed | Ending::TimeLimit => Ok(()),

@@ -256,6 +256,8 @@ pub enum Kind {
     Points,
     /// Horizontal pieces: y holds from x to the next x (a histogram).
     Steps,
+    /// An outline, filled.
+    Area,
 }
 
 /// What a series stands for, which decides how it looks everywhere.
@@ -317,6 +319,12 @@ impl Series {
     /// Horizontal pieces.
     pub fn steps(name: &str, role: Role, x: Vec<f64>, y: Vec<f64>) -> Self {
         Series::new(name, role, Kind::Steps, x, y)
+    }
+
+    /// The area between two curves over the same horizontal values.
+    pub fn area(name: &str, role: Role, x: &[f64], low: &[f64], high: &[f64]) -> Self {
+        let round = |there: &[f64], back: &[f64]| there.iter().chain(back.iter().rev()).copied().collect();
+        Series::new(name, role, Kind::Area, round(x, x), round(low, high))
     }
 
     /// Boxes from the second to the fourth of five ordered numbers, with a line at the third and whiskers to the first and the last; each at a

@@ -161,6 +161,10 @@ fn legend(figure: &Figure, out: &mut String) -> f64 {
             Some((role, Kind::Points)) => {
                 let _ = write!(out, r#"<circle cx="{:.1}" cy="{:.1}" r="2.6" fill="{}"/>"#, x + 14.0, y - 4.0, look(role).colour);
             }
+            Some((role, Kind::Area)) => {
+                let colour = look(role).colour;
+                let _ = write!(out, r#"<rect x="{x:.1}" y="{:.1}" width="28" height="11" fill="{colour}" fill-opacity=".55"/>"#, y - 9.5);
+            }
             Some((role, _)) => {
                 let look = look(role);
                 let _ = write!(
@@ -330,6 +334,10 @@ fn draw_series(out: &mut String, s: &Series, points: &[[f64; 2]], area: &Area) {
             path.push_str("h.1");
         }
         kept[1..].iter().for_each(|p| pen.line(&mut path, *p));
+    }
+    if s.kind == Kind::Area {
+        let _ = write!(out, r#"<path d="{path}z" fill="{}" fill-opacity=".55"/>"#, look.colour);
+        return;
     }
     let _ = write!(
         out,

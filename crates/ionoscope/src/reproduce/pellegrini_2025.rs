@@ -33,6 +33,10 @@ mod report;
 const DRAWS: u64 = 3;
 const SAMPLES: usize = 375;
 
+/// Names of networks: what is trained here by our rules, and what was before.
+const OURS: &str = "ours";
+const COMES_ALONG: &str = "comes along";
+
 /// What the user can choose.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -121,7 +125,7 @@ fn one(cell: &'static Cell, options: &Options, interrupt: &Arc<AtomicBool>, say:
     let path = options.pretrained.join(format!("{}-fno.safetensors", cell.name));
     if path.is_file() {
         let fno = Fno::load(&path)?;
-        all.push(Made { name: "comes along".into(), about: path.display().to_string(), fno, curve: Vec::new(), seconds: None });
+        all.push(Made { name: COMES_ALONG.into(), about: path.display().to_string(), fno, curve: Vec::new(), seconds: None });
     }
     let judge = |made: Made| {
         say(&format!("{}: {} on {DRAWS} test sets", cell.name, made.name));

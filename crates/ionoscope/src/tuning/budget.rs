@@ -58,7 +58,7 @@ pub(super) fn cost(cost: Cost, configuration: &AnyConfiguration, spec: &Spec) ->
                 config: network.clone(),
                 t_end: responses.t_end,
                 points: responses.points,
-                seen: Seen { input: unit, steps_from_zero: false, start: start.clone(), parameters: parameters.clone() },
+                seen: Seen { input: unit, steps_from_zero: false, steps: Vec::new(), start: start.clone(), parameters: parameters.clone() },
                 scaling: Scaling {
                     input: 1.0,
                     charge,

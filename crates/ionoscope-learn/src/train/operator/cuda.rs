@@ -3,9 +3,10 @@
 //!
 //! What a layer of the network keeps for the way back is `[sample][channel][time]`, modes are `[sample][re then im, by mode][channel]`.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::ops::ControlFlow;
 
-use launch::{Buffer, Finish, Gpu, Matrix, NULL, PARTIAL, Pointer};
+use launch::{Buffer, Finish, Gpu, Matrix, NULL, Pointer};
+use memory::{Group, Samples, Tables, Weights, Work, bytes, groups};
 
 use super::{
     OperatorConfig, Optimizer,
@@ -14,11 +15,12 @@ use super::{
 };
 use crate::{
     Error, Result,
-    architectures::fno::{Activation, Block, HIDDEN, LayerKind, Layout},
+    architectures::fno::{Activation, Block, HIDDEN, LayerKind},
     train::muon::{self, Muon},
 };
 
 mod launch;
+mod memory;
 
 /// Times that a block sums over when it makes a gradient; longer rows are cut, so that small batches fill a GPU too.
 const CHUNK: usize = 256;
@@ -30,162 +32,6 @@ const MOST_BATCH: usize = 65_535 / MOST_SPLITS;
 /// Whether there is a GPU.
 pub(super) fn check() -> Result<()> {
     launch::context().map(|_| ())
-}
-
-/// A set of samples on the GPU.
-struct Samples {
-    count: usize,
-    inputs: Buffer<f32>,
-    x: Buffer<f32>,
-    /// What the parts of the loss are relative to.
-    size: Buffer<f32>,
-    /// Losses of one pass over the set, `[sample in order][variable]`.
-    losses: Buffer<f64>,
-    /// The samples in the order of the pass.
-    order: Buffer<u32>,
-}
-
-impl Samples {
-    fn new(gpu: &Gpu, set: &Set, layout: &Layout) -> Result<Self> {
-        let size: Vec<f32> = set.size.iter().flatten().map(|s| *s as f32).collect();
-        let count = set.inputs.len();
-        Ok(Samples {
-            count,
-            inputs: gpu.upload(&set.inputs.concat())?,
-            x: gpu.upload(&set.data.x)?,
-            size: gpu.upload(&size)?,
-            losses: gpu.zeros(count * layout.outputs)?,
-            order: gpu.upload(&(0..count as u32).collect::<Vec<_>>())?,
-        })
-    }
-}
-
-/// What a layer keeps for the way back, see `pass.rs`.
-struct Kept {
-    modes: Buffer<f32>,
-    u: Buffer<f32>,
-    p: Buffer<f32>,
-    q: Buffer<f32>,
-    h: Buffer<f32>,
-}
-
-/// Room for the passes of a batch; the names are those of `pass.rs`.
-struct Work {
-    x: Buffer<f32>,
-    lift: [Buffer<f32>; 2],
-    project: [Buffer<f32>; 2],
-    v: Vec<Buffer<f32>>,
-    layers: Vec<Kept>,
-    modes: [Buffer<f32>; 2],
-    back: [Buffer<f32>; 4],
-    hidden: Buffer<f32>,
-    y: Buffer<f32>,
-    d: Buffer<f32>,
-    /// Gradients of matrices and offsets, `[sample, chunk][weights that are not spectral]`.
-    parts: Buffer<f32>,
-    /// Gradients of spectral weights, where they stand among all.
-    spectral: Buffer<f32>,
-}
-
-impl Work {
-    /// For batches of `largest` samples, whose gradients have `parts` numbers each.
-    fn new(gpu: &Gpu, problem: &Problem, config: &OperatorConfig, largest: usize, parts: usize) -> Result<Self> {
-        let (layout, grid, network) = (&problem.layout, &problem.grid, &config.network);
-        let zeros = |length: usize| gpu.zeros::<f32>(length * largest);
-        let (full, hidden, modes) = (network.width * grid.padded, HIDDEN * grid.points, 2 * grid.modes * network.width);
-        let inside = if network.kind == LayerKind::Zongyi { full } else { 0 };
-        let kept = || Ok(Kept { modes: zeros(modes)?, u: zeros(full)?, p: zeros(inside)?, q: zeros(inside)?, h: zeros(full)? });
-        Ok(Work {
-            x: zeros(layout.inputs * grid.points)?,
-            lift: [zeros(hidden)?, zeros(hidden)?],
-            project: [zeros(hidden)?, zeros(hidden)?],
-            v: (0..=network.layers).map(|_| zeros(full)).collect::<Result<_>>()?,
-            layers: (0..network.layers).map(|_| kept()).collect::<Result<_>>()?,
-            modes: [zeros(modes)?, zeros(modes)?],
-            back: [zeros(full)?, zeros(full)?, zeros(full)?, zeros(inside)?],
-            hidden: zeros(hidden)?,
-            y: zeros(layout.outputs * grid.points)?,
-            d: zeros(layout.outputs * grid.points)?,
-            parts: zeros(parts)?,
-            spectral: gpu.zeros(layout.count)?,
-        })
-    }
-}
-
-/// Weights and what moves with them.
-struct Weights {
-    single: Buffer<f32>,
-    weights: Buffer<f64>,
-    first: Buffer<f64>,
-    second: Buffer<f64>,
-    average: Buffer<f64>,
-    gradient: Buffer<f64>,
-    partial: Buffer<f64>,
-    status: Buffer<launch::Status>,
-}
-
-impl Weights {
-    fn new(gpu: &Gpu, count: usize) -> Result<Self> {
-        Ok(Weights {
-            single: gpu.zeros(count)?,
-            weights: gpu.zeros(count)?,
-            first: gpu.zeros(count)?,
-            second: gpu.zeros(count)?,
-            average: gpu.zeros(count)?,
-            gradient: gpu.zeros(count)?,
-            partial: gpu.zeros(PARTIAL)?,
-            status: gpu.zeros(1)?,
-        })
-    }
-}
-
-/// Matrices of one shape that move along orthogonalised gradients.
-struct Group {
-    rows: usize,
-    columns: usize,
-    count: usize,
-    starts: Buffer<i64>,
-    x: Buffer<f32>,
-    next: Buffer<f32>,
-    gram: Buffer<f32>,
-    square: Buffer<f32>,
-}
-
-/// The matrices that move along orthogonalised gradients, by shape.
-fn groups(gpu: &Gpu, muon: &Muon) -> Result<Vec<Group>> {
-    let mut shapes: BTreeMap<[usize; 2], Vec<i64>> = BTreeMap::new();
-    for (at, rows) in muon.matrices() {
-        shapes.entry([rows, at.len() / rows]).or_default().push(at.start as i64);
-    }
-    let group = |([rows, columns], starts): ([usize; 2], Vec<i64>)| {
-        let (count, gram) = (starts.len(), rows.min(columns).pow(2));
-        let zeros = |length: usize| gpu.zeros(length * count);
-        let (x, next, square) = (zeros(rows * columns)?, zeros(rows * columns)?, zeros(gram)?);
-        Ok(Group { rows, columns, count, starts: gpu.upload(&starts)?, x, next, gram: zeros(gram)?, square })
-    };
-    shapes.into_iter().map(group).collect()
-}
-
-/// What all passes use.
-struct Tables {
-    forward: Buffer<f32>,
-    back: Buffer<f32>,
-    base: Option<Buffer<f32>>,
-    gain: Buffer<f32>,
-    scale: Buffer<f32>,
-}
-
-impl Tables {
-    fn new(gpu: &Gpu, problem: &Problem) -> Result<Self> {
-        let scale: Vec<f32> = problem.scale.iter().map(|s| *s as f32).collect();
-        Ok(Tables {
-            forward: gpu.upload(&problem.grid.forward)?,
-            back: gpu.upload(&problem.grid.back)?,
-            base: problem.frame.base.as_ref().map(|b| gpu.upload(b)).transpose()?,
-            gain: gpu.upload(&problem.frame.gain)?,
-            scale: gpu.upload(&scale)?,
-        })
-    }
 }
 
 /// A GPU that trains one network.
@@ -207,16 +53,6 @@ pub(super) struct Cuda<'a> {
     plain_count: usize,
     /// Chunks of a row.
     splits: usize,
-}
-
-/// Bytes on the GPU of a training.
-fn bytes(problem: &Problem, config: &OperatorConfig, sets: [&Set; 2], largest: usize, plain: usize, splits: usize) -> u64 {
-    let (layout, grid, network) = (&problem.layout, &problem.grid, &config.network);
-    let (full, hidden) = (network.width * grid.padded, HIDDEN * grid.points);
-    let layers = network.layers * (if network.kind == LayerKind::Zongyi { 5 } else { 3 });
-    let sample = full * (layers + 5) + 5 * hidden + (layout.inputs + 2 * layout.outputs) * grid.points + splits * plain;
-    let set: usize = sets.iter().map(|s| s.inputs.len() * (layout.inputs + layout.outputs) * grid.points).sum();
-    4 * (sample * largest + set) as u64 + layout.count as u64 * (5 * 8 + 4 * 6)
 }
 
 impl<'a> Cuda<'a> {

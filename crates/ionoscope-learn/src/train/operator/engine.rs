@@ -60,7 +60,8 @@ pub(super) fn batch(b: usize, batches: usize, samples: usize) -> std::ops::Range
     b * samples / batches..(b + 1) * samples / batches
 }
 
-/// Share of the running mean that a step keeps: at first it goes over all weights so far, so that the initial ones are soon forgotten.
+/// Share of the running mean that a step keeps: at first the mean is over about the last tenth of all steps so far, so that the initial weights are soon
+/// forgotten; at a decay of .999 for the first 9990 steps.
 pub(super) fn kept(config: &OperatorConfig, steps: u64) -> f64 {
     if config.average > 0.0 { config.average.min(1.0 - 1.0 / (steps as f64 * 0.1 + 1.0)) } else { 0.0 }
 }

@@ -21,9 +21,9 @@ const LEAST: f64 = 0.05;
 pub struct LossConfig {
     /// `||p - x||_s / ||x - mean||_s`, every time divided by s(t): what networks are judged by.
     pub normalised: f64,
-    /// `||p - x|| / ||x||` in physical units.
+    /// `||p - x|| / ||x||` in physical units; the size of what is hardly there counts as a twentieth of the variable's standard deviation.
     pub physical: f64,
-    /// The same of the derivatives: with it the loss is one in H1.
+    /// The same of the derivatives, whose size counts as at least one standard deviation over T: with it the loss is one in H1.
     pub slope: f64,
 }
 
@@ -158,7 +158,8 @@ impl Problem {
             [
                 root(parts.map(|((x, m), s)| ((f64::from(*x) - m) / s).powi(2)).sum()),
                 root(x.iter().map(|x| f64::from(*x).powi(2)).sum()).max(least),
-                root(x.windows(2).map(|w| f64::from(w[1] - w[0]).powi(2)).sum()).max(LEAST * least),
+                // One standard deviation over T.
+                root(x.windows(2).map(|w| f64::from(w[1] - w[0]).powi(2)).sum()).max(self.scaling.state[i] / (points as f64).sqrt()),
             ]
         });
         Set { size: size.collect(), data, inputs }

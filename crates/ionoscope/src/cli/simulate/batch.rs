@@ -38,14 +38,14 @@ pub struct BatchArguments {
     pub experiments: Option<PathBuf>,
     /// Go on with an unfinished .zarr, which holds what was written before an interruption
     #[arg(long, requires = "experiments")]
-    resume: bool,
+    pub(super) resume: bool,
     /// Do the chunks k with k mod N = K of a .zarr, beside others that do the rest: K/N, or `rank` for what a scheduler says; the same command with
     /// --resume in its place then completes the file
     #[arg(long, value_name = "K/N|rank", requires = "experiments", conflicts_with = "resume")]
-    shard: Option<String>,
+    pub(super) shard: Option<String>,
     /// Experiments a chunk of a .zarr or a group of rows of a .parquet [default: about 32 MiB of states]
     #[arg(long, value_name = "N", requires = "experiments", value_parser = clap::value_parser!(u64).range(1..=1 << 24), allow_negative_numbers = true)]
-    chunk: Option<u64>,
+    pub(super) chunk: Option<u64>,
 }
 
 impl Arguments {

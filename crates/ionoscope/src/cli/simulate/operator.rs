@@ -5,12 +5,12 @@ use std::path::Path;
 use ionoscope_dynamics::{
     protocol::Protocol,
     spec::{Quantity, Spec},
-    trajectory::{Experiment, Outcome, Statistics, TimeGrid, Trajectory},
+    trajectory::{Experiment, Outcome, SolveOptions, Statistics, TimeGrid, Trajectory},
 };
 use ionoscope_learn::architectures::fno::Fno;
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, MethodArgument, check_format, plot};
+use super::{Arguments, MOST_VALUES, MethodArgument, check_format, plot};
 use crate::{
     Error, Result,
     arrays::{Layout, zarr::Existing},
@@ -43,6 +43,13 @@ impl Arguments {
                 self.system.system
             )));
         }
+        let batch = &self.batch;
+        if batch.resume || batch.shard.is_some() || batch.chunk.is_some() || self.max_steps != SolveOptions::default().max_steps {
+            return Err(Error::Input(format!(
+                "{} is a Fourier neural operator, which is done in moments; leave out --resume, --shard, --chunk, --max-steps",
+                self.system.system
+            )));
+        }
         let spec_with = |preset: &Option<String>| preset.as_ref().map_or_else(|| Ok(spec.clone()), |name| spec.with_preset(name));
         let given = spec_with(&self.system.preset)?;
         let p = given.parameters_with(borrowed(&self.system.parameters))?;
@@ -53,6 +60,13 @@ impl Arguments {
         };
         protocol.check_until(times.end())?;
         protocol.check_units(spec)?;
+        // With what lies between, where the output is coarser than the network's own grid.
+        let values = (points.saturating_mul(fno.points.div_ceil(points)).max(times.count)).saturating_mul(spec.variables.len());
+        if values > MOST_VALUES {
+            return Err(Error::Input(
+                "so many output times are more than are kept in memory; take a larger --dt or a smaller --t-end".into(),
+            ));
+        }
         let base = Experiment { x0: given.state_with(borrowed(&self.x0))?, p, protocol, times };
         let configuration = self.described(&fno, &base);
         match &self.batch.experiments {
@@ -84,10 +98,11 @@ impl Arguments {
         Ok((TimeGrid::new(0.0, dt, count)?, points))
     }
 
-    /// Checks experiments against what the network was trained on; which of them are outside.
+    /// Checks experiments against what the network was trained on; which of them are outside. Of a table, errors say which row.
     ///
     /// Parameters and starts for which the network has no input are refused in any case.
     fn outside(&self, fno: &Fno, experiments: &[Experiment]) -> Result<Vec<bool>> {
+        let place = |k: usize| if self.batch.experiments.is_some() { format!("experiment {k} (line {}): ", k + 2) } else { String::new() };
         let x0 = fno.spec.default_state();
         experiments
             .iter()
@@ -95,13 +110,15 @@ impl Arguments {
             .map(|(k, e)| {
                 if let Some(name) = fno.foreign_parameter(&e.p) {
                     return Err(Error::Input(format!(
-                        "experiment {k}: the network knows one value of {name} (`ionoscope models {}`); leave it out of --param and the columns",
+                        "{}the network knows one value of {name} (`ionoscope models {}`); leave it out of --param and the columns",
+                        place(k),
                         fno.spec.id
                     )));
                 }
                 if e.x0 != x0 && !fno.takes_start() {
                     return Err(Error::Input(format!(
-                        "experiment {k}: the network knows one start (`ionoscope models {}`); leave out --x0 and its columns",
+                        "{}the network knows one start (`ionoscope models {}`); leave out --x0 and its columns",
+                        place(k),
                         fno.spec.id
                     )));
                 }
@@ -109,7 +126,7 @@ impl Arguments {
                 match checked.and_then(|()| fno.check_start(&e.x0)).and_then(|()| fno.check_parameters(&e.p)) {
                     Ok(()) => Ok(false),
                     Err(_) if self.extrapolate => Ok(true),
-                    Err(error) => Err(Error::Input(format!("experiment {k}: {error}; --extrapolate does it and marks it"))),
+                    Err(error) => Err(Error::Input(format!("{}{error}; --extrapolate does it and marks it", place(k)))),
                 }
             })
             .collect()
@@ -132,40 +149,51 @@ impl Arguments {
         Ok(spec)
     }
 
-    fn operate(&self, fno: &Fno, experiments: &[Experiment], points: usize) -> Result<Vec<Trajectory>> {
+    /// The trajectories of experiments, of which those `outside` what the network was trained on have no band; a network that advances window by window
+    /// may get there on its way.
+    fn operate(&self, fno: &Fno, experiments: &[Experiment], points: usize, outside: &mut [bool]) -> Result<Vec<Trajectory>> {
         let n = fno.spec.variables.len();
+        let finite = |x: &[f64]| {
+            let what = "what the network gives is not finite; its file may be damaged, or the stimulus far from all it was trained on";
+            if x.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(Error::Failed(what.into())) }
+        };
         if fno.takes_start() {
             let Some(times) = experiments.first().map(|e| e.times) else { return Ok(Vec::new()) };
             let every = (times.dt / fno.dt()).round() as usize;
             let all = fno.advance(experiments, (times.count - 1) * every + 1)?;
+            all.iter().try_for_each(|(x, _)| finite(x))?;
+            outside.iter_mut().zip(&all).for_each(|(outside, (_, left))| *outside |= left);
             let wanted = |x: Vec<f64>| x.chunks_exact(n).step_by(every).flatten().copied().collect();
             let one = |x| Trajectory { times, dimension: n, x: wanted(x), outcome: Outcome::Completed, statistics: Statistics::default() };
-            return Ok(all.into_iter().map(one).collect());
+            return Ok(all.into_iter().map(|(x, _)| one(x)).collect());
         }
         // On a grid at least as fine as that of the training, of which every so many times are wanted.
         let every = fno.points.div_ceil(points);
         let whole = points * every;
-        let one = |(x, e): (Vec<f64>, &Experiment)| {
-            let times = e.times;
-            let mut x = x;
+        let conditions = fno.conditions(experiments);
+        let one = |(k, mut x): (usize, Vec<f64>)| {
+            let times = experiments[k].times;
+            finite(&x)?;
             if let Some(bands) = fno.bands.as_ref().filter(|_| self.bands) {
-                x.extend(bands.half_widths(fno, &x, whole));
+                let widths = bands.half_widths(fno, &conditions[k], &x, whole);
+                x.extend(widths.into_iter().map(|w| if outside[k] { f64::NAN } else { w }));
             }
             let n = x.len() / whole;
             let states = (0..times.count).flat_map(|t| (0..n).map(move |i| (i, t))).map(|(i, t)| x[i * whole + t * every]).collect();
-            Trajectory { times, dimension: n, x: states, outcome: Outcome::Completed, statistics: Statistics::default() }
+            Ok(Trajectory { times, dimension: n, x: states, outcome: Outcome::Completed, statistics: Statistics::default() })
         };
-        Ok(fno.predict(experiments, whole)?.into_iter().zip(experiments).map(one).collect())
+        fno.respond(&conditions, whole)?.into_iter().enumerate().map(one).collect()
     }
 
     fn operate_once(&self, fno: &Fno, base: &Experiment, points: usize, mut meta: Value, shared: &Shared) -> Result<()> {
         self.check_files()?;
         let spec = &self.columns(fno)?;
         let shown = plot::shown(&fno.spec, &self.show)?;
-        let outside = self.outside(fno, std::slice::from_ref(base))?[0];
-        warn(usize::from(outside), 1, shared);
-        let trajectory = self.operate(fno, std::slice::from_ref(base), points)?.remove(0);
-        super::extend(&mut meta, json!({"extrapolated": outside, "rows": trajectory.len()}));
+        let mut outside = self.outside(fno, std::slice::from_ref(base))?;
+        let trajectory = self.operate(fno, std::slice::from_ref(base), points, &mut outside)?.remove(0);
+        warn(&outside, shared);
+        let note = if outside[0] { "unlike what the network was trained on" } else { "" };
+        super::extend(&mut meta, json!({"extrapolated": outside[0], "rows": trajectory.len(), "note": note}));
         self.deliver(spec, base, &trajectory, meta, &shown, shared)
     }
 
@@ -181,8 +209,7 @@ impl Arguments {
         if experiments.is_empty() {
             return Err(at(table, Error::Input("it has a header and no row; expected one row an experiment".into())));
         }
-        let outside = self.outside(fno, &experiments).map_err(|e| at(table, e))?;
-        warn(outside.iter().filter(|o| **o).count(), experiments.len(), shared);
+        let mut outside = self.outside(fno, &experiments).map_err(|e| at(table, e))?;
         let layout = Layout::new(&self.columns(fno)?, base.times, experiments.len(), self.precision);
         let more = json!({"experiments": {"file": table, "hash": fingerprint(table)?, "rows": experiments.len()}});
         super::extend(&mut meta, more);
@@ -190,9 +217,11 @@ impl Arguments {
         let mut output = Output::create(path, &layout, part, &meta, Existing::Refuse)?;
         let mut summary = Summary::default();
         for (k, experiments) in experiments.chunks(part).enumerate() {
-            let outside = &outside[k * part..k * part + experiments.len()];
-            output.add(k * part, self.operate(fno, experiments, points)?, outside, &mut summary)?;
+            let outside = &mut outside[k * part..k * part + experiments.len()];
+            let trajectories = self.operate(fno, experiments, points, outside)?;
+            output.add(k * part, trajectories, outside, &mut summary)?;
         }
+        warn(&outside, shared);
         super::extend(&mut meta, json!({"result": summary}));
         if let Some(file) = output.finish(&meta, &summary)? {
             let beside = Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?;
@@ -209,6 +238,9 @@ impl Arguments {
             "system": self.system.system,
             "id": spec.id,
             "kind": "operator",
+            "surrogate_hash": fingerprint(Path::new(&self.system.system)).ok(),
+            "band": fno.bands.as_ref().filter(|_| self.bands).map(|b| format!("holds {} % of the values", 100.0 * b.level)),
+            "calibrated_on": self.bands.then(|| fno.provenance.get("calibrated_on")).flatten(),
             "parameters": named(&spec.parameters, &e.p),
             "x0": named(&spec.variables, &e.x0),
             "protocol": (!e.protocol.is_none()).then_some(&e.protocol),
@@ -224,8 +256,9 @@ impl Arguments {
     }
 }
 
-fn warn(outside: usize, all: usize, shared: &Shared) {
-    if outside > 0 {
-        shared.warn(&format!("{outside} of {all} stimuli are of a kind that the network was not trained on"));
+fn warn(outside: &[bool], shared: &Shared) {
+    let (count, all) = (outside.iter().filter(|o| **o).count(), outside.len());
+    if count > 0 {
+        shared.warn(&format!("{count} of {all} experiments are or become unlike what the network was trained on"));
     }
 }

@@ -1,5 +1,10 @@
 //! The three cells: the paper's data, networks and numbers, and our networks.
 
+use super::SAMPLES;
+use crate::{
+    Result,
+    config::{self, OperatorConfiguration},
+};
 use ionoscope_learn::{
     adam::{AdamConfig, Schedule},
     architectures::fno::{Activation, FnoConfig, LayerKind},
@@ -58,16 +63,14 @@ pub struct Paper {
 /// Our recipe: a long training on a coarse grid, then a short one on the whole grid.
 #[derive(Debug)]
 pub struct Ours {
-    /// d_v, k, L
-    pub size: [usize; 3],
-    /// Times of the coarse grid.
-    pub points: usize,
-    /// Samples and epochs on the coarse grid, in a quick run and in a full one.
-    pub coarse: [[u64; 2]; 2],
-    /// The same on the whole grid.
-    pub fine: [[u64; 2]; 2],
-    /// Learning rates of the two.
-    pub rates: [f64; 2],
+    /// The first of the two, a configuration as of `ionoscope train`.
+    pub recipe: &'static str,
+    /// Samples and epochs of both, in a quick run.
+    pub quick: [[u64; 2]; 2],
+    /// Samples and epochs on the whole grid, in a full run.
+    pub fine: [u64; 2],
+    /// Learning rate there.
+    pub rate: f64,
 }
 
 /// Errors.
@@ -117,7 +120,12 @@ pub static FHN: Cell = Cell {
         },
         0.0087,
     ),
-    ours: Ours { size: [64, 11, 5], points: 630, coarse: [[6000, 8], [24_000, 9]], fine: [[3000, 1], [12_000, 3]], rates: [8e-3, 1e-3] },
+    ours: Ours {
+        recipe: include_str!("../../../../../examples/fhn-fno.toml"),
+        quick: [[6000, 8], [3000, 1]],
+        fine: [12_000, 3],
+        rate: 1e-3,
+    },
     published: Numbers { normalised: 0.0071, published: Some(0.0086), potential: Some(0.025), miscounted: None, source: PUBLISHED },
     goals: Numbers { normalised: 0.0035, published: None, potential: Some(0.008), miscounted: None, source: GOALS },
     samples: 3000,
@@ -152,7 +160,12 @@ pub static HH: Cell = Cell {
         },
         0.0234,
     ),
-    ours: Ours { size: [64, 13, 5], points: 630, coarse: [[6000, 8], [24_000, 30]], fine: [[3000, 1], [12_000, 4]], rates: [8e-3, 1e-3] },
+    ours: Ours {
+        recipe: include_str!("../../../../../examples/hh-fno.toml"),
+        quick: [[6000, 8], [3000, 1]],
+        fine: [12_000, 4],
+        rate: 1e-3,
+    },
     published: Numbers { normalised: 0.03, published: Some(0.0271), potential: Some(0.052), miscounted: Some(0.025), source: PUBLISHED },
     goals: Numbers { normalised: 0.014, published: None, potential: Some(0.02), miscounted: Some(0.003), source: GOALS },
     samples: 3000,
@@ -187,7 +200,7 @@ pub static ORD: Cell = Cell {
         },
         0.0219,
     ),
-    ours: Ours { size: [64, 10, 5], points: 1260, coarse: [[3000, 2], [12_000, 12]], fine: [[500, 1], [2500, 3]], rates: [8e-3, 1e-3] },
+    ours: Ours { recipe: include_str!("../../../../../examples/ord-fno.toml"), quick: [[3000, 2], [500, 1]], fine: [2500, 3], rate: 1e-3 },
     published: Numbers {
         normalised: 0.0242,
         published: Some(0.0242),
@@ -208,7 +221,12 @@ pub static TINY: Cell = Cell {
     points: 120,
     paper: Paper { size: [6, 4, 2], padding: 2, epochs: [2, 2], ..FHN_PAPER },
     free: (Paper { size: [7, 4, 2], padding: 2, epochs: [2, 2], ..FHN_PAPER }, 0.0087),
-    ours: Ours { size: [6, 4, 2], points: 60, coarse: [[30, 3], [30, 3]], fine: [[20, 1], [20, 1]], rates: [8e-3, 1e-3] },
+    ours: Ours {
+        recipe: "responses.points = 60\noperator.network = {width = 6, modes = 4, layers = 2}",
+        quick: [[30, 3], [20, 1]],
+        fine: [20, 1],
+        rate: 1e-3,
+    },
     published: Numbers { normalised: 0.0071, published: None, potential: None, miscounted: None, source: PUBLISHED },
     goals: Numbers { normalised: 0.0035, published: None, potential: None, miscounted: None, source: GOALS },
     samples: 40,
@@ -276,23 +294,24 @@ impl Cell {
     }
 
     /// Our network by our rules.
-    pub fn our_stages(&self, quick: bool, seed: u64) -> Vec<Stage> {
-        let Ours { size: [width, modes, layers], points, coarse, fine, rates } = &self.ours;
-        let which = usize::from(!quick);
-        let stage = |points: usize, [samples, epochs]: [u64; 2], learning_rate: f64| {
-            let network = FnoConfig { width: *width, modes: *modes, layers: *layers, padding: 0.05, ..FnoConfig::default() };
-            let adam = AdamConfig { epochs, learning_rate, ..OperatorConfig::default().adam };
-            let samples = [samples as usize, SAMPLES, SAMPLES];
-            Stage {
-                responses: ResponseConfig { samples, points, ..self.responses(seed) },
-                operator: OperatorConfig { network, adam, validate_every: 1, seed, ..OperatorConfig::default() },
-            }
-        };
-        vec![stage(*points, coarse[which], rates[0]), stage(self.points, fine[which], rates[1])]
+    ///
+    /// # Errors
+    /// A recipe that cannot be read.
+    pub fn our_stages(&self, quick: bool, seed: u64) -> Result<Vec<Stage>> {
+        let Ours { recipe, quick: short, fine, rate } = &self.ours;
+        let OperatorConfiguration { mut responses, mut operator } = config::parse(recipe, &[])?;
+        (responses.seed, operator.seed) = (seed, seed);
+        let mut stages = vec![Stage { responses, operator }; 2];
+        if quick {
+            (stages[0].responses.samples[0], stages[0].operator.adam.epochs) = (short[0][0] as usize, short[0][1]);
+        }
+        let whole = &mut stages[1];
+        let [samples, epochs] = if quick { short[1] } else { *fine };
+        (whole.responses.samples[0], whole.responses.points) = (samples as usize, self.points);
+        (whole.operator.adam.epochs, whole.operator.adam.learning_rate) = (epochs, *rate);
+        Ok(stages)
     }
 }
-
-use super::SAMPLES;
 
 #[cfg(test)]
 mod tests {
@@ -305,7 +324,8 @@ mod tests {
             for paper in [&cell.paper, &cell.free.0] {
                 assert_eq!(weights(cell.paper_stages(paper, false, 1)), paper.weights);
             }
-            let ours = cell.our_stages(false, 1);
+            let ours = cell.our_stages(false, 1).unwrap();
+            assert_eq!((ours[0].responses.model.as_str(), ours[1].responses.points), (cell.model, cell.points));
             let ours = ours[0].operator.weight_count(variables, &ours[0].responses);
             assert!(ours <= cell.paper.weights, "{ours}");
         }

@@ -2,7 +2,7 @@
 
 use ionoscope_analysis::metrics::Summary;
 
-use super::{Judged, Outcome};
+use super::{COMES_ALONG, Judged, OURS, Outcome};
 use crate::report::figure::{Axis, Figure, Panel, Role, Series};
 
 /// Variables in a figure of traces.
@@ -26,7 +26,8 @@ fn times(o: &Outcome) -> Vec<f64> {
 
 /// The network that the figures of single traces are of: the one that comes along, else ours.
 pub(super) fn best(o: &Outcome) -> &Judged {
-    &o.networks[o.networks.len() - 1]
+    let named = |name: &str| o.networks.iter().find(|j| j.made.name == name);
+    named(COMES_ALONG).or_else(|| named(OURS)).unwrap_or(&o.networks[0])
 }
 
 /// One panel: a variable of a sample of the first draw, by the equations and by a network.

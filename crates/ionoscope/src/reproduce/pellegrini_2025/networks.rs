@@ -13,7 +13,7 @@ use ionoscope_learn::{
 };
 
 use super::{
-    Options,
+    OURS, Options,
     cells::{Cell, Stage},
     interrupted,
 };
@@ -44,7 +44,7 @@ impl Workshop<'_> {
     pub fn train(&self, cell: &Cell) -> Result<(Vec<Made>, ResponseData)> {
         let Options { quick, free, seed, .. } = *self.options;
         let (paper, data) = self.recipe(cell, "paper", &cell.paper_stages(&cell.paper, quick, seed))?;
-        let (ours, _) = self.recipe(cell, "ours", &cell.our_stages(quick, seed))?;
+        let (ours, _) = self.recipe(cell, OURS, &cell.our_stages(quick, seed)?)?;
         let mut made = vec![paper, ours];
         if free {
             made.push(self.recipe(cell, "free", &cell.paper_stages(&cell.free.0, quick, seed))?.0);

@@ -284,7 +284,7 @@ fn definitions() -> Answer {
         )
         .text("**Relative L2** of V: in physical units, samples without a stimulus left out. **Wrong number of spikes**: upward crossings of the model's threshold.")
         .text(
-            "**Ours**: no more weights than the paper's network. A long training on a coarse grid, on fresh samples, then a short one on the whole grid; \
+            "**Ours**: no more weights than the paper's network. A long training on a coarse grid, on more samples than the paper's, then a short one on the whole grid; \
              steps along orthogonalised gradients; the input of a cell of the grid is the mean current over it; the start is exact by construction. \
              **The paper's**: its size, activation, learning rate, weight decay, schedule, loss and normalisation at each time (its learning curve is of its own form of the error), by our code, for fewer epochs than the paper's 1000 where \
              the table says so.",
