@@ -16,7 +16,7 @@ use crate::{
 /// Variables drawn where none is chosen.
 const SHOWN: usize = 6;
 /// Height of the stimulus' panel in pixels.
-const THIN: f64 = 70.0;
+const THIN: f64 = 100.0;
 
 /// Indices of the variables to draw: those named, or the first few with the membrane potential before all others.
 ///
