@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{Error, Result};
 
+// What networks are trained on and what they are judged by is the same error.
+const _: () = assert!(ionoscope_analysis::metrics::FLOOR == ionoscope_learn::train::operator::FLOOR);
+
 /// Spikes farther apart than this share of T are not the same one.
 const SAME_SPIKE: f64 = 0.02;
 
