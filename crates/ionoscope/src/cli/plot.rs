@@ -36,7 +36,7 @@ pub const BAND: &str = "_band";
 
 /// Variables over time, one panel each, as SVG; the stimulus, if there is one, in a thin panel on top.
 ///
-/// Where a variable has a band, `band` is its name in the legend. The caption is made of the parameters that were changed and of `note`.
+/// Where a variable has a band, `band` is its name in the legend, and `note` is that of the lines.
 pub fn over_time(
     spec: &Spec,
     role: Role,
@@ -48,7 +48,7 @@ pub fn over_time(
     let time: Vec<f64> = (0..trajectory.len()).map(|k| trajectory.times.time(k)).collect();
     let parameters = spec.parameters.iter().zip(&experiment.p);
     let changed = parameters.filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
-    let caption = changed.chain((!note.is_empty()).then(|| note.to_owned())).collect::<Vec<_>>().join(", ");
+    let caption = changed.collect::<Vec<_>>().join(", ");
     let mut figure = Figure::new("trajectory", &spec.id, &caption).sharing_x();
     let axis = || Axis::new("time", &spec.time_unit);
     if !experiment.protocol.is_none() {
@@ -61,10 +61,10 @@ pub fn over_time(
         let mut panel = Panel::new("", axis(), Axis::new(&q.name, &q.unit));
         if let Ok(half) = spec.variable_index(&format!("{}{BAND}", q.name)) {
             let edge = |sign: f64| trajectory.variable(i).zip(trajectory.variable(half)).map(|(x, w)| x + sign * w).collect::<Vec<f64>>();
-            let name = if k == 0 { band } else { "" };
-            panel = panel.with(Series::area(name, Role::Faint(0), &time, &edge(-1.0), &edge(1.0)));
+            panel = panel.with(Series::area(if k == 0 { band } else { "" }, Role::Faint(0), &time, &edge(-1.0), &edge(1.0)));
         }
-        figure = figure.with(panel.with(Series::line("", role, time.clone(), trajectory.variable(i).collect())));
+        let name = if k == 0 { note } else { "" };
+        figure = figure.with(panel.with(Series::line(name, role, time.clone(), trajectory.variable(i).collect())));
     }
     svg::draw(&figure)
 }

@@ -192,8 +192,11 @@ impl Arguments {
         let mut outside = self.outside(fno, std::slice::from_ref(base))?;
         let trajectory = self.operate(fno, std::slice::from_ref(base), points, &mut outside)?.remove(0);
         warn(&outside, shared);
-        let note = if outside[0] { "unlike what the network was trained on" } else { "" };
+        let note = outside[0].then_some("unlike what the network was trained on");
         super::extend(&mut meta, json!({"extrapolated": outside[0], "rows": trajectory.len(), "note": note}));
+        if outside[0] {
+            meta["band"] = Value::Null;
+        }
         self.deliver(spec, base, &trajectory, meta, &shown, shared)
     }
 
