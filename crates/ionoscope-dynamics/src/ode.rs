@@ -7,7 +7,7 @@ use crate::{
     program::recording,
     real::{Dual, Real},
     solve::{self, rosenbrock::Plan},
-    spec::Spec,
+    spec::{Conserved, Spec},
     system::{DynamicalSystem, Input, Model, Time, check_batch},
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
@@ -17,6 +17,7 @@ use crate::{
 pub struct Ode<M, const D: usize, const P: usize, const W: usize = 16> {
     model: M,
     spec: Spec,
+    conserved: Vec<Conserved>,
     /// The stiff method's plan, made when it is first wanted.
     plan: OnceLock<Plan>,
 }
@@ -29,7 +30,7 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> Ode<M, D, P, W> {
     pub fn new(model: M) -> Self {
         let spec = model.definition();
         assert_eq!((spec.variables.len(), spec.parameters.len()), (D, P), "sizes of {}", spec.id);
-        Ode { model, spec, plan: OnceLock::new() }
+        Ode { conserved: model.conserved(), model, spec, plan: OnceLock::new() }
     }
 
     fn plan(&self) -> &Plan {
@@ -90,6 +91,45 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
         }
     }
 
+    fn conserved(&self) -> &[Conserved] {
+        &self.conserved
+    }
+
+    fn conserved_values(&self, x: &[f64], p: &[f64], out: &mut [f64]) {
+        assert_eq!((x.len(), out.len()), (D, self.conserved.len()), "variables and conserved quantities of {}", self.spec.id);
+        self.model.conserved_values::<f64>(x, &self.terms(p), out);
+    }
+
+    fn conserved_gradients(&self, x: &[f64], p: &[f64], out: &mut [f64]) {
+        assert_eq!((x.len(), out.len()), (D, D * self.conserved.len()), "variables and conserved quantities of {}", self.spec.id);
+        let q = self.terms::<Dual<f64, 1>>(p);
+        let mut x: [Dual<f64, 1>; D] = std::array::from_fn(|i| Dual::fixed(x[i]));
+        let mut values = vec![Dual::fixed(0.0); self.conserved.len()];
+        for j in 0..D {
+            x[j].derivative = [1.0];
+            self.model.conserved_values(&x, &q, &mut values);
+            x[j].derivative = [0.0];
+            for (row, value) in out.chunks_exact_mut(D).zip(&values) {
+                row[j] = value.derivative[0];
+            }
+        }
+    }
+
+    fn conserved_by(&self, by: Input, x: &[f64], p: &[f64], out: &mut [f64]) {
+        assert_eq!((x.len(), out.len(), p.len()), (D, self.conserved.len(), P), "variables and parameters of {}", self.spec.id);
+        out.fill(0.0);
+        let Input::Parameter(k) = by else { return };
+        let mut q: [Dual<f64, 1>; P] = std::array::from_fn(|k| Dual::fixed(p[k]));
+        q[k] = Dual::variable(p[k], 0);
+        self.model.derive(&mut q);
+        let x: [Dual<f64, 1>; D] = std::array::from_fn(|i| Dual::fixed(x[i]));
+        let mut values = vec![Dual::fixed(0.0); out.len()];
+        self.model.conserved_values(&x, &q, &mut values);
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = value.derivative[0];
+        }
+    }
+
     fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
         options.check()?;
         check_batch(&self.spec, batch)?;
@@ -119,5 +159,14 @@ impl<M: Model> Model for OutOfLine<M> {
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
         called(&self.0, x, i_stim, q, dx);
+    }
+
+    fn conserved(&self) -> Vec<Conserved> {
+        self.0.conserved()
+    }
+
+    #[inline(always)]
+    fn conserved_values<S: Real>(&self, x: &[S], q: &[S], out: &mut [S]) {
+        self.0.conserved_values(x, q, out);
     }
 }

@@ -26,6 +26,24 @@ impl Quantity {
     }
 }
 
+/// A quantity that a system's rule conserves, whatever the stimulus and the parameters: a closed cell's charge, say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conserved {
+    /// Short name in lower case.
+    pub name: String,
+    /// Unit, `1` where there is none.
+    pub unit: String,
+    /// What it is, in a few words.
+    pub description: String,
+}
+
+impl Conserved {
+    /// A conserved quantity from its parts.
+    pub fn new(name: &str, unit: &str, description: &str) -> Self {
+        Conserved { name: name.into(), unit: unit.into(), description: description.into() }
+    }
+}
+
 /// A named alternative to the defaults: another start, other parameters, or both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preset {

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     real::Real,
-    spec::Spec,
+    spec::{Conserved, Spec},
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
 };
 
@@ -19,6 +19,16 @@ pub trait Model: Send + Sync + 'static {
 
     /// Time derivatives `dx` at state `x` under stimulus `i_stim`, with `q` as left by [`Model::derive`].
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]);
+
+    /// Quantities Q(x) that the equations conserve under every stimulus and for all parameters; most models have none. Where there is
+    /// one, rest is not isolated: it depends on the start, through Q.
+    fn conserved(&self) -> Vec<Conserved> {
+        Vec::new()
+    }
+
+    /// The values of what [`Model::conserved`] names at state `x`, with `q` as left by [`Model::derive`], into `out`.
+    #[inline(always)]
+    fn conserved_values<S: Real>(&self, _x: &[S], _q: &[S], _out: &mut [S]) {}
 }
 
 /// Whether a rule gives a derivative or the next state.
@@ -63,6 +73,25 @@ pub trait DynamicalSystem: Send + Sync {
     /// # Panics
     /// A parameter's index beyond the parameters.
     fn derivative_by(&self, by: Input, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]);
+
+    /// The quantities that the rule conserves, as far as it is known to: none for most systems.
+    fn conserved(&self) -> &[Conserved] {
+        &[]
+    }
+
+    /// Values of the conserved quantities at a state, into `out`, one each.
+    fn conserved_values(&self, _x: &[f64], _p: &[f64], _out: &mut [f64]) {}
+
+    /// Exact derivatives of the conserved quantities by the state, row-major: `out[k * n + j]` = d Q_k / d x_j.
+    fn conserved_gradients(&self, _x: &[f64], _p: &[f64], _out: &mut [f64]) {}
+
+    /// Exact derivatives of the conserved quantities by a parameter (by the stimulus they are zero): a buffer's amount enters a charge.
+    ///
+    /// # Panics
+    /// A parameter's index beyond the parameters.
+    fn conserved_by(&self, _by: Input, _x: &[f64], _p: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+    }
 
     /// The rule of many states at once, `x` and `out` as `[state][variable]`, with a stimulus each or, where `i_stim` is empty, none.
     fn rules(&self, x: &[f64], i_stim: &[f64], p: &[f64], out: &mut [f64]) {

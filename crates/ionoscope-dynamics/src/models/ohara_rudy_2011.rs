@@ -12,13 +12,18 @@
 //! v' = -(sum of the currents) + i_stim        x' = (x_inf(v) - x) / tau_x(v) for the gates
 //! I = (1 - phi) I_np + phi I_camk, phi = camk / (camk + 0.15) for what CaMK phosphorylates
 //! ```
+//! Every ion that crosses the membrane is accounted for, so one quantity is conserved (Hund, Kucera, Otani, Rudy, Biophys. J. 81 (2001)
+//! 3324): the charge inside less that on the membrane. With shares of the volume, and total calcium Ca, buffers included,
+//! ```text
+//! Q = MYO (na_i + k_i + 2 Ca_i) + SS (na_ss + k_ss + 2 Ca_ss) + 2 (NSR ca_nsr + JSR Ca_jsr) - v A / (V F)
+//! ```
 //! A time constant c + 1/s enters as the rate s / (c s + 1), and quotients with a potential in them by x / (e^x - 1), so that nothing is
 //! singular. Derivatives checked against an independent implementation of the CellML file (endocardial, 7 digits) and against mpmath on
 //! the equations (all cell types, all parameters changed).
 
 use crate::{
     real::Real,
-    spec::{Preset, Quantity, Spec},
+    spec::{Conserved, Preset, Quantity, Spec},
     system::Model,
 };
 
@@ -391,6 +396,26 @@ impl Model for OHaraRudy {
         dx[38] = (rel_inf - j_rel_np) / tau_rel.max(shortest);
         dx[39] = (rel_inf * 1.25 - j_rel_camk) / (tau_rel * 1.25).max(shortest);
         dx[40] = camk_bound * camk * 0.05 - camk_trap * 0.00068;
+    }
+
+    fn conserved(&self) -> Vec<Conserved> {
+        vec![Conserved::new(
+            "charge",
+            "mM",
+            "charge of sodium, potassium and all calcium less that on the membrane, per volume of the cell",
+        )]
+    }
+
+    fn conserved_values<S: Real>(&self, x: &[S], q: &[S], out: &mut [S]) {
+        let &[v, na_i, na_ss, k_i, k_ss, ca_i, ca_ss, ca_nsr, ca_jsr, ..] = x else { unreachable!("41 variables") };
+        let [cmdn_max, trpn_max, csqn_max] = [q[21], q[22], q[23]];
+        // Of a buffer with the constant k.
+        let bound = |c: S, buffer: S, k: f64| buffer * c / (c + k);
+        let total_i = ca_i + bound(ca_i, cmdn_max, 0.00238) + bound(ca_i, trpn_max, 0.0005);
+        let total_ss = ca_ss + bound(ca_ss, S::constant(0.047), 0.00087) + bound(ca_ss, S::constant(1.124), 0.0087);
+        let total_jsr = ca_jsr + bound(ca_jsr, csqn_max, 0.8);
+        let calcium = total_i * MYO + total_ss * SS + ca_nsr * NSR + total_jsr * JSR;
+        out[0] = (na_i + k_i) * MYO + (na_ss + k_ss) * SS + calcium * 2.0 - v * (AREA_PER_VOLUME / FARADAY);
     }
 }
 

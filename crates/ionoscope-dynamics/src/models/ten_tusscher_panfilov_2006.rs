@@ -9,13 +9,18 @@
 //! v' = -(I_Na + I_bNa + I_K1 + I_to + I_Kr + I_Ks + I_pK + I_CaL + I_bCa + I_pCa + I_NaK + I_NaCa) + i_stim
 //! x' = (x_inf - x) / tau_x for the gates
 //! ```
+//! Every ion that crosses the membrane is accounted for, so one quantity is conserved (Hund, Kucera, Otani, Rudy, Biophys. J. 81 (2001)
+//! 3324): the charge inside less that on the membrane, with total calcium Ca = c + c buf / (c + k) in each volume,
+//! ```text
+//! Q = na_i + k_i + 2 (Ca_i + V_sr / V_c Ca_sr + V_ss / V_c Ca_ss) - v C / (V_c F)
+//! ```
 //! Derivatives checked against two packages, evaluated with mpmath: pySDC 5.9 (`tentusscher.h`, epicardial, by way of CellML) in all of
 //! them, finitewave 0.9.3 in all but those of v, k_i and f2: its I_K1 has its parentheses elsewhere, its f2 other constants. Endocardial and
 //! mid-myocardial cells only against mpmath on the equations.
 
 use crate::{
     real::Real,
-    spec::{Preset, Quantity, Spec},
+    spec::{Conserved, Preset, Quantity, Spec},
     system::Model,
 };
 
@@ -318,5 +323,23 @@ impl Model for TenTusscherPanfilov {
         dx[16] = (x_r2_inf - x_r2) * rate_x_r2;
         dx[17] = (x_s_inf - x_s) / tau_x_s;
         dx[18] = (one - r_prime) * 0.005 - kcasr * 0.045 * ca_ss * r_prime;
+    }
+
+    fn conserved(&self) -> Vec<Conserved> {
+        vec![Conserved::new(
+            "charge",
+            "mM",
+            "charge of sodium, potassium and all calcium less that on the membrane, per volume of the cytosol",
+        )]
+    }
+
+    fn conserved_values<S: Real>(&self, x: &[S], q: &[S], out: &mut [S]) {
+        let &[v, na_i, k_i, ca_i, ca_sr, ca_ss, ..] = x else { unreachable!("nineteen variables") };
+        let [buf_c, buf_sr, buf_ss] = [q[21], q[22], q[23]];
+        let total = |ca: S, buffer: S, k: f64| ca + buffer * ca / (ca + k);
+        let calcium = total(ca_i, buf_c, 0.001)
+            + total(ca_sr, buf_sr, 0.3) * (VOLUME_SR / VOLUME_C)
+            + total(ca_ss, buf_ss, 0.00025) * (VOLUME_SS / VOLUME_C);
+        out[0] = na_i + k_i + calcium * 2.0 - v * PER_CURRENT;
     }
 }
