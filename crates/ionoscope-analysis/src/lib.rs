@@ -24,8 +24,10 @@ mod matrix;
 pub mod metrics;
 mod newton;
 pub mod pacing;
+mod returns;
 pub mod spectrum;
 #[cfg(test)]
 mod testing;
+pub mod time_scales;
 
 pub use error::{Error, Result};

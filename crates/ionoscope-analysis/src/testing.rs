@@ -156,3 +156,58 @@ impl DynamicalSystem for TestSystem {
         Ok(batch.iter().map(run).collect())
     }
 }
+
+/// Two uncoupled oscillators that each come to the unit circle, `rate` times as fast as in a unit of time; a torus where `ratio` is
+/// irrational. Each is `z' = (1 + i w) z - |z|^2 z`, the Hopf normal form.
+pub struct Oscillators;
+
+impl Model for Oscillators {
+    fn definition(&self) -> Spec {
+        let mut spec = definition("oscillators", 4, [-2.0, 2.0]);
+        spec.parameters = vec![Quantity::new("rate", "1", "", 1.0, [1e-30, 1e30]), Quantity::new("ratio", "1", "", 1.0, [0.0, 1e9])];
+        spec
+    }
+    fn rhs<S: Real>(&self, x: &[S], _: S, q: &[S], dx: &mut [S]) {
+        for (k, frequency) in [S::constant(1.0), q[1]].into_iter().enumerate() {
+            let (a, b) = (x[2 * k], x[2 * k + 1]);
+            let decay = S::constant(1.0) - a * a - b * b;
+            dx[2 * k] = (a * decay - b * frequency) * q[0];
+            dx[2 * k + 1] = (b * decay + a * frequency) * q[0];
+        }
+    }
+}
+
+/// x' = x (1 - x) (x - a): stable points at 0 and 1, an unstable one at a; and y' = -y. For a < 0 starts below it escape.
+pub struct TwoPoints;
+
+impl Model for TwoPoints {
+    fn definition(&self) -> Spec {
+        let mut spec = definition("two-points", 2, [-2.0, 2.0]);
+        spec.parameters = vec![Quantity::new("a", "1", "", 0.25, [-1.0, 1.0])];
+        spec
+    }
+    fn rhs<S: Real>(&self, x: &[S], _: S, q: &[S], dx: &mut [S]) {
+        dx[0] = x[0] * (S::constant(1.0) - x[0]) * (x[0] - q[0]);
+        dx[1] = -x[1];
+    }
+}
+
+/// x' = x^2, y' = -y: from x > 0 away in finite time.
+pub struct BlowUp;
+
+impl Model for BlowUp {
+    fn definition(&self) -> Spec {
+        definition("blow-up", 2, [-2.0, 2.0])
+    }
+    fn rhs<S: Real>(&self, x: &[S], _: S, _: &[S], dx: &mut [S]) {
+        dx[0] = x[0] * x[0];
+        dx[1] = -x[1];
+    }
+}
+
+fn definition(id: &str, variables: usize, range: [f64; 2]) -> Spec {
+    let mut spec = TestSystem::new(&vec![range; variables], 0, Time::Continuous, Box::new(|_, _, _| ()), Box::new(|_, _, _| ())).spec;
+    spec.id = id.into();
+    spec.variables.iter_mut().for_each(|q| q.default = 0.3);
+    spec
+}
