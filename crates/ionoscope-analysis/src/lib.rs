@@ -15,6 +15,7 @@
 pub mod basins;
 pub mod biomarkers;
 pub mod compare;
+pub mod conserved;
 pub mod continuation;
 pub mod diagram;
 pub mod error;
