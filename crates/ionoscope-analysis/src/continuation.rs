@@ -27,6 +27,8 @@ use crate::{
 mod branch;
 pub mod curves;
 pub mod cycles;
+#[cfg(test)]
+mod ends_tests;
 pub mod map_cycles;
 mod normal_form;
 #[cfg(test)]
@@ -37,12 +39,20 @@ use branch::Problem;
 /// A point of a search that lies so near a known branch, in scaled variables, is on it.
 const ON_BRANCH: f64 = 1e-5;
 
+/// From this ratio of its ends on an interval is searched by orders of magnitude too; the smallest that is, in units of the parameter's own
+/// value.
+const WIDE: f64 = 30.0;
+const SMALLEST_ORDER: f64 = 0.01;
+/// Share of the interval by which a search at one of its ends lies inside.
+const NEXT_TO_END: f64 = 1e-6;
+
 /// Numerical knobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContinuationOptions {
     /// Box `[low, high]` for each variable, which branches may not leave; `None` takes the variables' ranges.
     pub bounds: Option<Vec<[f64; 2]>>,
-    /// Values of the parameter, evenly over its interval, at which fixed points are sought to start from.
+    /// Values of the parameter, evenly over its interval, at which fixed points are sought to start from, beside its ends and the value
+    /// where it is not varied; over orders of magnitude as many again evenly in the logarithm.
     pub searches: usize,
     /// Starts of each search.
     pub starts: usize,
@@ -112,42 +122,78 @@ pub struct BranchPoint {
     pub extrapolated: bool,
 }
 
-/// Why a branch went no further.
+/// Why a branch went no further. Each is only said where it was verified.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// The end of the parameter's interval.
+    /// The end of the parameter's interval, exactly.
     EndOfRange,
+    /// The end of the parameter's interval, where the Jacobian is singular or nothing is finite: followed to it by ever shorter steps.
+    SingularEnd {
+        /// How far from it, in the parameter's unit, the equations were still solved.
+        within: f64,
+    },
     /// This variable left the box.
     LeftBox(String),
     /// It came back to where it began.
     Closed,
-    /// No further point was found by the shortest step.
+    /// Newton's corrections found no further point by the shortest step.
     NoConvergence,
+    /// The branch changes its direction within the shortest step.
+    NotSmooth,
+    /// Equations or Jacobian are not finite within the shortest step.
+    NotFinite,
     /// As many steps as were allowed.
     TooManySteps,
+    /// The first point, at this value of the parameter, could not be solved for, so that nothing was followed.
+    NotStarted {
+        /// Where.
+        parameter: f64,
+    },
     /// Cycles shrank to a fixed point: a Hopf or Neimark-Sacker point.
     FixedPoint,
-    /// The period grew beyond its limit: a homoclinic orbit or a saddle-node on the cycle is near.
+    /// The period grows without bound while the parameter stands still: a homoclinic orbit or a saddle-node on the cycle is near.
     LongPeriod,
+    /// The period grew beyond its limit, and the parameter with it.
+    PeriodLimit,
     /// Cycles need a finer mesh than is allowed.
     TooManyIntervals,
     /// Cycles of a map join a fixed point or a cycle of fewer steps, which doubles or multiplies its period there.
     SmallerPeriod,
 }
 
+impl Stop {
+    /// Whether the branch was followed to an end of its own or one that was asked for. Otherwise it broke off: it may go on.
+    pub fn complete(&self) -> bool {
+        match self {
+            Stop::EndOfRange | Stop::SingularEnd { .. } | Stop::LeftBox(_) | Stop::Closed => true,
+            Stop::FixedPoint | Stop::LongPeriod | Stop::SmallerPeriod => true,
+            Stop::NoConvergence | Stop::NotSmooth | Stop::NotFinite | Stop::NotStarted { .. } => false,
+            Stop::TooManySteps | Stop::PeriodLimit | Stop::TooManyIntervals => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Stop::EndOfRange => f.write_str("the end of the parameter's interval"),
+            Stop::SingularEnd { within } => write!(
+                f,
+                "the end of the parameter's interval, where the equations have no unique solution; followed to within {within:.1e} of it"
+            ),
             Stop::LeftBox(name) => write!(f, "{name} left the box; a wider --box goes on"),
             Stop::Closed => f.write_str("the branch is closed"),
-            Stop::NoConvergence => {
-                f.write_str("no further point by the shortest step: the branch may end, or the system is not smooth there")
+            Stop::NoConvergence => f.write_str("Newton's corrections find no further point, down to the shortest step"),
+            Stop::NotSmooth => {
+                f.write_str("the direction of the branch jumps within the shortest step, as where the equations are not smooth")
             }
+            Stop::NotFinite => f.write_str("the equations are not finite just beyond"),
             Stop::TooManySteps => f.write_str("the limit on the number of steps was reached"),
+            Stop::NotStarted { parameter } => write!(f, "what was found at {parameter} could not be followed in any direction"),
             Stop::FixedPoint => f.write_str("the cycles shrink to a fixed point"),
-            Stop::LongPeriod => f.write_str("the period grows beyond its limit, as it does near a homoclinic orbit"),
+            Stop::LongPeriod => f.write_str("the period grows without bound at this value, as it does near a homoclinic orbit"),
+            Stop::PeriodLimit => f.write_str("the period grew beyond its limit"),
             Stop::SmallerPeriod => f.write_str("it joins a fixed point or a cycle of fewer steps, which multiplies its period there"),
             Stop::TooManyIntervals => f.write_str("the cycles need a finer mesh than is allowed"),
         }
@@ -163,6 +209,13 @@ pub struct Branch {
     pub special_points: Vec<SpecialPoint>,
     /// Why it begins and ends where it does.
     pub stopped: [Stop; 2],
+}
+
+impl Branch {
+    /// Whether it was followed to both of its ends; see [`Stop::complete`].
+    pub fn complete(&self) -> bool {
+        self.stopped.iter().all(Stop::complete)
+    }
 }
 
 /// All branches of fixed points that pass through what the searches find. `p` and `i_stim` give the values of what is not varied.
@@ -184,7 +237,8 @@ pub fn branches(
         let (spec, [from, to]) = (system.spec(), interval);
         return Err(Error::Invalid(format!(
             "no fixed point of {} was found in the box at any of {} values from {from} to {to}; widen the box or search at more values",
-            spec.id, options.searches
+            spec.id,
+            searched(&problem, options.searches).len()
         )));
     }
     let found = trace_from(&problem, starts, options, &|y, branch| branch.passes(y, ON_BRANCH));
@@ -214,13 +268,35 @@ fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<V
     }
     let search = FixedPointOptions { bounds: options.bounds.clone(), starts: options.starts, seed: options.seed };
     let mut starts = Vec::new();
-    for k in 0..options.searches {
-        // Off the ends, and off round values, at which models like to have their symmetries.
-        let s = (k as f64 + 0.487) / options.searches as f64;
+    for s in searched(problem, options.searches) {
         let (i_stim, p) = problem.inputs(s);
         starts.extend(fixed_points(problem.system, i_stim, &p, &search)?.into_iter().map(|f| problem.scaled(&f.x, s)));
     }
     Ok(starts)
+}
+
+/// Scaled values of the parameter at which fixed points are sought: next to both ends, through one of which every branch goes that is
+/// neither closed nor leaves the box; at the value where the parameter is not varied; `count` evenly over the interval and, where it goes
+/// over orders of magnitude, as many again evenly in the logarithm, of both signs where it has both, so that what happens at small values
+/// is found in a wide interval too.
+fn searched(problem: &Problem, count: usize) -> Vec<f64> {
+    // Off the ends, and off round values, at which models like to have their symmetries.
+    let shares = (0..count).map(|k| (k as f64 + 0.487) / count as f64);
+    let mut all: Vec<f64> = shares.clone().chain([NEXT_TO_END, 1.0 - NEXT_TO_END]).collect();
+    let ends = [problem.value(0.0), problem.value(1.0)];
+    let own = problem.own();
+    let inside = |s: &f64| (NEXT_TO_END..=1.0 - NEXT_TO_END).contains(s);
+    let scaled = |v: f64| (v - ends[0]) / problem.span();
+    all.extend(Some(scaled(own)).filter(inside));
+    for sign in [-1.0, 1.0] {
+        let [low, high] = [(sign * ends[0]).min(sign * ends[1]), (sign * ends[0]).max(sign * ends[1])];
+        // An interval that holds zero has no smallest order: a hundredth of the parameter's own value or, without one, of one.
+        let least = low.max(SMALLEST_ORDER * if own == 0.0 { 1.0 } else { own.abs() });
+        if high > WIDE * least {
+            all.extend(shares.clone().map(|share| scaled(sign * least * (high / least).powf(share))).filter(inside));
+        }
+    }
+    all
 }
 
 /// The branches through all of `starts`, each once: `on` tells whether a start is on a branch that is known.
@@ -231,9 +307,19 @@ fn trace_from(
     on: &dyn Fn(&[f64], &branch::Raw) -> bool,
 ) -> Vec<branch::Raw> {
     let mut found: Vec<branch::Raw> = Vec::new();
+    let mut lost: Vec<Vec<f64>> = Vec::new();
     for start in starts {
         if !found.iter().any(|b| on(&start, b)) {
-            found.push(branch::trace(problem, &start, options));
+            match branch::trace(problem, &start, options) {
+                Some(raw) => found.push(raw),
+                None => lost.push(start),
+            }
+        }
+    }
+    // What could not be followed and is on no branch that was found later is said, each once.
+    for start in lost {
+        if !found.iter().any(|b| on(&start, b)) {
+            found.push(branch::Raw::not_started(problem, &start));
         }
     }
     found

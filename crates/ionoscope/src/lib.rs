@@ -1,5 +1,6 @@
 //! What stands behind the command `ionoscope`: run configurations, artefacts, reports and the command line itself.
 
+pub mod branch_ends;
 pub mod error;
 pub mod memory;
 pub mod named;

@@ -1,4 +1,9 @@
 //! Tracing one branch.
+//!
+//! Three things keep a bifurcation from being stepped over. A step moves the parameter by no more than a share of its own size, so that
+//! an interval over orders of magnitude is gone through by orders of magnitude. Every step is looked at once more in its middle: where a
+//! growth rate does not run straight enough to be sure that it keeps its sign, both halves are looked at in the same way. And the
+//! end of an interval is looked past, since a bifurcation there belongs to the interval.
 
 use faer::{Mat, linalg::solvers::Solve};
 use ionoscope_dynamics::system::{DynamicalSystem, Input};
@@ -13,14 +18,34 @@ use crate::{
 const SHORTEST: f64 = 1e-9;
 const FIRST: f64 = 1e-3;
 const MARGIN: f64 = 1e-6;
+/// Share of its own size by which a step may move the parameter, and the size, in units of the value where it is not varied, below which
+/// it counts as that.
+pub const LARGEST_SHARE: f64 = 0.05;
+pub const SMALL: f64 = 0.1;
+/// How near, in scaled parameter, a branch is followed to an end at which the equations cannot be solved.
+const NEAREST: f64 = 1e-12;
+/// Arclength by which the end of the interval is looked past, and scaled parameter within which a bifurcation there is at the end.
+const PAST: f64 = 1e-7;
+const AT_END: f64 = 1e-9;
 /// Arclength within which two eigenvalues that change sides are not told apart.
 const CLOSEST: f64 = 1e-7;
+/// A growth rate is sure to keep its sign over a step where it is larger than so many times what it differs from a straight line in the
+/// middle of the step; where it changes its sign, it does so once if the difference is below this share of the change.
+const SURE: f64 = 2.0;
+const STRAIGHT: f64 = 0.25;
+/// Growth rates below this share of the fastest are zero but for rounding.
+const ZERO_RATE: f64 = 1e-11;
+/// Points that are spent on looking closer at one step.
+const CLOSER_LOOKS: usize = 400;
 /// Newton corrections a step, and their length at which they end.
 const MOST_CORRECTIONS: usize = 8;
 const CONVERGED: f64 = 1e-12;
 const ROUNDING: f64 = 1e-9;
-/// Least cosine of the angle by which the tangent may turn in a step.
+/// Least cosine of the angle by which the tangent may turn in a step; at a corner of a rule that is not smooth, and the step below which a
+/// turn that no step makes smaller is a corner.
 const LEAST_COSINE: f64 = 0.995;
+const LEAST_COSINE_CORNER: f64 = 0.2;
+const CORNER: f64 = 1e-7;
 
 /// Fixed points over a parameter: y = (state, parameter), each scaled to its range.
 pub struct Problem<'a> {
@@ -47,6 +72,20 @@ impl Traced {
     fn unstable(&self) -> usize {
         self.eigenvalues.iter().filter(|m| m.re > 0.0).count()
     }
+
+    fn s(&self) -> f64 {
+        self.y[self.y.len() - 1]
+    }
+}
+
+/// Why there is no next point.
+enum Failure {
+    /// Equations or Jacobian are not finite at the guess.
+    NotFinite,
+    /// Newton's corrections do not converge.
+    NoConvergence,
+    /// They converge to a place where the branch runs in another direction.
+    Corner,
 }
 
 /// A branch before it is described.
@@ -57,6 +96,12 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// What was found at a point and could not be followed in any direction.
+    pub fn not_started(problem: &Problem, start: &[f64]) -> Self {
+        let stop = Stop::NotStarted { parameter: problem.value(start[start.len() - 1]) };
+        Raw { points: Vec::new(), special: Vec::new(), stopped: [stop.clone(), stop] }
+    }
+
     /// Whether the branch passes within `near` of a point.
     pub fn passes(&self, y: &[f64], near: f64) -> bool {
         self.points.windows(2).any(|pair| {
@@ -115,6 +160,38 @@ impl<'a> Problem<'a> {
         // The ends exactly.
         let [from, to] = self.interval;
         if s == 1.0 { to } else { from + s * (to - from) }
+    }
+
+    /// What is varied where it is not varied.
+    pub fn own(&self) -> f64 {
+        match self.over {
+            Input::Parameter(k) => self.p[k],
+            Input::Stimulus => self.i_stim,
+        }
+    }
+
+    /// Whether the model is defined at a scaled value of the parameter, as far as its range says.
+    fn defined(&self, s: f64) -> bool {
+        match self.over {
+            Input::Parameter(k) => {
+                let [low, high] = self.system.spec().parameters[k].range;
+                (low..=high).contains(&self.value(s))
+            }
+            Input::Stimulus => true,
+        }
+    }
+
+    /// Size of the parameter at a scaled value of it, for what is small beside it. With no value of its own to measure by, where it is
+    /// zero, that is the length of the interval.
+    pub fn size(&self, s: f64) -> f64 {
+        let own = self.own().abs();
+        if own == 0.0 { self.span().abs() } else { self.value(s).abs().max(SMALL * own) }
+    }
+
+    /// The longest arclength that may be gone from the scaled value `s` with the component `slope` of the tangent, `most` at most: see
+    /// [`LARGEST_SHARE`].
+    pub fn longest(&self, s: f64, slope: f64, most: f64) -> f64 {
+        (LARGEST_SHARE * self.size(s) / (self.span() * slope).abs()).min(most)
     }
 
     /// Stimulus and parameters at a scaled value of what is varied.
@@ -228,13 +305,11 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// The branch through a point, both ways.
-pub fn trace(problem: &Problem, start: &[f64], options: &ContinuationOptions) -> Raw {
+/// The branch through a point, both ways; none where the equations have no unique solution there.
+pub fn trace(problem: &Problem, start: &[f64], options: &ContinuationOptions) -> Option<Raw> {
     let mut along = vec![0.0; start.len()];
     along[start.len() - 1] = 1.0;
-    let Some(first) = problem.correct(start, &along).and_then(|(y, _)| problem.traced(y, &along)) else {
-        return Raw { points: Vec::new(), special: Vec::new(), stopped: [Stop::NoConvergence, Stop::NoConvergence] };
-    };
+    let first = problem.correct(start, &along).and_then(|(y, _)| problem.traced(y, &along))?;
     let mut back = first.clone();
     back.tangent.iter_mut().for_each(|t| *t = -*t);
     back.orientation = -back.orientation;
@@ -244,94 +319,231 @@ pub fn trace(problem: &Problem, start: &[f64], options: &ContinuationOptions) ->
     // Tangents of the way back point the other way.
     points.iter_mut().for_each(|q| q.tangent.iter_mut().for_each(|t| *t = -*t));
     if begin == Stop::Closed {
-        return Raw { points, special, stopped: [Stop::Closed, Stop::Closed] };
+        return Some(Raw { points, special, stopped: [Stop::Closed, Stop::Closed] });
     }
     points.pop();
     let (ahead, more, end) = one_way(problem, first, options);
     points.extend(ahead);
     special.extend(more);
-    Raw { points, special, stopped: [begin, end] }
+    Some(Raw { points, special, stopped: [begin, end] })
 }
 
-type Way = (Vec<Traced>, Vec<(Bifurcation, Vec<f64>)>, Stop);
+type Special = Vec<(Bifurcation, Vec<f64>)>;
+type Way = (Vec<Traced>, Special, Stop);
+
+/// A step that was made.
+struct Step {
+    next: Traced,
+    corrections: usize,
+    special: Special,
+    /// Whether it ends on the end of the interval.
+    landed: bool,
+}
 
 fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> Way {
-    let n = first.y.len() - 1;
     let (mut points, mut special) = (vec![first.clone()], Vec::new());
     let mut h = FIRST.min(options.longest_step);
     let mut length = 0.0;
     let mut here = first.clone();
     for _ in 0..options.most_steps {
-        let Some((mut next, corrections)) = problem.at(&here, h).filter(|(q, _)| dot(&q.tangent, &here.tangent) > LEAST_COSINE) else {
-            h *= 0.5;
-            if h < SHORTEST {
-                return (points, special, Stop::NoConvergence);
+        h = h.min(problem.longest(here.s(), here.tangent[here.y.len() - 1], options.longest_step));
+        let made = match step(problem, &here, h) {
+            Ok(made) => made,
+            Err(failure) => {
+                h *= 0.5;
+                // Towards an end that cannot be reached steps shrink with the way that is left.
+                let left = towards(&here).map(|(end, arclength)| ((end - here.s()).abs(), arclength));
+                if let Some((near, arclength)) = left
+                    && near <= NEAREST
+                {
+                    special.extend(past_the_end(problem, &here));
+                    let stop = Stop::SingularEnd { within: near * problem.span().abs() };
+                    points.extend(limit(problem, &here, arclength));
+                    return (points, special, stop);
+                }
+                let shortest = left.map_or(SHORTEST, |(_, arclength)| SHORTEST.min(0.1 * arclength));
+                if h < shortest {
+                    let stop = match failure {
+                        Failure::NotFinite => Stop::NotFinite,
+                        Failure::NoConvergence => Stop::NoConvergence,
+                        Failure::Corner => Stop::NotSmooth,
+                    };
+                    return (points, special, stop);
+                }
+                continue;
             }
-            continue;
         };
-        let mut ended = None;
-        if !(0.0..=1.0).contains(&next.y[n]) {
-            // Exactly onto the end of the interval.
-            let end = if next.y[n] < 0.0 { 0.0 } else { 1.0 };
-            let share = (end - here.y[n]) / (next.y[n] - here.y[n]);
-            let mut guess: Vec<f64> = here.y.iter().zip(&next.y).map(|(a, b)| a + share * (b - a)).collect();
-            guess[n] = end;
-            let mut across = vec![0.0; n + 1];
-            across[n] = 1.0;
-            match problem.correct(&guess, &across).and_then(|(mut y, _)| {
-                y[n] = end;
-                problem.traced(y, &here.tangent)
-            }) {
-                Some(q) => next = q,
-                None => return (points, special, Stop::EndOfRange),
-            }
-            ended = Some(Stop::EndOfRange);
-        }
-        let step: Vec<f64> = here.y.iter().zip(&next.y).map(|(a, b)| b - a).collect();
-        let advance = dot(&step, &here.tangent);
-        special.extend(bifurcations(problem, &here, &next, advance));
-        length += norm(&step);
-        if let Some(name) = problem.outside(&next.y) {
-            ended = Some(Stop::LeftBox(name));
-        }
-        let home: Vec<f64> = first.y.iter().zip(&next.y).map(|(a, b)| b - a).collect();
-        if ended.is_none() && length > 4.0 * norm(&step) && norm(&home) < norm(&step) && dot(&next.tangent, &first.tangent) > 0.9 {
-            points.push(next);
-            return (points, special, Stop::Closed);
-        }
+        let Step { next, corrections, special: more, landed } = made;
+        special.extend(more);
+        let gone = norm(&difference(&next.y, &here.y));
+        length += gone;
         points.push(next.clone());
-        if let Some(stop) = ended {
-            return (points, special, stop);
+        if let Some(name) = problem.outside(&next.y) {
+            return (points, special, Stop::LeftBox(name));
+        }
+        if landed {
+            special.extend(past_the_end(problem, &next));
+            return (points, special, Stop::EndOfRange);
+        }
+        if length > 4.0 * gone && returned(problem, &next, &first, gone) {
+            return (points, special, Stop::Closed);
         }
         here = next;
         h = if corrections <= 3 {
-            (1.4 * h).min(options.longest_step)
+            1.4 * h
         } else if corrections > 5 {
             0.6 * h
         } else {
             h
         };
+        h = h.min(options.longest_step);
     }
     (points, special, Stop::TooManySteps)
 }
 
-/// The bifurcations between two neighbouring points, in order, each located along the branch.
-fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64) -> Vec<(Bifurcation, Vec<f64>)> {
+fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+/// The end of the interval that a branch heads for, and the arclength to it along the tangent.
+fn towards(here: &Traced) -> Option<(f64, f64)> {
+    let slope = here.tangent[here.y.len() - 1];
+    let end = if slope > 0.0 { 1.0 } else { 0.0 };
+    let arclength = (end - here.s()) / slope;
+    (arclength.is_finite() && arclength >= 0.0).then_some((end, arclength))
+}
+
+/// One step of arclength `h`, or onto the end of the interval where it would go beyond.
+fn step(problem: &Problem, here: &Traced, h: f64) -> std::result::Result<Step, Failure> {
+    let n = here.y.len() - 1;
+    let inside = |s: f64| (0.0..=1.0).contains(&s);
+    let turns = |q: &Traced| {
+        let cosine = dot(&q.tangent, &here.tangent);
+        let least = if h < CORNER { LEAST_COSINE_CORNER } else { LEAST_COSINE };
+        cosine <= least
+    };
+    let checked = |next: Traced, corrections: usize, landed: bool| {
+        let advance = dot(&difference(&next.y, &here.y), &here.tangent);
+        let special = bifurcations(problem, here, &next, advance, &mut CLOSER_LOOKS.clone());
+        // A branch that turned back beyond the end was not inside all the way.
+        let beyond = special.iter().any(|(_, y)| !(-AT_END..=1.0 + AT_END).contains(&y[n]));
+        (!beyond).then_some(Step { next, corrections, special, landed })
+    };
+    let ordinary = problem.at(here, h);
+    if let Some((next, corrections)) = &ordinary
+        && inside(next.s())
+    {
+        if turns(next) {
+            return Err(Failure::Corner);
+        }
+        if let Some(made) = checked(next.clone(), *corrections, false) {
+            return Ok(made);
+        }
+    }
+    // Exactly onto the end of the interval: from between the points on both sides of it, or along the tangent.
+    if let Some((end, arclength)) = towards(here)
+        && (arclength <= h || ordinary.as_ref().is_some_and(|(q, _)| !inside(q.s())))
+    {
+        let mut guess: Vec<f64> = match &ordinary {
+            Some((q, _)) if !inside(q.s()) => {
+                let share = (end - here.s()) / (q.s() - here.s());
+                here.y.iter().zip(&q.y).map(|(a, b)| a + share * (b - a)).collect()
+            }
+            _ => here.y.iter().zip(&here.tangent).map(|(y, t)| y + arclength * t).collect(),
+        };
+        guess[n] = end;
+        let mut across = vec![0.0; n + 1];
+        across[n] = 1.0;
+        let landing = problem.correct(&guess, &across).and_then(|(mut y, corrections)| {
+            y[n] = end;
+            let near = norm(&difference(&y, &guess)) <= 0.1 * h;
+            near.then(|| problem.traced(y, &here.tangent)).flatten().map(|q| (q, corrections))
+        });
+        if let Some((next, corrections)) = landing
+            && !turns(&next)
+            && let Some(made) = checked(next, corrections, true)
+        {
+            return Ok(made);
+        }
+    }
+    let guess: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + h * t).collect();
+    let (f, matrix) = problem.bordered(&guess, &here.tangent);
+    let finite = f.iter().all(|f| f.is_finite()) && (0..n).all(|i| (0..=n).all(|j| matrix[(i, j)].is_finite()));
+    Err(if finite { Failure::NoConvergence } else { Failure::NotFinite })
+}
+
+/// The point at the end of the interval as the limit of what leads there, where it has one.
+fn limit(problem: &Problem, here: &Traced, arclength: f64) -> Option<Traced> {
+    let n = here.y.len() - 1;
+    let end = if here.tangent[n] > 0.0 { 1.0 } else { 0.0 };
+    // Along a tangent over so short a way nothing is lost; where the state itself runs away, or nothing is finite, there is no limit.
+    (arclength < 1e3 * NEAREST).then_some(())?;
+    let mut y: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + arclength * t).collect();
+    y[n] = end;
+    let (i_stim, p) = problem.inputs(end);
+    let eigenvalues = spectrum(problem.system, &problem.state(&y), i_stim, &p).ok()?.eigenvalues;
+    Some(Traced { y, tangent: here.tangent.clone(), orientation: here.orientation, eigenvalues })
+}
+
+/// The bifurcations that lie on the end of the interval itself, which a step a little past it finds.
+fn past_the_end(problem: &Problem, here: &Traced) -> Special {
+    let n = here.y.len() - 1;
+    let end = if here.tangent[n] > 0.0 { 1.0 } else { 0.0 };
+    let Some((next, _)) = problem.at(here, PAST) else { return Vec::new() };
+    if !problem.defined(next.s()) || dot(&next.tangent, &here.tangent) < LEAST_COSINE {
+        return Vec::new();
+    }
+    let mut found = bifurcations(problem, here, &next, PAST, &mut CLOSER_LOOKS.clone());
+    found.retain(|(_, y)| (y[n] - end).abs() <= AT_END);
+    found.iter_mut().for_each(|(_, y)| y[n] = end);
+    found
+}
+
+/// Whether a branch that came near its first point, in a step of length `gone`, is at it: the step that ends beside it ends on it.
+fn returned(problem: &Problem, here: &Traced, first: &Traced, gone: f64) -> bool {
+    let home = difference(&first.y, &here.y);
+    if norm(&home) >= gone || dot(&here.tangent, &first.tangent) <= 0.9 {
+        return false;
+    }
+    let Some((q, _)) = problem.at(here, dot(&home, &here.tangent)) else { return false };
+    norm(&difference(&q.y, &first.y)) < 1e-6 + 1e-3 * gone
+}
+
+/// Whether what is between two points needs a closer look: whether a growth rate may have another number of zeros there than its values at
+/// both ends and in the middle say.
+fn unsure(here: &Traced, middle: &Traced, next: &Traced) -> bool {
+    let fastest = [here, middle, next].iter().flat_map(|q| &q.eigenvalues).map(|m| m.modulus()).fold(0.0, f64::max);
+    (0..here.eigenvalues.len()).any(|k| {
+        let [a, m, b] = [here, middle, next].map(|q| q.eigenvalues[k].re);
+        if a.abs().max(m.abs()).max(b.abs()) <= ZERO_RATE * fastest {
+            return false;
+        }
+        let bend = (m - 0.5 * (a + b)).abs();
+        if a * b > 0.0 { a * m < 0.0 || a.abs().min(b.abs()).min(m.abs()) < SURE * bend } else { bend > STRAIGHT * (b - a).abs() }
+    })
+}
+
+/// The bifurcations between two neighbouring points, in order, each located along the branch. `looks` is how many points may be spent on
+/// looking closer.
+fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, looks: &mut usize) -> Special {
     let n = here.y.len() - 1;
     let (before, after) = (here.unstable(), next.unstable());
-    // Two real eigenvalues on one side of zero at one end and on the other at the other end may have met, passed as a complex pair and parted
-    // again between: look closer until the pair is seen, or one of them passes alone.
     let more = if after > before { next } else { here };
-    let real = |k: usize| crossing(problem.system.time(), more.eigenvalues[k]).is_none();
-    if before.abs_diff(after) > 1
-        && (before.min(after)..before.max(after)).any(real)
-        && h > CLOSEST
+    if h > CLOSEST
+        && *looks > 0
         && let Some((middle, _)) = problem.at(here, 0.5 * h)
     {
-        let step: Vec<f64> = middle.y.iter().zip(&next.y).map(|(a, b)| b - a).collect();
-        let mut both = bifurcations(problem, here, &middle, 0.5 * h);
-        both.extend(bifurcations(problem, &middle, next, dot(&step, &middle.tangent)));
-        return both;
+        *looks -= 1;
+        // Two real eigenvalues on one side of zero at one end and on the other at the other end may have met, passed as a complex pair and
+        // parted again between: look closer until the pair is seen, or one of them passes alone.
+        let real = |k: usize| crossing(problem.system.time(), more.eigenvalues[k]).is_none();
+        let met = before.abs_diff(after) > 1 && (before.min(after)..before.max(after)).any(real);
+        if met || unsure(here, &middle, next) {
+            let rest = dot(&difference(&next.y, &middle.y), &middle.tangent);
+            let mut both = bifurcations(problem, here, &middle, 0.5 * h, looks);
+            both.extend(bifurcations(problem, &middle, next, rest, looks));
+            return both;
+        }
     }
     let mut found: Vec<(f64, Bifurcation, Vec<f64>)> = Vec::new();
     let mut locate = |kind, test: &dyn Fn(&Traced) -> f64| {
@@ -380,7 +592,11 @@ pub fn zero<Q: Clone>(at: &dyn Fn(f64) -> Option<Q>, here: &Q, next: &Q, h: f64,
     for k in 0..200 {
         let secant = (a.0 * b.1 - b.0 * a.1) / (b.1 - a.1);
         let middle = if k % 4 == 3 || !secant.is_finite() { 0.5 * (a.0 + b.0) } else { secant };
-        let q = at(middle)?;
+        // At the zero itself the equations may have no unique solution: beside it they have.
+        let beside = |share: f64| at(a.0 + share * (b.0 - a.0)).map(|q| (a.0 + share * (b.0 - a.0), q));
+        let Some((middle, q)) = at(middle).map(|q| (middle, q)).or_else(|| beside(0.38)).or_else(|| beside(0.7)) else {
+            return Some((if a.1.abs() < b.1.abs() { a.0 } else { b.0 }, best));
+        };
         let value = test(&q);
         best = q;
         if value == 0.0 || (b.0 - a.0).abs() < 1e-13 {

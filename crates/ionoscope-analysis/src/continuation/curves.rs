@@ -16,11 +16,12 @@ use faer::{Mat, linalg::solvers::Solve};
 use ionoscope_dynamics::system::{DynamicalSystem, Input};
 use serde::{Deserialize, Serialize};
 
-use super::{Bifurcation, SpecialPoint, normal_form};
-use crate::{
-    Result,
-    spectrum::{residual, residual_jacobian, spectrum},
+use super::{
+    Bifurcation, SpecialPoint,
+    branch::{LARGEST_SHARE, SMALL},
+    normal_form,
 };
+use crate::spectrum::{residual, residual_jacobian, spectrum};
 
 const FIRST: f64 = 1e-3;
 const LONGEST: f64 = 0.01;
@@ -31,13 +32,17 @@ const CONVERGED: f64 = 1e-10;
 const MOST_CORRECTIONS: usize = 12;
 const MOST_STEPS: usize = 5000;
 const LEAST_COSINE: f64 = 0.98;
+/// How near, in scaled parameter, a curve is followed to a border at which its equations cannot be solved.
+const NEAREST: f64 = 1e-9;
 
-/// Why a curve went no further.
+/// Why a curve went no further. Each is only said where it was verified.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CurveStop {
-    /// The end of one parameter's interval.
+    /// The end of one parameter's interval, exactly.
     EndOfRange,
+    /// The end of one parameter's interval, where the equations of the curve have no unique solution: followed to it by ever shorter steps.
+    SingularEnd,
     /// This variable left the box.
     LeftBox(String),
     /// The frequency of a Hopf point went to zero: a Bogdanov-Takens point.
@@ -48,17 +53,28 @@ pub enum CurveStop {
     NoConvergence,
     /// As many steps as were allowed.
     TooManySteps,
+    /// Not even the bifurcation where it begins could be solved for in both parameters.
+    NotStarted,
+}
+
+impl CurveStop {
+    /// Whether the curve was followed to an end of its own or one that was asked for. Otherwise it broke off: it may go on.
+    pub fn complete(&self) -> bool {
+        !matches!(self, CurveStop::NoConvergence | CurveStop::TooManySteps | CurveStop::NotStarted)
+    }
 }
 
 impl std::fmt::Display for CurveStop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             CurveStop::EndOfRange => f.write_str("the end of an interval"),
+            CurveStop::SingularEnd => f.write_str("the end of an interval, where the equations have no unique solution"),
             CurveStop::LeftBox(name) => write!(f, "{name} left the box"),
             CurveStop::BogdanovTakens => f.write_str("the frequency goes to zero: Bogdanov-Takens"),
             CurveStop::Closed => f.write_str("closed"),
-            CurveStop::NoConvergence => f.write_str("no further point by the shortest step"),
-            CurveStop::TooManySteps => f.write_str("the limit on the number of steps"),
+            CurveStop::NoConvergence => f.write_str("broke off: no further point by the shortest step"),
+            CurveStop::TooManySteps => f.write_str("broke off: the limit on the number of steps"),
+            CurveStop::NotStarted => f.write_str("broke off: the bifurcation could not be followed in any direction"),
         }
     }
 }
@@ -113,6 +129,13 @@ pub struct Curve {
     pub special_points: Vec<CurveSpecialPoint>,
     /// Why it begins and ends where it does.
     pub stopped: [CurveStop; 2],
+}
+
+impl Curve {
+    /// Whether it was followed to both of its ends; see [`CurveStop::complete`].
+    pub fn complete(&self) -> bool {
+        self.stopped.iter().all(CurveStop::complete)
+    }
 }
 
 /// Two parameters and their intervals.
@@ -272,11 +295,8 @@ impl Plane<'_> {
         length.is_finite().then_some(t)
     }
 
-    /// The curve through a bifurcation at a value of the second parameter; none where it cannot be started.
-    ///
-    /// # Errors
-    /// None today: what cannot be computed ends the curve.
-    pub fn curve(&self, start: &SpecialPoint, second: f64) -> Result<Option<Curve>> {
+    /// The curve through a bifurcation at a value of the second parameter; that point alone where it cannot be started.
+    pub fn curve(&self, start: &SpecialPoint, second: f64) -> Curve {
         let scaled = |v: f64, [low, high]: [f64; 2]| (v - low) / (high - low);
         let mut y: Vec<f64> = start.x.iter().zip(&self.bounds).map(|(x, b)| scaled(*x, *b)).collect();
         y.extend([scaled(start.parameter, self.intervals[0]), scaled(second, self.intervals[1])]);
@@ -285,9 +305,15 @@ impl Plane<'_> {
         let m = y.len();
         let mut along = vec![0.0; m];
         along[m - 1] = 1.0;
-        let Some((y, omega)) = self.correct(start.kind, &y, &along, omega) else { return Ok(None) };
-        let Some(tangent) = self.tangent(start.kind, &y, omega, &along) else { return Ok(None) };
-        let first = At { y, tangent, omega };
+        let first = self.correct(start.kind, &y, &along, omega).and_then(|(y, omega)| {
+            let tangent = self.tangent(start.kind, &y, omega, &along)?;
+            Some(At { y, tangent, omega })
+        });
+        let Some(first) = first else {
+            let point = self.describe(start.kind, &At { y, tangent: along, omega });
+            let stopped = [CurveStop::NotStarted, CurveStop::NotStarted];
+            return Curve { kind: start.kind, points: vec![point], special_points: Vec::new(), stopped };
+        };
         let mut back = first.clone();
         back.tangent.iter_mut().for_each(|t| *t = -*t);
         let (mut points, begin) = self.one_way(start.kind, back);
@@ -309,7 +335,7 @@ impl Plane<'_> {
             special_points.insert(0, self.slowest(&points[1], &points[0]));
         }
         let points = points.into_iter().map(|q| self.describe(start.kind, &q)).collect();
-        Ok(Some(Curve { kind: start.kind, points, special_points, stopped: [begin, end] }))
+        Curve { kind: start.kind, points, special_points, stopped: [begin, end] }
     }
 
     fn special(&self, kind: Codimension2, y: &[f64]) -> CurveSpecialPoint {
@@ -412,41 +438,82 @@ impl Plane<'_> {
         }
     }
 
+    /// The longest arclength from a point that moves each parameter by a share of its own size, as on branches.
+    fn longest(&self, q: &At) -> f64 {
+        let n = q.y.len() - 2;
+        (0..2).fold(LONGEST, |most, k| {
+            let own = match self.over[k] {
+                Input::Parameter(index) => self.p[index].abs(),
+                Input::Stimulus => self.i_stim.abs(),
+            };
+            let moves = (q.tangent[n + k] * (self.intervals[k][1] - self.intervals[k][0])).abs();
+            let size = self.parameter(k, q.y[n + k]).abs().max(SMALL * own);
+            if own == 0.0 { most } else { most.min(LARGEST_SHARE * size / moves) }
+        })
+    }
+
+    /// The border of the plane that a curve meets first on the way along `way` from a point: which parameter, its end, and the share of
+    /// the way.
+    fn border(&self, from: &[f64], way: &[f64]) -> Option<(usize, f64, f64)> {
+        let m = from.len();
+        let meets = |k: usize| {
+            let end = if way[k] > 0.0 { 1.0 } else { 0.0 };
+            let share = (end - from[k]) / way[k];
+            (share.is_finite() && share >= 0.0).then_some((k, end, share))
+        };
+        (m - 2..m).filter_map(meets).min_by(|a, b| a.2.total_cmp(&b.2))
+    }
+
+    /// The next point at arclength `h`, or that on the border of the plane where it would be beyond, and whether it is on the border.
+    fn step(&self, kind: Bifurcation, here: &At, h: f64) -> Option<(At, bool)> {
+        let m = here.y.len();
+        let cosine = |t: &[f64]| t.iter().zip(&here.tangent).map(|(a, b)| a * b).sum::<f64>();
+        let ahead: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + h * t).collect();
+        let ordinary = self.correct(kind, &ahead, &here.tangent, here.omega).and_then(|(y, omega)| {
+            let tangent = self.tangent(kind, &y, omega, &here.tangent)?;
+            (cosine(&tangent) > LEAST_COSINE).then_some(At { y, tangent, omega })
+        });
+        let inside = |y: &[f64]| y[m - 2..].iter().all(|s| (0.0..=1.0).contains(s));
+        match ordinary {
+            Some(next) if inside(&next.y) => return Some((next, false)),
+            None if inside(&ahead) => return None,
+            _ => {}
+        }
+        let beyond = ordinary.map_or(ahead, |q| q.y);
+        let way: Vec<f64> = here.y.iter().zip(&beyond).map(|(a, b)| b - a).collect();
+        let (k, end, share) = self.border(&here.y, &way)?;
+        let mut guess: Vec<f64> = here.y.iter().zip(&way).map(|(y, w)| y + share * w).collect();
+        guess[k] = end;
+        let mut across = vec![0.0; m];
+        across[k] = 1.0;
+        let (mut y, omega) = self.correct(kind, &guess, &across, here.omega)?;
+        y[k] = end;
+        let near = y.iter().zip(&guess).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() <= 0.1 * h;
+        let tangent = self.tangent(kind, &y, omega, &here.tangent)?;
+        (near && inside(&y) && cosine(&tangent) > LEAST_COSINE).then_some((At { y, tangent, omega }, true))
+    }
+
     fn one_way(&self, kind: Bifurcation, first: At) -> (Vec<At>, CurveStop) {
         let m = first.y.len();
         let (mut points, mut h, mut length) = (vec![first.clone()], FIRST, 0.0);
         for _ in 0..MOST_STEPS {
             let here = &points[points.len() - 1];
-            let guess: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + h * t).collect();
-            let next = self.correct(kind, &guess, &here.tangent, here.omega).and_then(|(y, omega)| {
-                let tangent = self.tangent(kind, &y, omega, &here.tangent)?;
-                let cosine: f64 = tangent.iter().zip(&here.tangent).map(|(a, b)| a * b).sum();
-                (cosine > LEAST_COSINE).then_some(At { y, tangent, omega })
-            });
-            let Some(next) = next else {
+            h = h.min(self.longest(here));
+            let Some((next, landed)) = self.step(kind, here, h) else {
                 h *= 0.5;
-                if h < SHORTEST {
+                let left = self.border(&here.y, &here.tangent);
+                if let Some((k, end, _)) = left
+                    && (end - here.y[k]).abs() <= NEAREST
+                {
+                    return (points, CurveStop::SingularEnd);
+                }
+                if h < left.map_or(SHORTEST, |(_, _, arclength)| SHORTEST.min(0.1 * arclength)) {
                     // Towards a Bogdanov-Takens point the pair becomes real and can no longer be followed.
-                    let slow = kind == Bifurcation::Hopf && here.omega < 0.05 * first.omega;
+                    let slow = kind == Bifurcation::Hopf && here.omega < 0.05 * first.omega && points.len() > 1 && self.double_zero(here);
                     return (points, if slow { CurveStop::BogdanovTakens } else { CurveStop::NoConvergence });
                 }
                 continue;
             };
-            if next.y[m - 2..].iter().any(|s| !(0.0..=1.0).contains(s)) {
-                // Back to the border of the plane, by a step that ends there.
-                let k = (m - 2..m).find(|k| !(0.0..=1.0).contains(&next.y[*k])).unwrap_or(m - 1);
-                let end = if next.y[k] < 0.0 { 0.0 } else { 1.0 };
-                let share = (end - here.y[k]) / (next.y[k] - here.y[k]);
-                let mut guess: Vec<f64> = here.y.iter().zip(&next.y).map(|(a, b)| a + share * (b - a)).collect();
-                guess[k] = end;
-                let mut across = vec![0.0; m];
-                across[k] = 1.0;
-                if let Some((y, omega)) = self.correct(kind, &guess, &across, here.omega) {
-                    let tangent = here.tangent.clone();
-                    points.push(At { y, tangent, omega });
-                }
-                return (points, CurveStop::EndOfRange);
-            }
             if let Some(k) = next.y[..m - 2].iter().position(|z| !(-1e-6..=1.0 + 1e-6).contains(z)) {
                 points.push(next);
                 return (points, CurveStop::LeftBox(self.system.spec().variables[k].name.clone()));
@@ -454,14 +521,44 @@ impl Plane<'_> {
             let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
             let step = apart(&next.y, &here.y);
             length += step;
-            let closed = length > 4.0 * step && apart(&next.y, &first.y) < step;
+            let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let closed = length > 4.0 * step && apart(&next.y, &first.y) < step && inner(&next.tangent, &first.tangent) > 0.9 && {
+                // The step that ends beside the first point ends on it.
+                let home: Vec<f64> = first.y.iter().zip(&next.y).map(|(a, b)| a - b).collect();
+                let along = inner(&home, &next.tangent);
+                let guess: Vec<f64> = next.y.iter().zip(&next.tangent).map(|(y, t)| y + along * t).collect();
+                let back = self.correct(kind, &guess, &next.tangent, next.omega);
+                back.is_some_and(|(y, _)| apart(&y, &first.y) < 1e-6 + 1e-3 * step)
+            };
             points.push(next);
+            if landed {
+                return (points, CurveStop::EndOfRange);
+            }
             if closed {
                 return (points, CurveStop::Closed);
             }
             h = (1.3 * h).min(LONGEST);
         }
         (points, CurveStop::TooManySteps)
+    }
+
+    /// Whether a point on a curve of Hopf points is next to one with two eigenvalues zero: the pair is the slowest of all, and a saddle-node,
+    /// whose Jacobian has one eigenvalue zero, is found beside it.
+    fn double_zero(&self, q: &At) -> bool {
+        let (x, i_stim, p) = self.split(&q.y);
+        let Ok(all) = spectrum(self.system, &x, i_stim, &p) else { return false };
+        let slowest = all.eigenvalues.iter().map(|m| m.modulus()).fold(f64::INFINITY, f64::min);
+        if slowest < 0.5 * q.omega {
+            return false;
+        }
+        // Either parameter may be the one along which the saddle-nodes lie.
+        let m = q.y.len();
+        (m - 2..m).any(|k| {
+            let mut across = vec![0.0; m];
+            across[k] = 1.0;
+            let found = self.correct(Bifurcation::SaddleNode, &q.y, &across, 0.0);
+            found.is_some_and(|(y, _)| y.iter().zip(&q.y).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() < 0.05)
+        })
     }
 
     /// Whether a curve passes near a bifurcation at a value of the second parameter.

@@ -27,6 +27,9 @@ mod trace;
 
 use field::Field;
 
+/// A curve that a simulation closes nearly and a cycle this near, in scaled variables and the logarithm of the period, are one.
+const SEEN: f64 = 0.05;
+
 /// Numerical knobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CycleOptions {
@@ -140,6 +143,13 @@ pub struct CycleBranch {
     pub stopped: [Stop; 2],
 }
 
+impl CycleBranch {
+    /// Whether it was followed to both of its ends; see [`Stop::complete`].
+    pub fn complete(&self) -> bool {
+        self.stopped.iter().all(Stop::complete)
+    }
+}
+
 /// All branches of cycles that start from the Hopf (Neimark-Sacker) points of `fixed`, the branches of fixed points over the same
 /// interval, or are found by simulation. The same for any number of threads.
 ///
@@ -177,22 +187,34 @@ pub fn cycles(
         if !matches!(s.kind, Bifurcation::Hopf | Bifurcation::NeimarkSacker) {
             continue;
         }
-        if let Some((orbit, along)) = start::at_hopf(&problem, s)
-            && !found.iter().any(|(_, raw)| raw.ends_at(&orbit))
-            && let Some(first) = tracer.first(&orbit, &orbit, &along)
-        {
-            found.push((Origin::Hopf(s.parameter), tracer.trace_from_hopf(first)));
+        let start = start::at_hopf(&problem, s);
+        if start.as_ref().is_some_and(|(orbit, _)| found.iter().any(|(_, raw)| raw.ends_at(orbit))) {
+            continue;
         }
+        let first = start.and_then(|(orbit, along)| tracer.first(&orbit, &orbit, &along));
+        let raw = first.map_or_else(|| trace::Raw::not_started(s.parameter), |first| tracer.trace_from_hopf(first));
+        found.push((Origin::Hopf(s.parameter), raw));
     }
+    let mut lost: Vec<collocation::Orbit> = Vec::new();
     for k in 0..options.searches {
         // Off the ends, and off round values.
         let s = (k as f64 + 0.487) / options.searches as f64;
         for orbit in start::by_simulation(&problem, s, options)? {
             let across = orbit.parameter_direction();
-            let Some(first) = tracer.first(&orbit, &orbit, &across) else { continue };
+            let Some(first) = tracer.first(&orbit, &orbit, &across) else {
+                lost.push(orbit);
+                continue;
+            };
             if !found.iter().any(|(_, raw)| raw.passes(&first)) {
                 found.push((Origin::Simulation(problem.value(s)), tracer.trace(first)));
             }
+        }
+    }
+    // What simulations saw and no branch has is said too.
+    for orbit in lost {
+        if !found.iter().any(|(_, raw)| raw.passes_by(orbit.s, &orbit.extent(), orbit.log_period, SEEN)) {
+            let at = problem.value(orbit.s);
+            found.push((Origin::Simulation(at), trace::Raw::not_started(at)));
         }
     }
     Ok(found.into_iter().map(|(origin, raw)| raw.describe(&problem, origin)).collect())

@@ -181,6 +181,9 @@ fn once(
     };
     // The longest stretch from a cut to just before the next; with none, all of it.
     let count = branch.points.len();
+    if count == 0 {
+        return branch;
+    }
     let ends: Vec<usize> = [0].into_iter().chain(cuts.iter().copied()).chain([count]).collect();
     let [from, to] = ends.windows(2).map(|w| [w[0], w[1] - 1]).max_by_key(|w| w[1] - w[0]).unwrap_or([0, count - 1]);
     let kept = |s: &SpecialPoint| {

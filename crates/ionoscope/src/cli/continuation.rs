@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use ionoscope_analysis::continuation::{
-    Bifurcation, Branch, ContinuationOptions, SpecialPoint, branches,
+    Bifurcation, Branch, ContinuationOptions, SpecialPoint, Stop, branches,
     curves::{Codimension2, Curve, CurvePoint, CurveStop, Plane},
     cycles::{CycleBranch, CycleOptions, CyclePoint, Origin, cycles},
     map_cycles::map_cycles,
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     Error, Result,
     artifact::{self, Staged},
+    branch_ends::{End, ends, text_of},
     named::{named, rate_unit, units},
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
@@ -123,10 +124,19 @@ impl Arguments {
             None => Vec::new(),
         };
         let document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;
+        let ways =
+            found.iter().map(Branch::complete).chain(periodic.iter().map(CycleBranch::complete)).chain(curves.iter().map(Curve::complete));
+        let (all, whole) = ways.fold((0, 0), |(all, whole), complete| (all + 1, whole + usize::from(complete)));
+        if whole < all {
+            shared.warn(&format!(
+                "{} of {all} branches and curves broke off; what lies beyond was not searched for bifurcations",
+                all - whole
+            ));
+        }
         let mut files = Vec::new();
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| self.csv(w, &spec, &found, &periodic))?);
-            let meta = json!({"system": self.system.system, "parameters": document["parameters"], "over": self.over.name, "options": options, "units": document["units"], "version": env!("CARGO_PKG_VERSION")});
+            let meta = json!({"system": self.system.system, "parameters": document["parameters"], "over": self.over.name, "options": options, "units": document["units"], "version": env!("CARGO_PKG_VERSION"), "complete": document["complete"], "ends": found.iter().map(|b| self.ends(b)).collect::<Vec<_>>(), "cycle_ends": periodic.iter().map(|b| self.cycle_ends(b)).collect::<Vec<_>>()});
             files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
         }
         if let Some(path) = &self.plot {
@@ -137,11 +147,13 @@ impl Arguments {
         if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves) }
     }
 
-    fn ends(&self, branch: &Branch) -> String {
-        let end =
-            |k: usize| branch.points.get(if k == 0 { 0 } else { branch.points.len().saturating_sub(1) }).map_or(f64::NAN, |q| q.parameter);
-        let one = |k: usize| format!("at {} = {}: {}", self.over.name, table::short(end(k)), branch.stopped[k]);
-        format!("{}; {}", one(0), one(1))
+    /// Both ends of a branch whose points have these values of the parameter, and why it ends there.
+    fn both_ends(&self, parameters: &[f64], stopped: &[Stop; 2]) -> [End; 2] {
+        ends(&self.over.name, [self.over.from, self.over.to], parameters, stopped)
+    }
+
+    fn ends(&self, branch: &Branch) -> [End; 2] {
+        self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
     }
 
     /// The curves through all bifurcations that have one, each once.
@@ -173,7 +185,7 @@ impl Arguments {
         for s in found.iter().flat_map(|b| &b.special_points) {
             let followed = matches!(s.kind, Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker);
             if followed && !curves.iter().any(|c| plane.passes(c, s, value)) {
-                curves.extend(plane.curve(s, value)?);
+                curves.push(plane.curve(s, value));
             }
         }
         Ok(curves)
@@ -195,14 +207,17 @@ impl Arguments {
             points.insert("stable".into(), json!(b.points.iter().map(|q| q.stable).collect::<Vec<_>>()));
             points.insert("eigenvalues".into(), json!(b.points.iter().map(|q| &q.eigenvalues).collect::<Vec<_>>()));
             points.insert("extrapolated".into(), json!(b.points.iter().map(|q| q.extrapolated).collect::<Vec<_>>()));
-            json!({"special_points": b.special_points.iter().map(special).collect::<Vec<_>>(), "points": points, "stopped": self.ends(b)})
+            json!({"special_points": b.special_points.iter().map(special).collect::<Vec<_>>(), "points": points, "complete": b.complete(), "ends": self.ends(b), "stopped": text_of(&self.ends(b))})
         };
         let mut units = units(spec);
         units.insert("parameter".into(), json!(unit));
         units.insert("eigenvalues".into(), json!(rate_unit(spec)));
         units.insert("frequency".into(), json!(rate_unit(spec)));
+        let complete =
+            found.iter().all(Branch::complete) && periodic.iter().all(CycleBranch::complete) && curves.iter().all(Curve::complete);
         let mut document = json!({
             "over": self.over.name,
+            "complete": complete,
             "branches": found.iter().map(branch).collect::<Vec<_>>(),
             "parameters": named(&spec.parameters, p),
         });
@@ -220,6 +235,7 @@ impl Arguments {
             document["and"] = json!(and.name);
             document["curves"] = json!(curves);
             for (value, curve) in document["curves"].as_array_mut().into_iter().flatten().zip(curves) {
+                value["complete"] = json!(curve.complete());
                 for (value, s) in value["special_points"].as_array_mut().into_iter().flatten().zip(&curve.special_points) {
                     value["x"] = named(&spec.variables, &s.x);
                 }
@@ -229,10 +245,8 @@ impl Arguments {
         Ok(document)
     }
 
-    fn cycle_ends(&self, branch: &CycleBranch) -> String {
-        let end =
-            |q: Option<&CyclePoint>, stop| format!("at {} = {}: {stop}", self.over.name, table::short(q.map_or(f64::NAN, |q| q.parameter)));
-        format!("{}; {}", end(branch.points.first(), &branch.stopped[0]), end(branch.points.last(), &branch.stopped[1]))
+    fn cycle_ends(&self, branch: &CycleBranch) -> [End; 2] {
+        self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
     }
 
     fn cycle_document(&self, spec: &Spec, branch: &CycleBranch) -> Value {
@@ -273,7 +287,9 @@ impl Arguments {
                 "stable": points.iter().map(|q| q.stable).collect::<Vec<_>>(),
             },
             "at": whole.collect::<Vec<_>>(),
-            "stopped": self.cycle_ends(branch),
+            "complete": branch.complete(),
+            "ends": self.cycle_ends(branch),
+            "stopped": text_of(&self.cycle_ends(branch)),
         })
     }
 
@@ -350,13 +366,17 @@ impl Arguments {
             if rows.len() > 1 {
                 table::write(w, &rows)?
             } else {
-                writeln!(w, "no bifurcation")?
+                writeln!(w, "no bifurcation{}", if found.iter().all(Branch::complete) { "" } else { " on what was followed" })?
             }
-            found.iter().enumerate().try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), self.ends(b)))?;
+            found
+                .iter()
+                .enumerate()
+                .try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), text_of(&self.ends(b))))?;
             if self.cycles {
                 writeln!(w)?;
                 match &cycle_rows[..] {
-                    [_] => writeln!(w, "no bifurcation of cycles")?,
+                    [_] if periodic.iter().all(CycleBranch::complete) => writeln!(w, "no bifurcation of cycles")?,
+                    [_] => writeln!(w, "no bifurcation of cycles on what was followed")?,
                     rows => table::write(w, rows)?,
                 }
             }
@@ -365,7 +385,7 @@ impl Arguments {
                     Origin::Hopf(at) => format!("from the Hopf point at {}", table::short(at)),
                     Origin::Simulation(at) => format!("found by simulation at {}", table::short(at)),
                 };
-                writeln!(w, "cycles {k}: {} points, {from}; {}", b.points.len(), self.cycle_ends(b))?;
+                writeln!(w, "cycles {k}: {} points, {from}; {}", b.points.len(), text_of(&self.cycle_ends(b)))?;
             }
             let Some(and) = &self.and else { return Ok(()) };
             curves.iter().enumerate().try_for_each(|(k, c)| {
@@ -437,6 +457,21 @@ impl Arguments {
             if !x.is_empty() {
                 panel = panel.with(Series::points(&format!("{kind:?}"), role, x, y));
             }
+        }
+        // Where something broke off, it may go on.
+        let broken = |parameters: Vec<f64>, values: Vec<f64>, stopped: &[Stop; 2]| {
+            let ends = [(parameters.first().copied(), values.first().copied()), (parameters.last().copied(), values.last().copied())];
+            ends.into_iter().zip(stopped).filter(|(_, stop)| !stop.complete()).filter_map(|((x, y), _)| x.zip(y)).collect::<Vec<_>>()
+        };
+        let (x, y): (Vec<f64>, Vec<f64>) = (found.iter())
+            .map(|b| broken(b.points.iter().map(|q| q.parameter).collect(), b.points.iter().map(|q| q.x[shown]).collect(), &b.stopped))
+            .chain(periodic.iter().map(|b| {
+                broken(b.points.iter().map(|q| q.parameter).collect(), b.points.iter().map(|q| q.max[shown]).collect(), &b.stopped)
+            }))
+            .flatten()
+            .unzip();
+        if !x.is_empty() {
+            panel = panel.with(Series::points("broke off", Role::Network, x, y));
         }
         let figure = Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel);
         let Some(and) = &self.and else { return Ok(figure) };

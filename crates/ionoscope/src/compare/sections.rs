@@ -14,7 +14,7 @@ use ionoscope_dynamics::{
 
 use super::{Comparison, ROLES};
 use crate::{
-    Result,
+    Result, branch_ends,
     report::{
         answer::{Answer, Part},
         figure::{Axis, Figure, Panel, Series},
@@ -75,7 +75,19 @@ impl Comparison<'_> {
             .sharing_x()
             .with(points)
             .with(growth);
-        let counts = format!("{}: {} branches; {}: {} branches.", self.sides[0].name, found[0].len(), self.sides[1].name, found[1].len());
+        let mut counts =
+            format!("{}: {} branches; {}: {} branches.", self.sides[0].name, found[0].len(), self.sides[1].name, found[1].len());
+        for (side, all) in self.sides.iter().zip(&found) {
+            for (k, branch) in all.iter().enumerate().filter(|(_, b)| !b.complete()) {
+                let parameters: Vec<f64> = branch.points.iter().map(|p| p.parameter).collect();
+                let ends = branch_ends::ends(&self.over, self.interval, &parameters, &branch.stopped);
+                let text = branch_ends::text_of(&ends);
+                counts += &format!(
+                    " Of {}, branch {k} was not followed to both ends, and its bifurcations beyond are missing: {text}.",
+                    side.name
+                );
+            }
+        }
         Ok(Answer::new("fixed-points", "Fixed points and bifurcations").text(counts).with(Part::Figure(figure)).with(Part::Table(table)))
     }
 

@@ -155,7 +155,8 @@ fn the_unstable_cycles_of_the_modified_cell_join_its_hopf_points() {
     let fixed = branches(&*cell, 0.0, &p, Input::Parameter(k), interval, &ContinuationOptions::default()).unwrap();
     let options = CycleOptions { searches: 0, at: vec![-36.0], ..CycleOptions::default() };
     let found = cycles(&*cell, 0.0, &p, Input::Parameter(k), interval, &fixed, &options).unwrap();
-    assert_eq!((found.len(), &found[0].stopped), (1, &[Stop::FixedPoint, Stop::FixedPoint]));
+    let ends: Vec<_> = found.iter().map(|b| (b.started_from, b.points.len(), &b.stopped)).collect();
+    assert_eq!((found.len(), &found[0].stopped), (1, &[Stop::FixedPoint, Stop::FixedPoint]), "{ends:?}");
     let wall = &found[0].at[0];
     assert!(!wall.cycle.stable && wall.cycle.trivial_error < 1e-6, "{:?}", wall.cycle);
     // It bounds the basin: started a little inside, the cell comes to rest; a little outside, it spikes.

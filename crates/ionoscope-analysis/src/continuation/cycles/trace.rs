@@ -34,6 +34,19 @@ const CLOSEST: f64 = 1e-5;
 const VERTICAL: f64 = 10.0;
 /// Scaled differences below which two cycles are the same.
 const SAME: f64 = 0.01;
+/// How near, in scaled parameter, a branch is followed to an end at which its equations cannot be solved.
+const NEAREST: f64 = 1e-9;
+/// Points that are spent on looking closer at one step; the logarithm of a multiplier's absolute value below which it is not looked at.
+const CLOSER_LOOKS: usize = 12;
+const FORGOTTEN: f64 = -14.0;
+/// A branch closes where it passes its first cycle by less than this share of the step.
+const PASSES_BY: f64 = 0.05;
+/// Share of its own size that the parameter moves, at most, while the period grows e-fold, where the period grows without bound.
+const STANDS_STILL: f64 = 0.1;
+/// Height of cycles, in heights of a first one, below which they end at a fixed point or break off.
+const NO_HEIGHT: f64 = 0.01;
+/// How well frequency and growth rate of a fixed point agree with cycles that shrink to it, relative to the frequency.
+const AGREES: f64 = 0.1;
 
 #[derive(Clone)]
 pub struct Traced {
@@ -87,11 +100,15 @@ fn apart(a: &Traced, b: &Traced, share: f64, other: (&[Vec<f64>; 2], f64)) -> f6
 impl Raw {
     /// Whether the branch has this cycle.
     pub fn passes(&self, cycle: &Traced) -> bool {
-        let s = cycle.orbit.s;
+        self.passes_by(cycle.orbit.s, &cycle.extent, cycle.orbit.log_period, SAME)
+    }
+
+    /// Whether the branch comes within `same` of a curve at the scaled parameter `s`.
+    pub fn passes_by(&self, s: f64, extent: &[Vec<f64>; 2], log_period: f64, same: f64) -> bool {
         self.points.windows(2).any(|pair| {
             let [a, b] = [&pair[0], &pair[1]];
             let share = (s - a.orbit.s) / (b.orbit.s - a.orbit.s);
-            (-0.01..=1.01).contains(&share) && apart(a, b, share, (&cycle.extent, cycle.orbit.log_period)) < SAME
+            (-0.01..=1.01).contains(&share) && apart(a, b, share, (extent, log_period)) < same
         })
     }
 
@@ -102,6 +119,12 @@ impl Raw {
         ends.iter().flatten().zip(&self.stopped).any(|(q, stop)| {
             *stop == Stop::FixedPoint && (q.orbit.s - orbit.s).abs() < SAME && apart(q, q, 0.0, (&extent, orbit.log_period)) < SAME
         })
+    }
+
+    /// A branch of which not even the first cycle was found.
+    pub fn not_started(parameter: f64) -> Self {
+        let stop = Stop::NotStarted { parameter };
+        Raw { points: Vec::new(), special: Vec::new(), at: Vec::new(), stopped: [stop.clone(), stop] }
     }
 
     pub fn describe(self, problem: &Problem, started_from: Origin) -> CycleBranch {
@@ -146,6 +169,29 @@ fn without_vertical(all: Vec<(Bifurcation, Traced)>, same: f64) -> Vec<(Bifurcat
         }
     }
     kept
+}
+
+/// Whether a multiplier may pass the unit circle unseen between the last two of three neighbours, each with its arclength: whether the
+/// logarithm of its absolute value, as a parabola through the three, comes near zero there and keeps its sign at both ends.
+fn unsure(three: [(&Traced, f64); 3]) -> bool {
+    let [x0, x1, x2] = three.map(|q| q.1);
+    (0..three[2].0.multipliers.len()).any(|k| {
+        let [a, b, c] = three.map(|q| q.0.multipliers[k].modulus().ln().max(FORGOTTEN));
+        let second = ((c - b) / (x2 - x1) - (b - a) / (x1 - x0)) / (x2 - x0);
+        // The farthest that the parabola is from its chord over the longer of both steps.
+        let longer = (x2 - x1).max(x1 - x0);
+        let bend = 0.25 * second.abs() * longer * longer;
+        b * c > 0.0 && b.abs().min(c.abs()) < 2.0 * bend && b.max(c) > FORGOTTEN
+    })
+}
+
+/// Whether the step between two neighbours passes the first cycle of the branch.
+fn returned(here: &Traced, next: &Traced, first: &Traced, h: f64) -> bool {
+    let passed = |share: f64| {
+        let s = here.orbit.s + share * (next.orbit.s - here.orbit.s);
+        apart(here, next, share, (&first.extent, first.orbit.log_period)).max((s - first.orbit.s).abs())
+    };
+    (0..=40).map(|k| passed(0.05 * f64::from(k) - 0.5)).fold(f64::INFINITY, f64::min) < PASSES_BY * h
 }
 
 pub struct Tracer<'a> {
@@ -262,46 +308,50 @@ impl Tracer<'_> {
         let mut h = FIRST.min(self.options.longest_step);
         let longest = first.orbit.log_period + self.options.longest_period.ln();
         let (mut here, mut mesh_age) = (first, 0);
+        let mut before: Option<(Traced, f64)> = None;
         for _ in 0..self.options.most_steps {
             // Next to a fixed point no step over it, where the same cycles come again, half a period later.
-            h = h.min(0.3 * here.height());
-            let Some((mut next, corrections)) = self.at(&here, h).filter(|(q, _)| q.tangent.inner(&here.tangent) > LEAST_COSINE) else {
+            h = h.min(0.3 * here.height()).min(self.field.problem.longest(here.orbit.s, here.tangent.s, self.options.longest_step));
+            let Some((next, corrections, landed)) = self.step(&here, h) else {
                 h *= 0.5;
-                if h < SHORTEST {
+                let end = if here.tangent.s > 0.0 { 1.0 } else { 0.0 };
+                let left = (end - here.orbit.s) / here.tangent.s;
+                let shortest = if left >= 0.0 { SHORTEST.min(0.1 * left) } else { SHORTEST };
+                if (end - here.orbit.s).abs() <= NEAREST {
+                    let within = (end - here.orbit.s).abs() * self.field.problem.span().abs();
+                    return (points, special, at, Stop::SingularEnd { within });
+                }
+                if h < shortest {
                     return (points, special, at, Stop::NoConvergence);
                 }
                 continue;
             };
-            let mut ended = None;
-            if !(0.0..=1.0).contains(&next.orbit.s) {
-                let end = if next.orbit.s < 0.0 { 0.0 } else { 1.0 };
-                match self.at_parameter(&here, &next, end) {
-                    Some(q) => next = q,
-                    None => return (points, special, at, Stop::EndOfRange),
-                }
-                ended = Some(Stop::EndOfRange);
-            }
             let advance = next.orbit.plus(-1.0, &here.orbit).inner(&here.tangent);
-            special.extend(self.bifurcations(&here, &next, advance));
+            let suspect = before.as_ref().is_some_and(|(q, gone)| {
+                q.multipliers.len() == next.multipliers.len() && { unsure([(q, -gone), (&here, 0.0), (&next, advance)]) }
+            });
+            special.extend(self.bifurcations(&here, &next, advance, suspect, &mut CLOSER_LOOKS.clone()));
             for s in self.wanted {
                 if (here.orbit.s - s) * (next.orbit.s - s) <= 0.0 && here.orbit.s != *s {
                     at.extend(self.at_parameter(&here, &next, *s));
                 }
             }
-            if next.height() < 2.0 * FIRST_AMPLITUDE && next.height() < here.height() {
-                ended = Some(Stop::FixedPoint);
-            } else if next.orbit.log_period > longest {
-                ended = Some(Stop::LongPeriod);
-            } else if let Some(k) = (0..self.field.dimension()).find(|&k| next.extent[0][k] < -MARGIN || next.extent[1][k] > 1.0 + MARGIN) {
-                ended = Some(Stop::LeftBox(self.field.problem.system.spec().variables[k].name.clone()));
-            }
             points.push(next.clone());
-            if let Some(stop) = ended {
+            let stop = if next.height() < 2.0 * FIRST_AMPLITUDE && next.height() < here.height() && self.shrinks_to_a_fixed_point(&next) {
+                Some(Stop::FixedPoint)
+            } else if next.height() < NO_HEIGHT * FIRST_AMPLITUDE {
+                Some(Stop::NoConvergence)
+            } else if next.orbit.log_period > longest {
+                Some(if self.stands_still(&next) { Stop::LongPeriod } else { Stop::PeriodLimit })
+            } else if let Some(k) = (0..self.field.dimension()).find(|&k| next.extent[0][k] < -MARGIN || next.extent[1][k] > 1.0 + MARGIN) {
+                Some(Stop::LeftBox(self.field.problem.system.spec().variables[k].name.clone()))
+            } else {
+                landed.then_some(Stop::EndOfRange)
+            };
+            if let Some(stop) = stop {
                 return (points, special, at, stop);
             }
-            let home =
-                apart(&next, &next, 0.0, (&points[0].extent, points[0].orbit.log_period)).max((next.orbit.s - points[0].orbit.s).abs());
-            if points.len() > 10 && home < 0.5 * h && (next.tangent.s * points[0].tangent.s > 0.0) {
+            if points.len() > 10 && next.tangent.s * points[0].tangent.s > 0.0 && returned(&here, &next, &points[0], h) {
                 return (points, special, at, Stop::Closed);
             }
             h = if corrections <= 4 {
@@ -311,7 +361,7 @@ impl Tracer<'_> {
             } else {
                 h
             };
-            here = next;
+            before = Some((std::mem::replace(&mut here, next), advance));
             mesh_age += 1;
             if mesh_age >= MESH_LASTS || here.orbit.wanted(self.accuracy) > here.orbit.intervals() {
                 mesh_age = 0;
@@ -331,7 +381,49 @@ impl Tracer<'_> {
         (points, special, at, Stop::TooManySteps)
     }
 
-    fn bifurcations(&self, here: &Traced, next: &Traced, h: f64) -> Vec<(Bifurcation, Traced)> {
+    /// The next cycle at arclength `h`, or that at the end of the interval where it would be beyond; how many corrections it took, and
+    /// whether it is the end.
+    fn step(&self, here: &Traced, h: f64) -> Option<(Traced, usize, bool)> {
+        let close = |q: &Traced| q.tangent.inner(&here.tangent) > LEAST_COSINE;
+        let ordinary = self.at(here, h).filter(|(q, _)| close(q));
+        if let Some((next, corrections)) = &ordinary
+            && (0.0..=1.0).contains(&next.orbit.s)
+        {
+            return Some((next.clone(), *corrections, false));
+        }
+        let end = if here.tangent.s > 0.0 { 1.0 } else { 0.0 };
+        let arclength = (end - here.orbit.s) / here.tangent.s;
+        // From between the cycles on both sides of the end or, where there is none beyond, along the tangent.
+        let landed = match &ordinary {
+            Some((next, _)) => self.at_parameter(here, next, if next.orbit.s < 0.0 { 0.0 } else { 1.0 }),
+            None if arclength >= 0.0 && arclength <= h => {
+                let ahead = Traced { orbit: here.orbit.plus(arclength, &here.tangent), ..here.clone() };
+                self.at_parameter(here, &ahead, end)
+            }
+            None => None,
+        };
+        landed.filter(close).map(|q| (q, 0, true))
+    }
+
+    /// Whether cycles so small lie about a fixed point at which a pair passes the border of stability with their frequency.
+    fn shrinks_to_a_fixed_point(&self, q: &Traced) -> bool {
+        let problem = self.field.problem;
+        let middle: Vec<f64> = q.extent[0].iter().zip(&q.extent[1]).map(|(a, b)| 0.5 * (a + b)).collect();
+        let (i_stim, p) = problem.inputs(q.orbit.s);
+        let Ok(Some(point)) = crate::fixed_points::refine(problem.system, &problem.state(&middle), i_stim, &p) else { return false };
+        let near = problem.apart((&point.x, 0.0), (&problem.state(&middle), 0.0)) < 10.0 * FIRST_AMPLITUDE;
+        let frequency = std::f64::consts::TAU / q.orbit.log_period.exp();
+        near && point.eigenvalues.iter().any(|m| m.re.abs() < AGREES * frequency && (m.im.abs() - frequency).abs() < AGREES * frequency)
+    }
+
+    /// Whether the period grows and the parameter does not move.
+    fn stands_still(&self, q: &Traced) -> bool {
+        let problem = self.field.problem;
+        let moved = (q.tangent.s * problem.span()).abs() / problem.size(q.orbit.s);
+        moved < STANDS_STILL * q.tangent.log_period.abs()
+    }
+
+    fn bifurcations(&self, here: &Traced, next: &Traced, h: f64, suspect: bool, looks: &mut usize) -> Vec<(Bifurcation, Traced)> {
         let turned = here.tangent.s * next.tangent.s < 0.0;
         let (before, after) = (here.unstable(), next.unstable());
         let more = if after > before { next } else { here };
@@ -339,13 +431,17 @@ impl Tracer<'_> {
         // bifurcation, or the meeting of two multipliers, is in the same step: look closer.
         let changed = before.abs_diff(after);
         let half = changed == 1 && more.multipliers[before.min(after)].im != 0.0;
-        if changed > 1 || half || (turned && changed == 0) {
-            let middle = if h > CLOSEST { self.at(here, 0.5 * h) } else { None };
-            if let Some((middle, _)) = middle {
+        let several = changed > 1 || half || (turned && changed == 0);
+        if (several || (suspect && *looks > 0)) && h > CLOSEST {
+            *looks = looks.saturating_sub(1);
+            if let Some((middle, _)) = self.at(here, 0.5 * h) {
                 let rest = next.orbit.plus(-1.0, &middle.orbit).inner(&middle.tangent);
-                let mut both = self.bifurcations(here, &middle, 0.5 * h);
-                both.extend(self.bifurcations(&middle, next, rest));
-                return both;
+                let bent = unsure([(here, 0.0), (&middle, 0.5 * h), (next, h)]);
+                if several || bent {
+                    let mut both = self.bifurcations(here, &middle, 0.5 * h, bent, looks);
+                    both.extend(self.bifurcations(&middle, next, rest, bent, looks));
+                    return both;
+                }
             }
         }
         let mut found: Vec<(f64, Bifurcation, Traced)> = Vec::new();
