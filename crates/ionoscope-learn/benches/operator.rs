@@ -87,7 +87,7 @@ fn train(task: &Task) -> f64 {
         // The first epoch warms up.
         seconds.extend(trained.history[1..].iter().filter_map(|r| match r {
             Record::Adam(r) => Some(task.batch as f64 / r.samples_per_second),
-            Record::SecondOrder(_) => None,
+            _ => None,
         }));
     }
     median(seconds)

@@ -174,9 +174,12 @@ impl Checkpoint {
     /// The content of the checkpoint's file.
     ///
     /// # Errors
-    /// A header that cannot be expressed as JSON.
+    /// A number that is not finite, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the checkpoint cannot be written: {e}"));
+        if !self.seconds.is_finite() || all_numbers(&self.networks).any(|v| !v.is_finite()) {
+            return Err(fail(&"the training has come to numbers that are not finite; begin anew with a lower adam.learning_rate"));
+        }
         let header = Header {
             format: FORMAT.into(),
             version: env!("CARGO_PKG_VERSION").into(),

@@ -55,8 +55,22 @@ impl Error {
     pub fn is_input(&self) -> bool {
         match self {
             Error::Dynamics(e) => e.is_input(),
-            Error::Invalid(_) | Error::File { .. } | Error::Read { .. } => true,
+            Error::Invalid(_) | Error::File { .. } => true,
+            Error::Read { source, .. } => !is_of_machine(source),
             Error::Write { .. } | Error::Failed(_) => false,
         }
     }
+
+    /// Whether files are the matter, their content or the reading and writing of them.
+    pub fn is_of_files(&self) -> bool {
+        matches!(self, Error::File { .. } | Error::Read { .. } | Error::Write { .. })
+    }
+}
+
+/// Whether the machine could not do what was asked of it, such as opening one more file or reading a bad disk, rather than that it was asked for
+/// the wrong file.
+pub fn is_of_machine(error: &std::io::Error) -> bool {
+    // Unix's numbers of: input or output that failed, no memory, too many open files in the system and in the process.
+    const NUMBERS: [i32; 4] = [5, 12, 23, 24];
+    cfg!(unix) && error.raw_os_error().is_some_and(|n| NUMBERS.contains(&n))
 }

@@ -45,13 +45,31 @@ impl Staged {
         &self.path
     }
 
-    /// Gives the file its name, in place of what had it before.
+    /// Where its content stands until then.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Gives the file its name, in place of what had it before. What described that, [`described`], goes first: at no moment, whenever the process ends,
+    /// does a description stand beside data that it does not speak of.
     ///
     /// # Errors
-    /// The file cannot be renamed; the temporary file is removed.
+    /// The file cannot be renamed, or the old description not be removed; the temporary file is removed.
     pub fn commit(self) -> Result<()> {
+        let old = described(&self.path);
+        match fs::remove_file(&old) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Write { path: old, source }),
+            _ => {}
+        }
         fs::rename(&self.temporary, &self.path).map_err(|source| Error::Write { path: self.path.clone(), source })
     }
+}
+
+/// Where the description of a data file stands, its units and configuration: `.meta.json` after the whole name.
+pub fn described(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".meta.json");
+    name.into()
 }
 
 impl Drop for Staged {
@@ -108,6 +126,27 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_description_never_stands_beside_other_data() {
+        let folder = std::env::temp_dir().join(format!("ionoscope-described-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("data.csv");
+        let there = || [&path, &described(&path)].map(|p| fs::read_to_string(p).ok());
+        let stage = |path: &Path, text: &str| Staged::new(path, |w| w.write_all(text.as_bytes())).unwrap();
+        let old = ["old", "of old"].map(|s| Some(s.to_owned()));
+        stage(&path, "old").commit().unwrap();
+        stage(&described(&path), "of old").commit().unwrap();
+        assert_eq!(there(), old);
+        // Whatever was reached when the process ended.
+        let (data, about) = (stage(&path, "new"), stage(&described(&path), "of new"));
+        assert_eq!(there(), old);
+        data.commit().unwrap();
+        assert_eq!(there(), [Some("new".to_owned()), None]);
+        about.commit().unwrap();
+        assert_eq!(there(), ["new", "of new"].map(|s| Some(s.to_owned())));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_file_is_whole_or_not_there() {

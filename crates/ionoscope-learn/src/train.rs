@@ -30,6 +30,7 @@ mod muon;
 pub mod operator;
 mod pairs;
 mod record;
+mod rise;
 
 use directory::Directory;
 use epoch::{Learner, Trainees};
@@ -37,7 +38,9 @@ use pairs::{Batches, Rows, Shuffled};
 
 pub use config::{InitialWeights, TrainConfig};
 pub use directory::Existing;
-pub use record::{AdamRecord, Record, SecondOrderRecord};
+use record::warnings;
+pub use record::{AdamRecord, Record, SecondOrderRecord, StartRecord, WarningRecord};
+use rise::Rise;
 
 /// Why a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +80,8 @@ pub struct Run<'a, M = NeuralMap> {
     pub checkpoint_every: Duration,
     /// Where to compute; a training begun on one device may go on on another.
     pub device: Device,
+    /// Told, where a training goes on, of all records before its interruption.
+    pub before: Option<&'a mut (dyn FnMut(&[Record]) + Send)>,
     /// Told of every record.
     pub progress: Option<&'a mut (dyn FnMut(&Record) + Send)>,
 }
@@ -91,6 +96,7 @@ impl<M> Default for Run<'_, M> {
             interrupt: None,
             checkpoint_every: Duration::from_secs(60),
             device: Device::default(),
+            before: None,
             progress: None,
         }
     }
@@ -133,9 +139,19 @@ pub struct Trained {
     pub validation: Option<StepErrors>,
     /// Errors on chunks of which nothing was trained on, `None` where there are none.
     pub new_chunks: Option<StepErrors>,
+    /// Errors on the validation pairs of the map that was given to start from.
+    pub start: Option<StepErrors>,
+    /// Variables whose networks are those of the map that was given to start from, since training made them worse on the validation pairs.
+    pub kept: Vec<String>,
+    /// What whoever trains should know.
+    pub warnings: Vec<String>,
 }
 
-/// Trains a neural map.
+/// Pairs over which the training's losses are averaged before a rise is seen in them: the errors of a good map are very uneven.
+const WINDOW: usize = 512;
+
+/// Trains a neural map. Where it starts from a given one, each network of the result is the better of the given and the trained one, by its error on the
+/// validation pairs.
 ///
 /// # Errors
 /// A configuration that does not fit the dataset; a folder that holds another training, or a damaged one; files that cannot be written;
@@ -160,6 +176,8 @@ struct Training<'t, 'r> {
     variables: Vec<String>,
     /// The networks; their weights are those of the last checkpoint or of the end of a stage.
     networks: Vec<Network>,
+    /// Those that were given to start from.
+    given: Option<Vec<Network>>,
     /// Moments of Adam, as of the same moment.
     moments: Vec<Adam>,
     /// Second-order stages that have begun.
@@ -177,7 +195,15 @@ impl<'t, 'r> Training<'t, 'r> {
         let hidden = config.check(dataset)?;
         let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
         let networks = match run.from {
-            Some(map) => start_from(map, dataset, config, &hidden)?,
+            Some(map) => {
+                let networks = start_from(map, dataset, config, &hidden)?;
+                if StepErrors::of(&networks, dataset, &dataset.validation).is_some_and(|e| !e.mse.is_finite()) {
+                    return Err(Error::Invalid(
+                        "what the map to start from gives for the validation pairs is not finite; start from another".into(),
+                    ));
+                }
+                networks
+            }
             None => config.initial_networks(dataset, &hidden),
         };
         let from = run.from.map(|_| fingerprint(networks.iter().flat_map(Network::weights)));
@@ -188,6 +214,7 @@ impl<'t, 'r> Training<'t, 'r> {
         };
         let now = Instant::now();
         let mut training = Training {
+            given: run.from.map(|_| networks.clone()),
             moments: networks.iter().map(|n| Adam::new(n.weight_count())).collect(),
             second_order: vec![None; networks.len()],
             variables: dataset.spec.variables.iter().map(|q| q.name.clone()).collect(),
@@ -205,9 +232,21 @@ impl<'t, 'r> Training<'t, 'r> {
         };
         if let Some((checkpoint, history)) = found {
             training.restore(checkpoint)?;
+            if let Some(before) = &mut training.run.before {
+                before(&history);
+            }
             training.history = history;
         }
+        let scored = training.history.iter().any(|r| matches!(r, Record::Start(_)));
+        if let (Some(start), false) = (training.start(), scored) {
+            training.record(Record::Start(StartRecord { epoch: 0, validation: start.increment_mse }))?;
+        }
         Ok(training)
+    }
+
+    /// The errors of the networks that were given, on the validation pairs.
+    fn start(&self) -> Option<StepErrors> {
+        StepErrors::of(self.given.as_ref()?, self.dataset, &self.dataset.validation)
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
@@ -306,27 +345,40 @@ impl<'t, 'r> Training<'t, 'r> {
             let training = trainees.epoch(&shuffled.rows)?;
             self.epoch += 1;
             if let Some(i) = training.iter().position(|t| !t.is_finite()) {
-                let (name, epoch) = (&self.variables[i], self.epoch);
-                return Err(Error::Failed(format!("the training of '{name}' diverged in epoch {epoch}; lower adam.learning_rate")));
+                return Err(self.diverged(i, self.epoch));
             }
-            let samples_per_second = samples / start.elapsed().as_secs_f64();
+            let samples_per_second = samples / start.elapsed().as_secs_f64().max(1e-9);
             let due = self.epoch.is_multiple_of(self.config.validate_every) || self.epoch == config.epochs;
             let validation = match &validation {
                 Some(rows) if due => Some(trainees.evaluate(rows)?),
                 _ => None,
             };
+            if let Some(i) = validation.as_ref().and_then(|v| v.iter().position(|v| !v.is_finite())) {
+                return Err(self.diverged(i, self.epoch));
+            }
+            let by_batch: Vec<Vec<(usize, f64)>> = (0..self.networks.len()).map(|i| trainees.by_batch(i)).collect();
             self.record(Record::Adam(AdamRecord {
                 epoch: self.epoch,
                 training,
+                first_batch: (self.epoch == 1).then(|| by_batch.iter().map(|b| b[0].1).collect()),
                 validation,
                 learning_rate: config.rate(self.epoch * steps - 1, steps),
                 samples_per_second,
                 seconds: self.seconds(),
                 seconds_left: began.elapsed().as_secs_f64() / (self.epoch - first) as f64 * (config.epochs - self.epoch) as f64,
             }))?;
+            let rise = Rise::new(&self.history, WINDOW, config.learning_rate);
+            let told = |(i, batches): (usize, &Vec<(usize, f64)>)| rise.told(self.epoch, Some((i, &self.variables[i])), batches);
+            if let Some(warning) = by_batch.iter().enumerate().find_map(told) {
+                self.record(warning)?;
+            }
         };
         self.take(trainees.learners());
         Ok(ending)
+    }
+
+    fn diverged(&self, i: usize, epoch: u64) -> Error {
+        Error::Failed(format!("the training of '{}' diverged in epoch {epoch}; lower adam.learning_rate", self.variables[i]))
     }
 
     fn take(&mut self, learners: Vec<Learner>) {
@@ -376,7 +428,7 @@ impl<'t, 'r> Training<'t, 'r> {
                     self.checkpoint()?;
                 }
                 let report = state.step(&design, config);
-                if !report.mse.is_finite() {
+                if !(report.mse.is_finite() && report.lambda.is_finite()) {
                     let name = self.learned(i);
                     return Err(Error::Failed(format!("the second-order training of '{name}' gave numbers that are not finite")));
                 }
@@ -406,10 +458,26 @@ impl<'t, 'r> Training<'t, 'r> {
     }
 
     fn finish(self, ending: Ending) -> Result<Trained> {
-        let seconds = self.seconds();
-        let Training { dataset, networks, identity, history, .. } = self;
-        let validation = StepErrors::of(&networks, dataset, &dataset.validation);
+        let (seconds, start) = (self.seconds(), self.start());
+        let Training { dataset, mut networks, identity, history, variables, given, .. } = self;
+        let mut validation = StepErrors::of(&networks, dataset, &dataset.validation);
+        let mut kept = Vec::new();
+        if let (Some(given), Some(start), Some(end)) = (given, &start, &validation) {
+            for (now, then) in networks.iter_mut().zip(given) {
+                let error = |e: &StepErrors| e.mse_by_variable[now.outputs()].iter().sum::<f64>();
+                // What is not finite is not smaller.
+                if error(start) < error(end) || !error(end).is_finite() {
+                    kept.extend_from_slice(&variables[now.outputs()]);
+                    *now = then;
+                }
+            }
+            validation = StepErrors::of(&networks, dataset, &dataset.validation);
+        }
         let new_chunks = StepErrors::of(&networks, dataset, &dataset.new_chunks);
+        if [&validation, &new_chunks].into_iter().flatten().any(|e| !e.mse.is_finite()) {
+            return Err(Error::Failed("the training came to nothing: what the map gives is not finite; lower adam.learning_rate".into()));
+        }
+        let warnings = warnings(&history);
         let provenance = serde_json::json!({
             "training": identity.configuration,
             "dataset": dataset.config,
@@ -419,9 +487,12 @@ impl<'t, 'r> Training<'t, 'r> {
             "ending": ending,
             "validation": validation,
             "new_chunks": new_chunks,
+            "start": start,
+            "kept_from_the_start": kept,
+            "warnings": warnings,
         });
         let map = NeuralMap::new(dataset.spec.clone(), dataset.config.dt, dataset.normalizer.clone(), networks, provenance)?;
-        Ok(Trained { map, history, ending, seconds, validation, new_chunks })
+        Ok(Trained { map, history, ending, seconds, validation, new_chunks, start, kept, warnings })
     }
 }
 

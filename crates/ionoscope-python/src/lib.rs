@@ -554,7 +554,7 @@ fn train(
         };
         Ok(json!({
             "surrogate": surrogate, "ending": learned.ending, "seconds": learned.seconds, "weights": learned.weights,
-            "validation": learned.value(), "epochs": epochs, "measured": learned.measured,
+            "validation": learned.value(), "epochs": epochs, "measured": learned.measured, "warnings": learned.warnings,
             "completed": matches!(learned.ending, Ending::Completed),
         }))
     })?;

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -11,10 +11,11 @@ use ionoscope_dynamics::{
     models,
     system::{DynamicalSystem, Time},
 };
-pub use ionoscope_learn::files::{Staged, check_destination, check_folder, write_atomic};
+pub use ionoscope_learn::files::{Staged, check_destination, check_folder, described, write_atomic};
 
 use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap, single::SinglePrecision};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::{Error, Result};
 
@@ -35,11 +36,70 @@ pub fn json_to(w: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     w.write_all(b"\n")
 }
 
-/// `path` with `.meta.json` after its whole name: where units and configuration of a data file stand.
-pub fn meta_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".meta.json");
-    name.into()
+/// The description of a data file, to be committed after it: `meta`, and under `describes` the number of its bytes and their [`fingerprint`], by which anybody can
+/// tell whether it speaks of this very file. Committing the data removes an older description, so that none ever stands beside other data.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn describe(data: &Staged, meta: &Value) -> Result<Staged> {
+    let mut meta = meta.clone();
+    let bytes = std::fs::metadata(data.temporary()).map_err(|e| Error::write(data.path(), e))?.len();
+    if let Value::Object(entries) = &mut meta {
+        entries.insert("describes".into(), json!({"bytes": bytes, "hash": fingerprint(data.temporary())?}));
+    }
+    Ok(Staged::new(&described(data.path()), |w| json_to(w, &meta))?)
+}
+
+/// FNV-1a of bytes that come one after the other: tells files apart, and is no proof against forgery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Fingerprint(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fingerprint {
+    /// Takes up more bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The [`Fingerprint`] of a file, as sixteen digits.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut hash, mut buffer) = (Fingerprint::default(), vec![0; 1 << 18]);
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hash.to_string()),
+            n => hash.add(&buffer[..n]),
+        }
+    }
+}
+
+/// What `read` makes of a file, with the file's [`fingerprint`]: both of the same bytes.
+///
+/// # Errors
+/// Those of `read`; a file that was changed meanwhile.
+pub fn with_fingerprint<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<(T, String)> {
+    let before = fingerprint(path)?;
+    let made = read()?;
+    if fingerprint(path)? != before {
+        return Err(Error::Input(format!("{} was changed while it was read; run the command again", path.display())));
+    }
+    Ok((made, before))
 }
 
 /// The text of a file, which must hold some.

@@ -27,7 +27,7 @@ use crate::{
         zarr::{self, Existing, Zarr},
     },
     artifact::Staged,
-    experiments::{Reader, Survey, at},
+    experiments::{Reader, Survey, at, marks},
     shard::Shard,
 };
 
@@ -216,7 +216,12 @@ impl Job<'_> {
 
     /// Computes part after part, until `take` wants no more.
     fn compute(&self, finished: &[bool], take: impl Fn((usize, Vec<Trajectory>, Vec<bool>)) -> bool) -> Result<()> {
-        let changed = || at(self.table, Error::Input("the table changed while it was read; run the command again".into()));
+        let changed = || changed(self.table);
+        // Every row is compared with what was looked at before its experiment is run, so that nothing stands under a hash of other rows.
+        let (marks, all) = marks(self.table, self.chunk)?;
+        if all.to_string() != self.survey.hash {
+            return Err(changed());
+        }
         let mut reader = Reader::open(self.table, self.system.spec(), self.base)?;
         let (threads, size) = (rayon::current_num_threads(), self.chunk * (8 * self.layout.values() + BYTES_OF_EXPERIMENT));
         let most = (PART_BYTES.max(threads * PART_BYTES_OF_THREAD) / size).max(1);
@@ -234,6 +239,14 @@ impl Job<'_> {
                     part.experiments.push(experiment);
                 }
             }
+            if marks.get(k).is_some_and(|mark| count == self.chunk && *mark != reader.read_so_far()) {
+                return Err(changed());
+            }
+            if k + 1 == self.survey.rows.div_ceil(self.chunk)
+                && (reader.read().map_err(|e| at(self.table, e))?.is_some() || reader.read_so_far() != all)
+            {
+                return Err(changed());
+            }
             let full = part.experiments.len() >= wanted * self.chunk || k + 1 == self.survey.rows.div_ceil(self.chunk);
             if part.experiments.is_empty() || !(full || *finished) {
                 continue;
@@ -245,7 +258,7 @@ impl Job<'_> {
             let share = LONGEST_PART.as_secs_f64() / begun.elapsed().as_secs_f64().max(1e-3);
             wanted = ((wanted as f64 * share.min(8.0)) as usize).clamp(1, most);
         }
-        if reader.read().map_err(|e| at(self.table, e))?.is_some() { Err(changed()) } else { Ok(()) }
+        Ok(())
     }
 
     fn solve(&self, part: Part) -> Result<(usize, Vec<Trajectory>, Vec<bool>)> {
@@ -261,6 +274,11 @@ impl Job<'_> {
         };
         Ok((part.first, trajectories, extrapolated))
     }
+}
+
+/// A table that is no longer what it was.
+pub fn changed(table: &Path) -> Error {
+    at(table, Error::Input("the table was changed while it was read; run the command again".into()))
 }
 
 /// Of how many states of a trajectory the state, the parameters or the stimulus lie outside what a surrogate was trained on.

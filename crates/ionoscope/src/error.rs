@@ -61,9 +61,15 @@ impl Error {
             Error::Dynamics(e) => e.is_input(),
             Error::Analysis(e) => e.is_input(),
             Error::Learn(e) => e.is_input(),
-            Error::Input(_) | Error::Read { .. } => true,
+            Error::Input(_) => true,
+            Error::Read { source, .. } => !ionoscope_learn::error::is_of_machine(source),
             Error::Failed(_) | Error::Write { .. } | Error::Stdout(_) => false,
         }
+    }
+
+    /// Whether files are the matter, their content or the reading and writing of them.
+    pub fn is_of_files(&self) -> bool {
+        matches!(self, Error::Read { .. } | Error::Write { .. }) || matches!(self, Error::Learn(e) if e.is_of_files())
     }
 
     /// Exit code of a command that ended with this error: 2 for wrong input, 1 for failed work.

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader},
     path::Path,
 };
 
@@ -17,7 +17,7 @@ use ionoscope_dynamics::{
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, artifact::Fingerprint};
 
 /// The columns of a stimulus, in the order of [`Protocol::step`].
 const STIMULUS: [&str; 3] = ["stim_start", "stim_duration", "stim_amplitude"];
@@ -95,6 +95,11 @@ impl<'a, R: BufRead> Reader<'a, R> {
         &self.names
     }
 
+    /// Fingerprint of all bytes up to the end of the row that was read last; after the last row, of the file.
+    pub fn read_so_far(&self) -> Fingerprint {
+        self.lines.read
+    }
+
     /// Reads the next experiment; none after the last.
     ///
     /// # Errors
@@ -151,7 +156,7 @@ pub struct Survey {
     pub rows: usize,
     /// Names of the columns, in order.
     pub columns: Vec<String>,
-    /// Fingerprint of the file's bytes.
+    /// Fingerprint of the bytes that were looked at: those of the whole file.
     pub hash: String,
 }
 
@@ -164,7 +169,6 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment, opti
         return Err(Error::Input(format!("{} is no regular file; the table is read twice, so save it first", path.display())));
     }
     takes(system, base, options)?;
-    let hash = fingerprint(path)?;
     let mut reader = Reader::open(path, system.spec(), base)?;
     let mut rows = 0;
     let mut stimulated = !base.protocol.is_none();
@@ -178,7 +182,7 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment, opti
     if rows == 0 {
         return Err(at(path, Error::Input("it has a header and no row; expected one row an experiment".into())));
     }
-    Ok(Survey { rows, columns: reader.names, hash })
+    Ok(Survey { rows, hash: reader.read_so_far().to_string(), columns: reader.names })
 }
 
 /// Whether a system takes such an experiment: its start alone, without any work.
@@ -188,20 +192,23 @@ fn takes(system: &dyn DynamicalSystem, experiment: &Experiment, options: &SolveO
     system.solve_ensemble(&[start], options).map(drop).map_err(Error::from)
 }
 
-/// FNV-1a of a file's bytes, as sixteen digits: tells files apart, and is no proof against forgery.
+/// The fingerprint of a table up to the end of each chunk of so many rows, and of the whole file.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub fn fingerprint(path: &Path) -> Result<String> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let (mut hash, mut buffer) = (0xcbf2_9ce4_8422_2325u64, vec![0; 1 << 18]);
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(format!("{hash:016x}")),
-            n => hash = buffer[..n].iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)),
+/// As [`Reader::new`], as far as lines are concerned.
+pub fn marks(path: &Path, chunk: usize) -> Result<(Vec<Fingerprint>, Fingerprint)> {
+    let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let (mut lines, mut rows, mut marks) = (Lines::new(BufReader::with_capacity(1 << 16, file)), 0, Vec::new());
+    let mut header = true;
+    while lines.next().map_err(|e| at(path, e))? {
+        if !std::mem::take(&mut header) {
+            rows += 1;
+            if rows % chunk == 0 {
+                marks.push(lines.read);
+            }
         }
     }
+    Ok((marks, lines.read))
 }
 
 /// An error with the file in front.
@@ -250,11 +257,13 @@ struct Lines<R> {
     /// Number of the current line, from 1.
     number: u64,
     buffer: Vec<u8>,
+    /// Of all bytes up to the end of the current line.
+    read: Fingerprint,
 }
 
 impl<R: BufRead> Lines<R> {
     fn new(input: R) -> Self {
-        Lines { input, number: 0, buffer: Vec::new() }
+        Lines { input, number: 0, buffer: Vec::new(), read: Fingerprint::default() }
     }
 
     /// Goes to the next line that holds something; whether there is one.
@@ -266,6 +275,7 @@ impl<R: BufRead> Lines<R> {
             if read == 0 {
                 return Ok(false);
             }
+            self.read.add(&self.buffer);
             self.number += 1;
             if read as u64 > LONGEST_LINE {
                 return Err(wrong(self.number, "it is longer than a row of numbers can be; is this a CSV file?"));

@@ -185,9 +185,12 @@ pub fn keep(folder: &Path, configuration: &AnyConfiguration) -> Result<()> {
 /// Writes a configuration.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// A file that cannot be written; a configuration that could not be read again.
 pub fn write_configuration(path: &Path, configuration: &AnyConfiguration) -> Result<()> {
     let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
+    if config::parse_any(&text, &[])? != *configuration {
+        return Err(Error::Failed(format!("{}: the configuration would not be the same when it is read again", path.display())));
+    }
     Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
 }
 
@@ -257,15 +260,21 @@ pub enum Measured {
         validation: Option<StepErrors>,
         /// None without such chunks.
         new_chunks: Option<StepErrors>,
+        /// The first of the map that was given to start from.
+        start: Option<StepErrors>,
+        /// Variables whose networks are still those of that map, since training made them worse.
+        kept_from_the_start: Vec<String>,
     },
     /// Of an operator.
     Operator {
         /// Epochs done.
-        epochs: usize,
+        epochs: u64,
         /// Smallest normalised error on the validation set, none without one.
         validation: Option<f64>,
-        /// The epoch after which it was reached.
+        /// The epoch after which it was reached: 0 where it is that of the network that was given to start from.
         validation_epoch: Option<u64>,
+        /// That of the network that was given to start from.
+        start: Option<f64>,
     },
 }
 
@@ -281,6 +290,8 @@ pub struct Learned {
     pub weights: usize,
     /// Its errors.
     pub measured: Measured,
+    /// What whoever trains should know, such as a learning rate that is too high.
+    pub warnings: Vec<String>,
 }
 
 impl Learned {
@@ -317,10 +328,24 @@ pub fn learn(
     how: &Circumstances,
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
+    learn_again(configuration, data, how, &mut |_| (), progress)
+}
+
+/// As [`learn`]; `before` is told, where a training goes on, of all records before its interruption.
+///
+/// # Errors
+/// As [`learn`].
+pub fn learn_again(
+    configuration: &AnyConfiguration,
+    data: &Data,
+    how: &Circumstances,
+    before: &mut (dyn FnMut(&[Record]) + Send),
+    progress: &mut (dyn FnMut(&Record) + Send),
+) -> Result<Learned> {
     let Circumstances { folder: directory, existing, time_limit, checkpoint_every, device, .. } = *how;
     check_device(configuration, device)?;
     let interrupt = Some(how.stop.clone());
-    let mut progress = |r: &Record| progress(r);
+    let (mut before, mut progress) = (|r: &[Record]| before(r), |r: &Record| progress(r));
     match (configuration, data) {
         (AnyConfiguration::Operator(c), Data::Responses(data)) => {
             let (config, variables) = (&c.operator, data.spec.variables.len());
@@ -334,7 +359,8 @@ pub fn learn(
                 None => None,
             };
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, progress };
+            let before: Option<&mut (dyn FnMut(&[Record]) + Send)> = Some(&mut before);
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
             let trained = train_operator(data, config, run)?;
             let (validation, validation_epoch) = trained.validation.unzip();
             Ok(Learned {
@@ -342,7 +368,8 @@ pub fn learn(
                 surrogate: Surrogate::Operator(trained.fno),
                 ending: trained.ending,
                 seconds: trained.seconds,
-                measured: Measured::Operator { epochs: trained.history.len(), validation, validation_epoch },
+                measured: Measured::Operator { epochs: trained.epochs, validation, validation_epoch, start: trained.start },
+                warnings: trained.warnings,
             })
         }
         (AnyConfiguration::Map(c), Data::Pairs(data)) => {
@@ -354,14 +381,21 @@ pub fn learn(
                 None => None,
             };
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, progress };
+            let before: Option<&mut (dyn FnMut(&[Record]) + Send)> = Some(&mut before);
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
             let trained = train::train(data, &c.train, run)?;
             Ok(Learned {
                 weights: trained.map.weight_count(),
                 surrogate: Surrogate::Map(trained.map),
                 ending: trained.ending,
                 seconds: trained.seconds,
-                measured: Measured::Map { validation: trained.validation, new_chunks: trained.new_chunks },
+                measured: Measured::Map {
+                    validation: trained.validation,
+                    new_chunks: trained.new_chunks,
+                    start: trained.start,
+                    kept_from_the_start: trained.kept,
+                },
+                warnings: trained.warnings,
             })
         }
         _ => Err(Error::Input("data of another kind than the configuration".into())),
@@ -371,6 +405,10 @@ pub fn learn(
 /// Every tenth record of a map's training as a line for people.
 pub fn progress_line(record: &Record, config: &TrainConfig) -> Option<String> {
     Some(match record {
+        Record::Start(r) => {
+            let errors: Vec<String> = r.validation.iter().map(|e| format!("{e:.2e}")).collect();
+            format!("the map to start from: validation increment MSE {}", errors.join(" "))
+        }
         Record::Adam(r) if r.epoch.is_multiple_of(10) => {
             let errors: Vec<String> = r.training.iter().map(|e| format!("{e:.2e}")).collect();
             format!(
@@ -392,8 +430,11 @@ pub fn progress_line(record: &Record, config: &TrainConfig) -> Option<String> {
 
 /// Records of an operator's training with a validation error as a line for people.
 pub fn operator_line(record: &Record, epochs: u64) -> Option<String> {
-    let Record::Adam(r) = record else { return None };
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    if let Record::Start(r) = record {
+        return Some(format!("the network to start from: validation {:.3} %", 100.0 * mean(&r.validation)));
+    }
+    let Record::Adam(r) = record else { return None };
     let validation = r.validation.as_ref().map_or(String::new(), |v| format!(", validation {:.3} %", 100.0 * mean(v)));
     (r.validation.is_some() || r.epoch == 1).then(|| {
         format!(

@@ -52,21 +52,32 @@ pub struct Tuning<'a> {
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
-/// Trains what a configuration says; from the checkpoint in the folder, if there is one.
+/// Trains what a configuration says; from the checkpoint in the folder, if there is one, whose records `before` is told of.
 fn train(
     configuration: &AnyConfiguration,
     data: &Data,
     folder: Option<&Path>,
     stop: Arc<AtomicBool>,
+    before: &mut (dyn FnMut(&[Record]) + Send),
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
     let (existing, checkpoint_every) = (Existing::Resume, Duration::from_secs(30));
-    pipeline::learn(
-        configuration,
-        data,
-        &Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, stop, device: Device::Cpu },
-        progress,
-    )
+    let how = Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, stop, device: Device::Cpu };
+    pipeline::learn_again(configuration, data, &how, before, progress)
+}
+
+/// The mean validation error of a record that has one, with its epoch.
+fn validated(record: &Record) -> Option<(u64, f64)> {
+    let Record::Adam(r) = record else { return None };
+    r.validation.as_ref().map(|v| (r.epoch, v.iter().sum::<f64>() / v.len() as f64))
+}
+
+/// What a training asks of the one who reports: an epoch with its error, whether a "no" ends the trial, and where the answer is awaited.
+type Question = (u64, f64, bool, std::sync::mpsc::Sender<bool>);
+
+fn ask(send: &std::sync::mpsc::Sender<Question>, (epoch, error): (u64, f64), binding: bool) -> bool {
+    let (answer, wait) = std::sync::mpsc::channel();
+    send.send((epoch, error, binding, answer)).is_ok() && wait.recv().unwrap_or(false)
 }
 
 /// What a rerun found.
@@ -160,30 +171,35 @@ impl Tuning<'_> {
         let flag = Arc::new(AtomicBool::new(false));
         let (mut pruned, mut problem) = (false, None);
         // The reporter stays on this thread; the training asks it, and waits for the answer.
-        let (send, receive) = std::sync::mpsc::channel::<(u64, f64, std::sync::mpsc::Sender<bool>)>();
+        let (send, receive) = std::sync::mpsc::channel::<Question>();
         let trained = std::thread::scope(|scope| {
             let (flag, dir, stop) = (flag.clone(), &dir, &self.stop);
             let training = scope.spawn(move || {
-                let raised = flag.clone();
+                let (raised, raised_before, send_before) = (flag.clone(), flag.clone(), send.clone());
+                // What was reported before an interruption is reported again, so that the trial and those after it are judged as without one. That
+                // it went on after all but the last of these is decided; whether it does after the last may not have been heard.
+                let mut before = move |records: &[Record]| {
+                    for (k, error) in records.iter().enumerate().filter_map(|(k, r)| Some((k, validated(r)?))) {
+                        let binding = k + 1 == records.len();
+                        if !ask(&send_before, error, binding) && binding {
+                            raised_before.store(true, Ordering::Relaxed);
+                        }
+                    }
+                };
                 let mut progress = move |record: &Record| {
-                    let Record::Adam(r) = record else { return };
-                    let go_on = r.validation.as_ref().is_none_or(|v| {
-                        let (answer, wait) = std::sync::mpsc::channel();
-                        let mean = v.iter().sum::<f64>() / v.len() as f64;
-                        send.send((r.epoch, mean, answer)).is_ok() && wait.recv().unwrap_or(false)
-                    });
+                    let go_on = validated(record).is_none_or(|error| ask(&send, error, true));
                     if !go_on || stop.load(Ordering::Relaxed) {
                         raised.store(true, Ordering::Relaxed);
                     }
                 };
-                pool.install(|| train(configuration, data, Some(dir), flag, &mut progress))
+                pool.install(|| train(configuration, data, Some(dir), flag, &mut before, &mut progress))
             });
-            for (epoch, value, answer) in receive {
+            for (epoch, value, binding, answer) in receive {
                 let go_on = report(epoch, value).unwrap_or_else(|e| {
                     problem = Some(e);
                     false
                 });
-                pruned |= !go_on && problem.is_none();
+                pruned |= !go_on && binding && problem.is_none();
                 let _ = answer.send(go_on);
             }
             training.join()
@@ -193,6 +209,13 @@ impl Tuning<'_> {
         }
         let trained = match trained {
             Ok(Ok(trained)) => trained,
+            // A disk that is full, files that cannot be opened: no fault of the trial, which is done when that is mended.
+            Ok(Err(e)) if e.is_of_files() => {
+                return Err(failed(Error::Failed(format!(
+                    "trial {} stopped, and the study with it: {e}; when that is mended, the same command with --resume goes on from here",
+                    s.number
+                ))));
+            }
             // A loss that is no longer finite, a network too large for the grid: this trial's fault alone.
             Ok(Err(e)) => return Ok(Outcome::Failed(e.to_string())),
             Err(_) => return Ok(Outcome::Failed("the training panicked".into())),
@@ -281,7 +304,7 @@ impl Tuning<'_> {
                 raised.store(true, Ordering::Relaxed);
             }
         };
-        let trained = train(&configuration, &data, None, flag, &mut progress)?;
+        let trained = train(&configuration, &data, None, flag, &mut |_| (), &mut progress)?;
         let first = &self.objectives(&configuration)?[..1];
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Failed("interrupted; nothing was written".into()));

@@ -447,3 +447,152 @@ fn a_paced_cell_starts_on_its_orbit() {
         &["the stimulus changes over time"],
     );
 }
+
+/// Edits a table as soon as the first experiments are done.
+struct Editor {
+    table: String,
+    text: String,
+    done: std::sync::atomic::AtomicBool,
+}
+
+impl ionoscope_dynamics::trajectory::Watch for Editor {
+    fn finished(&self, _: usize) {
+        if !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            fs::write(&self.table, &self.text).unwrap();
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
+    use ionoscope::{
+        arrays::{Precision, zarr::Existing},
+        batch::{Job, Output, layout},
+        experiments::survey,
+    };
+    let folder = Folder::new("edited");
+    let (table, _) = table(&folder, 400);
+    let text = fs::read_to_string(&table).unwrap();
+    let cell = models::find("sherman-1988").unwrap();
+    let base = Experiment::from_defaults(cell.spec(), TimeGrid::until(0.1, 0.01).unwrap());
+    let go = |name: &str, edited: Option<String>, existing: Existing| {
+        let mut options = SolveOptions { max_steps: 20_000, ..SolveOptions::default() };
+        let survey = survey(Path::new(&table), &*cell, &base, &options)?;
+        if let Some(text) = edited {
+            let editor = Editor { table: table.clone(), text, done: Default::default() };
+            options.watch = ionoscope_dynamics::trajectory::Watcher::new(std::sync::Arc::new(editor));
+        }
+        let layout = layout(&*cell, &base, &survey, Precision::Double);
+        let configuration = json!({"hash": survey.hash});
+        let output = Output::create(Path::new(&folder.path(name)), &layout, 8, &configuration, existing)?;
+        let job = Job {
+            system: &*cell,
+            base: &base,
+            table: Path::new(&table),
+            survey: &survey,
+            options: &options,
+            layout: &layout,
+            chunk: 8,
+            shard: None,
+        };
+        let (output, summary) = job.run(output)?;
+        output.finish(&configuration, &summary).map(|_| survey.hash)
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    pool.install(|| {
+        let hash = go("whole.zarr", None, Existing::Refuse).unwrap();
+        assert_eq!(hash, ionoscope::artifact::fingerprint(Path::new(&table)).unwrap());
+        // Another value in the last row but ten, a row more, a row less, a comment at the end.
+        let row = text.lines().rev().nth(10).unwrap();
+        let other = text.replace(row, &row.replacen("-5", "-4", 1));
+        let shorter = text.trim_end().rsplit_once('\n').unwrap().0.to_owned();
+        for (k, edited) in [other, format!("{text}{row}\n"), shorter, format!("{text}# so\n")].into_iter().enumerate() {
+            assert_ne!(edited, text);
+            let name = format!("{k}.zarr");
+            let message = go(&name, Some(edited), Existing::Refuse).unwrap_err().to_string();
+            assert!(message.contains("table.csv") && (message.contains("was changed") || message.contains("line ")), "{message}");
+            assert!(!fs::exists(folder.path(&name)).unwrap());
+            // What was kept is of the table that stands in its configuration.
+            fs::write(&table, &text).unwrap();
+            go(&name, None, Existing::Resume).unwrap();
+            assert_eq!(tree(Path::new(&folder.path(&name))), tree(Path::new(&folder.path("whole.zarr"))), "{k}");
+            assert!(go(&format!("{k}.npz"), Some(format!("{text}{row}\n")), Existing::Refuse).is_err());
+            assert!(!folder.names().iter().any(|n| n.contains("npz")), "{:?}", folder.names());
+            fs::write(&table, &text).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_description_says_which_file_it_is_of() {
+    let folder = Folder::new("describes");
+    let (table, _) = table(&folder, 6);
+    let map = surrogate(&folder);
+    let of = |name: &str| folder.path(name);
+    let cell = "sherman-1988";
+    let runs: Vec<Vec<&str>> = vec![
+        vec!["simulate", cell, "--t-end", "1", "--dt", "0.1", "-o", "a.csv"],
+        vec!["simulate", cell, "--t-end", "1", "--dt", "0.1", "-o", "a.npz"],
+        vec!["simulate", &map, "--t-end", "1", "-o", "a.parquet"],
+        vec!["simulate", cell, "--t-end", "1", "--dt", "0.1", "--experiments", &table, "-o", "b.npz"],
+        vec!["simulate", &map, "--t-end", "1", "--experiments", "few.csv", "-o", "b.parquet"],
+        vec!["simulate", "../../pretrained/fhn-fno.safetensors", "--stimulus", "1", "-o", "c.csv"],
+        vec!["continue", cell, "--over", "v_s=-40:-39", "-o", "d.csv"],
+    ];
+    fs::write(of("few.csv"), "x0:v\n-50\n-40\n").unwrap();
+    for run in runs {
+        let name = run[run.len() - 1];
+        let path = of(name);
+        // Of an earlier run.
+        fs::write(format!("{path}.meta.json"), "{}").unwrap();
+        let (file, few) = (of(name), of("few.csv"));
+        let arguments: Vec<&str> = run
+            .iter()
+            .map(|a| {
+                if *a == name {
+                    &file
+                } else if *a == "few.csv" {
+                    &few
+                } else {
+                    *a
+                }
+            })
+            .collect();
+        out(&[&arguments[..], &["--quiet"]].concat());
+        let meta: Value = serde_json::from_str(&fs::read_to_string(format!("{path}.meta.json")).unwrap()).unwrap();
+        assert_eq!(meta["describes"]["bytes"].as_u64(), Some(fs::metadata(&path).unwrap().len()), "{name}");
+        assert_eq!(meta["describes"]["hash"].as_str(), ionoscope::artifact::fingerprint(Path::new(&path)).ok().as_deref(), "{name}");
+        // Where the new description cannot be made, nothing is touched.
+        let before = fs::read(&path).unwrap();
+        fs::remove_file(format!("{path}.meta.json")).unwrap();
+        fs::create_dir(format!("{path}.meta.json")).unwrap();
+        assert!(!run_quiet(&arguments));
+        assert_eq!(fs::read(&path).unwrap(), before, "{name}");
+    }
+}
+
+fn run_quiet(arguments: &[&str]) -> bool {
+    run(&[arguments, &["--quiet"]].concat()).status.success()
+}
+
+#[test]
+fn hashes_are_of_what_was_read() {
+    let folder = Folder::new("hashes");
+    let path = folder.path("file");
+    fs::write(&path, "one").unwrap();
+    let with = |work: &dyn Fn()| {
+        ionoscope::artifact::with_fingerprint(Path::new(&path), || {
+            work();
+            Ok(fs::read(&path).unwrap())
+        })
+    };
+    let (read, hash) = with(&|| ()).unwrap();
+    // FNV-1a of "one", by another program.
+    assert_eq!((&read[..], hash.as_str()), (&b"one"[..], "1a08aa1921ca5caf"));
+    let message = with(&|| fs::write(&path, "two").unwrap()).unwrap_err();
+    assert!(message.is_input() && message.to_string().contains("was changed while it was read"), "{message}");
+}

@@ -2,8 +2,11 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
+
+use ionoscope_learn::architectures::fno::Fno;
 
 mod command;
 
@@ -279,4 +282,53 @@ second_order = { iterations = 60 }
     refused(2, &["evaluate", &surrogate, &format!("{other}/responses.safetensors")], &["responses.points = 200"]);
     let beyond = run(&["simulate", &surrogate, "--stimulus", "9:10:50", "--t-end", "150", "-o", &folder.path("y.csv")]);
     assert!(String::from_utf8_lossy(&beyond.stderr).contains("outside the training range"), "{beyond:?}");
+}
+
+#[test]
+fn a_training_that_comes_to_nothing_leaves_no_surrogate_that_cannot_be_read() {
+    let folder = Folder::new("nothing");
+    let config = "../../examples/fhn-fno.toml";
+    let mut refused = 0;
+    for (k, change) in ["learning_rate=10", "learning_rate=1e6", "learning_rate=1e30"].into_iter().enumerate() {
+        let dir = folder.path(&k.to_string());
+        let rate = format!("operator.adam.{change}");
+        let sets = ["responses.samples=[16,4,4]", "responses.points=63", "operator.adam.epochs=1", "operator.network.width=12", &rate];
+        let sets: Vec<&str> = sets.into_iter().flat_map(|s| ["--set", s]).collect();
+        let output = run(&[&["train", config, "-o", &dir], &sets[..]].concat());
+        let (path, message) = (format!("{dir}/surrogate.safetensors"), String::from_utf8_lossy(&output.stderr).into_owned());
+        if output.status.success() {
+            // Finite, if useless: it says so, and is read.
+            assert!(message.contains("warning: ") && message.contains("begin anew with"), "{message}");
+            Fno::load(Path::new(&path)).unwrap();
+        } else {
+            refused += 1;
+            assert_eq!(output.status.code(), Some(1));
+            assert!(message.contains("lower adam.learning_rate") && !fs::exists(&path).unwrap(), "{message}");
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn the_network_to_start_from_is_a_candidate() {
+    let folder = Folder::new("from");
+    let dir = folder.path("run");
+    let sets = ["responses.samples=[64,16,4]", "responses.points=126", "operator.adam.epochs=2"].into_iter().flat_map(|s| ["--set", s]);
+    let sets: Vec<&str> = sets.collect();
+    let from = "../../pretrained/fhn-fno.safetensors";
+    let config = "../../examples/fhn-fno.toml";
+    let answer = json(
+        &[&["train", config, "--from", from, "-o", &dir, "--quiet", "--json", "--set", "operator.adam.learning_rate=0.2"], &sets[..]]
+            .concat(),
+    );
+    assert_eq!(
+        (answer["validation"].as_f64(), answer["validation_epoch"].as_u64(), answer["epochs"].as_u64()),
+        (answer["start"].as_f64(), Some(0), Some(2))
+    );
+    let warning = answer["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("adam.learning_rate = 0.2 is too high") && warning.contains("2.0e-2 or less"), "{warning}");
+    let [given, made] = [from, &format!("{dir}/surrogate.safetensors")].map(|p| Fno::load(Path::new(p)).unwrap());
+    assert_eq!(given.weights, made.weights);
+    let progress = fs::read_to_string(format!("{dir}/progress.jsonl")).unwrap();
+    assert!(progress.starts_with("{\"stage\":\"start\"") && progress.contains("\"stage\":\"warning\""), "{progress}");
 }

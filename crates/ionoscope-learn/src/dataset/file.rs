@@ -35,9 +35,17 @@ impl Dataset {
     /// The content of the dataset's file.
     ///
     /// # Errors
-    /// A header that cannot be expressed as JSON.
+    /// A number that is not finite, or no pair to train on, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
+        let sets = [&self.training, &self.validation, &self.new_chunks];
+        if sets.iter().flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next)).any(|v| !v.is_finite()) {
+            return Err(fail(&"it holds numbers that are not finite"));
+        }
+        if self.training.is_empty() {
+            return Err(fail(&"it has no training pairs"));
+        }
+        self.normalizer.check().map_err(|e| fail(&e))?;
         let header = Header {
             format: FORMAT.into(),
             config: self.config.clone(),

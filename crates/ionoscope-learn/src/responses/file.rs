@@ -35,9 +35,14 @@ impl ResponseData {
     /// The content of the file.
     ///
     /// # Errors
-    /// A header that cannot be expressed as JSON.
+    /// A number that is not finite, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
+        for set in [&self.training, &self.validation, &self.test] {
+            if set.input.iter().chain(&set.x).any(|v| !v.is_finite()) || set.p.iter().any(|v| !v.is_finite()) {
+                return Err(fail(&"it holds numbers that are not finite in single precision"));
+            }
+        }
         let header = Header { format: FORMAT.into(), config: self.config.clone(), spec: self.spec.clone(), classes: self.classes.clone() };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let mut tensors = Vec::new();

@@ -134,6 +134,9 @@ impl Directory {
     /// Adds a record to the progress file and to the events.
     pub fn record(&mut self, record: &Record, variables: &[String]) -> Result<()> {
         let mut line = serde_json::to_vec(record).map_err(|e| Error::Failed(format!("a progress record: {e}")))?;
+        // JSON has no word for a number that is not finite, and a line that is not read again would end every later resumption.
+        serde_json::from_slice::<Record>(&line)
+            .map_err(|_| Error::Failed(format!("the training has come to numbers that are not finite, which {} cannot hold", PROGRESS)))?;
         line.push(b'\n');
         self.progress.append(&line)?;
         let (step, values) = record.scalars(variables);

@@ -42,6 +42,8 @@ struct State {
     gradient: Vec<f64>,
     /// Sum of squared errors over the epoch so far, before each step.
     squares: f64,
+    /// Mean squared error of each batch of the epoch, before its step.
+    by_batch: Vec<f64>,
 }
 
 /// What a thread finds when it asks a sub-network for work.
@@ -79,7 +81,7 @@ impl Trainees {
                 finished: AtomicUsize::new(0),
                 packed: RwLock::new(packed),
                 parts: (0..most).map(|_| Mutex::new(Sums::new(shape))).collect(),
-                state: Mutex::new(State { gradient: vec![0.0; shape.weights()], squares: 0.0, learner }),
+                state: Mutex::new(State { gradient: vec![0.0; shape.weights()], squares: 0.0, by_batch: Vec::new(), learner }),
             }
         });
         let networks: Vec<Network> = networks.collect();
@@ -98,6 +100,12 @@ impl Trainees {
         self.batches.count
     }
 
+    /// Samples of each batch of the last epoch and their mean squared error before its step, of sub-network `i`.
+    pub fn by_batch(&self, i: usize) -> Vec<(usize, f64)> {
+        let length = |b: usize| self.batches.range(b).1 - self.batches.range(b).0;
+        lock(&self.networks[i].state).by_batch.iter().enumerate().map(|(b, mse)| (length(b), *mse)).collect()
+    }
+
     /// One pass over `rows`. Returns the mean squared error of each sub-network on the way (before the step of each batch).
     ///
     /// # Errors
@@ -106,7 +114,9 @@ impl Trainees {
         for n in &mut self.networks {
             *n.ticket.get_mut() = 0;
             *n.finished.get_mut() = 0;
-            n.state.get_mut().unwrap_or_else(PoisonError::into_inner).squares = 0.0;
+            let state = n.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            state.squares = 0.0;
+            state.by_batch.clear();
         }
         let failure = Mutex::new(None);
         let stop = AtomicBool::new(false);
@@ -198,11 +208,13 @@ impl Trainees {
     fn step(&self, network: &Network, batch: usize, chunks: usize) {
         let (from, to) = self.batches.range(batch);
         let mut packed = network.packed.write().unwrap_or_else(PoisonError::into_inner);
-        let State { learner, gradient, squares } = &mut *lock(&network.state);
+        let State { learner, gradient, squares, by_batch } = &mut *lock(&network.state);
         let parts: Vec<_> = network.parts[..chunks].iter().map(lock).collect();
         let parts: Vec<&Sums> = parts.iter().map(|p| &**p).collect();
-        *squares += Sums::gradient(&packed, &parts, gradient);
+        let sum = Sums::gradient(&packed, &parts, gradient);
+        *squares += sum;
         let mean = 1.0 / (to - from) as f64;
+        by_batch.push(sum * mean);
         gradient.iter_mut().for_each(|g| *g *= mean);
         learner.adam.step(self.backend, &self.config, self.batches.count as u64, &mut learner.weights, gradient);
         packed.set(&learner.weights);

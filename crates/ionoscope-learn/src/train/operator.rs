@@ -13,7 +13,11 @@ use engine::{Cpu, Engine, Moving};
 use loss::Problem;
 pub use loss::{LossConfig, overall_sd, time_statistics};
 
-use super::{AdamRecord, Device, Directory, Ending, Record, Run};
+use super::{
+    AdamRecord, Device, Directory, Ending, Record, Run,
+    record::{StartRecord, warnings},
+    rise::Rise,
+};
 use crate::{
     Error, Result,
     adam::{Adam, AdamConfig, Schedule},
@@ -190,8 +194,22 @@ pub struct TrainedOperator {
     pub ending: Ending,
     /// Seconds it took, interruptions left out.
     pub seconds: f64,
-    /// Smallest validation error (the normalised error, whatever the loss), and the epoch after which it was reached.
+    /// Smallest validation error (the normalised error, whatever the loss), and the epoch after which it was reached: 0 where it is that of the
+    /// network that was given to start from.
     pub validation: Option<(f64, u64)>,
+    /// Validation error of the network that was given to start from.
+    pub start: Option<f64>,
+    /// Epochs done.
+    pub epochs: u64,
+    /// What whoever trains should know.
+    pub warnings: Vec<String>,
+}
+
+/// Samples over which the training's losses are averaged before a rise is seen in them: several trajectories of every class.
+const WINDOW: usize = 32;
+
+fn mean(errors: &[f64]) -> f64 {
+    errors.iter().sum::<f64>() / errors.len() as f64
 }
 
 /// Where a training stands.
@@ -333,6 +351,42 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let samples = data.training.len();
     let batches = engine::batches(samples, config) as u64;
     let (clock, mut saved, first) = (Instant::now(), Instant::now(), state.epoch);
+    if let (Some(before), false) = (&mut run.before, state.history.is_empty()) {
+        before(&state.history);
+    }
+    let diverged = |epoch: u64, place: &str| {
+        let kept = if run.directory.is_some_and(checkpoint::exists) { "; the last checkpoint stays in the folder" } else { "" };
+        Error::Failed(format!("the training diverged in epoch {epoch}{place}{kept}; begin anew with a lower adam.learning_rate"))
+    };
+    let mut keep = |state: &mut State, directory: &mut Option<Directory>, record: Record| -> Result<()> {
+        if let Some(directory) = directory {
+            directory.record(&record, &variables)?;
+        }
+        if let Some(progress) = &mut run.progress {
+            progress(&record);
+        }
+        state.history.push(record);
+        Ok(())
+    };
+    // The network that was given is one of those to choose from.
+    let scored = |r: &Record| if let Record::Start(r) = r { Some(mean(&r.validation)) } else { None };
+    let mut start = state.history.iter().find_map(scored);
+    if let (Some(fno), None, false) = (run.from, start, data.validation.is_empty()) {
+        let weights: Vec<f64> = fno.weights.iter().map(|w| f64::from(*w)).collect();
+        let validation = engine.evaluate(&weights)?;
+        let error = mean(&validation);
+        if !error.is_finite() {
+            return Err(Error::Invalid(
+                "what the network to start from gives for the validation set is not finite; start from another, or from random weights"
+                    .into(),
+            ));
+        }
+        start = Some(error);
+        if state.best.as_ref().is_none_or(|b| error < b.0) {
+            state.best = Some((error, 0, weights));
+        }
+        keep(&mut state, &mut directory, Record::Start(StartRecord { epoch: 0, validation }))?;
+    }
     let ending = loop {
         let stale = state.best.as_ref().is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
         if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
@@ -352,41 +406,45 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         }
         let start = Instant::now();
         let order = permutation(&mut stream(config.seed, "operator order", state.epoch), samples);
-        let sums = match engine.epoch(&mut state.moving, &order)? {
-            ControlFlow::Continue(sums) => sums,
-            ControlFlow::Break(batch) => {
-                let epoch = state.epoch + 1;
-                let kept = if run.directory.is_some_and(checkpoint::exists) { "; the last checkpoint stays in the folder" } else { "" };
-                return Err(Error::Failed(format!(
-                    "the training diverged in epoch {epoch}, batch {batch}{kept}; begin anew with a lower adam.learning_rate"
-                )));
-            }
+        let losses = match engine.epoch(&mut state.moving, &order)? {
+            ControlFlow::Continue(losses) => losses,
+            ControlFlow::Break(batch) => return Err(diverged(state.epoch + 1, &format!(", batch {batch}"))),
         };
         state.epoch += 1;
+        let outputs = variables.len();
+        // Weights are used in single precision.
+        let finite = |weights: &[f64]| weights.iter().all(|w| (*w as f32).is_finite());
+        if losses.iter().any(|l| !l.is_finite()) || !finite(&state.moving.weights) || !finite(&state.moving.average) {
+            return Err(diverged(state.epoch, ""));
+        }
         let due = state.epoch.is_multiple_of(config.validate_every) || state.epoch == config.adam.epochs;
         let measured = if due && !data.validation.is_empty() { Some(engine.evaluate(&state.moving.average)?) } else { None };
         if let Some(errors) = &measured {
-            let error = errors.iter().sum::<f64>() / errors.len() as f64;
-            if error.is_finite() && state.best.as_ref().is_none_or(|b| error < b.0) {
+            let error = mean(errors);
+            if !error.is_finite() {
+                return Err(diverged(state.epoch, ", its validation error is not finite"));
+            }
+            if state.best.as_ref().is_none_or(|b| error < b.0) {
                 state.best = Some((error, state.epoch, state.moving.average.clone()));
             }
         }
+        let of_batch = |b: usize| engine::batch(b, batches as usize, samples);
         let record = Record::Adam(AdamRecord {
             epoch: state.epoch,
-            training: sums.iter().map(|s| s / samples as f64).collect(),
+            training: engine::means(&losses, outputs),
+            first_batch: (state.epoch == 1).then(|| engine::means(&losses[..of_batch(0).end * outputs], outputs)),
             validation: measured,
             learning_rate: config.adam.rate(state.epoch * batches - 1, batches),
-            samples_per_second: samples as f64 / start.elapsed().as_secs_f64(),
+            samples_per_second: samples as f64 / start.elapsed().as_secs_f64().max(1e-9),
             seconds: state.before + clock.elapsed().as_secs_f64(),
             seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64 * (config.adam.epochs - state.epoch) as f64,
         });
-        if let Some(directory) = &mut directory {
-            directory.record(&record, &variables)?;
-        }
-        if let Some(progress) = &mut run.progress {
-            progress(&record);
-        }
-        state.history.push(record);
+        keep(&mut state, &mut directory, record)?;
+        let of_batches: Vec<(usize, f64)> = (0..batches as usize)
+            .map(|b| (of_batch(b).len(), mean(&losses[of_batch(b).start * outputs..of_batch(b).end * outputs])))
+            .collect();
+        let warning = Rise::new(&state.history, WINDOW, config.adam.learning_rate).told(state.epoch, None, &of_batches);
+        warning.map_or(Ok(()), |w| keep(&mut state, &mut directory, w))?;
     };
     let seconds = state.before + clock.elapsed().as_secs_f64();
     if let Some(directory) = &mut directory {
@@ -404,6 +462,8 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         "epochs": state.epoch,
         "validation": validation.map(|v| v.0),
         "validation_epoch": validation.map(|v| v.1),
+        "start": start,
+        "warnings": warnings(&state.history),
     });
     let mut fno = Fno {
         spec: data.spec.clone(),
@@ -419,7 +479,40 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     if !windows {
         fno.bands = Bands::calibrate(&fno, &data.validation, BAND)?;
     }
-    Ok(TrainedOperator { fno, history: state.history, ending, seconds, validation })
+    check_trained(&fno, data)?;
+    Ok(TrainedOperator {
+        fno,
+        warnings: warnings(&state.history),
+        history: state.history,
+        ending,
+        seconds,
+        validation,
+        start,
+        epochs: state.epoch,
+    })
+}
+
+/// Checks that a trained network can be used: its weights, its band and what it gives for some of the samples are finite.
+fn check_trained(fno: &Fno, data: &ResponseData) -> Result<()> {
+    const LOOKED_AT: usize = 16;
+    let unusable = |what: &str| {
+        Error::Failed(format!(
+            "the training came to nothing: {what} of the network is not finite, so that it is not kept; begin anew with a lower adam.learning_rate"
+        ))
+    };
+    if fno.weights.iter().any(|w| !w.is_finite()) {
+        return Err(unusable("a weight"));
+    }
+    if fno.bands.as_ref().is_some_and(|b| !b.is_finite()) {
+        return Err(unusable("the band around what is given by and the output"));
+    }
+    let set = if data.validation.is_empty() { &data.training } else { &data.validation };
+    let some: Vec<_> = (0..set.len().min(LOOKED_AT)).map(|k| set.condition(k)).collect();
+    if fno.respond(&some, set.points)?.iter().flatten().any(|v| !v.is_finite()) {
+        return Err(unusable("the output"));
+    }
+    // What else a reader asks for.
+    fno.check().map_err(|e| Error::Failed(format!("the training came to nothing: {e}; begin anew with a lower adam.learning_rate")))
 }
 
 #[cfg(test)]
@@ -619,5 +712,136 @@ mod tests {
         assert_eq!((same.fno.weights, same.fno.scaling, same.fno.points), (first.fno.weights.clone(), first.fno.scaling.clone(), 200));
         let other = OperatorConfig { network: FnoConfig { width: 9, ..config(1).network }, ..config(1) };
         assert!(run(&other, Some(&first.fno)).unwrap_err().to_string().contains("width: 9"));
+    }
+    /// A network that has learned something, and data like those it learned from.
+    fn learned() -> (ResponseData, Fno) {
+        let data = data();
+        let fno = train_operator(&data, &config(120), &mut Run::default()).unwrap().fno;
+        (data, fno)
+    }
+
+    /// A rate that spoils a good network.
+    fn wild(optimizer: Optimizer, epochs: u64) -> OperatorConfig {
+        let adam = AdamConfig { learning_rate: 0.3, ..config(epochs).adam };
+        OperatorConfig { optimizer, adam, validate_every: 1, ..config(epochs) }
+    }
+
+    /// All that does not depend on the clock.
+    fn plain(history: &[Record]) -> Vec<Record> {
+        let still = |r: &Record| match r.clone() {
+            Record::Adam(r) => Record::Adam(AdamRecord { samples_per_second: 0.0, seconds: 0.0, seconds_left: 0.0, ..r }),
+            other => other,
+        };
+        history.iter().map(still).collect()
+    }
+
+    #[test]
+    fn a_network_to_start_from_is_never_made_worse_and_the_rate_is_warned_of() {
+        let (data, fno) = learned();
+        for optimizer in [Optimizer::Muon, Optimizer::Adam] {
+            let spoilt = train_operator(&data, &wild(optimizer, 3), &mut Run { from: Some(&fno), ..Run::default() }).unwrap();
+            let start = spoilt.start.unwrap();
+            assert_eq!((spoilt.validation, &spoilt.fno.weights, spoilt.epochs), (Some((start, 0)), &fno.weights, 3));
+            assert_eq!(
+                (spoilt.fno.provenance["start"].as_f64(), spoilt.fno.provenance["validation_epoch"].as_u64()),
+                (Some(start), Some(0))
+            );
+            assert_eq!(spoilt.warnings.len(), 1, "{optimizer:?}: {:?}", spoilt.history);
+            assert!(
+                spoilt.warnings[0].contains("adam.learning_rate = 0.3") && spoilt.warnings[0].contains("3.0e-2 or less"),
+                "{:?}",
+                spoilt.warnings
+            );
+            assert!(matches!(&spoilt.history[..2], [Record::Start(_), Record::Adam(r)] if r.first_batch.is_some()));
+            // It is scored as the epochs are.
+            let band = spoilt.fno.bands.unwrap();
+            assert_eq!(Some(band), fno.bands);
+        }
+        // A rate that suits makes it better, and says nothing.
+        let fine = OperatorConfig { adam: AdamConfig { learning_rate: 1e-3, ..config(20).adam }, ..config(20) };
+        let better = train_operator(&data, &fine, &mut Run { from: Some(&fno), ..Run::default() }).unwrap();
+        let (error, epoch) = better.validation.unwrap();
+        assert!(error < better.start.unwrap() && epoch > 0 && better.warnings.is_empty(), "{error} {:?}", better.start);
+        // From random weights there is no start to keep.
+        let own = train_operator(&data, &config(2), &mut Run::default()).unwrap();
+        assert!(own.start.is_none() && own.warnings.is_empty() && own.validation.unwrap().1 > 0);
+    }
+
+    #[test]
+    fn interrupted_with_a_network_to_start_from_it_gives_the_same_bits_scores_and_warnings() {
+        let (data, fno) = learned();
+        let config = wild(Optimizer::Muon, 5);
+        let through = train_operator(&data, &config, &mut Run { from: Some(&fno), ..Run::default() }).unwrap();
+        let folder = std::env::temp_dir().join(format!("ionoscope-operator-from-{}", std::process::id()));
+        // After so many records: of the start alone, of an epoch, of the warning; the last of them twice.
+        for stops in [vec![1], vec![2, 3], vec![3, 3]] {
+            let _ = std::fs::remove_dir_all(&folder);
+            for (k, stop) in stops.iter().enumerate() {
+                let interrupt = Arc::new(AtomicBool::new(false));
+                let (raised, mut count, mut told) = (interrupt.clone(), 0, 0);
+                let mut progress = |_: &Record| {
+                    count += 1;
+                    raised.fetch_or(count == *stop, Ordering::Relaxed);
+                };
+                let mut before = |records: &[Record]| told = records.len();
+                let (existing, interrupt) = (Existing::Resume, Some(interrupt));
+                let (before, progress): (Option<&mut (dyn FnMut(&[Record]) + Send)>, _) = (Some(&mut before), Some(&mut progress as _));
+                let mut run = Run { directory: Some(&folder), existing, from: Some(&fno), interrupt, before, progress, ..Run::default() };
+                assert_eq!(train_operator(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
+                assert_eq!(told > 0, k > 0);
+            }
+            let mut run = Run { directory: Some(&folder), existing: Existing::Resume, from: Some(&fno), ..Run::default() };
+            let resumed = train_operator(&data, &config, &mut run).unwrap();
+            assert_eq!(plain(&resumed.history), plain(&through.history), "{stops:?}");
+            assert_eq!((resumed.validation, resumed.start, &resumed.warnings), (through.validation, through.start, &through.warnings));
+            assert_eq!(resumed.fno, through.fno);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_finite_is_no_network_and_whatever_is_kept_is_read_again() {
+        let data = data();
+        let (mut kept, mut lost) = (0, 0);
+        for (k, learning_rate) in [0.1, 10.0, 50.0, 1e3, 1e6, 1e20].into_iter().enumerate() {
+            for optimizer in [Optimizer::Muon, Optimizer::Adam] {
+                let adam = AdamConfig { learning_rate, batch: 40, ..config(1 + k as u64 % 2).adam };
+                match train_operator(&data, &OperatorConfig { optimizer, adam, ..config(1) }, &mut Run::default()) {
+                    Ok(trained) => {
+                        kept += 1;
+                        assert_eq!(Fno::from_bytes(&trained.fno.to_bytes().unwrap()).unwrap(), trained.fno);
+                        assert!(learning_rate < 1.0 || trained.warnings.len() == 1, "{learning_rate}");
+                    }
+                    Err(e) => {
+                        lost += 1;
+                        assert!(!e.is_input() && e.to_string().contains("lower adam.learning_rate"), "{e}");
+                    }
+                }
+            }
+        }
+        assert!(kept > 0 && lost > 0, "{kept} {lost}");
+        // Without a validation set there is no band, and yet the output is looked at.
+        let blind = ResponseData { validation: data.validation.clone(), ..data.clone() };
+        let blind = ResponseData {
+            validation: crate::responses::Responses { input: vec![], x: vec![], class: vec![], p: vec![], ..blind.validation },
+            ..blind
+        };
+        let adam = AdamConfig { learning_rate: 1e6, batch: 40, ..config(1).adam };
+        let e = train_operator(&blind, &OperatorConfig { optimizer: Optimizer::Adam, adam, ..config(1) }, &mut Run::default()).unwrap_err();
+        assert!(e.to_string().contains("lower adam.learning_rate"), "{e}");
+        // Nor is anything written that the reader would refuse.
+        let trained = train_operator(&data, &config(1), &mut Run::default()).unwrap().fno;
+        let band = |v: f64| {
+            let mut bands = trained.bands.clone().unwrap();
+            bands.factor[1][3] = v;
+            Fno { bands: Some(bands), ..trained.clone() }
+        };
+        let t_end = Fno { t_end: f64::NAN, ..trained.clone() };
+        let mut weight = trained.clone();
+        weight.weights[7] = f32::INFINITY;
+        for wrong in [band(f64::NAN), band(f64::INFINITY), t_end, weight] {
+            let e = wrong.to_bytes().unwrap_err();
+            assert!(!e.is_input() && e.to_string().contains("could not be read again"), "{e}");
+        }
     }
 }

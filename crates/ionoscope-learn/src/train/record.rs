@@ -6,10 +6,32 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "kebab-case")]
 pub enum Record {
+    /// What the weights that were given to start from are worth, before any step.
+    Start(StartRecord),
     /// An epoch of Adam, all variables together.
     Adam(AdamRecord),
+    /// Something that whoever trains should know.
+    Warning(WarningRecord),
     /// A step of the second-order stage, one variable after the other.
     SecondOrder(SecondOrderRecord),
+}
+
+/// What the weights that were given to start from are worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartRecord {
+    /// Epochs done: none.
+    pub epoch: u64,
+    /// Their validation errors, as those of the epochs.
+    pub validation: Vec<f64>,
+}
+
+/// Something that whoever trains should know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WarningRecord {
+    /// Epochs done.
+    pub epoch: u64,
+    /// What it is, and what to do.
+    pub message: String,
 }
 
 /// An epoch of Adam.
@@ -19,6 +41,9 @@ pub struct AdamRecord {
     pub epoch: u64,
     /// Mean squared error over the training pairs on the way through the epoch, by variable, in units of the increment's variance.
     pub training: Vec<f64>,
+    /// The same over the first batch alone, before any step was made: of the first epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_batch: Option<Vec<f64>>,
     /// The same on the validation pairs after the epoch, where it was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Vec<f64>>,
@@ -55,11 +80,13 @@ pub struct SecondOrderRecord {
 impl Record {
     /// Step and named numbers for TensorBoard.
     pub(super) fn scalars(&self, variables: &[String]) -> (u64, Vec<(String, f64)>) {
+        let named = |kind: &'static str, values: &[f64]| -> Vec<(String, f64)> {
+            variables.iter().zip(values).map(|(name, v)| (format!("adam/{kind}/{name}"), *v)).collect()
+        };
         match self {
+            Record::Start(r) => (r.epoch, named("validation", &r.validation)),
+            Record::Warning(r) => (r.epoch, Vec::new()),
             Record::Adam(r) => {
-                let named = |kind: &'static str, values: &[f64]| -> Vec<(String, f64)> {
-                    variables.iter().zip(values).map(|(name, v)| (format!("adam/{kind}/{name}"), *v)).collect()
-                };
                 let mut values = named("training", &r.training);
                 values.extend(named("validation", r.validation.as_deref().unwrap_or(&[])));
                 values.push(("adam/learning_rate".into(), r.learning_rate));
@@ -74,4 +101,10 @@ impl Record {
             }
         }
     }
+}
+
+/// The warnings among records.
+pub(super) fn warnings(history: &[Record]) -> Vec<String> {
+    let message = |r: &Record| if let Record::Warning(w) = r { Some(w.message.clone()) } else { None };
+    history.iter().filter_map(message).collect()
 }

@@ -37,7 +37,7 @@ fn quick(epochs: u64) -> TrainConfig {
 fn errors(trained: &Trained) -> Vec<(Vec<f64>, Option<Vec<f64>>)> {
     let adam = |r: &Record| match r {
         Record::Adam(r) => Some((r.training.clone(), r.validation.clone())),
-        Record::SecondOrder(_) => None,
+        _ => None,
     };
     trained.history.iter().filter_map(adam).collect()
 }
@@ -227,4 +227,100 @@ fn what_makes_no_sense_is_refused_by_name() {
     wild.adam.learning_rate = 1e30;
     let e = train(&data, &wild, &mut Run::default()).unwrap_err();
     assert!(!e.is_input() && e.to_string().contains("diverged"), "{e}");
+}
+
+/// A map that has learned something.
+fn learned(data: &Dataset) -> NeuralMap {
+    let mut config = quick(60);
+    config.second_order.iterations = 25;
+    train(data, &config, &mut Run::default()).unwrap().map
+}
+
+#[test]
+fn a_map_to_start_from_is_never_made_worse_and_the_rate_is_warned_of() {
+    let data = data();
+    let map = learned(&data);
+    let with = |config: &TrainConfig| train(&data, config, &mut Run { from: Some(&map), ..Run::default() }).unwrap();
+    let mut wild = quick(2);
+    wild.adam.learning_rate = 0.1;
+    let spoilt = with(&wild);
+    let start = spoilt.start.unwrap();
+    assert_eq!((spoilt.map.networks(), spoilt.validation.as_ref(), spoilt.kept.len()), (map.networks(), Some(&start), 3));
+    assert_eq!(spoilt.map.provenance()["kept_from_the_start"].as_array().unwrap().len(), 3);
+    assert_eq!(spoilt.warnings.len(), 1);
+    assert!(spoilt.warnings[0].contains("adam.learning_rate = 0.1 is too high"), "{:?}", spoilt.warnings);
+    assert!(matches!(&spoilt.history[0], Record::Start(r) if r.validation == start.increment_mse));
+    // The second stage alone, whose prior may draw it away from the data.
+    let mut second = quick(0);
+    second.second_order.iterations = 2;
+    let again = with(&second);
+    assert!(again.validation.unwrap().mse <= start.mse && again.warnings.is_empty());
+    // A rate that suits.
+    let mut fine = quick(10);
+    fine.adam.learning_rate = 1e-6;
+    assert!(with(&fine).warnings.is_empty());
+    // One network for all variables is kept, or not, as a whole.
+    let mut two = quick(0);
+    (two.architecture, two.second_order.iterations) = (crate::architectures::Architecture::TwoLayerMap, 12);
+    let first = train(&data, &two, &mut Run::default()).unwrap();
+    assert!(first.start.is_none() && first.kept.is_empty());
+    two.second_order = SecondOrderConfig { iterations: 1, beta_sd: 1e-3, inner_sd: 1e-3, ..two.second_order };
+    let further = train(&data, &two, &mut Run { from: Some(&first.map), ..Run::default() }).unwrap();
+    assert!(further.validation.as_ref().unwrap().mse <= further.start.unwrap().mse && [0, 3].contains(&further.kept.len()));
+}
+
+#[test]
+fn interrupted_with_a_map_to_start_from_it_gives_the_same_bits_scores_and_warnings() {
+    let data = data();
+    let map = learned(&data);
+    let mut config = quick(4);
+    (config.adam.learning_rate, config.second_order.iterations) = (0.1, 3);
+    let through = train(&data, &config, &mut Run { from: Some(&map), ..Run::default() }).unwrap();
+    assert_eq!(through.warnings.len(), 1);
+    let kinds = |t: &Trained| t.history.iter().map(std::mem::discriminant).collect::<Vec<_>>();
+    for stop in [1, 2, 3, 5, 8] {
+        let folder = Folder::new(&format!("from-{stop}"));
+        let flag = Arc::new(AtomicBool::new(false));
+        let (raise, mut count) = (flag.clone(), 0);
+        let mut progress = |_: &Record| {
+            count += 1;
+            raise.fetch_or(count == stop, Ordering::Relaxed);
+        };
+        let (directory, existing, from) = (Some(&*folder.0), Existing::Resume, Some(&map));
+        let mut run = Run { directory, existing, from, interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
+        assert_eq!(train(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
+        let resumed = train(&data, &config, &mut Run { directory, existing, from, ..Run::default() }).unwrap();
+        assert_eq!(
+            (resumed.map.networks(), &resumed.kept, &resumed.warnings),
+            (through.map.networks(), &through.kept, &through.warnings),
+            "{stop}"
+        );
+        assert!(errors(&resumed) == errors(&through) && kinds(&resumed) == kinds(&through));
+    }
+}
+
+#[test]
+fn what_no_reader_takes_is_not_written() {
+    let mut data = data();
+    let mut map = train(&data, &quick(1), &mut Run::default()).unwrap().map.networks().to_vec();
+    let mut weights = map[1].weights();
+    weights[2] = f64::NAN;
+    map[1].set_weights(&weights);
+    let refused = NeuralMap::new(data.spec.clone(), 0.1, data.normalizer.clone(), map, serde_json::Value::Null).and_then(|m| m.to_bytes());
+    assert!(refused.unwrap_err().to_string().contains("finite"));
+    data.validation.u[3] = f64::INFINITY;
+    assert!(data.to_bytes().unwrap_err().to_string().contains("not finite"));
+    let identity = Identity { configuration: serde_json::json!(null), dataset: String::new(), from: None };
+    let state = NetworkState { weights: vec![1.0], first: vec![f64::NAN], second: vec![0.0], steps: 1, second_order: None };
+    let checkpoint = Checkpoint { identity, epoch: 1, seconds: 1.0, progress_bytes: 0, event_bytes: 0, networks: vec![state] };
+    let e = checkpoint.to_bytes().unwrap_err();
+    assert!(!e.is_input() && e.to_string().contains("not finite"), "{e}");
+    // A line of the progress file that a resumption could not read.
+    let folder = Folder::new("line");
+    let identity = checkpoint.identity;
+    let (mut directory, _) = Directory::open(&folder.0, Existing::Refuse, &identity).unwrap();
+    let line = |v: f64| Record::Start(StartRecord { epoch: 0, validation: vec![v] });
+    directory.record(&line(0.5), &["v".to_owned()]).unwrap();
+    assert!(directory.record(&line(f64::NAN), &["v".to_owned()]).unwrap_err().to_string().contains("progress.jsonl"));
+    assert_eq!(fs::read_to_string(folder.0.join("progress.jsonl")).unwrap().lines().count(), 1);
 }

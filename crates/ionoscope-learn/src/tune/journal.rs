@@ -134,6 +134,19 @@ pub struct NewTrial {
     pub attributes: BTreeMap<String, Value>,
 }
 
+/// What a worker begins with.
+pub enum Begin {
+    /// A trial that was not there before.
+    New(NewTrial),
+    /// One that was interrupted and waits: it keeps its number and values, and what it had reported is forgotten, since whoever takes it reports anew.
+    Again {
+        /// Its number.
+        number: usize,
+        /// What is new of it: who works on it now.
+        attributes: BTreeMap<String, Value>,
+    },
+}
+
 /// An open journal, looking at one of its studies.
 pub struct Journal {
     /// None: nothing is kept beyond the process, and nobody else sees it.
@@ -249,33 +262,67 @@ impl Journal {
         &self.worker
     }
 
-    /// Begins a trial: `make` gets its number and the trials so far, and may say that there is to be none.
+    /// Begins a trial: `make` gets the number of a new one and the trials so far, and may say that there is to be none.
+    ///
+    /// A new trial is one record, as Optuna writes those that come with values: whenever the process ends, it is there with all its values or not at all.
     ///
     /// # Errors
     /// The file cannot be read or written; an error of `make`.
-    pub fn start(&mut self, space: &Space, make: impl FnOnce(usize, &[Trial]) -> Result<Option<NewTrial>>) -> Result<Option<usize>> {
+    pub fn start(&mut self, space: &Space, make: impl FnOnce(usize, &[Trial]) -> Result<Option<Begin>>) -> Result<Option<usize>> {
         let lock = self.lock()?;
         self.sync()?;
-        let (number, id) = (self.trials.len(), self.all.len());
-        let Some(new) = make(number, &self.trials)? else { return Ok(None) };
+        let number = self.trials.len();
+        let new = match make(number, &self.trials)? {
+            None => return Ok(None),
+            Some(Begin::New(new)) => new,
+            Some(Begin::Again { number, attributes }) => {
+                let id = self.trials[number].id;
+                let attribute =
+                    |(key, value): (&String, &Value)| json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}});
+                let mut records: Vec<Value> = attributes.iter().map(attribute).collect();
+                // Last: until it is written, the trial waits.
+                let state = State::Running.number();
+                records.push(json!({"op_code": operation::STATE, "trial_id": id, "state": state, "values": null, "datetime_start": now()}));
+                self.append(&lock, records)?;
+                return Ok(Some(number));
+            }
+        };
         let study = self.study.ok_or_else(|| self.damaged("the study is gone"))?;
-        let mut records = vec![json!({"op_code": operation::CREATE_TRIAL, "study_id": study, "datetime_start": now()})];
+        let (mut params, mut distributions) = (serde_json::Map::new(), serde_json::Map::new());
         for (key, value) in &new.values {
             let domain = &space.0[key].domain;
             let inner = domain.inner(value).ok_or_else(|| Error::Failed(format!("{key} = {value} is outside its space")))?;
-            records.push(json!({
-                "op_code": operation::PARAMETER,
-                "trial_id": id,
-                "param_name": key,
-                "param_value_internal": inner,
-                "distribution": domain.distribution().to_string(),
-            }));
+            params.insert(key.clone(), json!(inner));
+            distributions.insert(key.clone(), json!(domain.distribution().to_string()));
         }
-        for (key, value) in &new.attributes {
-            records.push(json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}}));
-        }
-        self.append(&lock, records)?;
+        let record = json!({
+            "op_code": operation::CREATE_TRIAL, "study_id": study, "datetime_start": now(), "state": State::Running.number(),
+            "params": params, "distributions": distributions, "user_attrs": new.attributes,
+        });
+        self.append(&lock, vec![record])?;
         Ok(Some(number))
+    }
+
+    /// Lets go of a running trial, which then waits to be begun again.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn release(&mut self, number: usize) -> Result<()> {
+        let id = self.trials[number].id;
+        self.record(json!({"op_code": operation::STATE, "trial_id": id, "state": State::Waiting.number(), "values": null}))
+    }
+
+    /// Ends a trial that cannot be done, with the reason.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn fail(&mut self, number: usize, problem: &str) -> Result<()> {
+        let (id, state) = (self.trials[number].id, State::Failed.number());
+        let lock = self.lock()?;
+        self.sync()?;
+        let why = json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {attribute::PROBLEM: problem}});
+        let ended = json!({"op_code": operation::STATE, "trial_id": id, "state": state, "values": null, "datetime_complete": now()});
+        self.append(&lock, vec![why, ended])
     }
 
     /// Says what a running trial is worth after a step; numbers that are not finite are not written.
@@ -428,7 +475,11 @@ impl Journal {
             file.set_len(self.read).map_err(|e| self.write_error(e))?;
         }
         let written = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.write_all(text.as_bytes()));
-        written.map_err(|e| self.write_error(e))?;
+        if let Err(e) = written {
+            // A full disk may have taken a part of it: none of it is to stay, so that the file ends with whole steps.
+            let _ = file.set_len(self.read);
+            return Err(self.write_error(e));
+        }
         self.open_end = self.forced.is_some_and(|t| t.elapsed() < FORCED);
         if !self.open_end {
             file.sync_data().map_err(|e| self.write_error(e))?;
@@ -547,6 +598,11 @@ fn change(trial: &mut Trial, code: u64, record: &Value) {
         }
         operation::STATE => {
             trial.state = record["state"].as_u64().and_then(|s| State::ALL.get(s as usize).copied()).unwrap_or(trial.state);
+            // What Optuna took up from among those that wait is its own.
+            if trial.state == State::Running && !record["worker_id"].as_str().is_some_and(|w| w.starts_with(WORKER_PREFIX)) {
+                trial.attributes.remove(attribute::WORKER);
+                trial.reported.clear();
+            }
             if let Some(values) = record["values"].as_array() {
                 trial.value = values.first().and_then(Value::as_f64);
                 trial.further = values.iter().skip(1).filter_map(Value::as_f64).collect();
@@ -559,17 +615,25 @@ fn change(trial: &mut Trial, code: u64, record: &Value) {
         }
         _ => {
             if let Some(more) = record["user_attr"].as_object() {
+                // Another worker begins it again: what the one before had reported is not known to this one.
+                if more.contains_key(attribute::WORKER) {
+                    trial.reported.clear();
+                    trial.attributes.remove(attribute::PROBLEM);
+                }
                 trial.attributes.extend(more.clone());
             }
         }
     }
 }
 
+/// How the names of our workers begin.
+const WORKER_PREFIX: &str = "ionoscope-";
+
 /// A name that no other worker has.
 fn worker() -> String {
     use std::hash::{BuildHasher, Hasher};
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    format!("ionoscope-{}-{random:016x}", std::process::id())
+    format!("{WORKER_PREFIX}{}-{random:016x}", std::process::id())
 }
 
 /// The time, in UTC, as `2026-11-27T03:41:00.123456+00:00`.
@@ -604,9 +668,9 @@ mod tests {
         serde_json::from_str(r#"{"n": {"integer": [1, 9]}, "c": {"choice": ["a", "b"]}, "r": {"log": [1e-4, 1]}}"#).unwrap()
     }
 
-    fn new(n: i64) -> Result<Option<NewTrial>> {
+    fn new(n: i64) -> Result<Option<Begin>> {
         let values = BTreeMap::from([("n".to_owned(), json!(n)), ("c".to_owned(), json!("b")), ("r".to_owned(), json!(0.01))]);
-        Ok(Some(NewTrial { values, attributes: BTreeMap::from([("seed".to_owned(), json!(7))]) }))
+        Ok(Some(Begin::New(NewTrial { values, attributes: BTreeMap::from([("seed".to_owned(), json!(7))]) })))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::Trial;
+use super::{journal::Trial, study::left_behind};
 use crate::{Error, Result};
 
 /// When a trial is given up.
@@ -60,12 +60,12 @@ impl Pruner {
             Pruner::None => false,
             Pruner::Asha { first, factor } => halving(first, factor, step, value, &|_| true, all),
             Pruner::Hyperband { first, factor, last } => {
-                let own = bracket(first, factor, last, trial.number);
-                halving(first * factor.pow(own), factor, step, value, &|t| bracket(first, factor, last, t.number) == own, all)
+                let own = bracket(first, factor, last, trial.origin());
+                halving(first * factor.pow(own), factor, step, value, &|t| bracket(first, factor, last, t.origin()) == own, all)
             }
             Pruner::Median => {
                 let best = trial.reported.range(..=step).map(|r| *r.1).fold(f64::INFINITY, f64::min);
-                let others = all.iter().filter(|t| t.number != trial.number && t.state.finished());
+                let others = all.iter().filter(|t| t.number != trial.number && t.state.finished() && !left_behind(t));
                 let mut there: Vec<f64> = others.filter_map(|t| t.reported.get(&step).copied()).collect();
                 there.sort_by(f64::total_cmp);
                 there.len() >= FEWEST && best > there[there.len() / 2]
@@ -80,7 +80,9 @@ fn halving(first: u64, factor: u64, step: u64, value: f64, of: &dyn Fn(&Trial) -
     if !rungs.take_while(|r| *r <= step).any(|r| r == step) {
         return false;
     }
-    let mut there: Vec<f64> = all.iter().filter(|t| of(t)).filter_map(|t| t.reported.get(&step).copied()).collect();
+    // What was begun again counts once.
+    let counted = all.iter().filter(|t| of(t) && !left_behind(t));
+    let mut there: Vec<f64> = counted.filter_map(|t| t.reported.get(&step).copied()).collect();
     there.sort_by(f64::total_cmp);
     let stay = (there.len() as u64 / factor).max(1) as usize;
     there.get(stay - 1).is_some_and(|last| value > *last)

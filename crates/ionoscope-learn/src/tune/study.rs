@@ -1,11 +1,14 @@
 //! Runs a study: draws trials, hands them to workers, ends what is hopeless, and begins again what a worker that is no more left behind.
+//!
+//! A trial that is interrupted, by whatever, waits under its number until a worker takes it again, with its values, its seed and what its folder
+//! holds. Draws follow numbers, and numbers do not move: what one worker tries and finds does not depend on interruptions.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -16,8 +19,8 @@ use serde_json::{Value, json};
 use super::{
     Pruner, Sampler, Space,
     journal::{
-        Journal, NewTrial, State, Trial,
-        attribute::{ABANDONED, ALIVE, FITTED, PROBLEM, RETRY, WORKER},
+        Begin, Journal, NewTrial, State, Trial,
+        attribute::{ABANDONED, ALIVE, FITTED, RETRY, WORKER},
     },
 };
 use crate::{Error, Result};
@@ -189,81 +192,90 @@ pub fn run(
 }
 
 fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, problem: &Mutex<Option<Error>>, work: &Work) -> Result<()> {
+    let me = Me::new();
     loop {
         let broken = problem.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if stop.load(Ordering::Relaxed) || broken {
             return Ok(());
         }
-        let Some(number) = journal.start(&config.space, |number, known| next(config, number, known, work))? else { return Ok(()) };
+        let Some(number) = journal.start(&config.space, |number, known| next(config, number, known, &me, work))? else { return Ok(()) };
         let trial = journal.trials()[number].clone();
         (work.tell)(Told::Begun(&trial));
-        let (fitted, origin) = (trial.fitted(), trial.origin());
-        let suggestion = Suggestion { number, origin, values: &trial.values, fitted: &fitted, seed: seed_of(config.seed, origin) };
-        let mut report = |step: u64, value: f64| {
-            journal.report(number, step, value)?;
-            journal.attribute(number, ALIVE, &json!(seconds()))?;
-            let mut now = journal.trials()[number].clone();
-            // What is no number is not written, and ends it all the same.
-            if !value.is_finite() {
-                now.reported.insert(step, value);
-            }
-            Ok(config.objectives.len() > 1 && value.is_finite() || !config.pruner.prunes(&now, journal.trials()))
-        };
-        let outcome = (work.objective)(&suggestion, &mut report);
-        let failed = |journal: &mut Journal, key: &str, value: Value| {
-            journal.attribute(number, key, &value)?;
-            journal.finish(number, State::Failed, &[])
-        };
-        match outcome {
-            Ok(Outcome::Complete(values)) if values.len() != config.objectives.len() => {
-                return Err(Error::Failed(format!(
-                    "{} values of a trial; the study has {} objectives",
-                    values.len(),
-                    config.objectives.len()
-                )));
-            }
-            Ok(Outcome::Complete(values)) if values.iter().all(|v| v.is_finite()) => journal.finish(number, State::Complete, &values)?,
-            Ok(Outcome::Complete(values)) => failed(journal, PROBLEM, json!(format!("its value is {values:?}")))?,
-            Ok(Outcome::Pruned) => {
-                let last: Vec<f64> = journal.trials()[number].last().map(|l| l.1).into_iter().collect();
-                journal.finish(number, State::Pruned, &last)?;
-            }
-            Ok(Outcome::Failed(reason)) => failed(journal, PROBLEM, json!(reason))?,
-            Ok(Outcome::Interrupted) => failed(journal, ABANDONED, json!(true))?,
-            Err(error) => {
-                failed(journal, ABANDONED, json!(true))?;
-                return Err(error);
+        let ended = attempt(journal, config, &trial, &me, work);
+        if !matches!(ended, Ok(true)) && me.has(&journal.trials()[number]) {
+            // It waits for whoever comes next. Where the journal itself cannot be written, it is found to be left behind.
+            let released = journal.release(number);
+            if ended.is_ok() {
+                released?;
             }
         }
         (work.tell)(Told::Ended(&journal.trials()[number]));
+        if !ended? {
+            return Ok(());
+        }
     }
 }
 
+/// Does a trial; whether it came to an end of its own.
+fn attempt(journal: &mut Journal, config: &StudyConfig, trial: &Trial, me: &Me, work: &Work) -> Result<bool> {
+    let (number, fitted, origin) = (trial.number, trial.fitted(), trial.origin());
+    let suggestion = Suggestion { number, origin, values: &trial.values, fitted: &fitted, seed: seed_of(config.seed, origin) };
+    let mut report = |step: u64, value: f64| {
+        journal.sync()?;
+        me.check(&journal.trials()[number], config.grace)?;
+        journal.report(number, step, value)?;
+        journal.attribute(number, ALIVE, &json!(seconds()))?;
+        let mut now = journal.trials()[number].clone();
+        // What is no number is not written, and ends it all the same.
+        if !value.is_finite() {
+            now.reported.insert(step, value);
+        }
+        Ok(config.objectives.len() > 1 && value.is_finite() || !config.pruner.prunes(&now, journal.trials()))
+    };
+    let outcome = (work.objective)(&suggestion, &mut report)?;
+    journal.sync()?;
+    me.check(&journal.trials()[number], config.grace)?;
+    match outcome {
+        Outcome::Complete(values) if values.len() != config.objectives.len() => {
+            let count = config.objectives.len();
+            return Err(Error::Failed(format!("{} values of a trial; the study has {count} objectives", values.len())));
+        }
+        Outcome::Complete(values) if values.iter().all(|v| v.is_finite()) => journal.finish(number, State::Complete, &values)?,
+        Outcome::Complete(values) => journal.fail(number, &format!("its value is {values:?}"))?,
+        Outcome::Pruned => {
+            let last: Vec<f64> = journal.trials()[number].last().map(|l| l.1).into_iter().collect();
+            journal.finish(number, State::Pruned, &last)?;
+        }
+        Outcome::Failed(reason) => journal.fail(number, &reason)?,
+        Outcome::Interrupted => return Ok(false),
+    }
+    Ok(true)
+}
+
 /// The next trial, if there is one.
-fn next(config: &StudyConfig, number: usize, known: &[Trial], work: &Work) -> Result<Option<NewTrial>> {
+fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Work) -> Result<Option<Begin>> {
+    let mut attributes = BTreeMap::from([(WORKER.to_owned(), me.0.clone()), (ALIVE.to_owned(), json!(seconds()))]);
+    // What was left behind comes first. What waits without a worker's name was put there by Optuna, for its own.
+    if let Some(left) = known.iter().find(|t| t.state == State::Waiting && t.attributes.contains_key(WORKER)) {
+        return Ok(Some(Begin::Again { number: left.number, attributes }));
+    }
     let counts = |t: &&Trial| t.state != State::Failed;
     if known.iter().filter(counts).count() >= config.trials {
         return Ok(None);
     }
-    let mut attributes = BTreeMap::from([(WORKER.to_owned(), me()), (ALIVE.to_owned(), json!(seconds()))]);
-    // What was left behind comes first, once.
+    // Older versions ended what was left behind, and began it again under another number.
     let open = |t: &&Trial| {
-        t.state == State::Failed
-            && t.attributes.contains_key(ABANDONED)
-            && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin())
+        left_behind(t) && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin())
     };
     if let Some(left) = known.iter().find(open) {
         attributes.insert(RETRY.into(), json!(left.origin()));
         attributes.extend(left.attributes.get(FITTED).map(|f| (FITTED.to_owned(), f.clone())));
-        return Ok(Some(NewTrial { values: left.values.clone(), attributes }));
+        return Ok(Some(Begin::New(NewTrial { values: left.values.clone(), attributes })));
     }
     // Failures that would come again and again end the study.
-    if known.len() >= 10 * config.trials + 10 {
-        return Err(Error::Failed(format!(
-            "{} of {} trials failed; see what 'problem' says of them in the journal",
-            known.len(),
-            known.len()
-        )));
+    let failed = known.iter().filter(|t| t.state == State::Failed && !left_behind(t)).count();
+    if failed >= 10 * config.trials + 10 {
+        return Err(Error::Failed(format!("{failed} of {} trials failed; see what 'problem' says of them in the journal", known.len())));
     }
     for draw in 0..MOST_DRAWS {
         // A rejected draw is replaced by one of another stream, so that it does not move those of later trials.
@@ -281,31 +293,67 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], work: &Work) -> Re
             if !fitted.is_empty() {
                 attributes.insert(FITTED.into(), json!(fitted));
             }
-            return Ok(Some(NewTrial { values, attributes }));
+            return Ok(Some(Begin::New(NewTrial { values, attributes })));
         }
     }
     Err(Error::Invalid(format!("{MOST_DRAWS} draws in a row could not meet the budget; widen the space or the budget")))
 }
 
-/// Marks what workers that are no more have left running.
+/// Whether an older version ended a trial because its worker was no more.
+pub(super) fn left_behind(t: &Trial) -> bool {
+    t.state == State::Failed && t.attributes.contains_key(ABANDONED)
+}
+
+/// Lets go of what workers that are no more have left running.
 fn abandon(journal: &mut Journal, config: &StudyConfig) -> Result<()> {
     let gone = |t: &&Trial| t.state == State::Running && t.attributes.get(WORKER).is_some_and(|w| !lives(w, t, config.grace));
     let left: Vec<usize> = journal.trials().iter().filter(gone).map(|t| t.number).collect();
-    for number in left {
-        journal.attribute(number, ABANDONED, &json!(true))?;
-        journal.finish(number, State::Failed, &[])?;
-    }
-    Ok(())
+    left.into_iter().try_for_each(|number| journal.release(number))
 }
 
 fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// This process, so that others can tell whether it is still there.
-fn me() -> Value {
-    static ME: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
-    ME.get_or_init(|| json!({"host": host(), "pid": std::process::id(), "began": began(std::process::id())})).clone()
+/// Workers of this process that are at work.
+static WORKERS: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+fn workers() -> std::sync::MutexGuard<'static, BTreeSet<u64>> {
+    WORKERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A worker, as its trials name it, so that others can tell whether it is still there.
+struct Me(Value);
+
+impl Me {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        workers().insert(number);
+        let pid = std::process::id();
+        Me(json!({"host": host(), "pid": pid, "began": began(pid), "worker": number}))
+    }
+
+    /// Whether a trial is this one's to go on with.
+    fn has(&self, trial: &Trial) -> bool {
+        trial.state == State::Running && trial.attributes.get(WORKER) == Some(&self.0)
+    }
+
+    fn check(&self, trial: &Trial, grace: u64) -> Result<()> {
+        if self.has(trial) {
+            return Ok(());
+        }
+        Err(Error::Failed(format!(
+            "trial {} is in other hands, since nothing was heard of this worker for {grace} seconds; raise grace where an epoch takes longer",
+            trial.number
+        )))
+    }
+}
+
+impl Drop for Me {
+    fn drop(&mut self) {
+        workers().retain(|n| self.0["worker"] != *n);
+    }
 }
 
 fn host() -> String {
@@ -321,7 +369,11 @@ fn began(pid: u32) -> Option<u64> {
 fn lives(worker: &Value, trial: &Trial, grace: u64) -> bool {
     let same_host = worker["host"].as_str() == Some(&host()) && Path::new("/proc/self/stat").exists();
     match worker["pid"].as_u64().filter(|_| same_host) {
-        Some(pid) => began(pid as u32).is_some() && began(pid as u32) == worker["began"].as_u64(),
+        Some(pid) => {
+            let there = began(pid as u32).is_some() && began(pid as u32) == worker["began"].as_u64();
+            // Of this very process: a worker that has ended.
+            there && (pid != u64::from(std::process::id()) || worker["worker"].as_u64().is_none_or(|n| workers().contains(&n)))
+        }
         None => trial.attributes.get(ALIVE).and_then(Value::as_u64).is_some_and(|t| seconds().saturating_sub(t) < grace),
     }
 }
@@ -426,13 +478,13 @@ mod tests {
             quadratic(s, report)
         };
         let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &stop, &work(&interrupted)).unwrap();
-        assert_eq!((trials.len(), trials[2].state), (3, State::Failed));
+        assert_eq!((trials.len(), trials[2].state), (3, State::Waiting));
         // A worker that was killed in a trial.
         let mut dead = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
         let values = BTreeMap::from([("x".to_owned(), json!(1.0)), ("n".to_owned(), json!(2))]);
         let worker = json!({"host": host(), "pid": 4_000_000, "began": 1});
         let attributes = BTreeMap::from([(WORKER.to_owned(), worker)]);
-        dead.start(&config(5).space, |_, _| Ok(Some(NewTrial { values: values.clone(), attributes }))).unwrap();
+        dead.start(&config(5).space, |_, _| Ok(Some(Begin::New(NewTrial { values: values.clone(), attributes })))).unwrap();
         let seeds = Mutex::new(Vec::new());
         let note = |s: &Suggestion, report: Reporter| {
             seeds.lock().unwrap().push((s.origin, s.seed, s.values.clone()));
@@ -442,8 +494,107 @@ mod tests {
         let seeds = seeds.into_inner().unwrap();
         assert_eq!((seeds[0].0, seeds[0].1, &seeds[0].2), (2, seed_of(1, 2), &trials[2].values));
         assert_eq!((seeds[1].0, &seeds[1].2), (3, &values));
-        assert_eq!(trials.iter().filter(|t| t.state != State::Failed).count(), 5);
+        assert_eq!(trials.len(), 5);
         assert!(trials.iter().all(|t| t.state.finished()));
+    }
+
+    /// Samplers, pruners and numbers of objectives, each at least once.
+    fn kinds() -> Vec<StudyConfig> {
+        let pruners =
+            [Pruner::Asha { first: 1, factor: 2 }, Pruner::Hyperband { first: 1, factor: 2, last: 4 }, Pruner::Median, Pruner::None];
+        let samplers = [Sampler::Random, Sampler::Tpe, Sampler::Sobol, Sampler::Tpe];
+        let of = |(k, sampler): (usize, Sampler)| StudyConfig { sampler, pruner: pruners[k], ..config(14) };
+        let mut all: Vec<StudyConfig> = samplers.into_iter().enumerate().map(of).collect();
+        all[3].objectives = vec!["a".into(), "b".into()];
+        all
+    }
+
+    /// As [`quadratic`], for any number of objectives; some trials cannot be done.
+    fn several(s: &Suggestion, report: Reporter, objectives: usize) -> Result<Outcome> {
+        if s.number % 5 == 3 {
+            return Ok(Outcome::Failed("too wide".into()));
+        }
+        Ok(match quadratic(s, report)? {
+            Outcome::Complete(v) => Outcome::Complete((0..objectives).map(|k| v[0] * (k as f64 - 0.3).abs()).collect()),
+            other => other,
+        })
+    }
+
+    fn found(trials: &[Trial]) -> Vec<(usize, State, BTreeMap<String, Value>, Vec<f64>, BTreeMap<u64, f64>)> {
+        trials.iter().map(|t| (t.number, t.state, t.values.clone(), t.objectives(), t.reported.clone())).collect()
+    }
+
+    #[test]
+    fn killed_after_any_record_a_study_tries_and_finds_the_same() {
+        for (k, config) in kinds().into_iter().enumerate() {
+            let (path, about) = (file(&format!("any-{k}")), BTreeMap::from([("objectives".to_owned(), json!(config.objectives))]));
+            let objective = |s: &Suggestion, report: Reporter| several(s, report, config.objectives.len());
+            let go = || run(Some(&path), &config, &about, 1, &AtomicBool::new(false), &work(&objective)).unwrap();
+            let whole = go();
+            assert!(whole.iter().any(|t| t.state == State::Failed) && whole.iter().any(|t| t.state == State::Complete));
+            let text = std::fs::read_to_string(&path).unwrap();
+            let ends: Vec<usize> = text.match_indices('\n').map(|m| m.0 + 1).collect();
+            for (j, end) in ends.iter().enumerate().skip(3 + k).step_by(7) {
+                // Whole records, or the last of them torn.
+                std::fs::write(&path, &text[..end - 9 * (j % 2)]).unwrap();
+                assert_eq!(found(&go()), found(&whole), "{:?}, {j} records", config.sampler);
+            }
+        }
+    }
+
+    #[test]
+    fn interrupted_again_and_again_a_study_tries_and_finds_the_same() {
+        for (k, config) in kinds().into_iter().enumerate() {
+            let about = BTreeMap::from([("objectives".to_owned(), json!(config.objectives))]);
+            let plain = |s: &Suggestion, report: Reporter| several(s, report, config.objectives.len());
+            let go = |path: &Path, stop: &AtomicBool, objective: &Objective| run(Some(path), &config, &about, 1, stop, &work(objective));
+            let whole = go(&file(&format!("whole-{k}")), &AtomicBool::new(false), &plain).unwrap();
+            let path = file(&format!("again-{k}"));
+            // Before its first report, after some, and at its end; by Ctrl-C, and by a disk that is full.
+            for n in 0.. {
+                let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+                let stopped = |s: &Suggestion, report: Reporter| {
+                    if calls.fetch_add(1, Ordering::Relaxed) < n % 2 {
+                        return plain(s, report);
+                    }
+                    // Whatever the reporter says: it may not be heard any more.
+                    for step in 1..=(n as u64 % 5) {
+                        report(step, cost(s.values) + 1.0 / step as f64)?;
+                    }
+                    if n % 3 == 0 {
+                        return Err(Error::Failed("no space left".into()));
+                    }
+                    stop.store(true, Ordering::Relaxed);
+                    Ok(Outcome::Interrupted)
+                };
+                let ended = go(&path, &stop, &stopped);
+                if n == 30 {
+                    break;
+                }
+                assert!(n % 3 == 0 || ended.is_ok());
+            }
+            assert_eq!(found(&go(&path, &AtomicBool::new(false), &plain).unwrap()), found(&whole), "{:?}", config.sampler);
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_left_behind_is_begun_again_and_counts_once() {
+        let path = file("older");
+        let config = StudyConfig { pruner: Pruner::Asha { first: 1, factor: 2 }, ..config(4) };
+        let mut older = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
+        let values = BTreeMap::from([("x".to_owned(), json!(1.0)), ("n".to_owned(), json!(2))]);
+        let new = NewTrial {
+            values: values.clone(),
+            attributes: BTreeMap::from([(WORKER.to_owned(), json!({"host": host(), "pid": 4_000_000}))]),
+        };
+        older.start(&config.space, |_, _| Ok(Some(Begin::New(new)))).unwrap();
+        older.report(0, 1, -1e9).unwrap();
+        older.attribute(0, ABANDONED, &json!(true)).unwrap();
+        older.finish(0, State::Failed, &[]).unwrap();
+        let trials = run(Some(&path), &config, &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+        assert_eq!((trials[1].origin(), &trials[1].values, trials.len()), (0, &values, 5));
+        // Its half-done report, which nothing could beat, ends nobody.
+        assert_eq!(trials[1].state, State::Complete);
     }
 
     #[test]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union
 
@@ -43,6 +43,9 @@ class Training:
     validation: float | None
     """Of an operator the normalised error, of a map the mean squared error of a step."""
     measured: dict[str, Any]
+    """What else was measured; with a surrogate to start from, under "start" what that was worth."""
+    warnings: list[str] = field(default_factory=list)
+    """Such as of a learning rate that is too high."""
 
     def load(self) -> System | Operator:
         """The surrogate."""
@@ -110,7 +113,8 @@ def train(
 ) -> Training:
     """Trains a surrogate in a folder, on the data there or new ones.
 
-    `callback` is called with every record of the training (`"epoch"`, `"training"`, where it was computed `"validation"`, ..), on the calling thread;
+    `callback` is called with every record of the training, on the calling thread: by `"stage"` `"start"` (what the surrogate to start from is worth),
+    `"adam"` (`"epoch"`, `"training"`, where it was computed `"validation"`, ..), `"second-order"` and `"warning"` (`"message"`);
     where it returns something false but not None, the training stops, with a checkpoint. An exception in it stops the training too. `resume` goes on
     from the folder's checkpoint and begins where there is none; `start` is a surrogate to start from; `device` is `"cpu"` or, for operators, `"cuda"`;
     `say` takes lines for people, such as `print`.
@@ -119,7 +123,7 @@ def train(
         *_given(config), _changes(set), os.fspath(output), resume, None if start is None else os.fspath(start), time_limit, checkpoint_every,
         device, callback, say, threads,
     )
-    return Training(Path(done["surrogate"]), done["ending"], done["seconds"], done["weights"], done["validation"], done["measured"])
+    return Training(Path(done["surrogate"]), done["ending"], done["seconds"], done["weights"], done["validation"], done["measured"], done["warnings"])
 
 
 def tune(

@@ -154,7 +154,7 @@ impl Arguments {
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| self.csv(w, spec, options, all))?);
             let meta = json!({"system": self.system.system, "model": system.spec().id, "parameters": named(&spec.parameters, p), "options": options, "units": units(spec), "version": env!("CARGO_PKG_VERSION")});
-            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+            files.push(artifact::describe(&files[0], &meta)?);
         }
         if let Some(path) = &self.plot {
             let figure = if self.over.is_some() { self.shares(spec, all)? } else { plane(spec, options, &all[0].basins) };

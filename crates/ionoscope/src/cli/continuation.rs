@@ -137,7 +137,7 @@ impl Arguments {
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| self.csv(w, &spec, &found, &periodic))?);
             let meta = json!({"system": self.system.system, "parameters": document["parameters"], "over": self.over.name, "options": options, "units": document["units"], "version": env!("CARGO_PKG_VERSION"), "complete": document["complete"], "ends": found.iter().map(|b| self.ends(b)).collect::<Vec<_>>(), "cycle_ends": periodic.iter().map(|b| self.cycle_ends(b)).collect::<Vec<_>>()});
-            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+            files.push(artifact::describe(&files[0], &meta)?);
         }
         if let Some(path) = &self.plot {
             let drawing = svg::draw(&self.figure(&spec, &unit, shown, &found, &periodic, &curves)?);

@@ -239,7 +239,7 @@ impl Arguments {
         let mut files = Vec::new();
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| csv(w))?);
-            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, document))?);
+            files.push(artifact::describe(&files[0], document)?);
         }
         if let Some(path) = &self.plot {
             let drawing = svg::draw(figure);

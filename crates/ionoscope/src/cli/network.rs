@@ -272,7 +272,7 @@ impl Arguments {
                 writeln!(w)
             };
             files.push(Staged::new(path, |w| csv(w))?);
-            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, document))?);
+            files.push(artifact::describe(&files[0], document)?);
         }
         if let Some(path) = &self.plot {
             // Time across, cells up; too many times are thinned by their means, too many cells in the shade.

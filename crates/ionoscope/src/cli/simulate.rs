@@ -215,7 +215,7 @@ impl Arguments {
         let mut files = Vec::new();
         if let Some(path) = &self.output {
             files.push(self.write(path, spec, trajectory, &meta)?);
-            files.push(Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?);
+            files.push(artifact::describe(&files[0], &meta)?);
         }
         if let Some(path) = &self.plot {
             let role = if spec.trained_on.is_some() || self.is_operator() { Role::Orbit } else { Role::Equations };

@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Go on from the folder's checkpoint; begins where there is none
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this surrogate
+    /// Start from the weights of this surrogate, which is kept where training makes nothing better
     #[arg(long, value_name = "FILE.safetensors")]
     from: Option<PathBuf>,
     /// Stop after so many seconds, with a checkpoint from which --resume goes on
@@ -54,6 +54,7 @@ struct Answer<'a> {
     weights: usize,
     #[serde(flatten)]
     measured: &'a Measured,
+    warnings: &'a [String],
 }
 
 impl Arguments {
@@ -87,6 +88,9 @@ impl Arguments {
             if let Some(line) = line {
                 shared.tell(&line);
             }
+            if let Record::Warning(w) = record {
+                shared.warn(&w.message);
+            }
         };
         if let (AnyConfiguration::Operator(c), Data::Responses(data)) = (&configuration, &data) {
             shared.tell(&format!("{} weights", c.operator.weight_count(data.spec.variables.len(), &data.config)));
@@ -95,17 +99,32 @@ impl Arguments {
         let surrogate = &output.join("surrogate.safetensors");
         pipeline::keep(output, &configuration)?;
         learned.surrogate.save(surrogate)?;
-        let Learned { ending, seconds, weights, measured, .. } = &learned;
+        let Learned { ending, seconds, weights, measured, warnings, .. } = &learned;
         if shared.json {
-            print_json(&Answer { surrogate, ending: *ending, seconds: *seconds, weights: *weights, measured })?;
+            print_json(&Answer { surrogate, ending: *ending, seconds: *seconds, weights: *weights, measured, warnings })?;
         } else {
             let mse = |e: &Option<StepErrors>| e.as_ref().map_or("not measured".into(), |e| format!("{:.2e}", e.mse));
             let error = match measured {
-                Measured::Map { validation, new_chunks } => {
-                    format!("validation MSE {}, on new chunks {}", mse(validation), mse(new_chunks))
+                Measured::Map { validation, new_chunks, start, kept_from_the_start: kept } => {
+                    let start = start.as_ref().map_or(String::new(), |e| format!(" (at the start {:.2e})", e.mse));
+                    let kept = if kept.is_empty() {
+                        String::new()
+                    } else {
+                        format!("; no better than at the start, and kept from there: {}", kept.join(", "))
+                    };
+                    format!("validation MSE {}{start}, on new chunks {}{kept}", mse(validation), mse(new_chunks))
                 }
-                Measured::Operator { validation: Some(e), validation_epoch: Some(epoch), .. } => {
-                    format!("{weights} weights, normalised error on the validation set {:.3} % (epoch {epoch})", 100.0 * e)
+                Measured::Operator { validation: Some(e), validation_epoch: Some(epoch), start, .. } => {
+                    let of = match (start, epoch) {
+                        (Some(_), 0) => "; epoch 0: no epoch was better than the start, which is kept".into(),
+                        (Some(s), _) => format!(", epoch {epoch}; at the start {:.3} %", 100.0 * s),
+                        _ => format!(", epoch {epoch}"),
+                    };
+                    format!(
+                        "{weights} weights, normalised error on the validation set {:.3} % ({})",
+                        100.0 * e,
+                        of.trim_start_matches([',', ';', ' '])
+                    )
                 }
                 Measured::Operator { .. } => format!("{weights} weights, normalised error on the validation set not measured"),
             };

@@ -11,7 +11,7 @@
 use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, is_name},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    artifact::{meta_path, read_text, write_atomic, write_json},
+    artifact::{Staged, describe, read_text, write_atomic, write_json},
 };
 
 /// Heading and order of the sections.
@@ -74,7 +74,7 @@ pub fn draw(dir: &Path) -> Result<()> {
 fn write_figure(dir: &Path, figure: &Figure) -> Result<()> {
     write_atomic(&dir.join(format!("{}.svg", figure.id)), |w| w.write_all(svg::draw(figure).as_bytes()))?;
     let csv = dir.join(format!("{}.csv", figure.id));
-    write_atomic(&csv, |w| w.write_all(figure.to_csv().as_bytes()))?;
+    let data = Staged::new(&csv, |w| w.write_all(figure.to_csv().as_bytes()))?;
     let axis = |a: &super::figure::Axis| json!({ "label": super::rich::plain(&a.label), "unit": a.unit });
     let panels: Vec<_> = figure
         .panels
@@ -82,14 +82,20 @@ fn write_figure(dir: &Path, figure: &Figure) -> Result<()> {
         .enumerate()
         .map(|(k, p)| json!({ "panel": k + 1, "title": super::rich::plain(&p.title), "x": axis(&p.x), "y": axis(&p.y), "z": p.z.as_ref().map(axis) }))
         .collect();
-    write_json(&meta_path(&csv), &json!({ "title": figure.title, "caption": super::rich::plain(&figure.caption), "panels": panels }))
+    commit(data, &json!({ "title": figure.title, "caption": super::rich::plain(&figure.caption), "panels": panels }))
 }
 
 fn write_table(dir: &Path, table: &Table) -> Result<()> {
     let csv = dir.join(format!("{}.csv", table.id));
-    write_atomic(&csv, |w| w.write_all(table.to_csv().as_bytes()))?;
+    let data = Staged::new(&csv, |w| w.write_all(table.to_csv().as_bytes()))?;
     let columns: Vec<_> = table.columns.iter().map(|c| json!({ "name": super::rich::plain(&c.name), "unit": c.unit })).collect();
-    write_json(&meta_path(&csv), &json!({ "caption": super::rich::plain(&table.caption), "columns": columns }))
+    commit(data, &json!({ "caption": super::rich::plain(&table.caption), "columns": columns }))
+}
+
+fn commit(data: Staged, meta: &Value) -> Result<()> {
+    let about = describe(&data, meta)?;
+    data.commit()?;
+    Ok(about.commit()?)
 }
 
 /// Makes a folder and those above it.

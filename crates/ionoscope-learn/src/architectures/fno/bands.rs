@@ -108,6 +108,12 @@ impl Bands {
         widths
     }
 
+    /// Whether all its factors are finite.
+    pub fn is_finite(&self) -> bool {
+        let finite = |factor: &Factors| factor.iter().flatten().all(|v| v.is_finite());
+        finite(&self.factor) && self.classes.iter().flatten().all(finite)
+    }
+
     /// Checks that it fits a network of so many variables.
     pub(super) fn check(&self, variables: usize) -> Result<()> {
         let fits = |factor: &Factors| {

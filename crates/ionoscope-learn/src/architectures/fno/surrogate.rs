@@ -359,7 +359,7 @@ impl Fno {
     /// from, to]`, `layer.0.skip.weight`, .., `projection.2.bias`.
     ///
     /// # Errors
-    /// A header that cannot be expressed as JSON.
+    /// What [`from_bytes`](Self::from_bytes) would not read again, such as a number that is not finite.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the surrogate cannot be written: {e}"));
         let header = Header {
@@ -382,7 +382,10 @@ impl Fno {
             .map(|(b, bytes)| TensorView::new(Dtype::F32, b.shape.clone(), bytes).map(|v| (b.name.as_str(), v)))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))?;
+        // JSON has no word for a number that is not finite: the reader is asked, before anything stands on the disk.
+        Fno::from_bytes(&bytes).map_err(|e| fail(&format!("it could not be read again: {e}")))?;
+        Ok(bytes)
     }
 
     /// Whether a file says that it holds a Fourier neural operator.

@@ -39,7 +39,7 @@ impl NeuralMap {
     /// what enters variable i), `gamma` `[D_u]`. All double precision.
     ///
     /// # Errors
-    /// A header that cannot be expressed as JSON.
+    /// What [`from_bytes`](Self::from_bytes) would not read again, such as a number that is not finite.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let header = Header {
             format: format!("{}/{VERSION}", self.architecture().name()),
@@ -81,7 +81,10 @@ impl NeuralMap {
             .map(|(name, shape, bytes)| TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v)))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))?;
+        // JSON has no word for a number that is not finite: the reader is asked, before anything stands on the disk.
+        NeuralMap::from_bytes(&bytes).map_err(|e| fail(&format!("it could not be read again: {e}")))?;
+        Ok(bytes)
     }
 
     /// Reads a map from its file.

@@ -335,14 +335,9 @@ impl<'a> Cuda<'a> {
         gpu.average(launch::Average { weights: weights.weights.at, average, single, status, length: count as i64, kept })
     }
 
-    /// Sums of the losses of each variable.
-    fn sums(&self, set: &Samples) -> Result<Vec<f64>> {
-        let variables = self.problem.layout.outputs;
-        let mut sums = vec![0.0; variables];
-        for losses in self.gpu.read(&set.losses, set.count * variables)?.chunks_exact(variables) {
-            sums.iter_mut().zip(losses).for_each(|(s, l)| *s += l);
-        }
-        Ok(sums)
+    /// The losses `[sample][variable]`, in the order in which the samples came.
+    fn losses(&self, set: &Samples) -> Result<Vec<f64>> {
+        self.gpu.read(&set.losses, set.count * self.problem.layout.outputs)
     }
 
     fn use_weights(&mut self, weights: &[f64]) -> Result<()> {
@@ -377,7 +372,7 @@ impl Engine for Cuda<'_> {
             self.backward(members)?;
             self.step(moving.adam.steps + b as u64, batches as u64, b + 1)?;
         }
-        let sums = self.sums(&self.training)?;
+        let losses = self.losses(&self.training)?;
         let status = self.gpu.read(&self.weights.status, 1)?;
         if let [launch::Status { bad: 1.., .. }] = status[..] {
             return Ok(ControlFlow::Break(status[0].bad as usize));
@@ -389,7 +384,7 @@ impl Engine for Cuda<'_> {
         moving.adam.second = self.gpu.read(second, count)?;
         moving.average = self.gpu.read(average, count)?;
         moving.adam.steps += batches as u64;
-        Ok(ControlFlow::Continue(sums))
+        Ok(ControlFlow::Continue(losses))
     }
 
     fn evaluate(&mut self, weights: &[f64]) -> Result<Vec<f64>> {
@@ -402,7 +397,7 @@ impl Engine for Cuda<'_> {
             self.forward(set, places[0], members)?;
             self.loss(set, places, NULL, members)?;
         }
-        Ok(self.sums(set)?.into_iter().map(|s| s / set.count as f64).collect())
+        Ok(engine::means(&self.losses(set)?, variables))
     }
 }
 

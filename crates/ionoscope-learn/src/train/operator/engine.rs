@@ -37,7 +37,7 @@ impl Moving {
     }
 }
 
-/// A batch (from 1) with a gradient that was not finite, or the sums of the losses of each variable.
+/// A batch (from 1) with a gradient that was not finite, or the losses `[sample][variable]` of all samples in the order of the epoch.
 pub(super) type Epoch = ControlFlow<usize, Vec<f64>>;
 
 /// A device that trains.
@@ -58,6 +58,14 @@ pub(super) fn batches(samples: usize, config: &OperatorConfig) -> usize {
 /// The samples of batch `b`.
 pub(super) fn batch(b: usize, batches: usize, samples: usize) -> std::ops::Range<usize> {
     b * samples / batches..(b + 1) * samples / batches
+}
+
+/// Mean loss of each variable of losses `[sample][variable]`, added in order.
+pub(super) fn means(losses: &[f64], variables: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; variables];
+    losses.chunks_exact(variables).for_each(|l| sums.iter_mut().zip(l).for_each(|(s, l)| *s += l));
+    let count = (losses.len() / variables) as f64;
+    sums.into_iter().map(|s| s / count).collect()
 }
 
 /// Share of the running mean that a step keeps: at first the mean is over about the last tenth of all steps so far, so that the initial weights are soon
@@ -156,10 +164,10 @@ impl Engine for Cpu<'_> {
     fn epoch(&mut self, moving: &mut Moving, order: &[u32]) -> Result<Epoch> {
         let config = self.config;
         let batches = batches(order.len(), config);
-        let mut sums = vec![0.0; self.training.data.variables];
+        let mut all = Vec::with_capacity(order.len() * self.training.data.variables);
         for b in 0..batches {
             let losses = self.gradient(&moving.weights, &order[batch(b, batches, order.len())]);
-            losses.iter().for_each(|l| sums.iter_mut().zip(l).for_each(|(s, l)| *s += l));
+            losses.iter().for_each(|l| all.extend_from_slice(l));
             let length = self.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             if !length.is_finite() {
                 return Ok(ControlFlow::Break(b + 1));
@@ -175,7 +183,7 @@ impl Engine for Cpu<'_> {
             let kept = kept(config, adam.steps);
             average.iter_mut().zip(weights).for_each(|(a, w)| *a = kept * *a + (1.0 - kept) * *w);
         }
-        Ok(ControlFlow::Continue(sums))
+        Ok(ControlFlow::Continue(all))
     }
 
     fn evaluate(&mut self, weights: &[f64]) -> Result<Vec<f64>> {

@@ -20,10 +20,10 @@ use super::{Arguments, check_format, ends_with, extend};
 use crate::{
     Error, Result,
     arrays::zarr::{self, Existing},
-    artifact::{self, Staged},
-    batch::{Job, Output, Summary, chunk_for, layout},
+    artifact,
+    batch::{Job, Output, Summary, changed, chunk_for, layout},
     cli::{Shared, arguments::Opened, print_json, training::interrupt},
-    experiments::{Reader, fingerprint, survey},
+    experiments::{Reader, survey},
     shard::Shard,
 };
 
@@ -69,16 +69,20 @@ impl Arguments {
         } else if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
             return Err(Error::Input(format!("cannot write {}: there is no folder {}; make it first", path.display(), folder.display())));
         }
-        let Opened { system, spec, p } = self.system.open()?;
+        let source = Path::new(&self.system.system);
+        let (Opened { system, spec, p }, system_hash) = if source.is_file() {
+            artifact::with_fingerprint(source, || self.system.open()).map(|(opened, hash)| (opened, Some(hash)))?
+        } else {
+            (self.system.open()?, None)
+        };
         let spec = &spec;
         let (base, mut options) = self.experiment(spec, system.time(), p)?;
         let survey = survey(table, &*system, &base, &options)?;
         let layout = layout(&*system, &base, &survey, self.precision);
         let chunk = self.batch.chunk.map_or_else(|| chunk_for(&layout), |n| (n as usize).min(survey.rows));
         let mut configuration = self.configuration(spec, system.time(), &base, &options);
-        let source = Path::new(&self.system.system);
         let more = json!({
-            "system_hash": if source.is_file() { Some(fingerprint(source)?) } else { None },
+            "system_hash": system_hash,
             "experiments": {"file": table, "hash": survey.hash, "rows": survey.rows, "columns": survey.columns},
             "chunk": chunk,
         });
@@ -113,9 +117,13 @@ impl Arguments {
         }
         options.watch = Watcher::default();
         let halving = self.halving_of_some(&*system, table, &base, &options, shared)?;
+        // It was read once more for that.
+        if halving.is_some() && artifact::fingerprint(table)? != survey.hash {
+            return Err(changed(table));
+        }
         extend(&mut meta, json!({"change_by_half_the_step": halving}));
         if let Some(file) = output.finish(&configuration, &summary)? {
-            let beside = Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?;
+            let beside = artifact::describe(&file, &meta)?;
             file.commit()?;
             beside.commit()?;
         }

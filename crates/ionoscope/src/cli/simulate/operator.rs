@@ -14,10 +14,10 @@ use super::{Arguments, MOST_VALUES, MethodArgument, check_format, plot};
 use crate::{
     Error, Result,
     arrays::{Layout, zarr::Existing},
-    artifact::{self, Staged},
+    artifact,
     batch::{Output, Summary},
     cli::{Shared, arguments::borrowed, print_json},
-    experiments::{Reader, at, fingerprint},
+    experiments::{Reader, at},
     named::{named, units},
     protocol_file,
 };
@@ -35,7 +35,8 @@ impl Arguments {
     }
 
     pub(super) fn run_operator(&self, shared: &Shared) -> Result<()> {
-        let fno = Fno::load(Path::new(&self.system.system))?;
+        let file = Path::new(&self.system.system);
+        let (fno, hash) = artifact::with_fingerprint(file, || Ok(Fno::load(file)?))?;
         let spec = &fno.spec;
         if self.rtol.or(self.atol).or(self.step).is_some() || self.method != MethodArgument::Auto || self.pace.is_some() {
             return Err(Error::Input(format!(
@@ -68,7 +69,7 @@ impl Arguments {
             ));
         }
         let base = Experiment { x0: given.state_with(borrowed(&self.x0))?, p, protocol, times };
-        let configuration = self.described(&fno, &base);
+        let configuration = self.described(&fno, &hash, &base);
         match &self.batch.experiments {
             Some(table) => self.operate_on_table(&fno, table, &base, points, configuration, shared),
             None => self.operate_once(&fno, &base, points, configuration, shared),
@@ -214,7 +215,7 @@ impl Arguments {
         }
         let mut outside = self.outside(fno, &experiments).map_err(|e| at(table, e))?;
         let layout = Layout::new(&self.columns(fno)?, base.times, experiments.len(), self.precision);
-        let more = json!({"experiments": {"file": table, "hash": fingerprint(table)?, "rows": experiments.len()}});
+        let more = json!({"experiments": {"file": table, "hash": reader.read_so_far().to_string(), "rows": experiments.len()}});
         super::extend(&mut meta, more);
         let part = (MOST_NUMBERS / (base.times.count * fno.spec.variables.len())).clamp(1, PART);
         let mut output = Output::create(path, &layout, part, &meta, Existing::Refuse)?;
@@ -227,7 +228,7 @@ impl Arguments {
         warn(&outside, shared);
         super::extend(&mut meta, json!({"result": summary}));
         if let Some(file) = output.finish(&meta, &summary)? {
-            let beside = Staged::new(&artifact::meta_path(path), |w| artifact::json_to(w, &meta))?;
+            let beside = artifact::describe(&file, &meta)?;
             file.commit()?;
             beside.commit()?;
         }
@@ -235,13 +236,13 @@ impl Arguments {
     }
 
     /// Everything that is needed to read the data and to make them again.
-    fn described(&self, fno: &Fno, e: &Experiment) -> Value {
+    fn described(&self, fno: &Fno, hash: &str, e: &Experiment) -> Value {
         let spec: &Spec = &fno.spec;
         json!({
             "system": self.system.system,
             "id": spec.id,
             "kind": "operator",
-            "surrogate_hash": fingerprint(Path::new(&self.system.system)).ok(),
+            "surrogate_hash": hash,
             "band": fno.bands.as_ref().filter(|_| self.bands).map(|b| format!("holds {} % of the values", 100.0 * b.level)),
             "calibrated_on": self.bands.then(|| fno.provenance.get("calibrated_on")).flatten(),
             "parameters": named(&spec.parameters, &e.p),

@@ -200,6 +200,7 @@ fn metrics(trained: &Trained, data: &Dataset, config: &TrainConfig) -> Result<Me
                 passes += some;
                 history.iter_mut().zip(variables).filter(|(_, v)| v.name == r.variable).for_each(|(h, _)| h.push(r.training));
             }
+            Record::Start(_) | Record::Warning(_) => {}
         }
     }
     Ok(Metrics {

@@ -89,6 +89,7 @@ impl Workshop<'_> {
                 checkpoint_every: Duration::from_secs(60),
                 interrupt: Some(self.interrupt.clone()),
                 device: self.options.device,
+                before: None,
                 progress: Some(&mut progress),
             };
             let trained = train_operator(&data, &stage.operator, &mut run)?;
