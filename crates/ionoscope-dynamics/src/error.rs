@@ -36,7 +36,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// A trajectory that could not be completed.
-    #[error("the integration failed at t = {time}: {reason}")]
+    #[error("the integration failed at t = {}: {reason}", short(*.time))]
     Failed {
         /// Time of the last accepted state.
         time: f64,

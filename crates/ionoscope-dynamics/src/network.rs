@@ -10,7 +10,10 @@ use rayon::prelude::*;
 
 use crate::{
     Error, Result, models,
-    solve::dop853::{ERROR_5, ORDER_3, Row, STAGES},
+    solve::{
+        dop853::{ERROR_5, ORDER_3, Row, STAGES},
+        limits::{self, Progress},
+    },
     system::{DynamicalSystem, Input, Time},
     trajectory::{FailureReason, Outcome, SolveOptions, Statistics, TimeGrid},
 };
@@ -23,6 +26,8 @@ const MOST_CELLS: usize = 1 << 27;
 const SAFETY: f64 = 0.9;
 const SHRINK: f64 = 0.333;
 const GROW: f64 = 6.0;
+/// What shrinks numbers whose squares would be infinite.
+const DOWN: f64 = 1e-160;
 
 /// Who is coupled with whom; coupling is mutual.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +261,7 @@ impl<'a> Network<'a> {
         }
         match self.system.time() {
             Time::Discrete { dt } => self.iterate(&mut x, dt, times, observe),
-            Time::Continuous => Ok(self.integrate(&mut x, times, options, observe)),
+            Time::Continuous => self.integrate(&mut x, times, options, observe),
         }
     }
 
@@ -286,7 +291,7 @@ impl<'a> Network<'a> {
                 statistics.evaluations += 1;
             }
             if x.par_chunks(PIECE).any(|x| x.iter().any(|v| !v.is_finite())) {
-                return Ok((Outcome::Failed { time: times.time(k), reason: FailureReason::NotFinite }, statistics));
+                return Ok((Outcome::Failed { time: times.time(k), reason: self.not_finite(x, None) }, statistics));
             }
             if !observe(k, times.time(k), x) {
                 return Err(Error::Interrupted);
@@ -302,13 +307,14 @@ impl<'a> Network<'a> {
         times: TimeGrid,
         options: &SolveOptions,
         observe: &mut dyn FnMut(usize, f64, &[f64]) -> bool,
-    ) -> (Outcome, Statistics) {
+    ) -> Result<(Outcome, Statistics)> {
         let size = x.len();
         let mut k: Vec<Vec<f64>> = vec![vec![0.0; size]; 13];
         let (mut y, mut currents) = (x.clone(), vec![0.0; self.graph.cells()]);
         let mut statistics = Statistics { evaluations: 1, ..Statistics::default() };
         self.rule(x, &mut currents, &mut k[0]);
         let (mut t, mut h, mut fresh) = (0.0, first_step(x, &k[0], options), true);
+        let mut progress = Progress::default();
         for index in 0..times.count {
             let end = times.time(index);
             while t < end {
@@ -336,20 +342,52 @@ impl<'a> Network<'a> {
                     h = step * factor.min(1.0);
                     fresh = false;
                 }
-                let reason = if h <= 4.0 * t * f64::EPSILON || h < 1e-290 {
-                    if error.is_finite() { FailureReason::StepTooSmall } else { FailureReason::NotFinite }
-                } else if statistics.accepted + statistics.rejected >= options.max_steps {
-                    FailureReason::TooManySteps
-                } else {
-                    continue;
-                };
-                return (Outcome::Failed { time: t, reason }, statistics);
+                let steps = statistics.accepted + statistics.rejected;
+                let vanished = h <= 4.0 * t * f64::EPSILON || h < 1e-290;
+                if vanished || steps >= options.max_steps || progress.is_hopeless(steps, t, times.end(), options.max_steps) {
+                    self.rule(x, &mut currents, &mut k[0]);
+                    let reason = match () {
+                        () if vanished && !error.is_finite() => self.not_finite(x, Some(&k[0])),
+                        () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(x, &k[0], &currents, options) },
+                        () => FailureReason::TooManySteps {
+                            steps,
+                            limit: options.max_steps,
+                            fastest: self.fastest(x, &k[0], &currents, options),
+                        },
+                    };
+                    return Ok((Outcome::Failed { time: t, reason }, statistics));
+                }
             }
             if !observe(index, end, x) {
-                return (Outcome::Failed { time: end, reason: FailureReason::TooManySteps }, statistics);
+                return Err(Error::Interrupted);
             }
         }
-        (Outcome::Completed, statistics)
+        Ok((Outcome::Completed, statistics))
+    }
+
+    /// The first variable, or derivative, that is not finite.
+    fn not_finite(&self, x: &[f64], f: Option<&[f64]>) -> FailureReason {
+        let n = self.system.dimension();
+        let of = |what: &str, k: usize| format!("{what}{} of cell {}", self.system.spec().variables[k % n].name, k / n);
+        let first = |values: &[f64]| values.iter().position(|v| !v.is_finite());
+        let quantity = first(x).map(|k| of("", k)).or_else(|| first(f?).map(|k| of("the derivative of ", k)));
+        FailureReason::NotFinite { quantity }
+    }
+
+    /// The fastest time scale of the cell that changes most beside its size, its coupling included.
+    fn fastest(&self, x: &[f64], f: &[f64], currents: &[f64], options: &SolveOptions) -> Option<f64> {
+        let n = self.system.dimension();
+        let rate = |k: usize| f[k].abs() / (options.atol + x[k].abs());
+        let cell = (0..x.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b)))? / n;
+        let (state, i_stim) = (&x[cell * n..(cell + 1) * n], currents[cell]);
+        let (mut jacobian, mut by) = (vec![0.0; n * n], vec![0.0; n]);
+        self.system.jacobian(state, i_stim, self.p, &mut jacobian);
+        self.system.derivative_by(Input::Stimulus, state, i_stim, self.p, &mut by);
+        let pull = self.coupling * self.graph.neighbours(cell).len() as f64;
+        for (row, by) in jacobian.chunks_exact_mut(n).zip(&by) {
+            row[self.variable] -= pull * by;
+        }
+        limits::fastest(&jacobian, n)
     }
 
     /// The largest error of a cell, of `dop853`'s kind.
@@ -362,15 +400,25 @@ impl<'a> Network<'a> {
                 let cells = piece * PIECE..((piece + 1) * PIECE).min(self.graph.cells());
                 let mut most: f64 = 0.0;
                 for cell in cells {
-                    let (mut error_5, mut error_3, mut sound) = (0.0, 0.0, 0.0);
-                    for i in cell * n..(cell + 1) * n {
-                        let scale = options.atol + options.rtol * x[i].abs().max(y[i].abs());
-                        error_5 += (weighted(ERROR_5, i) / scale).powi(2);
-                        error_3 += ((weighted(STAGES[12], i) - weighted(ORDER_3, i)) / scale).powi(2);
-                        sound += (y[i] + k[12][i]) * 0.0;
+                    let sums = |shrink: f64| {
+                        let (mut error_5, mut error_3, mut sound) = (0.0, 0.0, 0.0);
+                        for i in cell * n..(cell + 1) * n {
+                            let scale = options.atol + options.rtol * x[i].abs().max(y[i].abs());
+                            error_5 += (weighted(ERROR_5, i) * shrink / scale).powi(2);
+                            error_3 += ((weighted(STAGES[12], i) - weighted(ORDER_3, i)) * shrink / scale).powi(2);
+                            sound += (y[i] + k[12][i]) * 0.0;
+                        }
+                        (error_5, error_3, sound)
+                    };
+                    let (mut error_5, mut error_3, sound) = sums(1.0);
+                    let mut shrink = 1.0;
+                    if error_5 + error_3 == f64::INFINITY {
+                        // Squares beyond all numbers: the same with numbers made smaller.
+                        shrink = DOWN;
+                        (error_5, error_3, _) = sums(shrink);
                     }
                     let both = error_5 + 0.01 * error_3;
-                    let error = if both > 0.0 { h * error_5 / (both * n as f64).sqrt() } else { 0.0 };
+                    let error = if both > 0.0 { h * error_5 / (both * n as f64).sqrt() / shrink } else { 0.0 };
                     most = if sound == 0.0 && !error.is_nan() { most.max(error) } else { f64::INFINITY };
                 }
                 most
@@ -396,10 +444,11 @@ fn combine(y: &mut [f64], x: &[f64], h: f64, row: Row, k: &[Vec<f64>]) {
     });
 }
 
-/// A first step that is safe: a hundredth of the time in which the fastest cell would move by its own size.
+/// A first step that is safe: a hundredth of the time in which the fastest cell would move by its own size, or, of a cell without any, by the
+/// geometric mean of 1 and the absolute tolerance.
 fn first_step(x: &[f64], f: &[f64], options: &SolveOptions) -> f64 {
-    let rate = x.iter().zip(f).map(|(x, f)| f.abs() / (options.atol + x.abs())).fold(0.0, f64::max);
-    if rate > 0.0 { 0.01 / rate } else { 1e-6 }
+    let rate = x.iter().zip(f).map(|(x, f)| f.abs() / (options.atol + x.abs()).max(options.atol.sqrt())).fold(0.0, f64::max);
+    if rate > 0.0 { (0.01 / rate).max(1e-250) } else { 1e-6 }
 }
 
 /// dV'/dI of the equations that a map has learned.

@@ -35,16 +35,62 @@ impl TimeGrid {
         Ok(TimeGrid { start, dt, count })
     }
 
-    /// Times 0, dt, .. up to `t_end`, which is included when it is a whole number of steps to 1e-6 of a step.
+    /// Times 0, dt, .., `t_end`, which has to be a whole number of steps to 1e-6 of a step.
+    ///
+    /// # Errors
+    /// As [`TimeGrid::new`]; `t_end` negative, not finite or more than 2^40 steps away; `t_end` between two steps: the error names both, and a
+    /// step that fits.
+    pub fn until(t_end: f64, dt: f64) -> Result<Self> {
+        let times = TimeGrid::within(t_end, dt)?;
+        let steps = t_end / dt;
+        if is_whole(steps) {
+            return Ok(times);
+        }
+        // The longest step that fits and has few digits, or any.
+        let whole = steps.ceil();
+        let fits = (0..1000).map(|k| t_end / (whole + f64::from(k))).find(|dt| (few_digits(*dt) / dt - 1.0).abs() < 1e-15);
+        let fits = fits.unwrap_or(t_end / whole);
+        Err(between(t_end, dt, &format!("; or take dt = {}", few_digits_or_all(fits))))
+    }
+
+    /// [`TimeGrid::until`] for a map of step `own`, of which `dt` has to be a multiple.
+    ///
+    /// # Errors
+    /// As [`TimeGrid::until`]; `dt` that is no multiple of `own`.
+    pub fn until_of_map(t_end: f64, dt: f64, own: f64) -> Result<Self> {
+        let every = (dt / own).round();
+        if every < 1.0 || !is_whole(dt / own) {
+            let (below, above) = ((dt / own).floor() * own, ((dt / own).floor() + 1.0) * own);
+            let below = if below > 0.0 { format!("{} or ", few_digits_or_all(below)) } else { String::new() };
+            let above = few_digits_or_all(above);
+            return Err(Error::Invalid(format!("the output step dt = {dt} is no multiple of the map's step {own}; take {below}{above}")));
+        }
+        let dt = every * own;
+        let times = TimeGrid::within(t_end, dt)?;
+        if is_whole(t_end / dt) {
+            return Ok(times);
+        }
+        let steps = t_end / own;
+        let advice = if is_whole(steps) && steps >= 1.0 {
+            // The map's own step fits, if no longer one.
+            let fits = (1..=every as u64).rev().take(1 << 20).find(|k| is_whole(steps / *k as f64)).unwrap_or(1);
+            format!("; or take dt = {}", few_digits_or_all(fits as f64 * own))
+        } else {
+            format!(", in steps of {}", few_digits_or_all(dt))
+        };
+        Err(between(t_end, dt, &advice))
+    }
+
+    /// Times 0, dt, .. that are not after `t_end`, whether it is one of them or not.
     ///
     /// # Errors
     /// As [`TimeGrid::new`], and `t_end` negative, not finite or more than 2^40 steps away.
-    pub fn until(t_end: f64, dt: f64) -> Result<Self> {
+    pub fn within(t_end: f64, dt: f64) -> Result<Self> {
         if !(t_end >= 0.0 && t_end.is_finite()) {
             return Err(Error::Invalid(format!("t_end is {t_end}; expected a finite number, 0 or larger")));
         }
         TimeGrid::new(0.0, dt, 1)?;
-        let steps = (t_end / dt + 1e-6).floor();
+        let steps = (t_end / dt + WHOLE).floor();
         if steps > (1u64 << 40) as f64 {
             return Err(Error::Invalid(format!("t_end / dt = {steps:e} output times do not fit in memory; take a larger dt")));
         }
@@ -74,6 +120,34 @@ impl TimeGrid {
     pub fn end(&self) -> f64 {
         self.time(self.count - 1)
     }
+}
+
+/// How far from a whole number a number of steps may be.
+const WHOLE: f64 = 1e-6;
+
+/// Whether a number of steps is whole to 1e-6 of one, or to what the rounding of the quotient leaves.
+pub fn is_whole(steps: f64) -> bool {
+    (steps - steps.round()).abs() <= WHOLE.max(4.0 * f64::EPSILON * steps)
+}
+
+/// The number with at most 12 digits that is next to `v`.
+fn few_digits(v: f64) -> f64 {
+    format!("{v:.11e}").parse().unwrap_or(v)
+}
+
+/// As short as it may be without changing what it means to 1e-12: 3 x 0.3 is 0.9, a third has all its digits.
+fn few_digits_or_all(v: f64) -> f64 {
+    let few = few_digits(v);
+    if (few / v - 1.0).abs() < 1e-14 { few } else { v }
+}
+
+/// The error for an end between two steps.
+fn between(t_end: f64, dt: f64, advice: &str) -> Error {
+    let below = (t_end / dt).floor();
+    let [low, high] = [below * dt, (below + 1.0) * dt].map(few_digits_or_all);
+    let ends =
+        if below > 0.0 { format!("the nearest ends are t_end = {low} and {high}") } else { format!("the first end is t_end = {high}") };
+    Error::Invalid(format!("t_end = {t_end} is no multiple of the output step dt = {dt}; {ends}{advice}"))
 }
 
 /// One run of a system: start, parameters, stimulus protocol and the output times.
@@ -165,7 +239,12 @@ pub struct SolveOptions {
     /// Step of a method with a fixed step, in the system's unit of time.
     #[serde(default)]
     pub step: Option<f64>,
-    /// Steps (accepted and rejected) after which a trajectory is given up.
+    /// Whether each step of a method with a fixed step is made in two halves: of a method of order 1, that halves the error, wherever
+    /// switches of the stimulus or the end cut a step short.
+    #[serde(default)]
+    pub halved: bool,
+    /// Steps (accepted and rejected) after which a trajectory is given up. It is given up earlier where the way to the next switch
+    /// of the stimulus, or to the end, would take ten times as many at the pace of the last 131 072 steps, or more at the pace of 8 million.
     pub max_steps: u64,
     /// Who is told of progress and may stop the work; nobody by default, and not saved.
     #[serde(skip)]
@@ -174,7 +253,15 @@ pub struct SolveOptions {
 
 impl Default for SolveOptions {
     fn default() -> Self {
-        SolveOptions { rtol: 1e-8, atol: 1e-10, method: Method::Auto, step: None, max_steps: 100_000_000, watch: Watcher::default() }
+        SolveOptions {
+            rtol: 1e-8,
+            atol: 1e-10,
+            method: Method::Auto,
+            step: None,
+            halved: false,
+            max_steps: 100_000_000,
+            watch: Watcher::default(),
+        }
     }
 }
 
@@ -217,23 +304,51 @@ pub enum Outcome {
 }
 
 /// Why a trajectory stopped early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FailureReason {
     /// A state or derivative became infinite or not a number.
-    NotFinite,
-    /// The step became too small to change the time: a singularity, or a tolerance too tight.
-    StepTooSmall,
-    /// More steps than [`SolveOptions::max_steps`].
-    TooManySteps,
+    NotFinite {
+        /// Which of them, where it is known.
+        quantity: Option<String>,
+    },
+    /// The step became too small beside the time since the start or the last switch of the stimulus: a singularity, or a tolerance too tight.
+    StepTooSmall {
+        /// The fastest time scale at the last state: one over the largest magnitude of an eigenvalue of the Jacobian.
+        fastest: Option<f64>,
+    },
+    /// The limit on the number of steps, [`SolveOptions::max_steps`], was reached, or is far from enough.
+    TooManySteps {
+        /// Steps that were tried, accepted or not.
+        steps: u64,
+        /// The limit.
+        limit: u64,
+        /// As of [`FailureReason::StepTooSmall`].
+        fastest: Option<f64>,
+    },
 }
 
 impl std::fmt::Display for FailureReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            FailureReason::NotFinite => "the state is no longer finite; check start and parameters",
-            FailureReason::StepTooSmall => "the step became too small to go on; check start and parameters, or loosen the tolerances",
-            FailureReason::TooManySteps => "the limit on the number of steps was reached; raise it, or loosen the tolerances",
-        })
+        let scale = |fastest: &Option<f64>| fastest.map(|t| format!(", where the fastest time scale is {t:.1e}")).unwrap_or_default();
+        match self {
+            FailureReason::NotFinite { quantity } => {
+                let what = quantity.as_deref().unwrap_or("the state");
+                write!(f, "{what} is no longer finite; check start, parameters and stimulus")
+            }
+            FailureReason::StepTooSmall { fastest } => write!(
+                f,
+                "the step became too small to go on{}; check start, parameters and stimulus, or loosen the tolerances",
+                scale(fastest)
+            ),
+            FailureReason::TooManySteps { steps, limit, fastest } => {
+                if steps >= limit {
+                    write!(f, "the limit of {limit} steps was reached{}", scale(fastest))?;
+                } else {
+                    write!(f, "after {steps} steps, at whose pace the rest would take more than the limit of {limit}{}", scale(fastest))?;
+                }
+                f.write_str("; check start and parameters, take a method for stiff equations, loosen the tolerances, or raise the limit")
+            }
+        }
     }
 }
 

@@ -85,7 +85,7 @@ fn convergence_is_of_order_eight_at_the_steps_and_seven_or_more_between() {
 
 #[test]
 fn an_explosion_is_found_where_it_is_and_keeps_what_came_before() {
-    let times = TimeGrid::until(2.0, 0.13).unwrap();
+    let times = TimeGrid::until(1.95, 0.13).unwrap();
     let t = solve(Problem::Explosion, [1.0, 0.0], 0.0, times, &SolveOptions::default());
     let Outcome::Failed { time, .. } = t.outcome else { panic!("{:?}", t.outcome) };
     assert!((time - 1.0).abs() < 1e-9, "{time}");
@@ -101,13 +101,14 @@ fn an_explosion_is_found_where_it_is_and_keeps_what_came_before() {
 #[test]
 fn leaving_the_numbers_is_a_reason() {
     let t = solve(Problem::EndOfNumbers, [1.0, 0.0], 0.0, TimeGrid::until(3.0, 0.1).unwrap(), &SolveOptions::default());
-    let Outcome::Failed { time, reason } = t.outcome else { panic!("{:?}", t.outcome) };
-    assert!((time - 4.0 / 3.0).abs() < 1e-6, "{time}");
-    assert!(matches!(reason, FailureReason::NotFinite | FailureReason::StepTooSmall));
+    let Outcome::Failed { time, reason } = &t.outcome else { panic!("{:?}", t.outcome) };
+    assert!((*time - 4.0 / 3.0).abs() < 1e-6, "{time}");
+    assert!(matches!(reason, FailureReason::NotFinite { .. } | FailureReason::StepTooSmall { .. }));
     assert_eq!(t.len(), 14);
     // From the first moment.
     let t = solve(Problem::EndOfNumbers, [-1.0, 0.0], 0.0, TimeGrid::until(3.0, 0.1).unwrap(), &SolveOptions::default());
-    assert_eq!(t.outcome, Outcome::Failed { time: 0.0, reason: FailureReason::NotFinite });
+    let quantity = Some("the derivative of x".to_owned());
+    assert_eq!(t.outcome, Outcome::Failed { time: 0.0, reason: FailureReason::NotFinite { quantity } });
     assert_eq!(t.x, [-1.0, 0.0]);
 }
 

@@ -375,11 +375,11 @@ impl<'a> Sampler<'a> {
             let batch: Vec<Experiment> = drawn.iter().map(|d| d.experiment.clone()).collect();
             let trajectories = self.system.solve_ensemble(&batch, &options)?;
             for ((k, d), t) in open.into_iter().zip(drawn).zip(trajectories) {
-                if let Outcome::Failed { time, reason: FailureReason::TooManySteps } = t.outcome {
+                if let Outcome::Failed { time, reason: reason @ FailureReason::TooManySteps { .. } } = &t.outcome {
                     // Another start would take as long.
                     let end = d.experiment.times.end();
                     return Err(Error::Failed(format!(
-                        "a chunk took {MOST_STEPS} steps to t = {time:e} of {end:e}; shorten transient, dt or pairs_per_chunk, or loosen rtol and atol"
+                        "a chunk came to t = {time:e} of {end:e}: {reason}; or shorten transient, dt or pairs_per_chunk"
                     )));
                 } else if t.outcome != Outcome::Completed {
                     redrawn.failed += 1;

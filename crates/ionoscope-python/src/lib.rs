@@ -300,7 +300,11 @@ impl System {
         threads: Option<usize>,
     ) -> PyResult<(Bound<'py, PyArray1<f64>>, Solved<'py>)> {
         let spec = self.inner.spec();
-        let times = TimeGrid::until(t_end, dt).map_err(wrong)?;
+        let times = match self.inner.time() {
+            Time::Continuous => TimeGrid::until(t_end, dt),
+            Time::Discrete { dt: own } => TimeGrid::until_of_map(t_end, dt, own),
+        };
+        let times = times.map_err(wrong)?;
         let method = match method {
             "auto" => Method::Auto,
             "explicit" => Method::Explicit,

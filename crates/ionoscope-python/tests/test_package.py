@@ -79,6 +79,7 @@ def test_wrong_input_is_named():
         (lambda: cell.simulate(10, x0={"W": 1}), "no 'W'"),
         (lambda: cell.simulate(10, x0=[1, 2]), "shape"),
         (lambda: cell.simulate(-1), "t_end|end"),
+        (lambda: cell.simulate(1, 0.3), "0.9 and 1.2"),
         (lambda: cell.simulate(10, method="magic"), "magic"),
         (lambda: cell.simulate(10, stimulus=ionoscope.step(1, duration=-1)), "duration"),
         (lambda: cell.simulate_batch(10, p={cell.parameters[0].name: [1, 2]}, stimulus=np.zeros(3)), "experiments"),

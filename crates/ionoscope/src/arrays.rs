@@ -102,9 +102,9 @@ pub const TEXT_WIDTH: usize = 16;
 pub fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "ok",
-        Outcome::Failed { reason: FailureReason::NotFinite, .. } => "not finite",
-        Outcome::Failed { reason: FailureReason::StepTooSmall, .. } => "step too small",
-        Outcome::Failed { reason: FailureReason::TooManySteps, .. } => "too many steps",
+        Outcome::Failed { reason: FailureReason::NotFinite { .. }, .. } => "not finite",
+        Outcome::Failed { reason: FailureReason::StepTooSmall { .. }, .. } => "step too small",
+        Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => "too many steps",
     }
 }
 
@@ -237,7 +237,11 @@ mod tests {
 
     #[test]
     fn values_come_back_from_their_bytes_and_every_status_fits() {
-        let reasons = [FailureReason::NotFinite, FailureReason::StepTooSmall, FailureReason::TooManySteps];
+        let reasons = [
+            FailureReason::NotFinite { quantity: None },
+            FailureReason::StepTooSmall { fastest: None },
+            FailureReason::TooManySteps { steps: 1, limit: 1, fastest: None },
+        ];
         let outcomes = reasons.map(|reason| Outcome::Failed { time: 1.0, reason });
         let all: Vec<String> = outcomes.iter().chain([&Outcome::Completed]).map(|o| status(o).to_owned()).collect();
         assert!(all.iter().all(|s| s.chars().count() <= TEXT_WIDTH), "{all:?}");

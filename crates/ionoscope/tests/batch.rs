@@ -388,8 +388,8 @@ fn a_table_that_makes_no_sense_is_refused_by_its_line() {
     with(&["-o", &folder.path("t.csv")], &[".npz, .zarr, .parquet"]);
     with(&["-o", &folder.path("no/t.zarr")], &["there is no folder"]);
     with(&["-o", &path, "--resume"], &["--resume is for .zarr"]);
-    // 5 x 166 666 667 x 3 states and as many times, of 8 bytes each.
-    with(&["-o", &path, "--dt", "6e-9"], &["would have 21.3 GB", ".zarr"]);
+    // 5 x 160 000 001 x 3 states and as many times, of 8 bytes each.
+    with(&["-o", &path, "--dt", "6.25e-9"], &["would have 20.5 GB", ".zarr"]);
     with(&["-o", &path, "--plot", &folder.path("t.svg")], &["--plot"]);
     refused(
         2,
@@ -595,4 +595,87 @@ fn hashes_are_of_what_was_read() {
     assert_eq!((&read[..], hash.as_str()), (&b"one"[..], "1a08aa1921ca5caf"));
     let message = with(&|| fs::write(&path, "two").unwrap()).unwrap_err();
     assert!(message.is_input() && message.to_string().contains("was changed while it was read"), "{message}");
+}
+
+/// The last time of a CSV on standard output.
+fn last_time(arguments: &[&str]) -> f64 {
+    out(arguments).lines().last().unwrap().split(',').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_end_between_two_output_times_is_refused_and_the_nearest_are_named() {
+    let folder = Folder::new("ends");
+    let map = surrogate(&folder);
+    let fhn = |end: &str, dt: &str, parts: &[&str]| refused(2, &["simulate", "fitzhugh-nagumo-1961", "--t-end", end, "--dt", dt], parts);
+    fhn("1", "3", &["t_end = 1 is no multiple", "dt = 3", "the first end is t_end = 3", "take dt = 1"]);
+    fhn("1", "0.3", &["t_end = 0.9 and 1.2", "take dt = 0.25"]);
+    fhn("100", "0.7", &["t_end = 99.4 and 100.1", "take dt = 0.625"]);
+    fhn("7.05", "0.1", &["t_end = 7 and 7.1", "take dt = "]);
+    fhn("1e9", "7e-1", &["t_end = 999999999.7 and 1000000000.4"]);
+    let of_map = |more: &[&str], parts: &[&str]| refused(2, &[&["simulate", &map], more].concat(), parts);
+    of_map(&["--t-end", "0.0525"], &["0.0525", "t_end = 0.05 and 0.055", "steps of 0.005"]);
+    of_map(&["--t-end", "0.05", "--dt", "0.02"], &["t_end = 0.04 and 0.06", "take dt = 0.01"]);
+    of_map(&["--t-end", "0.05", "--dt", "0.0125"], &["dt = 0.0125", "take 0.01 or 0.015"]);
+    of_map(&["--t-end", "0.001"], &["the first end is t_end = 0.005"]);
+    of_map(&["--t-end", "0.05", "--pace", "0.0123"], &["--pace 0.0123", "t_end = 0.01 and 0.015"]);
+    for system in ["sherman-1988", &map] {
+        let ring = ["network", system, "--graph", "ring:3", "--coupling", "0.1", "--scatter", "0"];
+        refused(2, &[&ring[..], &["--t-end", "1", "--dt", "0.3"]].concat(), &["t_end = 0.9 and 1.2"]);
+        let file = folder.path("ring.csv");
+        // 1003 = 17 x 59 steps of the map.
+        out(&[&ring[..], &["--t-end", "5.015", "-o", &file]].concat());
+        let text = fs::read_to_string(&file).unwrap();
+        let last: f64 = text.lines().last().unwrap().split(',').next().unwrap().parse().unwrap();
+        assert!((last - 5.015).abs() < 1e-9, "{last}");
+    }
+    let table = folder.path("t.csv");
+    fs::write(&table, "param:v_s\n-36\n").unwrap();
+    let many = ["simulate", "sherman-1988", "--experiments", &table, "--t-end", "1", "--dt", "0.4", "-o", &folder.path("t.npz")];
+    refused(2, &many, &["t_end = 0.8 and 1.2"]);
+    // Whole to what rounding leaves, and a default that fits whatever the end is.
+    assert_eq!(last_time(&["simulate", "fitzhugh-nagumo-1961", "--t-end", "0.3", "--dt", "0.1"]), 3.0 * 0.1);
+    assert_eq!(last_time(&["simulate", "fitzhugh-nagumo-1961", "--t-end", "1", "--dt", "0.3333333333"]), 3.0 * 0.3333333333);
+    for end in ["0.7", "3.14159", "1e-7"] {
+        let (last, end) = (last_time(&["simulate", "fitzhugh-nagumo-1961", "--t-end", end]), end.parse::<f64>().unwrap());
+        assert!((last / end - 1.0).abs() < 1e-15, "{last} {end}");
+    }
+}
+
+/// What is said of the error of v, and what it is against a run with error control at the same times.
+fn said_and_true(more: &[&str]) -> (Value, f64, f64) {
+    let steps = [&["simulate", "sherman-1988", "--method", "rush-larsen", "--json"], more].concat();
+    let kept: Vec<&str> = more.iter().copied().take_while(|a| *a != "--step").collect();
+    let (steps, tight) = (json(&steps), json(&[&["simulate", "sherman-1988", "--json"], &kept[..]].concat()));
+    let v = |d: &Value| d["x"]["v"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<f64>>();
+    let error = v(&steps).iter().zip(v(&tight)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let said = steps["error_of_the_steps"]["v"].as_f64().unwrap();
+    (steps, said, error)
+}
+
+#[test]
+fn the_error_of_a_fixed_step_is_that_of_the_steps_that_were_made() {
+    // A step longer than the run; one just longer than the output step, with a single output; pulses shorter than the step.
+    for more in [
+        &["--t-end", "10", "--dt", "10", "--step", "100"][..],
+        &["--t-end", "10", "--dt", "0.5", "--step", "0.6"],
+        &["--t-end", "1", "--dt", "1", "--stimulus", "50:0.2:0.01", "--stimulus", "50:0.6:0.01", "--step", "0.1"],
+        &["--t-end", "0.5", "--dt", "0.005", "--step", "0.001"],
+    ] {
+        let (document, said, error) = said_and_true(more);
+        assert!(said >= error * (1.0 - 1e-9) && said > 0.0, "{more:?}: {said} {error}");
+        assert!(document["change_by_half_the_step"]["v"].as_f64().unwrap() > 0.1 * said.min(1.0), "{document:?}");
+    }
+    // Where it is small, it is of order one: half of each step leaves half of it.
+    let (document, said, error) = said_and_true(&["--t-end", "0.5", "--dt", "0.005", "--step", "0.0001"]);
+    let change = document["change_by_half_the_step"]["v"].as_f64().unwrap();
+    assert!((0.4..0.6).contains(&(change / said)) && error <= said, "{change} {said} {error}");
+    // And of a table.
+    let folder = Folder::new("error-of-steps");
+    let (table, path) = (folder.path("t.csv"), folder.path("t.npz"));
+    fs::write(&table, "param:v_s\n-36\n-40\n").unwrap();
+    let many =
+        ["simulate", "sherman-1988", "--experiments", &table, "--t-end", "10", "--dt", "10", "--method", "rush-larsen", "--step", "100"];
+    let output = run(&[&many[..], &["-o", &path]].concat());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && text.contains("v is off by up to 8.") && text.contains("first 2 experiments"), "{text}");
 }

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use super::{
     LOCAL_SHARE, SMALLEST_RTOL, STIFF_LOCAL_SHARE,
     lanes::{Explicit, Lanes, Relaxing, Stiff},
+    limits::{self, Progress},
     rosenbrock::Plan,
     stimulus::Stimulated,
 };
@@ -74,6 +75,7 @@ struct Seat {
     unstable: u32,
     stable: u32,
     unstable_in_all: u64,
+    progress: Progress,
 }
 
 /// What follows a step.
@@ -145,7 +147,7 @@ impl<M: Model> Work<'_, M> {
     fn run<const D: usize, const P: usize, const W: usize, const V: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
         let mut done = Vec::new();
         if let (Method::RushLarsen, Some(step)) = (self.method, self.options.step) {
-            self.drive(Relaxing::<V>::new(self.plan, step, self.instructions), Queue::Batch, seats.min(V), &mut done);
+            self.drive(Relaxing::<V>::new(self.plan, step, self.options.halved, self.instructions), Queue::Batch, seats.min(V), &mut done);
             return done;
         }
         if self.method != Method::Stiff {
@@ -244,7 +246,18 @@ impl<M: Model> Work<'_, M> {
             }
             let stimulus = Stimulated::new(&e.protocol, e.times.end());
             let stiff_from = (self.method == Method::Stiff).then_some(0.0);
-            let mut seat = Seat { index, trajectory, next, stimulus, t: 0.0, x: e.x0.clone(), unstable: 0, stable: 0, unstable_in_all: 0 };
+            let mut seat = Seat {
+                index,
+                trajectory,
+                next,
+                stimulus,
+                t: 0.0,
+                x: e.x0.clone(),
+                unstable: 0,
+                stable: 0,
+                unstable_in_all: 0,
+                progress: Progress::default(),
+            };
             seat.trajectory.statistics.stiff_from = stiff_from;
             return Some(seat);
         }
@@ -271,7 +284,9 @@ impl<M: Model> Work<'_, M> {
         clock.t.0[i] = seat.t;
         clock.t_end.0[i] = seat.stimulus.switch_to(seat.t, &mut clock.stimulus, i);
         clock.want(i, seat.trajectory.times, seat.next);
-        seat.trajectory.statistics.evaluations += L::WORK.begin;
+        let statistics = &mut seat.trajectory.statistics;
+        statistics.evaluations += L::WORK.begin;
+        seat.progress = Progress::from(statistics.accepted + statistics.rejected, seat.t);
         Some(seat)
     }
 
@@ -279,7 +294,7 @@ impl<M: Model> Work<'_, M> {
     fn settle<L: Lanes<W>, const W: usize>(&self, lanes: &mut L, i: usize, seat: &mut Seat) -> Next {
         let statistics = &mut seat.trajectory.statistics;
         let clock = lanes.clock();
-        let (t, h, error) = (clock.t.0[i], clock.h.0[i], clock.error.0[i]);
+        let (t, error) = (clock.t.0[i], clock.error.0[i]);
         statistics.evaluations += L::WORK.step;
         statistics.jacobians += L::WORK.jacobians;
         let mut stiff = false;
@@ -323,20 +338,62 @@ impl<M: Model> Work<'_, M> {
             if t >= clock.t_end.0[i] {
                 seat.trajectory.statistics.evaluations += L::WORK.begin;
                 clock.t_end.0[i] = seat.stimulus.switch_to(t, &mut clock.stimulus, i);
+                let statistics = &seat.trajectory.statistics;
+                seat.progress = Progress::from(statistics.accepted + statistics.rejected, t);
                 return if stiff { Next::Stiff } else { Next::Restart };
             }
         } else {
             statistics.rejected += 1;
         }
         let statistics = &seat.trajectory.statistics;
-        let reason = if 0.1 * h <= t * f64::EPSILON || h < 1e-290 || h.is_nan() {
-            if error.is_finite() { FailureReason::StepTooSmall } else { FailureReason::NotFinite }
-        } else if statistics.accepted + statistics.rejected >= self.options.max_steps {
-            FailureReason::TooManySteps
-        } else {
-            return if stiff { Next::Stiff } else { Next::Step };
-        };
-        Next::End(Outcome::Failed { time: t, reason })
+        let (steps, limit) = (statistics.accepted + statistics.rejected, self.options.max_steps);
+        let clock = lanes.clock();
+        if clock.vanished(i) || steps >= limit || seat.progress.is_hopeless(steps, t, clock.t_end.0[i], limit) {
+            let (vanished, i_stim) = (clock.vanished(i), clock.stimulus.at(clock.t).0[i]);
+            let x: Vec<f64> = lanes.state(i).collect();
+            let reason = match () {
+                () if vanished && !error.is_finite() => FailureReason::NotFinite { quantity: Some(self.blame(&x, i_stim, seat.index)) },
+                () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(&x, i_stim, seat.index) },
+                () => FailureReason::TooManySteps { steps, limit, fastest: self.fastest(&x, i_stim, seat.index) },
+            };
+            return Next::End(Outcome::Failed { time: t, reason });
+        }
+        if stiff { Next::Stiff } else { Next::Step }
+    }
+
+    /// Derivatives and Jacobian, `[row][column]`, at a state of an experiment.
+    fn linearized(&self, x: &[f64], i_stim: f64, experiment: usize) -> (Vec<f64>, Vec<f64>) {
+        let (r, d) = (&self.plan.recording, x.len());
+        let q = r.terms.evaluate([&self.batch[experiment].p, &[], &[]]);
+        let mut f = r.linearized.evaluate([x, &[i_stim], &q]);
+        let mut jacobian = vec![0.0; d * d];
+        for ((row, column), entry) in r.entries.iter().zip(&f[d..]) {
+            jacobian[usize::from(*row) * d + usize::from(*column)] = *entry;
+        }
+        f.truncate(d);
+        (f, jacobian)
+    }
+
+    /// The fastest time scale at a state.
+    #[cold]
+    fn fastest(&self, x: &[f64], i_stim: f64, experiment: usize) -> Option<f64> {
+        limits::fastest(&self.linearized(x, i_stim, experiment).1, x.len())
+    }
+
+    /// What is the first to leave the finite numbers from a state on: a derivative, or the variable that changes most beside its size.
+    #[cold]
+    fn blame(&self, x: &[f64], i_stim: f64, experiment: usize) -> String {
+        let f = self.linearized(x, i_stim, experiment).0;
+        let variables = self.model.definition().variables;
+        if let Some(k) = x.iter().position(|x| !x.is_finite()) {
+            return variables[k].name.clone();
+        }
+        if let Some(k) = f.iter().position(|f| !f.is_finite()) {
+            return format!("the derivative of {}", variables[k].name);
+        }
+        let rate = |k: usize| f[k].abs() / (self.options.atol + x[k].abs());
+        let most = (0..x.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b))).unwrap_or(0);
+        variables[most].name.clone()
     }
 
     fn finish(&self, index: usize, trajectory: Trajectory, done: &mut Vec<(usize, Trajectory)>) {

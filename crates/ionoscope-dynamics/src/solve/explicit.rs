@@ -6,7 +6,7 @@
 use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
 use crate::{
     real::{Lane, Real, hidden},
-    solve::clock::{Clock, Control, any},
+    solve::clock::{Clock, Control, DOWN, any, norm},
     system::Model,
 };
 
@@ -87,6 +87,22 @@ fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>
     sum
 }
 
+/// The error of a step, from the squared errors a unit of time of orders 5 and 3 (`dop853`).
+#[inline(always)]
+fn together<const W: usize>(h: Lane<W>, error_5: Lane<W>, error_3: Lane<W>, dimension: usize) -> Lane<W> {
+    let both = error_5 + error_3 * 0.01;
+    h.abs() * error_5 / (Lane::select(both.le(Lane([0.0; W])), Lane([1.0; W]), both) * dimension as f64).sqrt()
+}
+
+#[inline(always)]
+fn smaller<const D: usize, const W: usize>(a: &[Lane<W>; D]) -> [Lane<W>; D] {
+    let mut y = *a;
+    for d in 0..D {
+        y[d] = a[d] * DOWN;
+    }
+    y
+}
+
 /// x + h s, variable by variable.
 #[inline(always)]
 fn moved<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, s: &[Lane<W>; D]) -> [Lane<W>; D] {
@@ -137,20 +153,14 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         for d in 0..D {
             scale[d] = self.clock.scale(self.x[d].abs());
         }
-        let size = square_sum(&self.x, &scale).sqrt();
-        let slope = square_sum(&f, &scale).sqrt();
-        let tiny = Lane([1e-5; W]);
-        let left = self.clock.t_end - self.clock.t;
-        let h = Lane::select(slope.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / slope * 0.01).min(left);
-        let y = moved(&self.x, h, &f);
+        let rate = norm(&f, &scale);
+        let probe = self.clock.probe(norm(&self.x, &scale), rate);
+        let y = moved(&self.x, probe, &f);
         let mut f_after = [Lane([0.0; W]); D];
-        let i_stim = self.clock.stimulus.at(self.clock.t + h);
+        let i_stim = self.clock.stimulus.at(self.clock.t + probe);
         model.rhs(&y, i_stim, &self.q, &mut f_after);
-        let bend = square_sum(&difference(&f_after, &f), &scale).sqrt() / h;
-        let most = bend.max(slope);
-        let by_order = (Lane([0.01; W]) / most).powf(1.0 / 8.0);
-        let second = Lane::select(most.le(Lane([1e-15; W])), (h * 1e-3).max(Lane([1e-6; W])), by_order);
-        let h = (h * 100.0).min(second).min(left);
+        let bend = norm(&difference(&f_after, &f), &scale) / probe;
+        let h = self.clock.first(probe, rate, bend, 8.0);
         self.clock.begin(fresh, h);
         for d in 0..D {
             self.k[0][d] = Lane::select(fresh, f[d], self.k[0][d]);
@@ -183,8 +193,14 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         }
         let error_5 = square_sum(&weighted(ERROR_5, &self.k), &scale);
         let error_3 = square_sum(&difference(&high, &weighted(ORDER_3, &self.k)), &scale);
-        let both = error_5 + error_3 * 0.01;
-        let error = h.abs() * error_5 / (Lane::select(both.le(zero), one, both) * D as f64).sqrt();
+        let mut error = together(h, error_5, error_3, D);
+        let huge = Lane([f64::INFINITY; W]).le(error_5 + error_3);
+        if any(huge) {
+            // Squares beyond all numbers: the same with numbers made smaller.
+            let error_5 = square_sum(&smaller(&weighted(ERROR_5, &self.k)), &scale);
+            let error_3 = square_sum(&smaller(&difference(&high, &weighted(ORDER_3, &self.k))), &scale);
+            error = Lane::select(huge, together(h, error_5, error_3, D) * (1.0 / DOWN), error);
+        }
         // Times 0, infinities and NaN become NaN.
         let mut sound = error * 0.0;
         for d in 0..D {

@@ -173,8 +173,8 @@ pub struct Relaxing<'a, const W: usize> {
 
 impl<'a, const W: usize> Relaxing<'a, W> {
     /// Lanes at rest.
-    pub fn new(plan: &'a Plan, step: f64, with: InstructionSet) -> Self {
-        Relaxing { group: RushLarsen::at_rest(plan, step), terms: Vec::new(), with }
+    pub fn new(plan: &'a Plan, step: f64, halved: bool, with: InstructionSet) -> Self {
+        Relaxing { group: RushLarsen::at_rest(plan, step, halved), terms: Vec::new(), with }
     }
 }
 

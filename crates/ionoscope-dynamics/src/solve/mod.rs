@@ -8,6 +8,7 @@ pub(crate) mod ensemble;
 mod explicit;
 mod extension;
 mod lanes;
+pub(crate) mod limits;
 pub(crate) mod many;
 pub mod oracle;
 mod rodas5p;
@@ -36,6 +37,7 @@ mod tests {
     use crate::{
         models::sherman_1988::BetaCell,
         program::recording,
+        protocol::Protocol,
         real::InstructionSet,
         system::Model,
         trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory},
@@ -58,6 +60,11 @@ mod tests {
                     // Negative time constant and slope: the state explodes.
                     e.p[1] = -1e-3;
                     e.p[14] = 1e-3;
+                }
+                if k % 8 == 6 {
+                    // Without a size, far too large, and pushed hard, for a moment, late.
+                    e.x0.iter_mut().for_each(|x| *x *= [0.0, 1e-300, 1e6][k as usize / 8 % 3]);
+                    e.protocol = Protocol::step(0.3, 1e-12, 1e9);
                 }
                 e
             })
@@ -122,7 +129,9 @@ mod tests {
         let (layout, plan) = (Layout::for_batch(1), plan());
         let cut = solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
         let whole = solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
-        let Outcome::Failed { time, reason: FailureReason::TooManySteps } = cut.outcome else { panic!("{:?}", cut.outcome) };
+        let Outcome::Failed { time, reason: FailureReason::TooManySteps { steps: 100, limit: 100, .. } } = cut.outcome else {
+            panic!("{:?}", cut.outcome)
+        };
         assert_eq!(cut.statistics.accepted + cut.statistics.rejected, 100);
         assert_eq!(cut.len(), (time / 0.005).floor() as usize + 1);
         assert_eq!(cut.x, whole.x[..cut.x.len()]);

@@ -4,7 +4,7 @@
 //! numbers belong to their lane alone.
 
 use super::{
-    clock::{Clock, Control, any},
+    clock::{Clock, Control, any, norm},
     elimination::Elimination,
     rodas5p::{A, C, EXTENSION, GAMMA, NODES, SHARES},
 };
@@ -91,17 +91,6 @@ fn add_weighted<const W: usize>(y: &mut [Lane<W>], terms: &[Vec<Lane<W>>], weigh
     }
 }
 
-/// Sum of (a / scale)^2 over the variables. No closures here nor below: one that is not inlined is compiled for the baseline.
-#[inline(always)]
-fn square_sum<const W: usize>(a: &[Lane<W>], scale: &[Lane<W>]) -> Lane<W> {
-    let mut sum = Lane([0.0; W]);
-    for d in 0..a.len() {
-        let share = a[d] / scale[d];
-        sum = sum + share * share;
-    }
-    sum
-}
-
 impl<'a, const W: usize> Rosenbrock<'a, W> {
     /// Lanes at rest: no step, no end.
     pub fn at_rest(plan: &'a Plan, compiled: &'a CompiledRhs<'a>) -> Self {
@@ -173,23 +162,17 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
             scale[k] = self.clock.scale(self.x[k].abs());
         }
         slope.copy_from_slice(&self.f);
-        let size = square_sum(&self.x, scale).sqrt();
-        let rate = square_sum(slope, scale).sqrt();
-        let tiny = Lane([1e-5; W]);
-        let left = self.clock.t_end - self.clock.t;
-        let h = Lane::select(rate.le(tiny) | size.le(tiny), Lane([1e-6; W]), size / rate * 0.01).min(left);
+        let rate = norm(slope, scale);
+        let probe = self.clock.probe(norm(&self.x, scale), rate);
         for k in 0..d {
-            self.y[k] = self.x[k] + h * self.f[k];
+            self.y[k] = self.x[k] + probe * self.f[k];
         }
-        self.rhs(self.clock.stimulus.at(self.clock.t + h));
+        self.rhs(self.clock.stimulus.at(self.clock.t + probe));
         for k in 0..d {
             self.f[k] = self.f[k] - self.u[1][k];
         }
-        let bend = square_sum(&self.f, &self.u[0]).sqrt() / h;
-        let most = bend.max(rate);
-        let by_order = (Lane([0.01; W]) / most).powf(1.0 / 5.0);
-        let second = Lane::select(most.le(Lane([1e-15; W])), (h * 1e-3).max(Lane([1e-6; W])), by_order);
-        self.clock.begin(fresh, (h * 100.0).min(second).min(left));
+        let bend = norm(&self.f, &self.u[0]) / probe;
+        self.clock.begin(fresh, self.clock.first(probe, rate, bend, 5.0));
     }
 
     /// Tries one step in every lane; where `error` is at most 1 it was accepted, and state, time and, where a wanted time lies inside,

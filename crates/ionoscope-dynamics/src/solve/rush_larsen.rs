@@ -6,7 +6,10 @@
 //! ```
 //! Of order 1: half the step makes half the error. There is no error control; nothing but a state that is no longer finite stops it.
 
-use super::{clock::Clock, rosenbrock::Plan};
+use super::{
+    clock::{Attempt, Clock},
+    rosenbrock::Plan,
+};
 use crate::{
     program::Machine,
     real::{Lane, Real},
@@ -17,6 +20,9 @@ pub struct RushLarsen<'a, const W: usize> {
     plan: &'a Plan,
     machine: Machine<'a, Lane<W>>,
     step: f64,
+    /// Whether every step is made in two halves, and where the second one ends.
+    halved: bool,
+    whole: Lane<W>,
     /// Times and steps.
     pub clock: Clock<W>,
     /// State, `[variable]`.
@@ -32,7 +38,7 @@ pub struct RushLarsen<'a, const W: usize> {
 
 impl<'a, const W: usize> RushLarsen<'a, W> {
     /// Lanes at rest.
-    pub fn at_rest(plan: &'a Plan, step: f64) -> Self {
+    pub fn at_rest(plan: &'a Plan, step: f64, halved: bool) -> Self {
         let r = &plan.recording;
         let many = |n: usize| vec![Lane([0.0; W]); n];
         let d = r.dimension;
@@ -40,6 +46,8 @@ impl<'a, const W: usize> RushLarsen<'a, W> {
             plan,
             machine: Machine::new(&r.relaxation),
             step,
+            halved,
+            whole: Lane([0.0; W]),
             clock: Clock::at_rest(),
             x: many(d),
             p: vec![Lane([1.0; W]); r.parameters],
@@ -59,14 +67,30 @@ impl<'a, const W: usize> RushLarsen<'a, W> {
         let mut q = self.p.clone();
         terms.outputs(0, &mut q);
         self.machine.prepare(self.x.len() + 1, &q);
-        self.clock.begin(Lane([0.5; W]).lt(*fresh), Lane([self.step; W]));
+        let fresh = Lane([0.5; W]).lt(*fresh);
+        self.whole = Lane::select(fresh, self.clock.t, self.whole);
+        self.clock.begin(fresh, Lane([self.step; W]));
+    }
+
+    /// The step to try. Halves are those of the steps that would be made without, wherever the end or a switch of the stimulus cuts them.
+    #[inline(always)]
+    fn attempt(&mut self) -> Attempt<W> {
+        let tried = self.clock.attempt();
+        if !self.halved {
+            return tried;
+        }
+        let second = self.clock.t.lt(self.whole);
+        let rest = self.whole - self.clock.t;
+        let half = tried.h * 0.5;
+        self.whole = Lane::select(second, self.whole, tried.t_new);
+        Attempt { h: Lane::select(second, rest, half), t_new: Lane::select(second, self.whole, self.clock.t + half) }
     }
 
     /// One step in every lane. One evaluation.
     #[inline(always)]
     pub fn advance(&mut self) {
         let d = self.x.len();
-        let tried = self.clock.attempt();
+        let tried = self.attempt();
         let h = tried.h;
         self.input[..d].copy_from_slice(&self.x);
         self.input[d] = self.clock.stimulus.at(self.clock.t);

@@ -227,7 +227,10 @@ impl NeuralMap {
             };
             statistics.accepted += made;
             if made < steps {
-                outcome = Outcome::Failed { time: statistics.accepted as f64 * self.dt, reason: FailureReason::NotFinite };
+                let mut next = vec![0.0; d];
+                self.rule(&x, stimulus, &e.p, &mut next);
+                let quantity = next.iter().position(|x| !x.is_finite()).map(|k| self.spec.variables[k].name.clone());
+                outcome = Outcome::Failed { time: statistics.accepted as f64 * self.dt, reason: FailureReason::NotFinite { quantity } };
                 break;
             }
             out.extend_from_slice(&x);

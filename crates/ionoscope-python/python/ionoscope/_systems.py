@@ -181,7 +181,7 @@ class System(_Described):
         self, t_end: float, dt: float | None = None, *, x0: Values = None, p: Values = None, stimulus: Stimulus = None,
         rtol: float = 1e-8, atol: float = 1e-10, method: str = "auto", step: float | None = None, max_steps: int = 100_000_000,
     ) -> Trajectory:
-        """One trajectory over [0, t_end], at times `dt` apart (a 10 000th of `t_end` where not given, a map's own step).
+        """One trajectory over [0, t_end], at times `dt` apart, of which `t_end` is a multiple (a 10 000th of `t_end` where not given, a map's own step).
 
         `method`: "auto", "explicit" (Runge-Kutta of order 8), "stiff" (Rosenbrock of order 5), or "rush-larsen" with the fixed `step`.
         """
@@ -260,7 +260,7 @@ class Operator(_Described):
         self, stimulus: Any = None, *, t_end: float | None = None, x0: Values = None, p: Values = None, extrapolate: bool = False, bands: bool = False,
         threads: int | None = None,
     ) -> Ensemble:
-        """The states at the times of its own grid for one stimulus, a list of them, or a 1-D array of constant currents.
+        """The states at the times of its own grid, up to `t_end`, for one stimulus, a list of them, or a 1-D array of constant currents.
 
         A stimulus of a kind that it was not trained on is an error; `extrapolate=True` does it and says so in `outside`. `bands=True` adds the
         calibrated band. Only a network that takes a start takes `x0` and any `t_end`; of `p` those that are inputs of the network.
@@ -268,7 +268,7 @@ class Operator(_Described):
         sizes = [len(_values(self.variables, x0, "x0", None)), len(_values(self.parameters, p, "p", None)), len(texts_of(stimulus, None))]
         count = max(sizes)
         end = self.t_end if t_end is None else float(t_end)
-        times = min(int(end / self.dt * (1 + 1e-9)) + 1, self.points) if not self.takes_start else int(round(end / self.dt)) + 1
+        times = min(int(end / self.dt * (1 + 1e-9)) + 1, self.points) if not self.takes_start else int(end / self.dt + 1e-6) + 1
         if end <= 0 or (not self.takes_start and end > self.t_end * (1 + 1e-9)):
             raise InputError(f"t_end = {end}; {self.id} was trained up to {self.t_end}")
         x, outside, band = self._native.predict(

@@ -28,6 +28,8 @@ use crate::{
     },
 };
 
+/// Output times where no step is given.
+const DEFAULT_TIMES: f64 = 1000.0;
 /// Most potentials that are kept for a table or a figure.
 const MOST_KEPT: usize = 100_000_000;
 /// Columns and rows of cells of a drawn raster.
@@ -52,7 +54,7 @@ pub struct Arguments {
     /// Time at which the run ends
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: f64,
-    /// Time between two outputs [default: t-end in 1000 parts, of a map in whole steps]
+    /// Time between two outputs, of which --t-end is a multiple [default: t-end in 1000 parts; of a map in 1000 or more, of whole steps]
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// A start of all cells other than the default; may be repeated
@@ -230,12 +232,17 @@ impl Arguments {
     }
 
     fn times(&self, time: Time) -> Result<TimeGrid> {
-        let dt = match (self.dt, time) {
-            (Some(dt), _) => dt,
-            (None, Time::Continuous) => self.t_end / 1000.0,
-            (None, Time::Discrete { dt }) => (self.t_end / 1000.0 / dt).round().max(1.0) * dt,
+        let own = match time {
+            Time::Continuous => return Ok(TimeGrid::until(self.t_end, self.dt.unwrap_or(self.t_end / DEFAULT_TIMES))?),
+            Time::Discrete { dt } => dt,
         };
-        Ok(TimeGrid::until(self.t_end, dt)?)
+        let dt = self.dt.unwrap_or_else(|| {
+            // The most steps that fit, if not exactly so many times.
+            let steps = (self.t_end / own).round();
+            let most = (steps / DEFAULT_TIMES).round().clamp(1.0, 1e6) as u64;
+            (1..=most).rev().find(|k| steps % *k as f64 == 0.0).unwrap_or(1) as f64 * own
+        });
+        Ok(TimeGrid::until_of_map(self.t_end, dt, own)?)
     }
 
     /// States `[cell][variable]`.

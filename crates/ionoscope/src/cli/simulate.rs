@@ -65,7 +65,7 @@ pub struct Arguments {
     /// i < N, and end one step before T]
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
-    /// Spacing of the output times [default: the step of a map or operator; a 10 000th of T for equations]. Of an operator a whole part of T: between its own
+    /// Spacing of the output times, of which --t-end is a multiple [default: the step of a map or operator; a 10 000th of T for equations]. Of an operator a whole part of T: between its own
     /// times a cubic
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
@@ -81,7 +81,7 @@ pub struct Arguments {
     /// Fixed step of the method rush-larsen, in the system's unit of time
     #[arg(long, value_name = "H", value_parser = arguments::positive, allow_negative_numbers = true)]
     step: Option<f64>,
-    /// Steps after which the solve is given up; for equations only
+    /// Steps after which the solve is given up, as it is where it clearly comes to that; for equations only
     #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     max_steps: u64,
     /// Of a Fourier neural operator: take stimuli of a kind that it was not trained on, and mark the result
@@ -172,17 +172,17 @@ impl Arguments {
                 format!("{} is a large model; it was integrated by the stiff method", spec.id)
             });
         }
-        let halving = self.halving(&*system, std::slice::from_ref(&experiment), &options, std::slice::from_ref(&trajectory), shared)?;
+        let error = self.error_of_steps(&*system, std::slice::from_ref(&experiment), &options, shared)?;
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
             "pacing": pacing,
-            "change_by_half_the_step": halving,
             "extrapolated": outside > 0,
             "extrapolated_states": outside,
             "rows": trajectory.len(),
             "statistics": trajectory.statistics,
         });
         extend(&mut meta, result);
+        extend(&mut meta, error);
         self.deliver(spec, &experiment, &trajectory, meta, &shown, shared)
     }
 
@@ -233,33 +233,73 @@ impl Arguments {
         }
     }
 
-    /// For a method without error control: by how much half the step changes each variable in `trajectories`, at most. Of a method of
-    /// order 1 that is about half its error.
-    fn halving(
+    /// For a method without error control: by how much half of each step changes each variable of these experiments, at most, and by how much
+    /// they differ from runs with error control, which is their error. Over all of the run, whatever the output times are.
+    fn error_of_steps(
         &self,
         system: &dyn DynamicalSystem,
         experiments: &[Experiment],
         options: &SolveOptions,
-        trajectories: &[Trajectory],
         shared: &Shared,
-    ) -> Result<Option<Value>> {
-        let (Method::RushLarsen, Some(step)) = (options.method, options.step) else { return Ok(None) };
-        let finer = system.solve_ensemble(experiments, &SolveOptions { step: Some(step / 2.0), ..options.clone() })?;
+    ) -> Result<Value> {
+        if options.method != Method::RushLarsen {
+            return Ok(json!({"change_by_half_the_step": null}));
+        }
+        let dense = |e: &Experiment| {
+            let TimeGrid { dt, count, .. } = e.times;
+            let parts = (DEFAULT_STEPS as usize).div_ceil((count - 1).max(1));
+            let times = TimeGrid::new(0.0, dt / parts as f64, (count - 1) * parts + 1)?;
+            Ok(Experiment { times, ..e.clone() })
+        };
+        let controlled = SolveOptions { method: Method::Auto, step: None, ..options.clone() };
         let spec = system.spec();
-        let mut changes = vec![0f64; spec.variables.len()];
-        for (coarse, fine) in trajectories.iter().zip(&finer) {
-            for (i, change) in changes.iter_mut().enumerate() {
-                *change = coarse.variable(i).zip(fine.variable(i)).map(|(a, b)| (a - b).abs()).fold(*change, f64::max);
+        let mut by = [vec![0f64; spec.variables.len()], vec![0f64; spec.variables.len()]];
+        let mut not_compared = [0, 0];
+        // One after the other: the states between the output times of one are little.
+        for e in experiments {
+            let e = dense(e)?;
+            let run = |options: &SolveOptions| Ok::<_, Error>(system.solve_ensemble(std::slice::from_ref(&e), options)?.remove(0));
+            let steps = run(options)?;
+            for (k, other) in [&SolveOptions { halved: true, ..options.clone() }, &controlled].into_iter().enumerate() {
+                let other = run(other)?;
+                if steps.len() < e.times.count || other.len() < e.times.count {
+                    not_compared[k] += 1;
+                    continue;
+                }
+                for (i, by) in by[k].iter_mut().enumerate() {
+                    *by = steps.variable(i).zip(other.variable(i)).map(|(a, b)| (a - b).abs()).fold(*by, f64::max);
+                }
             }
         }
-        let first = spec.membrane_potential.as_ref().and_then(|v| spec.variable_index(v).ok()).unwrap_or(0);
-        let q = &spec.variables[first];
-        let of = if experiments.len() > 1 { format!(" in the first {} experiments", experiments.len()) } else { String::new() };
-        shared.tell(&format!(
-            "no error control: half the step changes {} by up to {:.2e} {}{of}, so expect errors of twice that",
-            q.name, changes[first], q.unit
-        ));
-        Ok(Some(named(&spec.variables, &changes)))
+        let all = experiments.len();
+        let q = &spec.variables[spec.membrane_potential.as_ref().and_then(|v| spec.variable_index(v).ok()).unwrap_or(0)];
+        let first = spec.variable_index(&q.name)?;
+        let of = |k: usize| match all - not_compared[k] {
+            1 if all == 1 => String::new(),
+            n if all == n => format!(" in the first {n} experiments"),
+            n => format!(" in {n} of the first {all} experiments; the others stop early"),
+        };
+        let amount = |k: usize| format!("{:.2e} {}", by[k][first], q.unit);
+        shared.tell(&match not_compared {
+            [halves, _] if halves == all => "no error control, and no estimate of the error: with this step, or half of it, the run stops early".into(),
+            [_, controlled] if controlled == all => format!(
+                "no error control: half of each step changes {} by up to {}{}; the error is not known, since with error control the run stops early",
+                q.name,
+                amount(0),
+                of(0)
+            ),
+            _ => format!(
+                "no error control: {} is off by up to {} from a run with error control{} (half of each step changes it by up to {})",
+                q.name,
+                amount(1),
+                of(1),
+                amount(0)
+            ),
+        });
+        let entry = |k: usize| (not_compared[k] < all).then(|| named(&spec.variables, &by[k]));
+        Ok(
+            json!({"change_by_half_the_step": entry(0), "error_of_the_steps": entry(1), "experiments_not_compared": not_compared[1].max(not_compared[0])}),
+        )
     }
 
     /// What the arguments ask for, tables apart.
@@ -284,18 +324,14 @@ impl Arguments {
     fn times(&self, time: Time, spec: &Spec) -> Result<TimeGrid> {
         let t_end =
             self.t_end.ok_or_else(|| Error::Input("--t-end is missing; give the time at which to stop, such as --t-end 100".into()))?;
-        let dt = match (time, self.dt) {
-            (Time::Continuous, dt) => dt.unwrap_or(t_end / DEFAULT_STEPS),
-            (Time::Discrete { dt: own }, None) => own,
-            (Time::Discrete { dt: own }, Some(dt)) => {
-                let ratio = (dt / own).round();
-                if ratio < 1.0 || (dt / own - ratio).abs() > 1e-6 {
-                    return Err(Error::Input(format!("--dt {dt}: {} is a map with a step of {own}; expected a multiple of it", spec.id)));
-                }
-                ratio * own
+        let times = match (time, self.dt) {
+            (Time::Continuous, dt) => TimeGrid::until(t_end, dt.unwrap_or(t_end / DEFAULT_STEPS))?,
+            (Time::Discrete { dt: own }, dt) => {
+                let dt = dt.unwrap_or(own);
+                let of_map = |e| Error::Input(format!("--t-end {t_end}, --dt {dt} of {}, a map with a step of {own}: {e}", spec.id));
+                TimeGrid::until_of_map(t_end, dt, own).map_err(of_map)?
             }
         };
-        let times = TimeGrid::until(t_end, dt)?;
         let values = times.count.saturating_mul(spec.variables.len());
         if values > MOST_VALUES {
             let count = times.count;

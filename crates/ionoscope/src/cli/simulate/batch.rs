@@ -116,12 +116,12 @@ impl Arguments {
             return if shared.json { print_json(&meta) } else { Ok(()) };
         }
         options.watch = Watcher::default();
-        let halving = self.halving_of_some(&*system, table, &base, &options, shared)?;
+        let error = self.error_of_some(&*system, table, &base, &options, shared)?;
         // It was read once more for that.
-        if halving.is_some() && artifact::fingerprint(table)? != survey.hash {
+        if options.method == Method::RushLarsen && artifact::fingerprint(table)? != survey.hash {
             return Err(changed(table));
         }
-        extend(&mut meta, json!({"change_by_half_the_step": halving}));
+        extend(&mut meta, error);
         if let Some(file) = output.finish(&configuration, &summary)? {
             let beside = artifact::describe(&file, &meta)?;
             file.commit()?;
@@ -133,17 +133,17 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// [`Arguments::halving`] over the first experiments of a table: all of them would make a batch thrice as long.
-    fn halving_of_some(
+    /// [`Arguments::error_of_steps`] over the first experiments of a table: all of them would make a batch many times as long.
+    fn error_of_some(
         &self,
         system: &dyn DynamicalSystem,
         table: &Path,
         base: &Experiment,
         options: &SolveOptions,
         shared: &Shared,
-    ) -> Result<Option<Value>> {
+    ) -> Result<Value> {
         if options.method != Method::RushLarsen {
-            return Ok(None);
+            return Ok(json!({"change_by_half_the_step": null}));
         }
         let mut reader = Reader::open(table, system.spec(), base)?;
         let mut few = Vec::new();
@@ -152,8 +152,7 @@ impl Arguments {
         {
             few.push(experiment);
         }
-        let trajectories = system.solve_ensemble(&few, options)?;
-        self.halving(system, &few, options, &trajectories, shared)
+        self.error_of_steps(system, &few, options, shared)
     }
 }
 

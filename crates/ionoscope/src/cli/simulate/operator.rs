@@ -85,7 +85,7 @@ impl Arguments {
             if every < 1.0 || (every * fno.dt() - dt).abs() > 1e-6 * dt {
                 return Err(Error::Input(format!("--dt {dt}: expected a multiple of the network's step, {}", fno.dt())));
             }
-            return Ok((TimeGrid::until(t_end, every * fno.dt())?, fno.points));
+            return Ok((TimeGrid::within(t_end, every * fno.dt())?, fno.points));
         }
         if t_end > fno.t_end * (1.0 + 1e-9) {
             return Err(Error::Input(format!("--t-end {t_end}: the network was trained up to {}; it knows nothing beyond", fno.t_end)));

@@ -7,7 +7,7 @@ use ionoscope_dynamics::{
 };
 
 use crate::{
-    Result,
+    Error, Result,
     cli::{Shared, arguments},
 };
 
@@ -47,11 +47,12 @@ pub fn from_orbit(
     let paced = match period {
         Period::Unknown => settle(system, experiment, &options)?,
         Period::Given(period) => {
-            let dt = match system.time() {
-                Time::Continuous => period / TIMES_OF_PERIOD,
-                Time::Discrete { dt } => dt,
+            let times = match system.time() {
+                Time::Continuous => TimeGrid::until(period, period / TIMES_OF_PERIOD)?,
+                Time::Discrete { dt } => TimeGrid::until_of_map(period, dt, dt)
+                    .map_err(|e| Error::Input(format!("--pace {period}, of a map with a step of {dt}: {e}")))?,
             };
-            pace(system, &Experiment { times: TimeGrid::until(period, dt)?, ..experiment.clone() }, &options)?
+            pace(system, &Experiment { times, ..experiment.clone() }, &options)?
         }
     };
     if !paced.converged {
