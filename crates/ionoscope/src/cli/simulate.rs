@@ -245,7 +245,7 @@ impl Arguments {
         if options.method != Method::RushLarsen {
             return Ok(json!({"change_by_half_the_step": null}));
         }
-        let dense = |e: &Experiment| {
+        let dense = |e: &Experiment| -> Result<Experiment> {
             let TimeGrid { dt, count, .. } = e.times;
             let parts = (DEFAULT_STEPS as usize).div_ceil((count - 1).max(1));
             let times = TimeGrid::new(0.0, dt / parts as f64, (count - 1) * parts + 1)?;
@@ -258,7 +258,8 @@ impl Arguments {
         // One after the other: the states between the output times of one are little.
         for e in experiments {
             let e = dense(e)?;
-            let run = |options: &SolveOptions| Ok::<_, Error>(system.solve_ensemble(std::slice::from_ref(&e), options)?.remove(0));
+            let run =
+                |options: &SolveOptions| -> Result<Trajectory> { Ok(system.solve_ensemble(std::slice::from_ref(&e), options)?.remove(0)) };
             let steps = run(options)?;
             for (k, other) in [&SolveOptions { halved: true, ..options.clone() }, &controlled].into_iter().enumerate() {
                 let other = run(other)?;
@@ -280,21 +281,17 @@ impl Arguments {
             n => format!(" in {n} of the first {all} experiments; the others stop early"),
         };
         let amount = |k: usize| format!("{:.2e} {}", by[k][first], q.unit);
-        shared.tell(&match not_compared {
-            [halves, _] if halves == all => "no error control, and no estimate of the error: with this step, or half of it, the run stops early".into(),
-            [_, controlled] if controlled == all => format!(
-                "no error control: half of each step changes {} by up to {}{}; the error is not known, since with error control the run stops early",
-                q.name,
-                amount(0),
+        let (name, halved, none) = (&q.name, amount(0), not_compared.map(|n| n == all));
+        let off = || format!("no error control: {name} is off by up to {} from a run with error control{}", amount(1), of(1));
+        shared.tell(&match none {
+            [true, true] => "no error control, and no estimate of the error: there is no other run to compare with that does not stop early".into(),
+            [false, true] => format!(
+                "no error control: half of each step changes {name} by up to {halved}{}; the error is not known, since with error control the run \
+                 stops early",
                 of(0)
             ),
-            _ => format!(
-                "no error control: {} is off by up to {} from a run with error control{} (half of each step changes it by up to {})",
-                q.name,
-                amount(1),
-                of(1),
-                amount(0)
-            ),
+            [true, false] => format!("{} (with half of each step the run stops early)", off()),
+            [false, false] => format!("{} (half of each step changes it by up to {halved})", off()),
         });
         let entry = |k: usize| (not_compared[k] < all).then(|| named(&spec.variables, &by[k]));
         Ok(
