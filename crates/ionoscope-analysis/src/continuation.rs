@@ -190,7 +190,7 @@ impl std::fmt::Display for Stop {
             }
             Stop::NotFinite => f.write_str("the equations are not finite just beyond"),
             Stop::TooManySteps => f.write_str("the limit on the number of steps was reached"),
-            Stop::NotStarted { parameter } => write!(f, "what was found at {parameter} could not be followed in any direction"),
+            Stop::NotStarted { .. } => f.write_str("what was found could not be followed in any direction"),
             Stop::FixedPoint => f.write_str("the cycles shrink to a fixed point"),
             Stop::LongPeriod => f.write_str("the period grows without bound at this value, as it does near a homoclinic orbit"),
             Stop::PeriodLimit => f.write_str("the period grew beyond its limit"),

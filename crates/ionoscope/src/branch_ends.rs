@@ -30,7 +30,10 @@ pub fn ends(name: &str, interval: [f64; 2], parameters: &[f64], stopped: &[Stop;
         let aim = ahead.map(|d| if (d > 0.0) == (interval[1] > interval[0]) { interval[1] } else { interval[0] });
         let not_followed_to = if complete { None } else { aim };
         let text = match (parameter, not_followed_to) {
-            (None, _) => format!("broke off: {reason}"),
+            (None, _) => match reason {
+                Stop::NotStarted { parameter } => format!("broke off: {reason}, at {name} = {}", short(parameter)),
+                _ => format!("broke off: {reason}"),
+            },
             (Some(at), _) if complete => format!("at {name} = {}: {reason}", short(at)),
             (Some(at), None) => format!("broke off at {name} = {}: {reason}", short(at)),
             (Some(at), Some(aim)) => {

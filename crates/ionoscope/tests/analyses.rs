@@ -54,6 +54,22 @@ fn branches_as_json_table_and_figure() {
 }
 
 #[test]
+fn a_branch_says_how_it_ends() {
+    // At e = 0 the Jacobian is singular: the branch is followed to it, over the Hopf point at 2.68.
+    let answer = json(&["continue", "fitzhugh-nagumo-1961", "--i-stim", "0.5", "--over", "e=0:1000", "--json"]);
+    let branch = &answer["branches"][0];
+    assert_eq!((&answer["complete"], &branch["complete"]), (&true.into(), &true.into()));
+    let special = branch["special_points"].as_array().unwrap();
+    assert!(special.len() == 1 && special[0]["kind"] == "Hopf", "{special:?}");
+    assert!((special[0]["parameter"].as_f64().unwrap() - 2.68004064).abs() < 1e-7, "{special:?}");
+    let ends = branch["ends"].as_array().unwrap();
+    assert_eq!([&ends[0]["parameter"], &ends[1]["parameter"]], [0.0, 1000.0]);
+    assert!(ends[0]["reason"]["singular_end"]["within"].as_f64().unwrap() <= 1e-9, "{ends:?}");
+    assert_eq!(ends[1]["reason"], "end_of_range");
+    assert!(branch["stopped"].as_str().unwrap().starts_with("at e = 0: the end of the parameter's interval, where"));
+}
+
+#[test]
 fn basins_lyapunov_and_network_as_json() {
     let folder = Folder::new("basins");
     let csv = folder.path("starts.csv");

@@ -298,10 +298,10 @@ impl<'a> Problem<'a> {
         Some((self.traced(y, &from.tangent)?, corrections))
     }
 
-    /// The variable that is outside the box.
-    fn outside(&self, y: &[f64]) -> Option<String> {
+    /// The variable that is outside the box, and the face of the box on that side.
+    fn outside(&self, y: &[f64]) -> Option<(usize, f64)> {
         let k = y[..y.len() - 1].iter().position(|v| !(-MARGIN..=1.0 + MARGIN).contains(v))?;
-        Some(self.system.spec().variables[k].name.clone())
+        Some((k, if y[k] < 0.0 { -MARGIN } else { 1.0 + MARGIN }))
     }
 }
 
@@ -373,13 +373,18 @@ fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> W
                 continue;
             }
         };
+        let left = problem.outside(&made.next.y);
+        let made = match left {
+            Some((k, face)) if problem.outside(&here.y).is_none() => onto_the_face(problem, &here, made, k, face),
+            _ => made,
+        };
         let Step { next, corrections, special: more, landed } = made;
         special.extend(more);
         let gone = norm(&difference(&next.y, &here.y));
         length += gone;
         points.push(next.clone());
-        if let Some(name) = problem.outside(&next.y) {
-            return (points, special, Stop::LeftBox(name));
+        if let Some((k, _)) = left {
+            return (points, special, Stop::LeftBox(problem.system.spec().variables[k].name.clone()));
         }
         if landed {
             special.extend(past_the_end(problem, &next));
@@ -399,6 +404,19 @@ fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> W
         h = h.min(options.longest_step);
     }
     (points, special, Stop::TooManySteps)
+}
+
+/// A step out of the box cut off at the face through which variable `k` leaves; the step itself where that point is not found.
+fn onto_the_face(problem: &Problem, here: &Traced, made: Step, k: usize, face: f64) -> Step {
+    let advance = dot(&difference(&made.next.y, &here.y), &here.tangent);
+    let found = zero(&|h| Some(problem.at(here, h)?.0), here, &made.next, advance, &|q| q.y[k] - face);
+    match found {
+        Some((at, next)) if at > 0.0 => {
+            let special = bifurcations(problem, here, &next, at, &mut CLOSER_LOOKS.clone());
+            Step { next, special, landed: false, ..made }
+        }
+        _ => made,
+    }
 }
 
 fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {

@@ -26,8 +26,10 @@ use crate::spectrum::{residual, residual_jacobian, spectrum};
 const FIRST: f64 = 1e-3;
 const LONGEST: f64 = 0.01;
 const SHORTEST: f64 = 1e-8;
-/// Step of the differences of the test function, in scaled units; what a correction may be at the end.
+/// Step of the differences of the test function, in scaled units; the distance from the border of the plane down to which it is made to
+/// stay inside; what a correction may be at the end.
 const DIFFERENCE: f64 = 1e-6;
+const LEAST_DIFFERENCE: f64 = 1e-10;
 const CONVERGED: f64 = 1e-10;
 const MOST_CORRECTIONS: usize = 12;
 const MOST_STEPS: usize = 5000;
@@ -251,7 +253,10 @@ impl Plane<'_> {
                 moved[j] += h;
                 self.test(&moved, omega, borders.as_ref()).map(|t| t.0)
             };
-            *slope = (at(DIFFERENCE)? - at(-DIFFERENCE)?) / (2.0 * DIFFERENCE);
+            // Next to the border of the plane, where the curve may end, not over it.
+            let left = if j < n { 1.0 } else { y[j].abs().min((1.0 - y[j]).abs()) };
+            let h = if left > LEAST_DIFFERENCE { DIFFERENCE.min(0.1 * left) } else { DIFFERENCE };
+            *slope = (at(h)? - at(-h)?) / (2.0 * h);
         }
         f.push(value);
         let entry = |i: usize, j: usize| match (i < n, i == n, j < n) {

@@ -26,6 +26,7 @@ mod tests;
 mod trace;
 
 use field::Field;
+use start::FIRST_AMPLITUDE;
 
 /// A curve that a simulation closes nearly and a cycle this near, in scaled variables and the logarithm of the period, are one.
 const SEEN: f64 = 0.05;
@@ -187,11 +188,15 @@ pub fn cycles(
         if !matches!(s.kind, Bifurcation::Hopf | Bifurcation::NeimarkSacker) {
             continue;
         }
-        let start = start::at_hopf(&problem, s);
-        if start.as_ref().is_some_and(|(orbit, _)| found.iter().any(|(_, raw)| raw.ends_at(orbit))) {
+        let start = |share: f64| start::at_hopf(&problem, s, share * FIRST_AMPLITUDE);
+        if start(1.0).is_some_and(|(orbit, _)| found.iter().any(|(_, raw)| raw.ends_at(&orbit))) {
             continue;
         }
-        let first = start.and_then(|(orbit, along)| tracer.first(&orbit, &orbit, &along));
+        // Where cycles are harmonic only very near the point, smaller ones.
+        let first = [1.0, 0.1, 0.01].into_iter().find_map(|share| {
+            let (orbit, along) = start(share)?;
+            tracer.first(&orbit, &orbit, &along, 0.5 * share * FIRST_AMPLITUDE)
+        });
         let raw = first.map_or_else(|| trace::Raw::not_started(s.parameter), |first| tracer.trace_from_hopf(first));
         found.push((Origin::Hopf(s.parameter), raw));
     }
@@ -201,7 +206,7 @@ pub fn cycles(
         let s = (k as f64 + 0.487) / options.searches as f64;
         for orbit in start::by_simulation(&problem, s, options)? {
             let across = orbit.parameter_direction();
-            let Some(first) = tracer.first(&orbit, &orbit, &across) else {
+            let Some(first) = tracer.first(&orbit, &orbit, &across, 0.5 * FIRST_AMPLITUDE) else {
                 lost.push(orbit);
                 continue;
             };
@@ -212,8 +217,12 @@ pub fn cycles(
     }
     // What simulations saw and no branch has is said too.
     for orbit in lost {
-        if !found.iter().any(|(_, raw)| raw.passes_by(orbit.s, &orbit.extent(), orbit.log_period, SEEN)) {
-            let at = problem.value(orbit.s);
+        let at = problem.value(orbit.s);
+        let said = |origin: &Origin| *origin == Origin::Simulation(at);
+        let known = |(origin, raw): &(Origin, trace::Raw)| {
+            raw.passes_by(orbit.s, &orbit.extent(), orbit.log_period, SEEN) || (raw.is_empty() && said(origin))
+        };
+        if !found.iter().any(known) {
             found.push((Origin::Simulation(at), trace::Raw::not_started(at)));
         }
     }

@@ -63,7 +63,8 @@ pub struct Arguments {
     /// Box that branches may not leave, other than the range of the variable; may be repeated
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
-    /// Values of the parameter at which fixed points are sought to start from
+    /// Values of the parameter at which fixed points are sought to start from, beside the interval's ends and the value in use; as many again
+    /// by orders of magnitude in an interval over several
     #[arg(long, value_name = "N", default_value_t = ContinuationOptions::default().searches, allow_negative_numbers = true)]
     searches: usize,
     /// Starts of Newton's method in each of these searches

@@ -35,8 +35,8 @@ const MOST_STEPS: u64 = 1_000_000;
 /// Share of the height that a return must come near and, before it, leave.
 const NEIGHBOURHOOD: f64 = 0.1;
 
-/// A small cycle about a Hopf (Neimark-Sacker) point and the direction in which it grows.
-pub fn at_hopf(problem: &Problem, point: &SpecialPoint) -> Option<(Orbit, Orbit)> {
+/// A cycle with half the height `amplitude` about a Hopf (Neimark-Sacker) point and the direction in which it grows.
+pub fn at_hopf(problem: &Problem, point: &SpecialPoint, amplitude: f64) -> Option<(Orbit, Orbit)> {
     let n = point.x.len();
     let near = |m: &f64| m.abs();
     let mu = point.eigenvalues.iter().filter(|m| m.im > 0.0).min_by(|a, b| near(&a.re).total_cmp(&near(&b.re)))?;
@@ -60,7 +60,7 @@ pub fn at_hopf(problem: &Problem, point: &SpecialPoint) -> Option<(Orbit, Orbit)
         let (sin, cos) = (std::f64::consts::TAU * tau).sin_cos();
         q.iter().map(|z| (z.re * cos - z.im * sin) / largest).collect::<Vec<f64>>()
     };
-    let orbit = Orbit::through(mesh.clone(), log_period, y[n], |t| wave(t).iter().zip(&y).map(|(w, y)| y + FIRST_AMPLITUDE * w).collect());
+    let orbit = Orbit::through(mesh.clone(), log_period, y[n], |t| wave(t).iter().zip(&y).map(|(w, y)| y + amplitude * w).collect());
     let mut along = Orbit::through(mesh, 0.0, 0.0, wave);
     let length = along.norm();
     along = along.times(1.0 / length);

@@ -112,13 +112,21 @@ impl Raw {
         })
     }
 
-    /// Whether one of its ends shrinks to the fixed point about which `orbit` lies.
+    /// Whether one of its ends shrinks to the Hopf point about which `orbit` lies: the square of the height goes straight to zero there.
     pub fn ends_at(&self, orbit: &Orbit) -> bool {
-        let extent = orbit.extent();
-        let ends = [self.points.first(), self.points.last()];
-        ends.iter().flatten().zip(&self.stopped).any(|(q, stop)| {
-            *stop == Stop::FixedPoint && (q.orbit.s - orbit.s).abs() < SAME && apart(q, q, 0.0, (&extent, orbit.log_period)) < SAME
+        let (extent, count) = (orbit.extent(), self.points.len());
+        (0..2).filter(|k| count > 1 && self.stopped[*k] == Stop::FixedPoint).any(|k| {
+            let [last, before] = if k == 0 { [0, 1] } else { [count - 1, count - 2] }.map(|i| &self.points[i]);
+            let [small, large] = [last, before].map(|q| q.height() * q.height());
+            let left = small / (large - small) * (last.orbit.s - before.orbit.s);
+            let off = last.orbit.s + left - orbit.s;
+            off.abs() < 0.5 * left.abs() + 1e-6 && apart(last, last, 0.0, (&extent, last.orbit.log_period)) < SAME
         })
+    }
+
+    /// Whether nothing was followed.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
     }
 
     /// A branch of which not even the first cycle was found.
@@ -235,11 +243,11 @@ impl Tracer<'_> {
         Some(Traced { orbit, tangent, extent, multipliers: all, trivial_error })
     }
 
-    /// The first cycle of a branch.
-    pub fn first(&self, guess: &Orbit, reference: &Orbit, across: &Orbit) -> Option<Traced> {
+    /// The first cycle of a branch, at least so high.
+    pub fn first(&self, guess: &Orbit, reference: &Orbit, across: &Orbit, least_height: f64) -> Option<Traced> {
         let (first, _) = self.correct(guess, reference, across, MOST_FIRST_CORRECTIONS)?;
         // A fixed point solves the equations too.
-        (first.height() > 0.5 * FIRST_AMPLITUDE).then_some(())?;
+        (first.height() > least_height).then_some(())?;
         let once = first.orbit.once();
         if once.log_period < first.orbit.log_period {
             let across = once.parameter_direction();
@@ -311,7 +319,13 @@ impl Tracer<'_> {
         let mut before: Option<(Traced, f64)> = None;
         for _ in 0..self.options.most_steps {
             // Next to a fixed point no step over it, where the same cycles come again, half a period later.
-            h = h.min(0.3 * here.height()).min(self.field.problem.longest(here.orbit.s, here.tangent.s, self.options.longest_step));
+            let [low, high] = here.tangent.extent();
+            let growth = low.iter().zip(&high).map(|(a, b)| b - a).fold(0.0, f64::max);
+            h = h.min(0.3 * here.height() / growth).min(self.field.problem.longest(
+                here.orbit.s,
+                here.tangent.s,
+                self.options.longest_step,
+            ));
             let Some((next, corrections, landed)) = self.step(&here, h) else {
                 h *= 0.5;
                 let end = if here.tangent.s > 0.0 { 1.0 } else { 0.0 };
