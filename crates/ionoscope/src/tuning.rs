@@ -179,8 +179,9 @@ impl Tuning<'_> {
                 // What was reported before an interruption is reported again, so that the trial and those after it are judged as without one. That
                 // it went on after all but the last of these is decided; whether it does after the last may not have been heard.
                 let mut before = move |records: &[Record]| {
+                    let last = records.iter().rposition(|r| matches!(r, Record::Adam(_) | Record::SecondOrder(_)));
                     for (k, error) in records.iter().enumerate().filter_map(|(k, r)| Some((k, validated(r)?))) {
-                        let binding = k + 1 == records.len();
+                        let binding = Some(k) == last;
                         if !ask(&send_before, error, binding) && binding {
                             raised_before.store(true, Ordering::Relaxed);
                         }
