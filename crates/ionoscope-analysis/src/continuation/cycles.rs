@@ -19,7 +19,7 @@ use crate::{Error, Result, spectrum::Complex};
 
 mod collocation;
 mod field;
-mod floquet;
+pub(crate) mod floquet;
 mod start;
 #[cfg(test)]
 mod tests;

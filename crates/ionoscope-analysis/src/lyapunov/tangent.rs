@@ -10,6 +10,9 @@
 
 use crate::matrix::{Exponential, multiply};
 
+/// Logarithm of the size up to which propagators are multiplied.
+const WELL_CONDITIONED: f64 = 3.0;
+
 /// Work space for frames of `count` columns in `n` dimensions, row-major `[variable][column]`.
 pub struct Frame {
     n: usize,
@@ -52,23 +55,8 @@ impl Frame {
             self.a.swap(0, 2);
             jacobian(2 * step + 1, &mut self.a[1]);
             jacobian(2 * step + 2, &mut self.a[2]);
-            let [a, b, c] = &self.a;
-            for (k, o) in self.omega.iter_mut().enumerate() {
-                *o = h / 6.0 * (a[k] + 4.0 * b[k] + c[k]);
-            }
-            *divergence += self.omega.iter().step_by(n + 1).sum::<f64>();
-            multiply(a, c, &mut self.work, n, n);
-            let share = -h * h / 12.0;
-            for (o, w) in self.omega.iter_mut().zip(&self.work) {
-                *o += share * w;
-            }
-            multiply(c, a, &mut self.work, n, n);
-            for (o, w) in self.omega.iter_mut().zip(&self.work) {
-                *o -= share * w;
-            }
-            if !self.exponential.of(&mut self.omega) {
-                return false;
-            }
+            let Some(trace) = self.propagator(h) else { return false };
+            *divergence += trace;
             multiply(&self.exponential.value, q, &mut self.next, n, self.count);
             q.copy_from_slice(&self.next);
             if !orthonormalise(q, growth, n, self.count) {
@@ -76,6 +64,54 @@ impl Frame {
             }
         }
         true
+    }
+
+    /// exp(Omega) over a step `h` into `exponential.value`, from the Jacobians in `a`; gives the trace of Omega. None where it is not finite.
+    fn propagator(&mut self, h: f64) -> Option<f64> {
+        let n = self.n;
+        let [a, b, c] = &self.a;
+        for (k, o) in self.omega.iter_mut().enumerate() {
+            *o = h / 6.0 * (a[k] + 4.0 * b[k] + c[k]);
+        }
+        let trace = self.omega.iter().step_by(n + 1).sum::<f64>();
+        multiply(a, c, &mut self.work, n, n);
+        let share = -h * h / 12.0;
+        for (o, w) in self.omega.iter_mut().zip(&self.work) {
+            *o += share * w;
+        }
+        multiply(c, a, &mut self.work, n, n);
+        for (o, w) in self.omega.iter_mut().zip(&self.work) {
+            *o -= share * w;
+        }
+        self.exponential.of(&mut self.omega).then_some(trace)
+    }
+
+    /// The propagators over `steps` steps of length `h`, of which `jacobian(k, out)` gives that at time k h/2, consecutive ones multiplied
+    /// while the product stays well conditioned, and the integral of the trace. None where something is not finite.
+    pub fn factors(&mut self, jacobian: impl Fn(usize, &mut [f64]), h: f64, steps: usize) -> Option<(Vec<Vec<f64>>, f64)> {
+        let n = self.n;
+        let (mut all, mut divergence, mut size) = (Vec::<Vec<f64>>::new(), 0.0, f64::INFINITY);
+        jacobian(0, &mut self.a[2]);
+        for step in 0..steps {
+            self.a.swap(0, 2);
+            jacobian(2 * step + 1, &mut self.a[1]);
+            jacobian(2 * step + 2, &mut self.a[2]);
+            // |exp(Omega)| and that of its inverse are at most exp(|Omega|).
+            let norm = h * self.a[1].chunks_exact(n).map(|row| row.iter().map(|v| v.abs()).sum::<f64>()).fold(0.0, f64::max);
+            divergence += self.propagator(h)?;
+            match all.last_mut().filter(|_| size + norm <= WELL_CONDITIONED) {
+                Some(last) => {
+                    multiply(&self.exponential.value, last, &mut self.work, n, n);
+                    last.copy_from_slice(&self.work);
+                    size += norm;
+                }
+                None => {
+                    all.push(self.exponential.value.clone());
+                    size = norm;
+                }
+            }
+        }
+        all.iter().flatten().all(|v| v.is_finite()).then_some((all, divergence))
     }
 
     /// Carries `q` over `steps` steps of a map; otherwise as [`Frame::flow`], with ln |det J| for the trace.

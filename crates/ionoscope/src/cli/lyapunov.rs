@@ -1,6 +1,6 @@
 //! `ionoscope lyapunov`: the Lyapunov spectrum of a trajectory.
 
-use ionoscope_analysis::lyapunov::{LyapunovOptions, LyapunovSpectrum, lyapunov};
+use ionoscope_analysis::lyapunov::{LyapunovOptions, LyapunovSpectrum, Motion, lyapunov};
 use ionoscope_dynamics::{spec::Spec, trajectory::SolveOptions};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Result, named::rate_unit};
 
-/// Finds the Lyapunov exponents of a trajectory, with standard errors
+/// Finds the Lyapunov exponents of a trajectory, with errors
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   ionoscope lyapunov lorenz-1963
@@ -29,18 +29,18 @@ pub struct Arguments {
     /// Number of exponents, the largest first [default: all]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     count: Option<usize>,
-    /// Time before anything is counted
-    #[arg(long, value_name = "T", value_parser = arguments::number, default_value_t = LyapunovOptions::default().transient, allow_negative_numbers = true)]
-    transient: f64,
-    /// Standard error, per unit of time, at which to stop
-    #[arg(long, value_name = "E", value_parser = arguments::positive, default_value_t = LyapunovOptions::default().accuracy, allow_negative_numbers = true)]
-    accuracy: f64,
-    /// Time of each trajectory after which to stop in any case
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = LyapunovOptions::default().longest, allow_negative_numbers = true)]
-    t_end: f64,
-    /// Time between two looks at the errors
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = LyapunovOptions::default().segment, allow_negative_numbers = true)]
-    segment: f64,
+    /// Time before anything is counted, at least [default: until the trajectory has settled]
+    #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
+    transient: Option<f64>,
+    /// Error, per unit of time, at which to stop [default: 0.005 / time of a turn; at rest / slowest decay time; or 1e-5 of the exponent]
+    #[arg(long, value_name = "E", value_parser = arguments::positive, allow_negative_numbers = true)]
+    accuracy: Option<f64>,
+    /// Time of each trajectory after which to stop in any case [default: 8000 turns of the motion, or some minutes of work]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    t_end: Option<f64>,
+    /// Time between two looks at the errors, rounded up to whole turns of the motion [default: four]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    segment: Option<f64>,
     /// Trajectories side by side
     #[arg(long, value_name = "N", default_value_t = LyapunovOptions::default().trajectories, allow_negative_numbers = true)]
     trajectories: usize,
@@ -65,11 +65,10 @@ impl Arguments {
         };
         let found = lyapunov(&*system, &x0, self.i_stim, &p, &options)?;
         if !found.reached {
-            let largest = found.errors.iter().copied().fold(0.0, f64::max);
-            shared.warn(&format!(
-                "after {} {} the largest standard error is {largest:.1e}; a longer --t-end makes it smaller",
-                found.time, spec.time_unit
-            ));
+            shared.warn(&format!("not reached: {}", found.not_reached_because.join("; ")));
+        }
+        if let Motion::Rest { stable: false, .. } = &found.motion {
+            shared.warn("the start is on an unstable rest and stays there; another --x0 leads to an attractor");
         }
         if found.extrapolated {
             shared.warn("a trajectory went outside the training range (of state or parameters)");
@@ -81,20 +80,60 @@ impl Arguments {
 fn document(spec: &Spec, p: &[f64], found: &LyapunovSpectrum) -> Value {
     let mut document = json!(found);
     document["parameters"] = crate::named::named(&spec.parameters, p);
-    document["units"] = json!({"exponents": rate_unit(spec), "errors": rate_unit(spec), "divergence": rate_unit(spec), "time": spec.time_unit, "step": spec.time_unit});
+    if let Motion::Rest { x, .. } | Motion::Cycle { x, .. } = &found.motion {
+        document["motion"]["x"] = crate::named::named(&spec.variables, x);
+    }
+    let (rate, time) = (rate_unit(spec), &spec.time_unit);
+    document["units"] = json!({
+        "exponents": rate, "errors": rate, "error_parts": rate, "accuracy": rate, "divergence": rate, "convergence": rate,
+        "time": time, "transient": time, "segment": time, "period": time, "step": time,
+    });
     document
 }
 
 fn show(spec: &Spec, found: &LyapunovSpectrum) -> Result<()> {
-    let mut rows = vec![vec![format!("exponent ({})", rate_unit(spec)), "standard error".into()]];
-    for (exponent, error) in found.exponents.iter().zip(&found.errors) {
-        rows.push(vec![format!("{exponent:.5}"), format!("{error:.1e}")]);
+    let rate = rate_unit(spec);
+    let parts = &found.error_parts;
+    let mut rows = vec![vec![format!("exponent ({rate})"), "error".into()]];
+    let averaged = found.motion == Motion::Other;
+    if averaged {
+        rows[0].extend(["spread", "alignment", "step", "settling"].map(String::from));
     }
+    for (k, (exponent, error)) in found.exponents.iter().zip(&found.errors).enumerate() {
+        // As many digits as the error leaves.
+        let digits = if *error > 0.0 { (1.0 - error.log10()).ceil().clamp(5.0, 12.0) as usize } else { 12 };
+        let mut row = vec![format!("{exponent:.digits$}"), format!("{error:.1e}")];
+        if averaged {
+            row.extend([&parts.spread, &parts.alignment, &parts.step, &parts.settling].map(|part| format!("{:.1e}", part[k])));
+        }
+        rows.push(row);
+    }
+    let unit = &spec.time_unit;
     print(|w| {
         table::write(w, &rows)?;
-        if let Some(dimension) = found.kaplan_yorke_dimension {
-            writeln!(w, "Kaplan-Yorke dimension {dimension:.4}")?;
+        let transient = table::short(found.transient);
+        match &found.motion {
+            Motion::Rest { stable, isolated, .. } => {
+                let kind = if *stable { "a stable rest" } else { "an unstable rest" };
+                writeln!(w, "{kind}, after {transient} {unit}: the real parts of its eigenvalues")?;
+                if !isolated {
+                    writeln!(w, "  the rest is one of many, as where a quantity is conserved: an exponent is zero")?;
+                }
+            }
+            Motion::Cycle { period, .. } => {
+                writeln!(w, "a cycle of period {} {unit}, after {transient} {unit}: from its multipliers", table::short(*period))?;
+            }
+            Motion::Other => {
+                let turn = found.period.map_or(String::new(), |t| format!(", one turn taking {} {unit}", table::short(t)));
+                let time = table::short(found.time);
+                writeln!(w, "neither rest nor cycle{turn}: means over {time} {unit}, after {transient} {unit}")?;
+            }
         }
-        writeln!(w, "mean divergence {:.5} {}, over {} {}", found.divergence, rate_unit(spec), found.time, spec.time_unit)
+        writeln!(w, "accuracy {:.1e} {rate}: {}", found.accuracy, if found.reached { "reached" } else { "not reached" })?;
+        match (&found.kaplan_yorke_dimension, &found.dimension_undecided_because) {
+            (Some(dimension), _) => writeln!(w, "Kaplan-Yorke dimension {dimension:.4}")?,
+            (None, why) => writeln!(w, "Kaplan-Yorke dimension undecided: {}", why.as_deref().unwrap_or("unknown"))?,
+        }
+        writeln!(w, "mean divergence {:.5} {rate}", found.divergence)
     })
 }

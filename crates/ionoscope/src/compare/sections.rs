@@ -231,21 +231,18 @@ impl Comparison<'_> {
         let n = self.sides[0].spec().variables.len();
         let mut columns = vec![self.parameter_column(), Column::text("system")];
         columns.extend((1..=n).map(|k| Column::number(&format!("exponent {k}"), &rate, Format::Fixed(4))));
-        columns.push(Column::number("largest standard error", &rate, Format::Significant(2)));
+        columns.push(Column::number("largest error", &rate, Format::Significant(2)));
+        columns.push(Column::text("accuracy"));
         let mut table = Table::new("lyapunov", "Lyapunov exponents of the attractor that the default start reaches.", columns);
         for value in self.values(self.effort.values) {
             for side in &self.sides {
-                let options = LyapunovOptions {
-                    accuracy: self.effort.accuracy,
-                    trajectories: 8,
-                    segment: 50.0,
-                    longest: 400.0,
-                    ..LyapunovOptions::default()
-                };
+                // Times come from the system; a comparison has patience for some hundred turns.
+                let options = LyapunovOptions { accuracy: Some(self.effort.accuracy), trajectories: 8, ..LyapunovOptions::default() };
                 let found = lyapunov(side.system, &side.spec().default_state(), 0.0, &side.at(value), &options)?;
                 let mut row: Vec<Cell> = vec![value.into(), side.name.as_str().into()];
                 row.extend(found.exponents.iter().map(|e| Cell::from(*e)));
                 row.push(found.errors.iter().copied().fold(0.0, f64::max).into());
+                row.push(if found.reached { "reached" } else { "not reached" }.into());
                 table.push(row);
             }
         }

@@ -8,19 +8,41 @@ use faer::Mat;
 
 use crate::{matrix::multiply, spectrum::Complex};
 
-/// Times around the cycle.
+/// Times around the cycle, where the spectrum's groups may be large.
 const ROUNDS: usize = 6;
 /// What is left beside the diagonal of multipliers that are told apart; others are solved for together.
 const APART: f64 = 1e-11;
 
 /// Eigenvalues of `factors[last] .. factors[0]`, each n x n and row-major, by descending absolute value.
 pub fn multipliers(factors: &[Vec<f64>], n: usize) -> Option<Vec<Complex>> {
+    let mut all: Vec<Complex> = scaled_multipliers(factors, n, ROUNDS)?
+        .into_iter()
+        .map(|(scale, z)| {
+            let factor = scale.clamp(-700.0, 700.0).exp();
+            Complex { re: z.re * factor, im: z.im * factor + 0.0 }
+        })
+        .collect();
+    all.sort_by(|a, b| b.modulus().total_cmp(&a.modulus()).then(b.im.total_cmp(&a.im)));
+    Some(all)
+}
+
+/// Logarithms of the absolute values of the same, descending, after `rounds` times around the cycle. They are not bounded by the range of
+/// double precision; a multiplier of zero counts as the smallest positive number.
+pub fn logarithms(factors: &[Vec<f64>], n: usize, rounds: usize) -> Option<Vec<f64>> {
+    let found = scaled_multipliers(factors, n, rounds)?;
+    let mut all: Vec<f64> = found.into_iter().map(|(scale, z)| scale + z.modulus().max(f64::MIN_POSITIVE).ln()).collect();
+    all.sort_by(|a, b| b.total_cmp(a));
+    Some(all)
+}
+
+/// Each eigenvalue as (s, z), standing for z exp(s).
+fn scaled_multipliers(factors: &[Vec<f64>], n: usize, rounds: usize) -> Option<Vec<(f64, Complex)>> {
     let mut q = vec![0.0; n * n];
     (0..n).for_each(|i| q[i * n + i] = 1.0);
     let mut start = q.clone();
     let mut triangles = vec![Vec::new(); factors.len()];
     let mut next = vec![0.0; n * n];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         start.copy_from_slice(&q);
         for (factor, triangle) in factors.iter().zip(&mut triangles) {
             multiply(factor, &q, &mut next, n, n);
@@ -50,12 +72,9 @@ pub fn multipliers(factors: &[Vec<f64>], n: usize) -> Option<Vec<Complex>> {
             product.iter_mut().zip(&out).for_each(|(p, o)| *p = o / largest);
         }
         let matrix = Mat::from_fn(m, m, |i, j| (0..m).map(|k| turn(from + i, from + k) * product[k * m + j]).sum::<f64>());
-        let factor = scale.clamp(-700.0, 700.0).exp();
-        let eigenvalues = matrix.eigenvalues().ok()?;
-        all.extend(eigenvalues.into_iter().map(|z| Complex { re: z.re * factor, im: z.im * factor + 0.0 }));
+        all.extend(matrix.eigenvalues().ok()?.into_iter().map(|z| (scale, Complex { re: z.re, im: z.im })));
         from = to;
     }
-    all.sort_by(|a, b| b.modulus().total_cmp(&a.modulus()).then(b.im.total_cmp(&a.im)));
     Some(all)
 }
 

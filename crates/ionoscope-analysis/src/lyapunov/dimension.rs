@@ -1,0 +1,34 @@
+//! The dimension of an attractor after Kaplan and Yorke.
+
+use super::{INTERVAL, Motion};
+
+/// j + (lambda_1 + .. + lambda_j) / |lambda_(j + 1)| for the largest j whose sum is not negative (Kaplan, Yorke 1979), an exponent whose
+/// interval holds zero counting as zero. `exponents` descend. Otherwise why it is not decided.
+pub fn kaplan_yorke(exponents: &[f64], errors: &[f64], complete: bool, motion: &Motion) -> Result<f64, String> {
+    match motion {
+        Motion::Rest { stable: true, .. } => return Ok(0.0),
+        Motion::Rest { stable: false, .. } => return Err("the start is on an unstable rest, which is no attractor".into()),
+        Motion::Cycle { stable: false, .. } => return Err("the start is on an unstable cycle, which is no attractor".into()),
+        Motion::Cycle { .. } | Motion::Other => {}
+    }
+    let zero = |k: usize| exponents[k].abs() <= INTERVAL * errors[k];
+    let next = (0..exponents.len()).find(|k| !zero(*k)).map(|k| exponents[k].abs());
+    // A zero is told from what is not only if the interval is narrow beside the others.
+    if let Some(k) = (0..exponents.len()).find(|k| zero(*k) && next.is_none_or(|next| INTERVAL * errors[*k] > 0.5 * next)) {
+        let (value, error) = (exponents[k], errors[k]);
+        return Err(format!("exponent {} is {value:.2e} with an error of {error:.1e}: zero cannot be told from its neighbours", k + 1));
+    }
+    let mut sum = 0.0;
+    for (j, lambda) in exponents.iter().enumerate() {
+        let lambda = if zero(j) { 0.0 } else { *lambda };
+        if sum + lambda < 0.0 {
+            return Ok(j as f64 + sum / lambda.abs());
+        }
+        sum += lambda;
+    }
+    if complete {
+        Ok(exponents.len() as f64)
+    } else {
+        Err("the sum of the exponents that were computed is not negative; raise --count".into())
+    }
+}
