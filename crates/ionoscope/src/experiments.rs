@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     path::Path,
 };
 
@@ -203,7 +203,7 @@ pub fn marks(path: &Path, chunk: usize) -> Result<(Vec<Fingerprint>, Fingerprint
     while lines.next().map_err(|e| at(path, e))? {
         if !std::mem::take(&mut header) {
             rows += 1;
-            if rows % chunk == 0 {
+            if usize::is_multiple_of(rows, chunk) {
                 marks.push(lines.read);
             }
         }

@@ -205,7 +205,8 @@ fn a_zarr_store_holds_the_same_in_chunks_for_any_number_of_threads() {
 #[test]
 fn shards_of_a_table_make_the_same_store_together() {
     let folder = Folder::new("shards");
-    let (table, _) = table(&folder, 400);
+    // Longer than what a reader takes up at once.
+    let (table, _) = table(&folder, 4000);
     let (whole, shared) = (folder.path("whole.zarr"), folder.path("shared.zarr"));
     let to = |path| [&RUN[..], &[&table, "-o", path, "--chunk", "20", "--quiet"]].concat();
     out(&to(&whole));
@@ -475,7 +476,8 @@ fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
         experiments::survey,
     };
     let folder = Folder::new("edited");
-    let (table, _) = table(&folder, 400);
+    // Longer than what a reader takes up at once.
+    let (table, _) = table(&folder, 4000);
     let text = fs::read_to_string(&table).unwrap();
     let cell = models::find("sherman-1988").unwrap();
     let base = Experiment::from_defaults(cell.spec(), TimeGrid::until(0.1, 0.01).unwrap());
@@ -508,7 +510,7 @@ fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
         assert_eq!(hash, ionoscope::artifact::fingerprint(Path::new(&table)).unwrap());
         // Another value in the last row but ten, a row more, a row less, a comment at the end.
         let row = text.lines().rev().nth(10).unwrap();
-        let other = text.replace(row, &row.replacen("-5", "-4", 1));
+        let other = text.replace(row, &format!("-64{}", &row[row.find(',').unwrap()..]));
         let shorter = text.trim_end().rsplit_once('\n').unwrap().0.to_owned();
         for (k, edited) in [other, format!("{text}{row}\n"), shorter, format!("{text}# so\n")].into_iter().enumerate() {
             assert_ne!(edited, text);
@@ -552,14 +554,10 @@ fn a_description_says_which_file_it_is_of() {
         let (file, few) = (of(name), of("few.csv"));
         let arguments: Vec<&str> = run
             .iter()
-            .map(|a| {
-                if *a == name {
-                    &file
-                } else if *a == "few.csv" {
-                    &few
-                } else {
-                    *a
-                }
+            .map(|a| match *a {
+                a if a == name => file.as_str(),
+                "few.csv" => few.as_str(),
+                a => a,
             })
             .collect();
         out(&[&arguments[..], &["--quiet"]].concat());
