@@ -14,6 +14,9 @@ pub enum Error {
     /// An option, a box or a list of numbers that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// Work that failed, and what may help.
+    #[error("{0}")]
+    Failed(String),
     /// The Jacobian at a point has no eigenvalues in double precision.
     #[error("no eigenvalues at x = {x:?}: the Jacobian is not finite or the QR iteration did not converge; check start and parameters")]
     Eigenvalues {
@@ -28,7 +31,7 @@ impl Error {
         match self {
             Error::Dynamics(e) => e.is_input(),
             Error::Invalid(_) => true,
-            Error::Eigenvalues { .. } => false,
+            Error::Failed(_) | Error::Eigenvalues { .. } => false,
         }
     }
 }

@@ -121,8 +121,8 @@ pub enum Motion {
         x: Vec<f64>,
         /// Whether small disturbances decay. Where not, the start is on the point, and the exponents are not those of an attractor.
         stable: bool,
-        /// Whether there are no other fixed points beside it, as there are where a quantity is conserved.
-        isolated: bool,
+        /// How many eigenvalues are zero: as many as quantities are conserved, or one more at a bifurcation.
+        neutral: usize,
     },
     /// To a cycle.
     Cycle {
@@ -275,6 +275,11 @@ impl Run<'_> {
         Ok(end.state(0).to_vec())
     }
 
+    /// What a step of a frame costs.
+    fn step_work(&self) -> f64 {
+        (self.count * self.widths.len().pow(2)) as f64 + STEP_WORK
+    }
+
     /// The accuracy that is asked for, where a turn takes the time `scale`.
     fn accuracy(&self, scale: f64) -> f64 {
         self.options.accuracy.unwrap_or(if scale.is_finite() { ACCURACY / scale } else { ACCURACY })
@@ -295,15 +300,16 @@ impl Run<'_> {
         let zeros = vec![0.0; n];
         let (exponents, step, settling, divergence, period, tangent_step, time) = match &settled.motion {
             Motion::Other => return Ok(None),
-            Motion::Rest { x, isolated, .. } => {
-                let before = if *isolated { x } else { &settled.x };
+            Motion::Rest { x, stable, neutral } => {
+                // Where the rest is not isolated, the state is one on the way to it.
+                let before = if *neutral == 0 || !*stable { x } else { &settled.x };
                 let (exponents, rounding, divergence) = self.exponents_of_rest(x, before)?;
                 let step = if self.system.time() == Time::Continuous { None } else { Some(self.own_step()) };
                 (exponents, rounding, zeros.clone(), divergence, None, step, 0.0)
             }
             Motion::Cycle { x, period, .. } => {
                 let found = self.exponents_of_cycle(x, *period)?;
-                if !found.stable(self.system.time()) {
+                if !found.stable(self.system.time(), *period) {
                     return Ok(None);
                 }
                 let closing = vec![found.closing_error; n];
@@ -328,11 +334,13 @@ impl Run<'_> {
                 (0..states.len()).any(|k| self.extrapolates(states.state(k)))
             }
         };
+        let total = Some(found.exponents.iter().sum());
         found.exponents.truncate(self.count);
         found.errors.truncate(self.count);
         let order: Vec<usize> = (0..self.count).collect();
         found.error_parts = found.error_parts.reordered(&order);
         found.judge(|e| self.within(accuracy, e));
+        found.check_sum(total);
         Ok(Some(found))
     }
 
@@ -358,7 +366,7 @@ impl Run<'_> {
             average.advance()?;
             let spent = self.options.longest.is_none() && average.work > MOST_WORK;
             let over = spent || refined + average.followed() + 0.5 * block > longest;
-            if average.blocks() % looks != 0 && !over {
+            if !average.blocks().is_multiple_of(looks) && !over {
                 continue;
             }
             let means = average.means();
@@ -415,7 +423,9 @@ impl Run<'_> {
                 if !settled.scales.settled {
                     found.object("the trajectory was not seen to settle; raise --transient".into());
                 }
-                found.check_phase(self.system.time(), self.count == self.system.dimension());
+                let complete = self.count == self.system.dimension();
+                found.check_phase(self.system.time(), complete);
+                found.check_sum(complete.then(|| found.exponents.iter().sum()));
                 return Ok(found);
             }
         }
@@ -441,7 +451,8 @@ impl Run<'_> {
         let error_parts = means.parts.reordered(&order);
         let errors = error_parts.sums();
         let complete = computed == self.system.dimension();
-        let dimension = kaplan_yorke(&exponents, &errors, complete, &settled.motion);
+        let turn = settled.scales.period.unwrap_or(settled.scales.slowest);
+        let dimension = kaplan_yorke(&exponents, &errors, complete, &settled.motion, turn);
         LyapunovSpectrum {
             exponents,
             errors,
@@ -476,16 +487,11 @@ impl LyapunovSpectrum {
         let Some(worst) = (0..self.errors.len()).max_by(|a, b| excess(a).total_cmp(&excess(b))) else { return };
         let mut parts: Vec<(&str, f64)> = self.error_parts.all().iter().map(|(name, part)| (*name, part[worst])).collect();
         parts.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let advice = match parts[0].0 {
-            "the spread between the trajectories" => "raise --t-end",
-            "the step of the tangent flow" => "lower --accuracy, or accept the error",
-            "the alignment of the frames" => "raise --t-end",
-            _ => "raise --transient",
-        };
         let advice = match (&self.motion, parts[0].0) {
-            (Motion::Other, "the step of the tangent flow") => "the step cannot be made shorter; accept the error",
-            (Motion::Other, _) => advice,
-            _ => "lower --rtol, or accept the error",
+            (Motion::Rest { .. } | Motion::Cycle { .. }, _) => "lower --rtol, or accept the error",
+            (Motion::Other, "the step of the tangent flow") => "no shorter step is worth its time; accept the error",
+            (Motion::Other, "the way to the attractor, which is not over") => "raise --transient",
+            (Motion::Other, _) => "raise --t-end",
         };
         let (part, size, asked, worst) = (parts[0].0, parts[0].1, within(self.exponents[worst]), worst + 1);
         let because = format!("{part} makes an error of {size:.1e} in exponent {worst}, {asked:.1e} was asked for; {advice}");
@@ -495,6 +501,16 @@ impl LyapunovSpectrum {
     fn object(&mut self, because: String) {
         self.reached = false;
         self.not_reached_because.push(because);
+    }
+
+    /// All exponents together make the mean divergence, which is found without them.
+    fn check_sum(&mut self, total: Option<f64>) {
+        let Some(total) = total else { return };
+        let allowed = self.errors.iter().sum::<f64>() + 1e-9 * total.abs() + self.accuracy.max(RELATIVE * total.abs());
+        let agree = (total - self.divergence).abs() <= allowed;
+        if !agree {
+            self.object(format!("the exponents sum up to {total:.6}, the mean divergence is {:.6}; lower --rtol", self.divergence));
+        }
     }
 
     /// A flow that does not rest has an exponent of zero, that of its phase.

@@ -11,7 +11,7 @@ use ionoscope_dynamics::{
 };
 use rayon::prelude::*;
 
-use super::{ErrorParts, LEAST_BLOCKS, MOST_STEPS, Run, STEP_WORK, tangent::Frame};
+use super::{ErrorParts, LEAST_BLOCKS, MOST_STEPS, MOST_WORK, Run, tangent::Frame};
 use crate::{Error, Result};
 
 /// The share of a turn whose multiples spread most evenly.
@@ -114,7 +114,7 @@ impl<'a> Average<'a> {
             average.forget();
             average.advance()?;
             let apart = average.means().parts.alignment.iter().copied().fold(0.0, f64::max);
-            if k >= ALIGNING[0] && apart <= ALIGNED * accuracy {
+            if average.work > MOST_WORK / 4.0 || (k >= ALIGNING[0] && apart <= ALIGNED * accuracy) {
                 break;
             }
         }
@@ -163,7 +163,8 @@ impl<'a> Average<'a> {
 
     /// Halves the step from now on and counts anew; whether that is possible. Adds the time that is lost.
     pub fn refine_from(&mut self, lost: &mut f64) -> bool {
-        if self.run.system.time() != Time::Continuous || 2 * self.steps > MOST_STEPS {
+        let dear = (2 * self.steps * self.threads.len()) as f64 * self.run.step_work() * LEAST_BLOCKS as f64 > MOST_WORK;
+        if self.run.system.time() != Time::Continuous || 2 * self.steps > MOST_STEPS || dear {
             return false;
         }
         *lost += self.followed();
@@ -191,7 +192,7 @@ impl<'a> Average<'a> {
             Ok::<(), Error>(())
         })?;
         self.blocks += 1;
-        self.work += (self.steps * self.threads.len()) as f64 * ((run.count * run.widths.len().pow(2)) as f64 + STEP_WORK);
+        self.work += (self.steps * self.threads.len()) as f64 * run.step_work();
         Ok(())
     }
 
@@ -222,12 +223,21 @@ impl<'a> Average<'a> {
                 let Some((fine, coarse)) = fine.zip(coarse) else { return f64::INFINITY };
                 fine.iter().zip(&coarse).map(|(a, b)| (a - b).abs() / block).fold(0.0, f64::max)
             });
-            if differ.reduce(|| 0.0, f64::max) <= STEP_SHARE * accuracy {
+            let worst = differ.reduce(|| 0.0, f64::max);
+            if worst <= STEP_SHARE * accuracy {
+                return Ok(());
+            }
+            let finite = worst.is_finite();
+            if finite && (2 * self.steps * few.len()) as f64 * self.run.step_work() > MOST_WORK / 8.0 {
+                // What is left is measured along the way, and said.
                 return Ok(());
             }
             if 2 * self.steps > MOST_STEPS {
-                let message = format!("the tangent flow is not resolved by {} steps in a time of {}", self.steps, self.block);
-                return Err(Error::Invalid(message));
+                let message = format!(
+                    "the tangent flow is not resolved by {} steps in a time of {}; the motion is too stiff for averages",
+                    self.steps, self.block
+                );
+                return Err(Error::Failed(message));
             }
             self.steps *= 2;
         }
@@ -260,7 +270,8 @@ impl<'a> Average<'a> {
             means.exponents.push(mean);
             means.parts.spread.push(spread);
             means.parts.alignment.push(measured(k, &|t| t.other.as_ref()));
-            means.parts.step.push(measured(k, &|t| t.coarse.as_ref()));
+            // And what rounding does in every step.
+            means.parts.step.push(measured(k, &|t| t.coarse.as_ref()) + f64::EPSILON / self.step());
             means.parts.settling.push(settling);
         }
         let divergences = self.threads.iter().map(|t| t.main.between(count, from, to));
@@ -282,7 +293,7 @@ fn carry(run: &Run, carried: &mut Carried, states: &Trajectory, block: f64, step
         Time::Discrete { .. } => frame.map(q, growth, divergence, jacobian, steps),
     };
     if !sound {
-        return Err(Error::Invalid("the Jacobian along the trajectory is not finite, or a direction of the tangent space was lost".into()));
+        return Err(Error::Failed("the Jacobian along the trajectory is not finite, or a direction of the tangent space was lost".into()));
     }
     after.push(growth.iter().chain([&*divergence]).copied().collect());
     Ok(())

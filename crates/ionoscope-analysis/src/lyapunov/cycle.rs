@@ -30,9 +30,9 @@ pub struct CycleSpectrum {
 
 impl CycleSpectrum {
     /// Whether small disturbances do not grow. Of a flow the exponent of the phase, the one nearest to zero, does not count.
-    pub fn stable(&self, time: Time) -> bool {
+    pub fn stable(&self, time: Time, period: f64) -> bool {
         let phase = if time == Time::Continuous { self.phase() } else { None };
-        let grows = |k: usize| self.exponents[k] > 3.0 * (self.step_errors[k] + self.closing_error) + 1e-12;
+        let grows = |k: usize| self.exponents[k] > 3.0 * (self.step_errors[k] + self.closing_error) + RESOLVED / period;
         (0..self.exponents.len()).all(|k| Some(k) == phase || !grows(k))
     }
 
@@ -46,7 +46,7 @@ impl Run<'_> {
     /// The exponents of the cycle through `x`.
     pub fn exponents_of_cycle(&self, x: &[f64], period: f64) -> Result<CycleSpectrum> {
         let n = x.len();
-        let lost = || Error::Invalid("the Jacobian along the cycle is not finite".into());
+        let lost = || Error::Failed("the Jacobian along the cycle is not finite".into());
         if let Time::Discrete { dt } = self.system.time() {
             let count = (period / dt).round() as usize;
             let states = self.states(x, dt, count)?;

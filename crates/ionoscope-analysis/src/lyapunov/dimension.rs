@@ -2,9 +2,13 @@
 
 use super::{INTERVAL, Motion};
 
+/// Share of the rate of a turn below which an exponent is told from zero by nothing but its interval.
+const NARROW: f64 = 0.1;
+
 /// j + (lambda_1 + .. + lambda_j) / |lambda_(j + 1)| for the largest j whose sum is not negative (Kaplan, Yorke 1979), an exponent whose
-/// interval holds zero counting as zero. `exponents` descend. Otherwise why it is not decided.
-pub fn kaplan_yorke(exponents: &[f64], errors: &[f64], complete: bool, motion: &Motion) -> Result<f64, String> {
+/// interval holds zero counting as zero. `exponents` descend, and a turn of the motion takes the
+/// time `turn`. Otherwise why it is not decided.
+pub fn kaplan_yorke(exponents: &[f64], errors: &[f64], complete: bool, motion: &Motion, turn: f64) -> Result<f64, String> {
     match motion {
         Motion::Rest { stable: true, .. } => return Ok(0.0),
         Motion::Rest { stable: false, .. } => return Err("the start is on an unstable rest, which is no attractor".into()),
@@ -13,10 +17,11 @@ pub fn kaplan_yorke(exponents: &[f64], errors: &[f64], complete: bool, motion: &
     }
     let zero = |k: usize| exponents[k].abs() <= INTERVAL * errors[k];
     let next = (0..exponents.len()).find(|k| !zero(*k)).map(|k| exponents[k].abs());
-    // A zero is told from what is not only if the interval is narrow beside the others.
-    if let Some(k) = (0..exponents.len()).find(|k| zero(*k) && next.is_none_or(|next| INTERVAL * errors[*k] > 0.5 * next)) {
+    // That an interval holds zero says something only if it is narrow: beside the other exponents, and beside the rate of a turn.
+    let wide = |k: usize| INTERVAL * errors[k] > next.map_or(f64::INFINITY, |next| 0.5 * next).min(NARROW / turn);
+    if let Some(k) = (0..exponents.len()).find(|k| zero(*k) && wide(*k)) {
         let (value, error) = (exponents[k], errors[k]);
-        return Err(format!("exponent {} is {value:.2e} with an error of {error:.1e}: zero cannot be told from its neighbours", k + 1));
+        return Err(format!("exponent {} is {value:.2e} with an error of {error:.1e}: it cannot be told from zero", k + 1));
     }
     let mut sum = 0.0;
     for (j, lambda) in exponents.iter().enumerate() {

@@ -5,13 +5,16 @@
 //! on to the rest, or closed to the cycle by Newton's method (shooting), or averaged along.
 
 use faer::Mat;
-use ionoscope_dynamics::system::Time;
+use ionoscope_dynamics::{
+    system::Time,
+    trajectory::{SolveOptions, TimeGrid},
+};
 
 use super::{Motion, Run, tangent::Frame};
 use crate::{
     Result,
     fixed_points::refine,
-    spectrum::{residual_jacobian, spectrum},
+    spectrum::{Complex, residual_jacobian, spectrum},
     time_scales::{self, TimeScales, time_scales},
 };
 
@@ -23,6 +26,14 @@ const NEAR_REST: f64 = 1e-3;
 const ROUNDING: f64 = 1e-12;
 /// Slowest decay times that are waited for at most, so that even the first is over: e^-30 = 1e-13.
 const DECAYS: f64 = 30.0;
+/// And in much more than the time in which the time scales were found.
+const PATIENCE: f64 = 100.0;
+/// An eigenvalue below this share of the largest is zero.
+const NEUTRAL: f64 = 1e-11;
+/// Growth, as a power of e, after which what a start on an unstable rest is off would have shown; steps that may take.
+const GROWN: f64 = 60.0;
+const MOST_FLOW_STEPS: u64 = 100_000;
+const MOST_MAP_STEPS: f64 = 1e6;
 /// Distance from a cycle, in units of its height, at which the trajectory has come to it, and at which it is near.
 const ON_CYCLE: f64 = 1e-4;
 const NEAR_CYCLE: f64 = 0.05;
@@ -54,7 +65,7 @@ impl Run<'_> {
     pub fn settle(&self, x0: &[f64], at_least: f64) -> Result<Settled> {
         let mut transient = self.whole_steps(at_least);
         let mut x = if transient > 0.0 { self.advance(x0, transient)? } else { x0.to_vec() };
-        if let Some(motion) = self.unstable_rest(&x)? {
+        if let Some(motion) = self.unstable_rest(&x) {
             // Time scales of the linearisation: the start does not move.
             let scales = self.scales_of_rest(&x, &motion);
             return Ok(Settled { motion, x, transient, scales });
@@ -93,10 +104,11 @@ impl Run<'_> {
 
     /// A rest to which the trajectory has come.
     fn rest(&self, x: &[f64], scales: &TimeScales) -> Result<Found> {
-        if let Some(point) = refine(self.system, x, self.i_stim, self.p).ok().flatten() {
+        let point = refine(self.system, x, self.i_stim, self.p).ok().flatten();
+        if let Some(point) = point.filter(|p| neutral(&p.eigenvalues) == 0) {
             let away = self.distance(x, &point.x);
             if away <= AT_REST && point.stable {
-                return Ok(Found::Here(Motion::Rest { x: point.x, stable: true, isolated: true }));
+                return Ok(Found::Here(Motion::Rest { x: point.x, stable: true, neutral: 0 }));
             }
             if away <= NEAR_REST {
                 return Ok(Found::Near);
@@ -107,30 +119,42 @@ impl Run<'_> {
         if self.distance(x, &later) > AT_REST {
             return Ok(Found::Near);
         }
-        let found = spectrum(self.system, &later, self.i_stim, self.p)?;
-        let largest = found.eigenvalues.iter().map(|m| m.modulus()).fold(0.0, f64::max);
-        let stable = found.eigenvalues.iter().all(|m| m.re <= 1e-9 * largest);
-        Ok(Found::Here(Motion::Rest { x: later, stable, isolated: false }))
+        let found = spectrum(self.system, &later, self.i_stim, self.p)?.eigenvalues;
+        let growth = found.iter().map(|m| m.re).fold(f64::NEG_INFINITY, f64::max);
+        let stable = growth <= NEUTRAL * largest(&found);
+        Ok(Found::Here(Motion::Rest { x: later, stable, neutral: neutral(&found) }))
     }
 
-    /// A start that stays at an unstable rest, although what it is off would have grown beyond all bounds if it were anything.
-    fn unstable_rest(&self, x: &[f64]) -> Result<Option<Motion>> {
-        let Some(point) = refine(self.system, x, self.i_stim, self.p).ok().flatten() else { return Ok(None) };
-        if point.stable || self.distance(x, &point.x) > AT_REST {
-            return Ok(None);
+    /// An unstable rest to which the start leads, as on a saddle's stable manifold, and at which the trajectory stays, although what it is off
+    /// would grow beyond all bounds if it were anything.
+    fn unstable_rest(&self, x: &[f64]) -> Option<Motion> {
+        let point = refine(self.system, x, self.i_stim, self.p).ok().flatten()?;
+        let rates = || point.eigenvalues.iter().map(|m| m.re);
+        let growth = rates().fold(f64::NEG_INFINITY, f64::max);
+        if point.stable || growth <= NEUTRAL * largest(&point.eigenvalues) {
+            return None;
         }
-        let rate = point.eigenvalues[0].re;
-        let largest = point.eigenvalues.iter().map(|m| m.modulus()).fold(0.0, f64::max);
-        if !(rate > 1e-9 * largest) {
-            return Ok(None);
-        }
-        let stays = self.advance(x, self.whole_steps(60.0 / rate)).is_ok_and(|later| self.distance(&later, &point.x) <= 10.0 * AT_REST);
-        Ok(stays.then_some(Motion::Rest { x: point.x, stable: false, isolated: true }))
+        let decay = rates().filter(|r| *r < -NEUTRAL * largest(&point.eigenvalues)).fold(f64::NEG_INFINITY, f64::max);
+        let at_rest = |x: &[f64]| self.distance(x, &point.x) <= AT_REST;
+        let there = if at_rest(x) { x.to_vec() } else { self.advance_shortly(x, -DECAYS / decay)? };
+        let stays = at_rest(&there) && at_rest(&self.advance_shortly(&there, GROWN / growth)?);
+        stays.then(|| Motion::Rest { neutral: neutral(&point.eigenvalues), x: point.x.clone(), stable: false })
     }
 
-    /// A time in which all that decays is over; where nothing is known to, as long as it took to know the time scales.
+    /// The state a time later, where that takes few steps, as near a rest.
+    fn advance_shortly(&self, x: &[f64], time: f64) -> Option<Vec<f64>> {
+        let time = self.whole_steps(time);
+        if !(time > 0.0 && time.is_finite()) || (self.own_step() > 0.0 && time > MOST_MAP_STEPS * self.own_step()) {
+            return None;
+        }
+        let solve = SolveOptions { max_steps: MOST_FLOW_STEPS, ..self.options.solve.clone() };
+        let end = self.system.simulate(&self.experiment(x, TimeGrid::new(time, time, 1).ok()?), &solve).ok()?;
+        Some(end.state(0).to_vec())
+    }
+
+    /// A time in which all that decays is over, or much more than it took to know the time scales.
     fn waiting(&self, scales: &TimeScales) -> f64 {
-        self.whole_steps(if scales.slowest.is_finite() { DECAYS * scales.slowest } else { scales.followed })
+        self.whole_steps((DECAYS * scales.slowest).min(PATIENCE * scales.followed))
     }
 
     fn scales_of_rest(&self, x: &[f64], motion: &Motion) -> TimeScales {
@@ -250,6 +274,15 @@ impl Run<'_> {
             if self.system.time() == Time::Continuous { jacobian.iter().step_by(n + 1).sum::<f64>() } else { exponents.iter().sum() };
         Ok((exponents, errors, trace))
     }
+}
+
+fn largest(eigenvalues: &[Complex]) -> f64 {
+    eigenvalues.iter().map(|m| m.modulus()).fold(0.0, f64::max)
+}
+
+/// How many eigenvalues are zero.
+fn neutral(eigenvalues: &[Complex]) -> usize {
+    eigenvalues.iter().filter(|m| m.modulus() <= NEUTRAL * largest(eigenvalues)).count()
 }
 
 enum Found {

@@ -72,7 +72,7 @@ fn at_a_rest_the_exponents_are_the_real_parts() {
         let points = fixed_points(&*cell, 0.0, &p, &Default::default()).unwrap();
         let point = points.iter().find(|f| f.stable).unwrap();
         let got = of(id, 0.0, &changes, &LyapunovOptions::default());
-        assert!(matches!(got.motion, Motion::Rest { stable: true, isolated: true, .. }), "{id}: {:?}", got.motion);
+        assert!(matches!(got.motion, Motion::Rest { stable: true, neutral: 0, .. }), "{id}: {:?}", got.motion);
         for ((exponent, error), mu) in got.exponents.iter().zip(&got.errors).zip(&point.eigenvalues) {
             assert!((exponent - mu.re).abs() <= error + 1e-9 * mu.re.abs(), "{id}: {:?} +- {:?}", got.exponents, got.errors);
         }
@@ -102,6 +102,9 @@ fn a_start_on_a_saddle_is_told() {
     assert!(matches!(got.motion, Motion::Rest { stable: false, .. }) && got.kaplan_yorke_dimension.is_none(), "{got:?}");
     let root = 1201f64.sqrt();
     assert!(near(&got, &[0.5 * (root - 11.0), -8.0 / 3.0, -0.5 * (root + 11.0)], 1e-9), "{got:?}");
+    // On its stable manifold, too, the trajectory ends there.
+    let got = from("lorenz-1963", &[("x", 0.0), ("y", 0.0), ("z", 5.0)], 0.0, &[], &LyapunovOptions::default());
+    assert!(matches!(got.motion, Motion::Rest { stable: false, .. }), "{got:?}");
     // Beside it the trajectory leaves.
     let options = LyapunovOptions { accuracy: Some(0.05), ..LyapunovOptions::default() };
     let got = from("lorenz-1963", &[("x", 1e-9), ("y", 0.0), ("z", 0.0)], 0.0, &[], &options);
@@ -187,7 +190,7 @@ fn rests_cycles_and_chaos_of_a_map() {
 #[test]
 fn a_torus_has_two_zeros_whatever_the_unit_of_time() {
     // Each oscillator has its phase and a decay of -2.
-    let two = Ode::<_, 4, 2>::new(Oscillators);
+    let two = Ode::<_, 4, 2, 1>::new(Oscillators);
     for rate in [1.0, 1e-6, 1e9] {
         let p = [rate, 0.5 * (5f64.sqrt() + 1.0)];
         let options = LyapunovOptions { trajectories: 4, accuracy: Some(0.01 * rate), ..LyapunovOptions::default() };
@@ -206,7 +209,7 @@ fn what_is_not_reached_says_why() {
     let short = LyapunovOptions { longest: Some(3.0), ..LyapunovOptions::default() };
     let got = of("lorenz-1963", 0.0, &[], &short);
     assert!(!got.reached && got.not_reached_because.iter().any(|b| b.contains("--t-end")), "{got:?}");
-    let strict = LyapunovOptions { accuracy: Some(1e-9), longest: Some(100.0), ..LyapunovOptions::default() };
+    let strict = LyapunovOptions { accuracy: Some(1e-5), longest: Some(100.0), ..LyapunovOptions::default() };
     let got = of("lorenz-1963", 0.0, &[], &strict);
     assert!(!got.reached && got.not_reached_because[0].contains("spread"), "{:?}", got.not_reached_because);
     assert!(got.errors[0] > 1e-3 && near(&got, &[0.9056, 0.0, -14.5723], 2e-4), "{got:?}");
@@ -214,12 +217,13 @@ fn what_is_not_reached_says_why() {
 
 #[test]
 fn a_dimension_needs_exponents_that_are_told_from_zero() {
-    let other = |exponents: &[f64], errors: &[f64]| dimension::kaplan_yorke(exponents, errors, true, &Motion::Other);
+    let other = |exponents: &[f64], errors: &[f64]| dimension::kaplan_yorke(exponents, errors, true, &Motion::Other, 5.0);
     assert_eq!(other(&[1e-4, -2e-4, -3.0], &[1e-3; 3]), Ok(2.0));
     assert_eq!(other(&[-2e-7, -0.5, -3.0], &[1e-6; 3]), Ok(1.0));
     assert_eq!(other(&[0.5, 1e-4, -1.0], &[1e-3; 3]), Ok(2.5));
     assert!(other(&[0.05, -0.03, -1.0], &[0.02; 3]).unwrap_err().contains("zero"));
     assert!(other(&[0.01, -0.01], &[0.1; 2]).is_err());
+    assert!(other(&[0.54, -0.48, -13.7], &[0.25; 3]).unwrap_err().contains("zero"));
 }
 
 #[test]

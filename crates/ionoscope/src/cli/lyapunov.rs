@@ -113,11 +113,11 @@ fn show(spec: &Spec, found: &LyapunovSpectrum) -> Result<()> {
         table::write(w, &rows)?;
         let transient = table::short(found.transient);
         match &found.motion {
-            Motion::Rest { stable, isolated, .. } => {
+            Motion::Rest { stable, neutral, .. } => {
                 let kind = if *stable { "a stable rest" } else { "an unstable rest" };
                 writeln!(w, "{kind}, after {transient} {unit}: the real parts of its eigenvalues")?;
-                if !isolated {
-                    writeln!(w, "  the rest is one of many, as where a quantity is conserved: an exponent is zero")?;
+                if *neutral > 0 {
+                    writeln!(w, "  exponents that are zero there: {neutral}, by a quantity that is conserved or at a bifurcation")?;
                 }
             }
             Motion::Cycle { period, .. } => {
