@@ -65,7 +65,8 @@ pub struct LyapunovOptions {
     pub count: Option<usize>,
     /// Time before anything is counted, at least. `None`: until the trajectory has settled, as far as its time scales show.
     pub transient: Option<f64>,
-    /// Time between two looks at the errors, rounded up to whole turns of the motion. `None`: four.
+    /// Time between two looks at the errors, rounded up to whole turns of the motion, at most a sixteenth of the longest time. `None`: four
+    /// turns.
     pub segment: Option<f64>,
     /// Trajectories side by side.
     pub trajectories: usize,
@@ -353,7 +354,8 @@ impl Run<'_> {
         // Even a short run has two halves.
         let block = self.whole_steps(block.min(longest / 2.0));
         let accuracy = self.accuracy(turn);
-        let segment = self.options.segment.unwrap_or(TURNS * block).min(longest);
+        // However rare they are asked for, a decision is not put off to the very end.
+        let segment = self.options.segment.unwrap_or(TURNS * block).min(longest / LEAST_BLOCKS as f64);
         // The quotient may round up.
         let looks = (segment / block - 1e-9).ceil().max(1.0) as usize;
         settled.motion = Motion::Other;

@@ -24,6 +24,8 @@ const ALIGNING: [usize; 2] = [8, 64];
 const ALIGNED: f64 = 0.1;
 /// Share of the accuracy that the step's error gets.
 const STEP_SHARE: f64 = 0.25;
+/// An error of the step below this share of the rate of a block is small for every accuracy: the spread is never below it.
+const FINEST: f64 = 1e-5;
 /// Standard errors above which a difference of the two halves is no accident.
 const NO_ACCIDENT: f64 = 3.0;
 
@@ -175,7 +177,11 @@ impl<'a> Average<'a> {
 
     /// Whether the error of the step is too large for the accuracy.
     pub fn too_coarse(&self, means: &Means, accuracy: f64) -> bool {
-        means.parts.step.iter().any(|e| *e > STEP_SHARE * accuracy)
+        means.parts.step.iter().any(|e| *e > self.step_share(accuracy))
+    }
+
+    fn step_share(&self, accuracy: f64) -> f64 {
+        STEP_SHARE * accuracy.max(FINEST / self.block)
     }
 
     /// Moves all trajectories and frames on by a block.
@@ -224,7 +230,7 @@ impl<'a> Average<'a> {
                 fine.iter().zip(&coarse).map(|(a, b)| (a - b).abs() / block).fold(0.0, f64::max)
             });
             let worst = differ.reduce(|| 0.0, f64::max);
-            if worst <= STEP_SHARE * accuracy {
+            if worst <= self.step_share(accuracy) {
                 return Ok(());
             }
             let finite = worst.is_finite();
