@@ -12,15 +12,18 @@ use faer::{Mat, linalg::solvers::Solve};
 use ionoscope_dynamics::{
     sampling::{stream, uniform},
     spec::Conserved,
-    system::{DynamicalSystem, Input},
+    system::{DynamicalSystem, Input, Time},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::spectrum::residual;
 
-/// Singular values below this share of the largest count as zero where linear quantities are sought, and a candidate is checked at
-/// further states to this share of its terms. Rounding is some 1e-15 of the largest term of the rule, and terms cancel.
-const ORTHOGONAL: f64 = 1e-10;
+/// Singular values below one of these shares of the largest count as zero where linear quantities are sought: the first with which all
+/// candidates stand their check.
+const NULL: [f64; 3] = [1e-10, 1e-12, 1e-14];
+/// A candidate's sum is checked at further states to this share of its terms. Rounding is some 1e-15 of the largest term of the rule, and
+/// terms cancel; what drifts by more is not conserved.
+const ORTHOGONAL: f64 = 1e-12;
 /// States at which a candidate is checked.
 const CHECKS: usize = 24;
 /// A weight this near a fraction of small integers is that fraction.
@@ -83,12 +86,19 @@ impl<'a> Laws<'a> {
             return laws;
         }
         let checks = sample(CHECKS * inputs.len());
-        for weights in orthogonal_to(&rows, &width) {
-            let holds = checks.iter().all(|f| {
-                let terms: Vec<f64> = weights.iter().zip(f).map(|(w, f)| w * f).collect();
-                terms.iter().sum::<f64>().abs() <= ORTHOGONAL * terms.iter().map(|t| t.abs()).sum::<f64>()
-            });
-            if holds && independent(&span, &weights, &width) {
+        // Of a map the residual is a difference of states, with their rounding.
+        let rounded = if system.time() == Time::Continuous { 0.0 } else { 1e-3 };
+        let size = |(f, x): (&f64, &[f64; 2])| f.abs() + rounded * (x[0].abs() + x[1].abs());
+        let holds = |weights: &Vec<f64>| {
+            checks.iter().all(|f| {
+                let sum: f64 = weights.iter().zip(f).map(|(w, f)| w * f).sum();
+                let terms: f64 = weights.iter().zip(f.iter().zip(bounds)).map(|(w, pair)| w.abs() * size(pair)).sum();
+                sum.abs() <= ORTHOGONAL * terms
+            })
+        };
+        let candidates = NULL.iter().map(|share| orthogonal_to(&rows, &width, *share)).find(|all| all.iter().all(holds));
+        for weights in candidates.unwrap_or_default() {
+            if independent(&span, &weights, &width) {
                 let names: Vec<&str> = system.spec().variables.iter().map(|q| q.name.as_str()).collect();
                 laws.quantities.push(Conserved::new(
                     &sum_of(&names, &weights),
@@ -175,8 +185,9 @@ impl<'a> Laws<'a> {
     }
 }
 
-/// A basis, with many zeros, of the vectors orthogonal to all `rows`. `width` measures the variables.
-fn orthogonal_to(rows: &[Vec<f64>], width: &[f64]) -> Vec<Vec<f64>> {
+/// A basis, with many zeros, of the vectors orthogonal to all `rows`, up to `share` of the largest singular value. `width` measures the
+/// variables.
+fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> {
     let n = width.len();
     // Rows and columns of size one: the rule's entries differ by many orders of magnitude, between variables and between states.
     let sized: Vec<f64> = rows.iter().map(|f| f.iter().zip(width).map(|(f, w)| (f / w).abs()).fold(f64::MIN_POSITIVE, f64::max)).collect();
@@ -189,7 +200,7 @@ fn orthogonal_to(rows: &[Vec<f64>], width: &[f64]) -> Vec<Vec<f64>> {
     let Ok(svd) = Mat::from_fn(rows.len(), n, |i, j| rows[i][j] / sized[i] / column[j]).thin_svd() else { return Vec::new() };
     let (values, v) = (svd.S().column_vector(), svd.V());
     let mut basis: Vec<Vec<f64>> =
-        (0..n).filter(|k| values[*k] <= ORTHOGONAL * values[0]).map(|k| (0..n).map(|j| v[(j, k)]).collect()).collect();
+        (0..n).filter(|k| values[*k] <= share * values[0]).map(|k| (0..n).map(|j| v[(j, k)]).collect()).collect();
     // Elimination with the largest pivots gives each vector a variable of its own, and zeros.
     for k in 0..basis.len() {
         let pivot = |j: &usize| basis[k][*j].abs();
@@ -265,7 +276,7 @@ fn unit_of(system: &dyn DynamicalSystem, weights: &[f64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ionoscope_dynamics::{models, system::Time};
+    use ionoscope_dynamics::models;
 
     use super::*;
     use crate::testing::TestSystem;

@@ -11,6 +11,10 @@
 //! | Hopf, Neimark-Sacker | growth rate of the complex pair that changes sides | flows; maps |
 //! | period doubling | growth rate of the multiplier that passes -1 | maps |
 //!
+//! Where quantities are conserved (see [`crate::conserved`]), fixed points are followed on one level: that of a start, at each value of the
+//! parameter. A parameter that enters a quantity, such as the amount of a buffer, thus moves the level: a branch shows where a cell rests
+//! that begins at the start, with that value of the parameter.
+//!
 //! Growth rates are those of [`crate::spectrum`], where flows and maps differ. A neutral saddle, two real eigenvalues with the sum zero,
 //! changes no number of unstable directions and is not mistaken for a Hopf point.
 
@@ -20,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    fixed_points::{FixedPointOptions, fixed_points},
+    conserved::Held,
+    fixed_points::{self, FixedPointOptions},
     spectrum::Complex,
 };
 
@@ -62,11 +67,14 @@ pub struct ContinuationOptions {
     pub longest_step: f64,
     /// Steps of a branch in each direction.
     pub most_steps: usize,
+    /// The state at whose values conserved quantities are held; `None` takes the default start. Of no effect where nothing is conserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Vec<f64>>,
 }
 
 impl Default for ContinuationOptions {
     fn default() -> Self {
-        ContinuationOptions { bounds: None, searches: 7, starts: 128, seed: 1, longest_step: 0.01, most_steps: 20_000 }
+        ContinuationOptions { bounds: None, searches: 7, starts: 128, seed: 1, longest_step: 0.01, most_steps: 20_000, start: None }
     }
 }
 
@@ -231,14 +239,16 @@ pub fn branches(
     interval: [f64; 2],
     options: &ContinuationOptions,
 ) -> Result<Vec<Branch>> {
-    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?;
+    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?.held_at(options.start.as_deref())?;
     let starts = starting_points(&problem, options)?;
     if starts.is_empty() {
         let (spec, [from, to]) = (system.spec(), interval);
         return Err(Error::Invalid(format!(
-            "no fixed point of {} was found in the box at any of {} values from {from} to {to}; widen the box or search at more values",
+            "no fixed point of {} was found in the box at any of {} values from {from} to {to}, from {} starts each, which does not prove that \
+             there is none; widen the box, search at more values or from more starts",
             spec.id,
-            searched(&problem, options.searches).len()
+            searched(&problem, options.searches).len(),
+            options.starts
         )));
     }
     let found = trace_from(&problem, starts, options, &|y, branch| branch.passes(y, ON_BRANCH));
@@ -257,6 +267,22 @@ pub fn branches(
     Ok(all)
 }
 
+/// The conserved quantities that [`branches`] holds, with their values at both ends of the interval: those of the start there.
+///
+/// # Errors
+/// A start, parameters or a box of a wrong length.
+pub fn held(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    over: Input,
+    interval: [f64; 2],
+    options: &ContinuationOptions,
+) -> Result<[Vec<Held>; 2]> {
+    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?.held_at(options.start.as_deref())?;
+    Ok([0.0, 1.0].map(|s| problem.laws.held(&problem.start, &problem.inputs(s).1)))
+}
+
 /// Fixed points at several values of the parameter, scaled.
 fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<Vec<Vec<f64>>> {
     let [from, to] = [problem.value(0.0), problem.value(1.0)];
@@ -266,11 +292,22 @@ fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<V
     if options.searches == 0 || options.most_steps == 0 || !(options.longest_step > 0.0 && options.longest_step <= 1.0) {
         return Err(Error::Invalid("searches and steps must be at least 1, and the longest step in (0, 1]".into()));
     }
-    let search = FixedPointOptions { bounds: options.bounds.clone(), starts: options.starts, seed: options.seed };
+    let start = Some(problem.start.clone());
+    let search = FixedPointOptions { bounds: options.bounds.clone(), starts: options.starts, seed: options.seed, start };
     let mut starts = Vec::new();
     for s in searched(problem, options.searches) {
         let (i_stim, p) = problem.inputs(s);
-        starts.extend(fixed_points(problem.system, i_stim, &p, &search)?.into_iter().map(|f| problem.scaled(&f.x, s)));
+        let found = fixed_points::search(problem.system, i_stim, &p, &search)?;
+        if found.unexplained > 0 {
+            return Err(Error::Invalid(format!(
+                "fixed points of {} are not isolated at {}: they form families in {} direction(s), and no conserved quantity is known that \
+                 tells their members apart, so that there is no branch to follow; fixed-points gives the one to which the start leads",
+                problem.system.spec().id,
+                problem.value(s),
+                found.unexplained
+            )));
+        }
+        starts.extend(found.fixed_points.into_iter().map(|f| problem.scaled(&f.x, s)));
     }
     Ok(starts)
 }
@@ -337,7 +374,8 @@ fn describe(problem: &Problem, raw: branch::Raw) -> Result<Branch> {
                 let (i_stim, p) = problem.inputs(y[y.len() - 1]);
                 let omega = critical(&point.eigenvalues);
                 frequency = Some(omega);
-                coefficient = normal_form::first_lyapunov_coefficient(problem.system, &point.x, i_stim, &p, omega, &problem.width);
+                coefficient =
+                    normal_form::first_lyapunov_coefficient(&problem.laws, problem.system, &point.x, i_stim, &p, omega, &problem.width);
             }
             Ok(SpecialPoint {
                 kind: *kind,

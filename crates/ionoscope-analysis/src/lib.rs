@@ -25,6 +25,7 @@ mod matrix;
 pub mod metrics;
 mod newton;
 pub mod pacing;
+mod relax;
 mod returns;
 pub mod spectrum;
 #[cfg(test)]

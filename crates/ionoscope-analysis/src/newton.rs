@@ -6,6 +6,15 @@
 //!
 //! Zeros that are known already can be deflated (Farrell, Birkisson, Funke 2015, SIAM J. Sci. Comput. 37, A2026): the residual times
 //! m(z) = prod (1 + 1/|z - root|^2) has the other zeros only.
+//!
+//! Where quantities Q are conserved, the residual's components are not independent, w(x) . r = 0 with w = grad Q, and zeros are sought on
+//! a level of Q: the system is bordered,
+//! ```text
+//! | J   B | | step |   |  -r         |
+//! | W   0 | |  mu  | = | level - Q   |
+//! ```
+//! with W the gradients and B their transpose, rows measured by their largest entries. At a zero of the bordered system w . (r + B mu) = 0
+//! leaves mu = 0: nothing is added to the residual. Steps do not depend on the mu before, so that the monotonicity test is on z alone.
 
 use faer::{
     Mat,
@@ -13,7 +22,10 @@ use faer::{
 };
 use ionoscope_dynamics::system::DynamicalSystem;
 
-use crate::spectrum::{residual, residual_jacobian};
+use crate::{
+    conserved::Laws,
+    spectrum::{residual, residual_jacobian},
+};
 
 /// Largest Newton step at which a point counts as a zero, in units of the box.
 const CONVERGED: f64 = 1e-12;
@@ -32,11 +44,43 @@ pub(crate) struct Scaled<'a> {
     pub p: &'a [f64],
     pub low: Vec<f64>,
     pub width: Vec<f64>,
+    pub laws: Laws<'a>,
+    /// Values at which the conserved quantities are held.
+    pub level: Vec<f64>,
+}
+
+/// A matrix bordered by the gradients of conserved quantities, with what its rows are measured by.
+pub(crate) struct Bordered {
+    pub matrix: Mat<f64>,
+    /// Sizes of all rows, those of the gradients last.
+    pub rows: Vec<f64>,
+}
+
+/// Borders the residual's Jacobian, `jacobian` by scaled variables, by the gradients `w` of conserved quantities, by scaled variables too.
+pub(crate) fn bordered(jacobian: &[f64], w: &[f64], w_residual: &[f64], n: usize) -> Bordered {
+    let k = w.len() / n;
+    let size = |row: &[f64]| {
+        let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        if largest > 0.0 { largest } else { 1.0 }
+    };
+    let rows: Vec<f64> = jacobian.chunks_exact(n).chain(w.chunks_exact(n)).map(size).collect();
+    // w . r = 0 in measured rows: the left null vectors of the Jacobian at a zero.
+    let left: Vec<f64> = (0..k * n).map(|e| w_residual[e] * rows[e % n]).collect();
+    let lengths: Vec<f64> = left.chunks_exact(n).map(size).collect();
+    let matrix = Mat::from_fn(n + k, n + k, |i, j| match (i < n, j < n) {
+        (true, true) => jacobian[i * n + j] / rows[i],
+        (true, false) => left[(j - n) * n + i] / lengths[j - n],
+        (false, true) => w[(i - n) * n + j] / rows[i],
+        (false, false) => 0.0,
+    });
+    Bordered { matrix, rows }
 }
 
 /// A residual and the factors of its Jacobian at one point.
 struct Linearised {
     lu: PartialPivLu<f64>,
+    /// Sizes of the rows, where the system is bordered.
+    rows: Option<Vec<f64>>,
     /// -J^-1 r.
     step: Vec<f64>,
 }
@@ -50,26 +94,43 @@ impl Scaled<'_> {
         x.iter().zip(&self.low).zip(&self.width).map(|((x, l), w)| (x - l) / w).collect()
     }
 
+    /// The residual, then how far the conserved quantities are off their level.
     fn residual(&self, z: &[f64]) -> Vec<f64> {
+        let x = self.state(z);
         let mut out = vec![0.0; z.len()];
-        residual(self.system, &self.state(z), self.i_stim, self.p, &mut out);
+        residual(self.system, &x, self.i_stim, self.p, &mut out);
+        if !self.laws.is_empty() {
+            out.extend(self.laws.values(&x, self.p).iter().zip(&self.level).map(|(q, level)| q - level));
+        }
         out
     }
 
     fn linearise(&self, z: &[f64]) -> Option<Linearised> {
         let n = z.len();
         let mut jacobian = vec![0.0; n * n];
-        residual_jacobian(self.system, &self.state(z), self.i_stim, self.p, &mut jacobian);
-        let lu = Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * self.width[j]).partial_piv_lu();
-        let step = solve(&lu, &self.residual(z), -1.0);
-        step.iter().all(|d| d.is_finite()).then_some(Linearised { lu, step })
+        let x = self.state(z);
+        residual_jacobian(self.system, &x, self.i_stim, self.p, &mut jacobian);
+        let (lu, rows) = if self.laws.is_empty() {
+            (Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * self.width[j]).partial_piv_lu(), None)
+        } else {
+            let w = self.laws.gradients(&x, self.p);
+            let by_scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * self.width[e % n]).collect::<Vec<f64>>();
+            let b = bordered(&by_scaled(&jacobian), &by_scaled(&w), &w, n);
+            (b.matrix.partial_piv_lu(), Some(b.rows))
+        };
+        let mut here = Linearised { lu, rows, step: Vec::new() };
+        here.step = here.solve(&self.residual(z), -1.0, n);
+        here.step.iter().all(|d| d.is_finite()).then_some(here)
     }
 }
 
-/// `factor` times the solution of the linear system.
-fn solve(lu: &PartialPivLu<f64>, rhs: &[f64], factor: f64) -> Vec<f64> {
-    let solution = lu.solve(Mat::from_fn(rhs.len(), 1, |i, _| factor * rhs[i]));
-    solution.col(0).iter().copied().collect()
+impl Linearised {
+    /// `factor` times the first `n` unknowns of the linear system.
+    fn solve(&self, rhs: &[f64], factor: f64, n: usize) -> Vec<f64> {
+        let size = |i: usize| self.rows.as_ref().map_or(1.0, |rows| rows[i]);
+        let solution = self.lu.solve(Mat::from_fn(rhs.len(), 1, |i, _| factor * rhs[i] / size(i)));
+        solution.col(0).iter().take(n).copied().collect()
+    }
 }
 
 fn norm(z: &[f64]) -> f64 {
@@ -128,7 +189,7 @@ pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Opt
             let trial = combine(&z, damping, &step);
             let (m_trial, _) = deflation(&trial, roots);
             // The simplified Newton step: the old (deflated) Jacobian, the new residual.
-            let plain = solve(&here.lu, &problem.residual(&trial), -m_trial / m);
+            let plain = here.solve(&problem.residual(&trial), -m_trial / m, z.len());
             let simplified = combine(&plain, share * dot(&slope, &plain), &here.step);
             let shrunk = norm(&simplified);
             if shrunk.is_finite() && shrunk <= (1.0 - damping / 4.0) * length {

@@ -6,6 +6,10 @@
 //! | eigenvalue per unit of time | mu | mu = ln(lambda) / dt |
 //! | stable | Re mu < 0 for all | abs lambda < 1 for all |
 //!
+//! Where quantities are conserved, as many eigenvalues are zero and say nothing of stability: the others are those of the linearisation
+//! within a level of these quantities, in which as many variables follow from the rest. They are computed there, so that no zero has to be
+//! told from a small eigenvalue.
+//!
 //! With J the Jacobian of the residual, lambda = 1 + nu for the eigenvalues nu of J; mu is taken from nu directly, so that a slow
 //! direction (lambda next to 1) keeps its digits.
 
@@ -13,7 +17,7 @@ use faer::Mat;
 use ionoscope_dynamics::system::{DynamicalSystem, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, matrix};
+use crate::{Error, Result, conserved::Laws, matrix};
 
 /// A complex number; `{"re": .., "im": ..}` in files.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,11 +42,14 @@ impl Complex {
 /// Eigenvalues at a point and what they say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spectrum {
-    /// Eigenvalues per unit of time, by descending real part, then descending imaginary part.
+    /// Eigenvalues per unit of time, by descending real part, then descending imaginary part; after them, exactly zero, those that are so
+    /// because fixed points are not isolated.
     pub eigenvalues: Vec<Complex>,
     /// For a map its multipliers lambda = exp(mu dt), in the order of `eigenvalues`.
     pub multipliers: Option<Vec<Complex>>,
-    /// Whether small disturbances decay.
+    /// How many eigenvalues, the last ones, are zero because a quantity is conserved.
+    pub neutral: usize,
+    /// Whether small disturbances decay: those that change no conserved quantity.
     pub stable: bool,
 }
 
@@ -66,11 +73,27 @@ pub fn residual_jacobian(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p
     }
 }
 
-/// The spectrum of the linearisation at `x` (meaningful at a fixed point).
+/// The spectrum of the linearisation at `x` (meaningful at a fixed point), within the level of what the system states to be conserved.
 ///
 /// # Errors
 /// [`Error::Eigenvalues`] where the Jacobian is not finite.
 pub fn spectrum(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64]) -> Result<Spectrum> {
+    spectrum_within(&Laws::stated(system), system, x, i_stim, p, 0)
+}
+
+/// The spectrum within the level of `laws`. Of what is left, `unexplained` eigenvalues, the nearest to zero, are taken as zero too: those of
+/// directions in which fixed points are not isolated.
+///
+/// # Errors
+/// As [`spectrum`].
+pub fn spectrum_within(
+    laws: &Laws,
+    system: &dyn DynamicalSystem,
+    x: &[f64],
+    i_stim: f64,
+    p: &[f64],
+    unexplained: usize,
+) -> Result<Spectrum> {
     let n = x.len();
     let mut jacobian = vec![0.0; n * n];
     residual_jacobian(system, x, i_stim, p, &mut jacobian);
@@ -78,16 +101,48 @@ pub fn spectrum(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64])
     if jacobian.iter().any(|j| !j.is_finite()) {
         return Err(failed());
     }
-    balance(&mut jacobian, n);
-    let nu = Mat::from_fn(n, n, |i, j| jacobian[i * n + j]).eigenvalues().map_err(|_| failed())?;
+    let size: Vec<f64> = system.spec().variables.iter().map(|q| q.range[1] - q.range[0]).collect();
+    let (mut jacobian, m) = within_level(jacobian, laws.gradients(x, p), &size);
+    balance(&mut jacobian, m);
+    let mut nu: Vec<_> =
+        if m == 0 { Vec::new() } else { Mat::from_fn(m, m, |i, j| jacobian[i * m + j]).eigenvalues().map_err(|_| failed())? };
+    if unexplained > 0 {
+        nu.sort_by(|a, b| b.re.hypot(b.im).total_cmp(&a.re.hypot(a.im)));
+        nu.truncate(m - unexplained.min(m));
+    }
+    let neutral = n - nu.len();
     let mut pairs: Vec<(Complex, Complex)> = nu.iter().map(|z| both(system.time(), z.re, z.im + 0.0)).collect();
     pairs.sort_by(|(a, _), (b, _)| b.re.total_cmp(&a.re).then(b.im.total_cmp(&a.im)));
+    // For a map Re mu < 0 and abs lambda < 1 are the same; mu has the digits.
+    let stable = pairs.iter().all(|(m, _)| m.re < 0.0);
+    pairs.resize_with(n, || both(system.time(), 0.0, 0.0));
     let (eigenvalues, multipliers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    Ok(match system.time() {
-        Time::Continuous => Spectrum { stable: eigenvalues.iter().all(|m| m.re < 0.0), eigenvalues, multipliers: None },
-        // Re mu < 0 and abs lambda < 1 are the same; mu has the digits.
-        Time::Discrete { .. } => Spectrum { stable: eigenvalues.iter().all(|m| m.re < 0.0), eigenvalues, multipliers: Some(multipliers) },
-    })
+    let multipliers = (system.time() != Time::Continuous).then_some(multipliers);
+    Ok(Spectrum { eigenvalues, multipliers, neutral, stable })
+}
+
+/// A Jacobian on a level of quantities with the gradients `w`, and its size: each quantity gives one variable, that of its largest weight
+/// where variables are measured by `size`, as a function of the others. What is conserved at no first order (w = 0) gives none.
+fn within_level(mut jacobian: Vec<f64>, mut w: Vec<f64>, size: &[f64]) -> (Vec<f64>, usize) {
+    let n = size.len();
+    let mut kept: Vec<usize> = (0..n).collect();
+    for a in 0..w.len() / n {
+        let weight = |j: &usize| (w[a * n + j] * size[*j]).abs();
+        let Some(&r) = kept.iter().max_by(|i, j| weight(i).total_cmp(&weight(j))) else { break };
+        let pivot = w[a * n + r];
+        if !(pivot != 0.0 && pivot.is_finite()) {
+            continue;
+        }
+        kept.retain(|j| *j != r);
+        // x_r = (Q - sum w_j x_j) / w_r
+        let shares: Vec<f64> = (0..n).map(|j| w[a * n + j] / pivot).collect();
+        for row in jacobian.chunks_exact_mut(n).chain(w.chunks_exact_mut(n)) {
+            let by_r = row[r];
+            kept.iter().for_each(|j| row[*j] -= by_r * shares[*j]);
+        }
+    }
+    let m = kept.len();
+    (kept.iter().flat_map(|&i| kept.iter().map(move |&j| (i, j))).map(|(i, j)| jacobian[i * n + j]).collect(), m)
 }
 
 /// The linearisation of the motion over a time `t` near a fixed point at `x`, row-major: exp(t J) of a flow, J^k of a map, k = t / dt rounded.

@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn make(file: &Path) -> Result<(), Box<dyn Error>> {
     let system = models::find("sherman-1988")?;
     let config = DatasetConfig { chunks: 120, pairs_per_chunk: 50, transient: 20.0, new_chunks: 0, ..DatasetConfig::default() };
-    let data = dataset::sample(&*system, &config, &|_| Vec::new())?;
+    let data = dataset::sample(&*system, &config, &|_, _| Vec::new())?;
     let mut config = TrainConfig::default();
     config.adam.epochs = 0;
     config.second_order.iterations = 40;

@@ -203,8 +203,9 @@ impl Design {
     }
 }
 
-/// Fixed points of the sampled system at given parameters (all of them, in order): states are kept away from these.
-pub type FixedPoints<'a> = &'a (dyn Fn(&[f64]) -> Vec<Vec<f64>> + Sync);
+/// Fixed points of the sampled system to which a start may lead, at given parameters (all of them, in order): states are kept away from
+/// these. The start matters where quantities are conserved, since fixed points lie on its level.
+pub type FixedPoints<'a> = &'a (dyn Fn(&[f64], &[f64]) -> Vec<Vec<f64>> + Sync);
 
 impl Dataset {
     /// The regression problem of the variables `outputs`.
@@ -334,9 +335,13 @@ impl<'a> Sampler<'a> {
         for (i, range) in &self.control {
             p[*i] = uniform(rng, *range);
         }
-        let fixed_points = (self.fixed_points)(&p);
+        let conserves = !self.system.conserved().is_empty();
+        let mut fixed_points = if conserves { Vec::new() } else { (self.fixed_points)(&self.system.spec().default_state(), &p) };
         for _ in 0..10_000 {
             let x0: Vec<f64> = self.start.iter().map(|r| uniform(rng, *r)).collect();
+            if conserves {
+                fixed_points = (self.fixed_points)(&x0, &p);
+            }
             let distance = |f: &Vec<f64>| x0.iter().zip(f).zip(&self.scale).map(|((a, b), s)| ((a - b) / s).powi(2)).sum::<f64>().sqrt();
             if fixed_points.iter().all(|f| distance(f) >= self.config.distance_of_start) {
                 return Ok(Drawn { experiment: Experiment { x0, p, protocol: Protocol::none(), times: self.times }, fixed_points });
@@ -530,7 +535,7 @@ mod tests {
     #[test]
     fn pairs_are_one_step_apart_and_split_without_loss() {
         let system = models::find("sherman-1988").unwrap();
-        let data = sample(&*system, &small(), &|_| vec![]).unwrap();
+        let data = sample(&*system, &small(), &|_, _| vec![]).unwrap();
         assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (90, 30, 40));
         let e = |k: usize| {
             let p = system.spec().parameters_with([("v_s", data.training.p(k)[0])]).unwrap();
@@ -559,7 +564,7 @@ mod tests {
             chunks: 30,
             ..small()
         };
-        let data = sample(&*system, &config, &|_| vec![]).unwrap();
+        let data = sample(&*system, &config, &|_, _| vec![]).unwrap();
         assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (450, 150, 40));
         assert_eq!((data.spec.parameters.len(), data.training.parameters), (0, 1));
         let [low, high] = data.spec.trained_stimulus().unwrap();
@@ -592,7 +597,7 @@ mod tests {
             distance_of_start: 0.0,
             ..small()
         };
-        let data = sample(&*system, &near, &|_| vec![vec![-50.636, 2.056e-3, 0.18792]]).unwrap();
+        let data = sample(&*system, &near, &|_, _| vec![vec![-50.636, 2.056e-3, 0.18792]]).unwrap();
         assert!(data.redrawn.on_fixed_point > 0, "{:?}", data.redrawn);
         assert!(data.training.distance.iter().all(|d| *d > 0.1));
     }
@@ -603,7 +608,7 @@ mod tests {
         let refuse = |change: &dyn Fn(&mut DatasetConfig)| {
             let mut c = small();
             change(&mut c);
-            sample(&*system, &c, &|_| vec![]).unwrap_err().to_string()
+            sample(&*system, &c, &|_, _| vec![]).unwrap_err().to_string()
         };
         assert!(refuse(&|c| c.model = "stankevich-2017".into()).contains("stankevich-2017"));
         assert!(refuse(&|c| c.control = BTreeMap::from([("vs".into(), [0.0, 1.0])])).contains("did you mean 'v_s'"));

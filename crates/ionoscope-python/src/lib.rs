@@ -333,9 +333,11 @@ impl System {
         bounds: Option<Vec<[f64; 2]>>,
         starts: usize,
         seed: u64,
+        start: PyReadonlyArray1<f64>,
     ) -> PyResult<Py<PyAny>> {
         let p = vector(&p, self.inner.spec().parameters.len(), "p")?;
-        let options = FixedPointOptions { bounds, starts, seed };
+        let start = Some(vector(&start, self.inner.spec().variables.len(), "x0")?);
+        let options = FixedPointOptions { bounds, starts, seed, start };
         let found = run(py, None, None, None, |_| Ok(fixed_points(&*self.inner, stimulus, &p, &options)?))?;
         Ok(loads(py, &json!(found))?.unbind())
     }

@@ -60,9 +60,11 @@ impl Watch<'_> {
 /// An unknown model, a configuration that does not fit it, trajectories that fail however often they are drawn.
 pub fn sample(config: &DatasetConfig) -> Result<Dataset> {
     let system = models::find(&config.model)?;
-    let options = FixedPointOptions { starts: 16, ..FixedPointOptions::default() };
     // Where the search fails, nothing is known to keep away from.
-    let known = |p: &[f64]| fixed_points(&*system, 0.0, p, &options).map(|f| f.into_iter().map(|f| f.x).collect()).unwrap_or_default();
+    let known = |start: &[f64], p: &[f64]| {
+        let options = FixedPointOptions { starts: 16, start: Some(start.to_vec()), ..FixedPointOptions::default() };
+        fixed_points(&*system, 0.0, p, &options).map(|f| f.into_iter().map(|f| f.x).collect()).unwrap_or_default()
+    };
     Ok(dataset::sample(&*system, config, &known)?)
 }
 
@@ -445,4 +447,41 @@ pub fn operator_line(record: &Record, epochs: u64) -> Option<String> {
             r.seconds_left
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn starts_keep_away_from_the_rest_of_their_own_level() {
+        let config = DatasetConfig {
+            model: "ten-tusscher-panfilov-2006".into(),
+            control: BTreeMap::from([("g_k1".into(), [5.0, 6.0])]),
+            start: BTreeMap::from([("v".into(), [-95.0, -60.0]), ("k_i".into(), [125.0, 145.0])]),
+            chunks: 4,
+            pairs_per_chunk: 3,
+            dt: 0.5,
+            transient: 1.0,
+            new_chunks: 0,
+            validation_share: 0.0,
+            rtol: 1e-9,
+            atol: 1e-11,
+            ..DatasetConfig::default()
+        };
+        let pairs = sample(&config).unwrap().training;
+        let model = models::find(&config.model).unwrap();
+        let n = pairs.dimension;
+        for (k, x) in pairs.u.chunks_exact(n).enumerate() {
+            // The motion stays on its level: the rest of the start is the rest of every state of its chunk.
+            let p = model.spec().parameters_with([("g_k1", pairs.p[k])]).unwrap();
+            let options = FixedPointOptions { starts: 4, start: Some(x.to_vec()), ..FixedPointOptions::default() };
+            let rest = fixed_points(&*model, 0.0, &p, &options).unwrap().remove(0).x;
+            let distance = x.iter().zip(&rest).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            assert!((pairs.distance[k] - distance).abs() < 1e-5 * distance, "{} {distance}", pairs.distance[k]);
+        }
+        assert_eq!(pairs.len(), 12);
+    }
 }

@@ -11,7 +11,9 @@ use command::{Folder, command, json, out, refused, run, surrogate};
 #[test]
 fn fixed_points_of_equations_as_json() {
     let answer = json(&["fixed-points", "sherman-1988", "--param", "v_s=-36", "--json"]);
-    assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["fixed_points", "units"]);
+    assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["fixed_points", "conserved", "search", "units"]);
+    assert_eq!((&answer["conserved"], &answer["search"]["proof"]), (&serde_json::json!([]), &Value::from(false)));
+    assert!(answer["search"]["starts"].as_u64().unwrap() >= 256 && answer["search"]["box"]["n"] == serde_json::json!([0.0, 1.0]));
     let points = answer["fixed_points"].as_array().unwrap();
     assert_eq!(points.len(), 1);
     assert_eq!(points[0].as_object().unwrap().keys().collect::<Vec<_>>(), ["x", "eigenvalues", "stable", "extrapolated"]);
@@ -41,7 +43,37 @@ fn fixed_points_of_a_surrogate_have_multipliers() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("outside the training range"));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["fixed_points"][0]["extrapolated"], true);
-    assert_eq!(out(&["fixed-points", &file, "--box", "v=-40:20,n=0:1", "--quiet"]), "no fixed point found in the box\n");
+    // What was not found is no answer: the text says how it was sought.
+    let none = out(&["fixed-points", &file, "--box", "v=-40:20,n=0:1", "--quiet"]);
+    assert!(none.starts_with("no fixed point found in the box: ") && none.contains("256") && none.contains("does not prove"), "{none}");
+}
+
+#[test]
+fn rest_on_the_level_of_the_start() {
+    let answer = json(&["fixed-points", "ten-tusscher-panfilov-2006", "--x0", "k_i=130", "--starts", "16", "--json"]);
+    let (points, held) = (answer["fixed_points"].as_array().unwrap(), &answer["conserved"][0]);
+    assert_eq!((points.len(), &points[0]["neutral"], &points[0]["stable"]), (1, &Value::from(1), &Value::from(true)));
+    assert_eq!((&held["name"], &held["unit"], &held["held"]), (&"charge".into(), &"mM".into(), &"at the value of the start".into()));
+    assert_eq!((&answer["start"]["k_i"], &answer["units"]["charge"]), (&Value::from(130.0), &Value::from("mM")));
+    let zero = &points[0]["eigenvalues"][18];
+    assert_eq!((&zero["re"], &zero["im"]), (&Value::from(0.0), &Value::from(0.0)));
+    let text = out(&["fixed-points", "ten-tusscher-panfilov-2006", "--x0", "k_i=130", "--starts", "16"]);
+    assert!(
+        text.contains("  0 (conserved)") && text.contains("conserved: charge = ") && text.contains("held at the value of the start"),
+        "{text}"
+    );
+    // Another stimulus, another rest; a start that the box does not hold is refused.
+    let more = json(&["fixed-points", "ten-tusscher-panfilov-2006", "--i-stim", "0.1", "--starts", "16", "--json"]);
+    assert!(more["fixed_points"][0]["x"]["v"].as_f64().unwrap() > points[0]["x"]["v"].as_f64().unwrap());
+    refused(2, &["fixed-points", "ten-tusscher-panfilov-2006", "--x0", "k_i=1e9"], &["k_i"]);
+
+    let branch = ["continue", "ten-tusscher-panfilov-2006", "--over", "g_k1=5:6", "--searches", "1", "--starts", "4"];
+    let text = out(&branch);
+    assert!(text.contains("conserved: charge = ") && text.contains("the end of the parameter's interval"), "{text}");
+    let answer = json(&[&branch[..], &["--json"]].concat());
+    assert_eq!((&answer["conserved"][0]["name"], &answer["branches"].as_array().unwrap().len()), (&"charge".into(), &1));
+    let models = out(&["models", "ohara-rudy-2011"]);
+    assert!(models.contains("conserved under every stimulus and for all parameters: charge (mM)"), "{models}");
 }
 
 #[test]

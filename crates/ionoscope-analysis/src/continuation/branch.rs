@@ -11,7 +11,9 @@ use ionoscope_dynamics::system::{DynamicalSystem, Input};
 use super::{Bifurcation, BranchPoint, ContinuationOptions, Stop, crossing};
 use crate::{
     Error, Result,
-    spectrum::{Complex, residual, residual_jacobian, spectrum},
+    conserved::Laws,
+    newton,
+    spectrum::{Complex, residual, residual_jacobian, spectrum_within},
 };
 
 /// Shortest step, in scaled arclength; the first one; how far outside the box, in its units, a branch may go.
@@ -56,6 +58,10 @@ pub struct Problem<'a> {
     interval: [f64; 2],
     low: Vec<f64>,
     pub width: Vec<f64>,
+    /// What is conserved all over the interval.
+    pub laws: Laws<'a>,
+    /// The state whose level is that of the branches.
+    pub start: Vec<f64>,
 }
 
 /// A point, the unit tangent there, and what tells bifurcations.
@@ -146,8 +152,25 @@ impl<'a> Problem<'a> {
             return Err(Error::Invalid(format!("{} parameters; {} has {}", p.len(), spec.id, spec.parameters.len())));
         }
         let ranges: Vec<[f64; 2]> = bounds.map_or_else(|| spec.variables.iter().map(|q| q.range).collect(), <[_]>::to_vec);
+        if ranges.len() != spec.variables.len() {
+            return Err(Error::Invalid(format!("the box has {} sides; {} has {} variables", ranges.len(), spec.id, spec.variables.len())));
+        }
         let width = ranges.iter().map(|r| r[1] - r[0]).collect();
-        Ok(Problem { system, i_stim, p, over, interval, low: ranges.iter().map(|r| r[0]).collect(), width })
+        let low = ranges.iter().map(|r| r[0]).collect();
+        let mut problem =
+            Problem { system, i_stim, p, over, interval, low, width, laws: Laws::stated(system), start: spec.default_state() };
+        problem.laws = Laws::find(system, &[0.0, 0.487, 1.0].map(|s| problem.inputs(s)), &ranges);
+        Ok(problem)
+    }
+
+    /// With another start than the default one.
+    pub fn held_at(self, start: Option<&[f64]>) -> Result<Self> {
+        let Some(start) = start else { return Ok(self) };
+        let (n, id) = (self.width.len(), &self.system.spec().id);
+        if start.len() != n || start.iter().any(|v| !v.is_finite()) {
+            return Err(Error::Invalid(format!("the start {start:?}; expected {n} finite numbers for {id}")));
+        }
+        Ok(Problem { start: start.to_vec(), ..self })
     }
 
     /// Length of the parameter's interval, with its sign.
@@ -223,12 +246,13 @@ impl<'a> Problem<'a> {
     pub fn point(&self, y: &[f64]) -> Result<BranchPoint> {
         let (s, x) = (y[y.len() - 1], self.state(y));
         let (i_stim, p) = self.inputs(s);
-        let spectrum = spectrum(self.system, &x, i_stim, &p)?;
+        let spectrum = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0)?;
         let extrapolated = self.system.spec().extrapolates(&x, &p);
         Ok(BranchPoint { parameter: self.value(s), x, eigenvalues: spectrum.eigenvalues, stable: spectrum.stable, extrapolated })
     }
 
-    /// Residual and its Jacobian by y, bordered from below by `border`.
+    /// Residual and its Jacobian by y, bordered from below by `border`, and where quantities are conserved by their level, with as many more
+    /// unknowns (see [`newton`](crate::newton)); y is the first unknowns.
     fn bordered(&self, y: &[f64], border: &[f64]) -> (Vec<f64>, Mat<f64>) {
         let n = y.len() - 1;
         let x = self.state(y);
@@ -238,6 +262,9 @@ impl<'a> Problem<'a> {
         residual_jacobian(self.system, &x, i_stim, &p, &mut jacobian);
         self.system.derivative_by(self.over, &x, i_stim, &p, &mut by);
         let span = self.span();
+        if !self.laws.is_empty() {
+            return self.on_level(y, border, (f, jacobian, by));
+        }
         let rows: Vec<f64> = (0..n)
             .map(|i| {
                 (0..n).map(|j| (jacobian[i * n + j] * self.width[j]).abs()).fold((by[i] * span).abs(), f64::max).max(f64::MIN_POSITIVE)
@@ -252,6 +279,47 @@ impl<'a> Problem<'a> {
         (f, matrix)
     }
 
+    /// As [`Problem::bordered`] on the level of the start, from the residual and its derivatives by state and parameter.
+    fn on_level(&self, y: &[f64], border: &[f64], (f, jacobian, by): (Vec<f64>, Vec<f64>, Vec<f64>)) -> (Vec<f64>, Mat<f64>) {
+        let (n, k) = (y.len() - 1, self.laws.len());
+        let x = self.state(y);
+        let (_, p) = self.inputs(y[n]);
+        let w = self.laws.gradients(&x, &p);
+        let by_scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * self.width[e % n]).collect::<Vec<f64>>();
+        let inner = newton::bordered(&by_scaled(&jacobian), &by_scaled(&w), &w, n);
+        let [level, value] = [&self.start, &x].map(|x| (self.laws.values(x, &p), self.laws.by(self.over, x, &p)));
+        let off: Vec<f64> = (0..k).map(|a| value.0[a] - level.0[a]).collect();
+        let by: Vec<f64> = by.into_iter().chain((0..k).map(|a| value.1[a] - level.1[a])).map(|v| v * self.span()).collect();
+        // Unknowns: state, parameter, then what borders the state.
+        let size: Vec<f64> = (0..n + k).map(|i| inner.rows[i].max(by[i].abs())).collect();
+        let matrix = Mat::from_fn(n + k + 1, n + k + 1, |i, j| {
+            let row = |i: usize| match j {
+                j if j < n => inner.matrix[(i, j)] * inner.rows[i] / size[i],
+                j if j == n => by[i] / size[i],
+                _ => inner.matrix[(i, j - 1)] * inner.rows[i] / size[i],
+            };
+            // The border stays below the residual, as without conserved quantities.
+            match i {
+                i if i < n => row(i),
+                i if i == n => border.get(j).copied().unwrap_or(0.0),
+                _ => row(i - 1),
+            }
+        });
+        let mut f: Vec<f64> = f.iter().zip(&size).map(|(f, s)| f / s).collect();
+        f.extend(off.iter().zip(&size[n..]).map(|(f, s)| f / s));
+        (f, matrix)
+    }
+
+    /// Unknowns of the bordered system for a right-hand side: minus the residual, `across` in the border's row.
+    fn solve(matrix: &Mat<f64>, f: Option<&[f64]>, across: f64, n: usize) -> Vec<f64> {
+        let rhs = |i: usize| match i {
+            i if i == n => across,
+            i => f.map_or(0.0, |f| -f[if i < n { i } else { i - 1 }]),
+        };
+        let solution = matrix.partial_piv_lu().solve(Mat::from_fn(matrix.nrows(), 1, |i, _| rhs(i)));
+        solution.col(0).iter().take(n + 1).copied().collect()
+    }
+
     /// Newton corrections from `y` in the plane across `tangent` through it; none where they do not converge.
     fn correct(&self, y: &[f64], tangent: &[f64]) -> Option<(Vec<f64>, usize)> {
         let n = y.len() - 1;
@@ -259,8 +327,7 @@ impl<'a> Problem<'a> {
         for k in 0..MOST_CORRECTIONS {
             let (f, matrix) = self.bordered(&z, tangent);
             let off: f64 = (0..=n).map(|i| tangent[i] * (z[i] - y[i])).sum();
-            let step = matrix.partial_piv_lu().solve(Mat::from_fn(n + 1, 1, |i, _| if i < n { -f[i] } else { -off }));
-            let step: Vec<f64> = step.col(0).iter().copied().collect();
+            let step = Self::solve(&matrix, Some(&f), -off, n);
             let length = norm(&step);
             if !length.is_finite() || length > 0.5 {
                 return None;
@@ -278,8 +345,7 @@ impl<'a> Problem<'a> {
     fn traced(&self, y: Vec<f64>, along: &[f64]) -> Option<Traced> {
         let n = y.len() - 1;
         let (_, matrix) = self.bordered(&y, along);
-        let solution = matrix.partial_piv_lu().solve(Mat::from_fn(n + 1, 1, |i, _| if i < n { 0.0 } else { 1.0 }));
-        let mut tangent: Vec<f64> = solution.col(0).iter().copied().collect();
+        let mut tangent = Self::solve(&matrix, None, 1.0, n);
         let length = norm(&tangent);
         if !(length > 0.0 && length.is_finite()) {
             return None;
@@ -287,7 +353,7 @@ impl<'a> Problem<'a> {
         tangent.iter_mut().for_each(|t| *t /= length);
         let orientation = self.bordered(&y, &tangent).1.determinant().signum();
         let (i_stim, p) = self.inputs(y[n]);
-        let eigenvalues = spectrum(self.system, &self.state(&y), i_stim, &p).ok()?.eigenvalues;
+        let eigenvalues = spectrum_within(&self.laws, self.system, &self.state(&y), i_stim, &p, 0).ok()?.eigenvalues;
         Some(Traced { y, tangent, orientation, eigenvalues })
     }
 

@@ -21,7 +21,12 @@ use super::{
     branch::{LARGEST_SHARE, SMALL},
     normal_form,
 };
-use crate::spectrum::{residual, residual_jacobian, spectrum};
+use crate::{
+    Result,
+    conserved::Laws,
+    newton,
+    spectrum::{residual, residual_jacobian, spectrum_within},
+};
 
 const FIRST: f64 = 1e-3;
 const LONGEST: f64 = 0.01;
@@ -154,6 +159,10 @@ pub struct Plane<'a> {
     pub intervals: [[f64; 2]; 2],
     /// Box `[low, high]` for each variable.
     pub bounds: Vec<[f64; 2]>,
+    /// The conserved quantities of the system, held at the values of `start`.
+    laws: Laws<'a>,
+    /// See `laws`.
+    start: Vec<f64>,
 }
 
 /// What makes the Jacobian at a saddle-node regular: its rows' sizes and its singular vectors for the singular value nearest zero.
@@ -170,7 +179,26 @@ struct At {
     omega: f64,
 }
 
-impl Plane<'_> {
+impl<'a> Plane<'a> {
+    /// A plane for curves on the level of a start, which matters where quantities are conserved.
+    pub fn new(
+        system: &'a dyn DynamicalSystem,
+        i_stim: f64,
+        p: &'a [f64],
+        over: [Input; 2],
+        intervals: [[f64; 2]; 2],
+        bounds: Vec<[f64; 2]>,
+        start: Vec<f64>,
+    ) -> Self {
+        let mut plane = Plane { system, i_stim, p, over, intervals, bounds, laws: Laws::stated(system), start };
+        let corner = |s: f64, t: f64| {
+            let (_, i_stim, p) = plane.split(&[vec![0.0; plane.bounds.len()], vec![s, t]].concat());
+            (i_stim, p)
+        };
+        plane.laws = Laws::find(system, &[corner(0.0, 0.0), corner(0.487, 0.311), corner(1.0, 1.0)], &plane.bounds);
+        plane
+    }
+
     fn parameter(&self, k: usize, s: f64) -> f64 {
         let [from, to] = self.intervals[k];
         from + s * (to - from)
@@ -189,14 +217,36 @@ impl Plane<'_> {
         (x, i_stim, p)
     }
 
-    /// The Jacobian of the residual by the scaled state.
+    /// The Jacobian of the residual by the scaled state, bordered where quantities are conserved (see [`newton`](crate::newton)).
     fn scaled_jacobian(&self, y: &[f64]) -> Mat<f64> {
         let n = y.len() - 2;
         let (x, i_stim, p) = self.split(y);
         let mut jacobian = vec![0.0; n * n];
         residual_jacobian(self.system, &x, i_stim, &p, &mut jacobian);
         let width = self.widths();
-        Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * width[j])
+        if self.laws.is_empty() {
+            return Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * width[j]);
+        }
+        let w = self.laws.gradients(&x, &p);
+        let scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * width[e % n]).collect::<Vec<f64>>();
+        let bordered = newton::bordered(&scaled(&jacobian), &scaled(&w), &w, n);
+        Mat::from_fn(n + w.len() / n, n + w.len() / n, |i, j| bordered.matrix[(i, j)] * bordered.rows[i])
+    }
+
+    /// The residual, how far conserved quantities are off their level, and the derivatives of both by the parameters.
+    fn residual(&self, y: &[f64]) -> (Vec<f64>, [Vec<f64>; 2]) {
+        let (x, i_stim, p) = self.split(y);
+        let mut f = vec![0.0; x.len()];
+        residual(self.system, &x, i_stim, &p, &mut f);
+        let off = |of: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> { of(&x).iter().zip(of(&self.start)).map(|(a, b)| a - b).collect() };
+        f.extend(off(&|x| self.laws.values(x, &p)));
+        let by = self.over.map(|over| {
+            let mut by = vec![0.0; x.len()];
+            self.system.derivative_by(over, &x, i_stim, &p, &mut by);
+            by.extend(off(&|x| self.laws.by(over, x, &p)));
+            by
+        });
+        (f, by)
     }
 
     /// `by` holds the derivatives of the residual by both parameters: a row that is zero at the saddle-node is measured by these.
@@ -225,7 +275,7 @@ impl Plane<'_> {
             return Some((solution[(n, 0)], 0.0));
         }
         let (x, i_stim, p) = self.split(y);
-        let all = spectrum(self.system, &x, i_stim, &p).ok()?.eigenvalues;
+        let all = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0).ok()?.eigenvalues;
         let far = |m: &crate::spectrum::Complex| m.re.abs() + (m.im - omega).abs();
         all.iter().filter(|m| m.im > 0.0).min_by(|a, b| far(a).total_cmp(&far(b))).map(|m| (m.re, m.im))
     }
@@ -233,17 +283,9 @@ impl Plane<'_> {
     /// Residual with the test function, and its Jacobian bordered by `border`.
     fn bordered(&self, kind: Bifurcation, y: &[f64], omega: f64, border: &[f64]) -> Option<(Vec<f64>, Mat<f64>, f64)> {
         let n = y.len() - 2;
-        let (x, i_stim, p) = self.split(y);
-        let (mut f, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
-        residual(self.system, &x, i_stim, &p, &mut f);
-        residual_jacobian(self.system, &x, i_stim, &p, &mut jacobian);
-        let by = self.over.map(|over| {
-            let mut by = vec![0.0; n];
-            self.system.derivative_by(over, &x, i_stim, &p, &mut by);
-            by
-        });
-        let width =
-            |j: usize| if j < n { self.bounds[j][1] - self.bounds[j][0] } else { self.intervals[j - n][1] - self.intervals[j - n][0] };
+        let ((mut f, by), jacobian) = (self.residual(y), self.scaled_jacobian(y));
+        let k = f.len() - n;
+        let span = |j: usize| self.intervals[j][1] - self.intervals[j][0];
         let borders = if kind == Bifurcation::SaddleNode { Some(self.borders(y, &by)?) } else { None };
         let (value, frequency) = self.test(y, omega, borders.as_ref())?;
         let mut gradient = vec![0.0; n + 2];
@@ -258,16 +300,26 @@ impl Plane<'_> {
             let h = if left > LEAST_DIFFERENCE { DIFFERENCE.min(0.1 * left) } else { DIFFERENCE };
             *slope = (at(h)? - at(-h)?) / (2.0 * h);
         }
-        f.push(value);
-        let entry = |i: usize, j: usize| match (i < n, i == n, j < n) {
-            (true, _, true) => jacobian[i * n + j] * width(j),
-            (true, _, false) => by[j - n][i] * width(j),
-            (_, true, _) => gradient[j],
-            _ => border[j],
+        f.insert(n, value);
+        // Unknowns: state, parameters, then what borders the state where quantities are conserved. Rows: residual, test, border, levels.
+        let of_system = |i: usize, j: usize| match j {
+            j if j < n => jacobian[(i, j)],
+            j if j < n + 2 => by[j - n][i] * span(j - n),
+            j => jacobian[(i, j - 2)],
         };
-        let size: Vec<f64> = (0..=n + 1).map(|i| (0..n + 2).map(|j| entry(i, j).abs()).fold(f64::MIN_POSITIVE, f64::max)).collect();
+        let entry = |i: usize, j: usize| match i {
+            i if i < n => of_system(i, j),
+            i if i == n => gradient.get(j).copied().unwrap_or(0.0),
+            i if i == n + 1 => border.get(j).copied().unwrap_or(0.0),
+            i => of_system(i - 2, j),
+        };
+        let m = n + k + 2;
+        let mut size: Vec<f64> = (0..m).map(|i| (0..m).map(|j| entry(i, j).abs()).fold(f64::MIN_POSITIVE, f64::max)).collect();
+        size[n + 1] = 1.0;
+        let matrix = Mat::from_fn(m, m, |i, j| entry(i, j) / size[i]);
+        size.remove(n + 1);
         f.iter_mut().zip(&size).for_each(|(f, size)| *f /= size);
-        Some((f, Mat::from_fn(n + 2, n + 2, |i, j| entry(i, j) / if i > n { 1.0 } else { size[i] }), frequency))
+        Some((f, matrix, frequency))
     }
 
     fn correct(&self, kind: Bifurcation, guess: &[f64], tangent: &[f64], omega: f64) -> Option<(Vec<f64>, f64)> {
@@ -277,7 +329,12 @@ impl Plane<'_> {
             let (f, matrix, frequency) = self.bordered(kind, &y, omega, tangent)?;
             omega = frequency;
             let off: f64 = (0..m).map(|i| tangent[i] * (y[i] - guess[i])).sum();
-            let step = matrix.partial_piv_lu().solve(Mat::from_fn(m, 1, |i, _| if i + 1 < m { -f[i] } else { -off }));
+            let rhs = |i: usize| match i + 1 {
+                k if k < m => -f[i],
+                k if k == m => -off,
+                _ => -f[i - 1],
+            };
+            let step = matrix.partial_piv_lu().solve(Mat::from_fn(matrix.nrows(), 1, |i, _| rhs(i)));
             let length = (0..m).map(|i| step[(i, 0)] * step[(i, 0)]).sum::<f64>().sqrt();
             if !length.is_finite() || length > 0.2 {
                 return None;
@@ -293,8 +350,9 @@ impl Plane<'_> {
     fn tangent(&self, kind: Bifurcation, y: &[f64], omega: f64, along: &[f64]) -> Option<Vec<f64>> {
         let m = y.len();
         let (_, matrix, _) = self.bordered(kind, y, omega, along)?;
-        let solution = matrix.partial_piv_lu().solve(Mat::from_fn(m, 1, |i, _| if i + 1 < m { 0.0 } else { 1.0 }));
-        let mut t: Vec<f64> = solution.col(0).iter().copied().collect();
+        let across = Mat::from_fn(matrix.nrows(), 1, |i, _| if i + 1 == m { 1.0 } else { 0.0 });
+        let solution = matrix.partial_piv_lu().solve(across);
+        let mut t: Vec<f64> = solution.col(0).iter().take(m).copied().collect();
         let length = t.iter().map(|t| t * t).sum::<f64>().sqrt();
         t.iter_mut().for_each(|t| *t /= length);
         length.is_finite().then_some(t)
@@ -361,7 +419,9 @@ impl Plane<'_> {
         let m = a.y.len();
         let eigenvalues = |q: &At| {
             let (x, i_stim, p) = self.split(&q.y);
-            let mut all = spectrum(self.system, &x, i_stim, &p).map(|s| s.eigenvalues).unwrap_or_default();
+            let spectrum = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0);
+            // Those that are zero by conservation are last, and tell nothing.
+            let mut all = spectrum.map(|s| s.eigenvalues[..x.len() - s.neutral].to_vec()).unwrap_or_default();
             all.sort_by(|a, b| a.re.abs().total_cmp(&b.re.abs()));
             all
         };
@@ -376,7 +436,7 @@ impl Plane<'_> {
         let turn = |q: &At| Some(forward(q) * forward(a) * (m - 2..m).map(|k| q.tangent[k] * a.tangent[k]).sum::<f64>());
         let coefficient = |q: &At| {
             let (x, i_stim, p) = self.split(&q.y);
-            normal_form::first_lyapunov_coefficient(self.system, &x, i_stim, &p, q.omega, &self.widths())
+            normal_form::first_lyapunov_coefficient(&self.laws, self.system, &x, i_stim, &p, q.omega, &self.widths())
         };
         type Test<'t> = (Codimension2, &'t dyn Fn(&At) -> Option<f64>);
         let tests: &[Test] = match kind {
@@ -433,8 +493,9 @@ impl Plane<'_> {
         let (x, i_stim, p) = self.split(&q.y);
         let n = x.len();
         let hopf = kind == Bifurcation::Hopf;
-        let coefficient =
-            hopf.then(|| normal_form::first_lyapunov_coefficient(self.system, &x, i_stim, &p, q.omega, &self.widths())).flatten();
+        let coefficient = hopf
+            .then(|| normal_form::first_lyapunov_coefficient(&self.laws, self.system, &x, i_stim, &p, q.omega, &self.widths()))
+            .flatten();
         CurvePoint {
             parameters: [0, 1].map(|k| self.parameter(k, q.y[n + k])),
             x,

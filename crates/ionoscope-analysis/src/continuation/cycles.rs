@@ -181,6 +181,14 @@ pub fn cycles(
     if system.dimension() < 2 {
         return Ok(Vec::new());
     }
+    if !problem.laws.is_empty() {
+        let names: Vec<String> = problem.laws.held(&problem.start, p).into_iter().map(|h| h.quantity.name).collect();
+        return Err(Error::Invalid(format!(
+            "{} conserves {}: its cycles form families, one on each level, which are not followed; its fixed points are, without cycles",
+            system.spec().id,
+            names.join(" and ")
+        )));
+    }
     let field = Field::new(&problem);
     let tracer = trace::Tracer { field: &field, options, accuracy: options.accuracy(system.time()), wanted: &wanted };
     let mut found: Vec<(Origin, trace::Raw)> = Vec::new();

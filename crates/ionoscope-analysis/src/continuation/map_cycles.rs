@@ -6,7 +6,7 @@
 
 use ionoscope_dynamics::{
     Result as DynamicsResult,
-    spec::Spec,
+    spec::{Conserved, Spec},
     system::{DynamicalSystem, Input, Time},
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
@@ -98,6 +98,22 @@ impl DynamicalSystem for Iterated<'_> {
         }
     }
 
+    fn conserved(&self) -> &[Conserved] {
+        self.map.conserved()
+    }
+
+    fn conserved_values(&self, x: &[f64], p: &[f64], out: &mut [f64]) {
+        self.map.conserved_values(x, p, out);
+    }
+
+    fn conserved_gradients(&self, x: &[f64], p: &[f64], out: &mut [f64]) {
+        self.map.conserved_gradients(x, p, out);
+    }
+
+    fn conserved_by(&self, by: Input, x: &[f64], p: &[f64], out: &mut [f64]) {
+        self.map.conserved_by(by, x, p, out);
+    }
+
     fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> DynamicsResult<Vec<Trajectory>> {
         self.map.solve_ensemble(batch, options)
     }
@@ -120,7 +136,7 @@ pub fn map_cycles(
     options: &ContinuationOptions,
 ) -> Result<Vec<Branch>> {
     let iterated = Iterated::new(map, period)?;
-    let problem = Problem::new(&iterated, i_stim, p, over, interval, options.bounds.as_deref())?;
+    let problem = Problem::new(&iterated, i_stim, p, over, interval, options.bounds.as_deref())?.held_at(options.start.as_deref())?;
     // The scaled states of the orbit through a scaled point.
     let images = |y: &[f64]| -> Vec<Vec<f64>> {
         let s = y[y.len() - 1];

@@ -6,9 +6,17 @@
 //! ```
 //! with B and C the second and third derivatives of the right-hand side, which are taken from the exact Jacobian by central differences of
 //! order 4 along real directions: B(u, v) = d/de J(x + e u) v and C(u, u, v) = d^2/de^2 J(x + e u) v.
+//!
+//! Where quantities Q with gradients w are conserved, A is singular, and the mean shift y of the oscillation stays on its level,
+//! ```text
+//! A y + w' mu = -B(q, q*),  w y = -H(q, q*)
+//! ```
+//! with H the second derivative of Q, in the place of y = -A^-1 B(q, q*).
 
 use faer::{Mat, c64, linalg::solvers::Solve};
 use ionoscope_dynamics::system::DynamicalSystem;
+
+use crate::conserved::Laws;
 
 /// Step of the differences, as a share of the variables' ranges.
 const STEP: f64 = 1e-3;
@@ -16,6 +24,7 @@ const STEP: f64 = 1e-3;
 type Vector = Vec<c64>;
 
 struct Derivatives<'a> {
+    laws: &'a Laws<'a>,
     system: &'a dyn DynamicalSystem,
     x: &'a [f64],
     i_stim: f64,
@@ -61,6 +70,35 @@ impl Derivatives<'_> {
         Self::apply(&jacobians, [-1.0, 16.0, -30.0, 16.0, -1.0].map(|w| w / (12.0 * h * h)), v)
     }
 
+    /// H(u, u) of each conserved quantity.
+    fn h(&self, u: &[f64]) -> Vec<f64> {
+        let longest = u.iter().zip(self.width).map(|(u, w)| (u / w).abs()).fold(0.0, f64::max);
+        let (n, h) = (u.len(), STEP / longest.max(f64::MIN_POSITIVE));
+        let along = |k: f64| {
+            let x: Vec<f64> = self.x.iter().zip(u).map(|(x, u)| x + k * h * u).collect();
+            let w = self.laws.gradients(&x, self.p);
+            w.chunks_exact(n).map(|w| w.iter().zip(u).map(|(w, u)| w * u).sum()).collect::<Vec<f64>>()
+        };
+        let [a, b, c, d] = [-2.0, -1.0, 1.0, 2.0].map(along);
+        (0..a.len()).map(|k| (a[k] - 8.0 * b[k] + 8.0 * c[k] - d[k]) / (12.0 * h)).collect()
+    }
+
+    /// -A^-1 B(q, q*) for q = u + i v, on the level of what is conserved.
+    fn mean(&self, a: &[f64], u: &[f64], v: &[f64], b: &[c64]) -> Vector {
+        let (n, k) = (u.len(), self.laws.len());
+        if k == 0 {
+            return solve(a, c64::new(0.0, 0.0), b);
+        }
+        let w = self.laws.gradients(self.x, self.p);
+        // H(q, q*) = H(u, u) + H(v, v).
+        let second: Vec<f64> = self.h(u).iter().zip(self.h(v)).map(|(a, b)| a + b).collect();
+        let scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * self.width[e % n]).collect::<Vec<f64>>();
+        let bordered = crate::newton::bordered(&scaled(a), &scaled(&w), &w, n);
+        let rhs = Mat::from_fn(n + k, 1, |i, _| if i < n { -b[i].re } else { -second[i - n] } / bordered.rows[i]);
+        let solution = bordered.matrix.partial_piv_lu().solve(rhs);
+        (0..n).map(|j| c64::new(solution[(j, 0)] * self.width[j], 0.0)).collect()
+    }
+
     /// B of complex vectors, bilinear.
     fn b_complex(&self, u: &[c64], v: &[c64]) -> Vector {
         let [ur, ui, vr, vi] = [parts(u).0, parts(u).1, parts(v).0, parts(v).1];
@@ -104,6 +142,7 @@ pub fn eigenvector(matrix: &[f64], shift: c64, n: usize) -> Option<Vector> {
 
 /// l_1 at a Hopf point with angular frequency `omega`; none where the eigenvectors cannot be found. `width` scales the differences.
 pub fn first_lyapunov_coefficient(
+    laws: &Laws,
     system: &dyn DynamicalSystem,
     x: &[f64],
     i_stim: f64,
@@ -120,14 +159,13 @@ pub fn first_lyapunov_coefficient(
     let product = inner(&adjoint, &q);
     adjoint.iter_mut().for_each(|z| *z /= product.conj());
 
-    let f = Derivatives { system, x, i_stim, p, width };
+    let f = Derivatives { laws, system, x, i_stim, p, width };
     let conjugate: Vector = q.iter().map(|z| z.conj()).collect();
     let (qr, qi) = parts(&q);
     // (a + i b)^2 (a - i b) = a^3 + a b^2 + i (a^2 b + b^3).
     let [aaa, bba, aab, bbb] = [f.c(&qr, &qr), f.c(&qi, &qr), f.c(&qr, &qi), f.c(&qi, &qi)];
     let cubic: Vector = (0..n).map(|k| c64::new(aaa[k] + bba[k], aab[k] + bbb[k])).collect();
-    // solve gives -A^-1 for the shift 0.
-    let mean = solve(&a, c64::new(0.0, 0.0), &f.b_complex(&q, &conjugate));
+    let mean = f.mean(&a, &qr, &qi, &f.b_complex(&q, &conjugate));
     let double = solve(&a, c64::new(0.0, 2.0 * omega), &f.b_complex(&q, &q));
     let sum = inner(&adjoint, &cubic)
         + inner(&adjoint, &f.b_complex(&q, &mean)) * c64::new(2.0, 0.0)

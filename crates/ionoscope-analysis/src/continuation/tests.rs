@@ -132,15 +132,9 @@ fn curves_over_two_parameters() {
     let system = TestSystem::new(&[[0.0, 5.0], [0.0, 10.0]], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
     let p = [0.0, 1.2];
     let found = branches(&system, 0.0, &p, Input::Parameter(0), [0.5, 4.0], &ContinuationOptions::default()).unwrap();
-    let plane = curves::Plane {
-        system: &system,
-        i_stim: 0.0,
-        p: &p,
-        over: [Input::Parameter(0), Input::Parameter(1)],
-        intervals: [[0.5, 4.0], [0.5, 2.0]],
-        bounds: vec![[0.0, 5.0], [0.0, 10.0]],
-    };
-    let curve = plane.curve(&found[0].special_points[0], 1.2);
+    let over = [Input::Parameter(0), Input::Parameter(1)];
+    let plane = curves::Plane::new(&system, 0.0, &p, over, [[0.5, 4.0], [0.5, 2.0]], vec![[0.0, 5.0], [0.0, 10.0]], vec![0.0; 2]);
+    let curve = plane.curve(&found[0].special_points[0], 1.2).unwrap().unwrap();
     assert_eq!(curve.stopped, [curves::CurveStop::EndOfRange, curves::CurveStop::EndOfRange]);
     let [first, last] = [&curve.points[0], &curve.points[curve.points.len() - 1]];
     // From A = .5 to where B = 4.
@@ -158,15 +152,8 @@ fn curves_over_two_parameters() {
     let system = TestSystem::new(&[[-2.0, 2.0]], 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
     let p = [0.0, 1.0];
     let found = branches(&system, 0.0, &p, Input::Parameter(0), [-1.0, 1.0], &ContinuationOptions::default()).unwrap();
-    let plane = curves::Plane {
-        system: &system,
-        i_stim: 0.0,
-        p: &p,
-        over: [Input::Parameter(0), Input::Parameter(1)],
-        intervals: [[-1.0, 1.0], [-1.0, 1.5]],
-        bounds: vec![[-2.0, 2.0]],
-    };
-    let curve = plane.curve(&found[0].special_points[0], 1.0);
+    let plane = curves::Plane::new(&system, 0.0, &p, over, [[-1.0, 1.0], [-1.0, 1.5]], vec![[-2.0, 2.0]], vec![0.0]);
+    let curve = plane.curve(&found[0].special_points[0], 1.0).unwrap().unwrap();
     assert!(
         curve.points.iter().all(|q| (27.0 * q.parameters[0].powi(2) - 4.0 * q.parameters[1].powi(3)).abs() < 1e-6),
         "{:?}",
@@ -179,8 +166,8 @@ fn curves_over_two_parameters() {
 /// The curves through the bifurcations at a value of the second parameter, with what lies on them.
 fn curves_of(system: &TestSystem, ranges: &[[f64; 2]], p: [f64; 2], intervals: [[f64; 2]; 2]) -> Vec<curves::Curve> {
     let found = branches(system, 0.0, &p, Input::Parameter(0), intervals[0], &ContinuationOptions::default()).unwrap();
-    let plane =
-        curves::Plane { system, i_stim: 0.0, p: &p, over: [Input::Parameter(0), Input::Parameter(1)], intervals, bounds: ranges.to_vec() };
+    let over = [Input::Parameter(0), Input::Parameter(1)];
+    let plane = curves::Plane::new(system, 0.0, &p, over, intervals, ranges.to_vec(), vec![0.0; ranges.len()]);
     let special = found.iter().flat_map(|b| &b.special_points);
     let mut all: Vec<curves::Curve> = Vec::new();
     for s in special {
@@ -231,4 +218,122 @@ fn points_of_codimension_two_of_normal_forms() {
     assert!(hopf.special_points.len() == 1 && fold.special_points.len() == 1, "{:?} {:?}", hopf.special_points, fold.special_points);
     assert!(hopf.special_points[0].kind == BogdanovTakens && near(&hopf.special_points[0], [0.0, 0.0], 1e-3), "{:?}", hopf.special_points);
     assert!(fold.special_points[0].kind == BogdanovTakens && near(&fold.special_points[0], [0.0, 0.0], 1e-5), "{:?}", fold.special_points);
+}
+
+/// z' = (a + (s - 3/4) + i) z - z |z|^2 / 2 with z = u + i v, beside w such that s = u + v + w + w^2 is conserved: a Hopf point at a = 0 on the
+/// level 3/4, on which the term with s is nothing.
+struct Wheel;
+
+impl ionoscope_dynamics::system::Model for Wheel {
+    fn definition(&self) -> ionoscope_dynamics::spec::Spec {
+        let mut spec =
+            TestSystem::new(&[[-2.0, 2.0], [-2.1, 2.2], [-0.4, 2.0]], 2, Time::Continuous, Box::new(|_, _, _| {}), Box::new(|_, _, _| {}))
+                .spec;
+        spec.variables[2].default = 0.5;
+        spec
+    }
+
+    fn rhs<S: ionoscope_dynamics::real::Real>(&self, x: &[S], _: S, q: &[S], dx: &mut [S]) {
+        let mut s = [S::constant(0.0)];
+        self.conserved_values(x, &[q[0], S::constant(0.0)], &mut s);
+        let growth = q[0] + s[0] - 0.75 - (x[0] * x[0] + x[1] * x[1]) * 0.5;
+        dx[0] = growth * x[0] - x[1];
+        dx[1] = x[0] + growth * x[1];
+        dx[2] = -(dx[0] + dx[1]) / (x[2] * 2.0 + 1.0);
+    }
+
+    fn conserved(&self) -> Vec<ionoscope_dynamics::spec::Conserved> {
+        vec![ionoscope_dynamics::spec::Conserved::new("sum", "1", "u + v + w + w^2 + b")]
+    }
+
+    fn conserved_values<S: ionoscope_dynamics::real::Real>(&self, x: &[S], q: &[S], out: &mut [S]) {
+        out[0] = x[0] + x[1] + x[2] + x[2] * x[2] + q[1] * x[2];
+    }
+}
+
+#[test]
+fn a_hopf_point_on_a_level_has_its_normal_form() {
+    let wheel = ionoscope_dynamics::ode::Ode::<_, 3, 2, 1>::new(Wheel);
+    let found = branches(&wheel, 0.0, &[0.0; 2], Input::Parameter(0), [-0.7, 1.0], &ContinuationOptions::default()).unwrap();
+    assert_eq!((found.len(), found[0].special_points.len()), (1, 1), "{:?}", found[0].special_points);
+    let s = &found[0].special_points[0];
+    // An eigenvector of length 1 has the share 4/5 of its square in u and v, since w moves by -(u + v) / 2.
+    assert!(s.kind == Bifurcation::Hopf && s.parameter.abs() < 1e-8 && (s.frequency.unwrap() - 1.0).abs() < 1e-8, "{s:?}");
+    assert!((s.first_lyapunov_coefficient.unwrap() + 0.8).abs() < 1e-6, "{s:?}");
+    for q in &found[0].points {
+        assert!((q.x[2] - 0.5).abs() < 1e-10 && q.eigenvalues[2].modulus() == 0.0 && q.stable == (q.parameter < 0.0), "{q:?}");
+    }
+    // The curve of Hopf points over a second parameter, on the level of the start.
+    let plane = curves::Plane::new(
+        &wheel,
+        0.0,
+        &[0.0; 2],
+        [Input::Parameter(0), Input::Stimulus],
+        [[-0.7, 1.0], [-1.0, 1.0]],
+        vec![[-2.0, 2.0], [-2.1, 2.2], [-0.4, 2.0]],
+        vec![0.0, 0.0, 0.5],
+    );
+    let curve = plane.curve(s, 0.0).unwrap().unwrap();
+    assert_eq!(curve.stopped, [curves::CurveStop::EndOfRange, curves::CurveStop::EndOfRange]);
+    assert!(curve.points.iter().all(|q| q.parameters[0].abs() < 1e-8 && (q.first_lyapunov_coefficient.unwrap() + 0.8).abs() < 1e-5));
+    let options = cycles::CycleOptions::default();
+    let refused = cycles::cycles(&wheel, 0.0, &[0.0; 2], Input::Parameter(0), [-0.7, 1.0], &found, &options).unwrap_err().to_string();
+    assert!(refused.contains("conserves sum"), "{refused}");
+}
+
+#[test]
+fn a_saddle_node_on_a_level_and_its_curve() {
+    // x' = b + a x - x^3 beside y' = -x': x + y stays, and the cusp's curve 27 b^2 = 4 a^3 with it.
+    let rule = |x: &[f64], p: &[f64], out: &mut [f64]| {
+        out[0] = p[0] + p[1] * x[0] - x[0].powi(3);
+        out[1] = -out[0];
+    };
+    let jacobian = |x: &[f64], p: &[f64], out: &mut [f64]| {
+        let d = p[1] - 3.0 * x[0] * x[0];
+        out.copy_from_slice(&[d, 0.0, -d, 0.0]);
+    };
+    let ranges = [[-2.0, 2.0], [-4.0, 4.5]];
+    let system = TestSystem::new(&ranges, 2, Time::Continuous, Box::new(rule), Box::new(jacobian));
+    let p = [0.0, 1.0];
+    let options = ContinuationOptions { start: Some(vec![0.5, 0.75]), ..ContinuationOptions::default() };
+    let found = branches(&system, 0.0, &p, Input::Parameter(0), [-1.0, 1.0], &options).unwrap();
+    let special: Vec<_> = found.iter().flat_map(|b| &b.special_points).collect();
+    let at = 2.0 / 27f64.sqrt();
+    assert_eq!((found.len(), special.len()), (1, 2), "{special:?}");
+    assert!(special.iter().all(|s| s.kind == Bifurcation::SaddleNode && (s.parameter.abs() - at).abs() < 1e-9), "{special:?}");
+    assert!(found[0].points.iter().all(|q| (q.x[0] + q.x[1] - 1.25).abs() < 1e-11 && q.stable == (3.0 * q.x[0] * q.x[0] > 1.0)));
+    let over = [Input::Parameter(0), Input::Parameter(1)];
+    let plane = curves::Plane::new(&system, 0.0, &p, over, [[-1.0, 1.0], [-1.0, 1.5]], ranges.to_vec(), vec![0.5, 0.75]);
+    let curve = plane.curve(special[0], 1.0).unwrap().unwrap();
+    assert!(curve.points.iter().all(|q| (27.0 * q.parameters[0].powi(2) - 4.0 * q.parameters[1].powi(3)).abs() < 1e-6));
+    assert!(curve.points.iter().all(|q| (q.x[0] + q.x[1] - 1.25).abs() < 1e-9));
+    assert!(curve.special_points.iter().any(|s| s.kind == curves::Codimension2::Cusp && s.parameters.iter().all(|p| p.abs() < 1e-4)));
+    let [from, to] = held(&system, 0.0, &p, Input::Parameter(0), [-1.0, 1.0], &options).unwrap();
+    assert!(from == to && from[0].value == 1.25 && !from[0].stated && from[0].quantity.name == "x0 + x1", "{from:?}");
+}
+
+#[test]
+fn a_ventricular_cell_is_followed_on_the_level_of_its_start() {
+    let cell = models::find("ten-tusscher-panfilov-2006").unwrap();
+    let spec = cell.spec();
+    // A conductance, and the amount of a buffer, which enters the charge: at each value the rest of a cell that begins at the start.
+    for (name, interval) in [("g_k1", [4.5, 6.5]), ("buf_sr", [8.0, 11.0])] {
+        let (k, p) = (spec.parameter_index(name).unwrap(), spec.default_parameters());
+        let start = spec.state_with([("k_i", 130.0)]).unwrap();
+        let options = ContinuationOptions { start: Some(start.clone()), searches: 2, starts: 8, longest_step: 0.1, ..Default::default() };
+        let found = branches(&*cell, 0.0, &p, Input::Parameter(k), interval, &options).unwrap();
+        assert_eq!((found.len(), found[0].special_points.len()), (1, 0), "{name}");
+        assert_eq!(found[0].stopped, [Stop::EndOfRange, Stop::EndOfRange]);
+        let count = found[0].points.len();
+        for q in [&found[0].points[0], &found[0].points[count / 2], &found[0].points[count - 1]] {
+            let p = spec.parameters_with([(name, q.parameter)]).unwrap();
+            let search = FixedPointOptions { start: Some(start.clone()), starts: 4, ..Default::default() };
+            let alone = fixed_points::fixed_points(&*cell, 0.0, &p, &search).unwrap();
+            assert_eq!(alone.len(), 1);
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-8 * a.abs().max(1e-3);
+            assert!(q.stable && alone[0].x.iter().zip(&q.x).all(near), "{name} = {}", q.parameter);
+        }
+        let [from, to] = held(&*cell, 0.0, &p, Input::Parameter(k), interval, &options).unwrap();
+        assert_eq!(from[0].value == to[0].value, name == "g_k1");
+    }
 }

@@ -20,7 +20,7 @@ fn data() -> Dataset {
         atol: 1e-10,
         ..DatasetConfig::default()
     };
-    sample(&*system, &config, &|_| vec![]).unwrap()
+    sample(&*system, &config, &|_, _| vec![]).unwrap()
 }
 
 fn quick(epochs: u64) -> TrainConfig {

@@ -84,6 +84,8 @@ class FixedPoint:
     stable: bool
     extrapolated: bool
     """Whether it is outside what a surrogate was trained on."""
+    neutral: int = 0
+    """How many eigenvalues, the last ones, are zero because fixed points are not isolated; they do not count in `stable`."""
 
     def __getitem__(self, name: str) -> float:
         return float(self.x[_index(self.names, name)])
@@ -213,9 +215,13 @@ class System(_Described):
         return Ensemble(time, x, self.names, {k: f for k, f in enumerate(failures) if f is not None})
 
     def fixed_points(
-        self, p: Values = None, stimulus: float = 0.0, *, bounds: Mapping[str, Sequence[float]] | None = None, starts: int = 256, seed: int = 1
+        self, p: Values = None, stimulus: float = 0.0, *, bounds: Mapping[str, Sequence[float]] | None = None, starts: int = 256, seed: int = 1,
+        x0: Values = None,
     ) -> list[FixedPoint]:
-        """Fixed points in a box (the variables' ranges where `bounds` does not say otherwise), with eigenvalues."""
+        """Fixed points in a box (the variables' ranges where `bounds` does not say otherwise), with eigenvalues.
+
+        Of cells that conserve charge those on the level of the start `x0`; it matters for no others. An empty list is no proof that there is none.
+        """
         box = None
         if bounds is not None:
             for name, ends in bounds.items():
@@ -223,10 +229,11 @@ class System(_Described):
                 if len(ends) != 2:
                     raise InputError(f"bounds of {name}: {list(ends)}; expected two numbers, the smaller first")
             box = [list(bounds.get(q.name, q.range)) for q in self.variables]
-        found = self._native.fixed_points(self.parameter_values(p), float(stimulus), box, starts, seed)
+        found = self._native.fixed_points(self.parameter_values(p), float(stimulus), box, starts, seed, self.state(x0))
         return [
             FixedPoint(
-                np.array(f["x"]), self.names, np.array([complex(z["re"], z["im"]) for z in f["eigenvalues"]]), f["stable"], f["extrapolated"]
+                np.array(f["x"]), self.names, np.array([complex(z["re"], z["im"]) for z in f["eigenvalues"]]), f["stable"], f["extrapolated"],
+                f.get("neutral", 0),
             )
             for f in found
         ]

@@ -2,11 +2,15 @@
 
 use std::{io::Write, path::PathBuf};
 
-use ionoscope_analysis::continuation::{
-    Bifurcation, Branch, ContinuationOptions, SpecialPoint, Stop, branches,
-    curves::{Codimension2, Curve, CurvePoint, CurveStop, Plane},
-    cycles::{CycleBranch, CycleOptions, CyclePoint, Origin, cycles},
-    map_cycles::map_cycles,
+use ionoscope_analysis::{
+    conserved::Held,
+    continuation::{
+        Bifurcation, Branch, ContinuationOptions, SpecialPoint, Stop, branches,
+        curves::{Codimension2, Curve, CurvePoint, CurveStop, Plane},
+        cycles::{CycleBranch, CycleOptions, CyclePoint, Origin, cycles},
+        held,
+        map_cycles::map_cycles,
+    },
 };
 use ionoscope_dynamics::{
     spec::Spec,
@@ -16,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments},
+    arguments::{self, Opened, Over, SystemArguments, borrowed},
     print, print_json, table,
 };
 use crate::{
@@ -57,6 +61,9 @@ pub struct Arguments {
     /// Value of the parameter at which whole periodic orbits are given in the JSON answer; may be repeated
     #[arg(long, value_name = "VALUE", value_parser = arguments::number, requires = "cycles", allow_negative_numbers = true)]
     at: Vec<f64>,
+    /// Start other than the default; may be repeated. Fixed points of cells that conserve charge lie on its level; it matters for no others
+    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
+    x0: Vec<(String, f64)>,
     /// Constant stimulus while a parameter is varied; positive depolarises
     #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
     i_stim: f64,
@@ -102,9 +109,11 @@ impl Arguments {
             searches: self.searches,
             starts: self.starts,
             seed: self.seed,
+            start: Some(spec.state_with(borrowed(&self.x0))?),
             ..ContinuationOptions::default()
         };
         let interval = [self.over.from, self.over.to];
+        let conserved = held(&*system, self.i_stim, &p, over, interval, &options)?;
         let found = match self.period {
             Some(steps) => map_cycles(&*system, steps, self.i_stim, &p, over, interval, &options)?,
             None => branches(&*system, self.i_stim, &p, over, interval, &options)?,
@@ -124,7 +133,8 @@ impl Arguments {
             Some(and) => self.curves(&*system, &spec, &p, and, &found)?,
             None => Vec::new(),
         };
-        let document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;
+        let mut document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;
+        document["conserved"] = self.conserved_document(&conserved);
         let ways =
             found.iter().map(Branch::complete).chain(periodic.iter().map(CycleBranch::complete)).chain(curves.iter().map(Curve::complete));
         let (all, whole) = ways.fold((0, 0), |(all, whole), complete| (all + 1, whole + usize::from(complete)));
@@ -145,7 +155,21 @@ impl Arguments {
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         files.into_iter().try_for_each(Staged::commit)?;
-        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves) }
+        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves, &conserved) }
+    }
+
+    /// What is conserved, with its values at both ends of the interval: where the parameter enters it, the level moves with the parameter.
+    fn conserved_document(&self, [from, to]: &[Vec<Held>; 2]) -> Value {
+        let one = |(a, b): (&Held, &Held)| {
+            let mut value = json!(a);
+            if let Some(fields) = value.as_object_mut() {
+                fields.remove("value");
+            }
+            value["values"] = json!([a.value, b.value]);
+            value["held"] = json!(format!("at the value of the start, at each {}", self.over.name));
+            value
+        };
+        from.iter().zip(to).map(one).collect()
     }
 
     /// Both ends of a branch whose points have these values of the parameter, and why it ends there.
@@ -174,14 +198,9 @@ impl Arguments {
                 "{name} is {value}, outside --and {name}={low}:{high}; set it inside with --param, since the curves start there"
             )));
         }
-        let plane = Plane {
-            system,
-            i_stim: self.i_stim,
-            p,
-            over: [first, second],
-            intervals: [[self.over.from, self.over.to], [and.from, and.to]],
-            bounds: arguments::box_with(spec, &self.bounds)?,
-        };
+        let intervals = [[self.over.from, self.over.to], [and.from, and.to]];
+        let (bounds, start) = (arguments::box_with(spec, &self.bounds)?, spec.state_with(borrowed(&self.x0))?);
+        let plane = Plane::new(system, self.i_stim, p, [first, second], intervals, bounds, start);
         let mut curves: Vec<Curve> = Vec::new();
         for s in found.iter().flat_map(|b| &b.special_points) {
             let followed = matches!(s.kind, Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker);
@@ -337,7 +356,15 @@ impl Arguments {
         Ok(())
     }
 
-    fn show(&self, spec: &Spec, unit: &str, found: &[Branch], periodic: &[CycleBranch], curves: &[Curve]) -> Result<()> {
+    fn show(
+        &self,
+        spec: &Spec,
+        unit: &str,
+        found: &[Branch],
+        periodic: &[CycleBranch],
+        curves: &[Curve],
+        conserved: &[Vec<Held>; 2],
+    ) -> Result<()> {
         let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
         let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
         rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
@@ -373,6 +400,15 @@ impl Arguments {
                 .iter()
                 .enumerate()
                 .try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), text_of(&self.ends(b))))?;
+            for (Held { quantity: q, value, .. }, Held { value: end, .. }) in conserved[0].iter().zip(&conserved[1]) {
+                let moves = if value == end {
+                    format!("{} = {value:.10}", q.name)
+                } else {
+                    format!("{} from {value:.10} to {end:.10}, for {} enters it", q.name, self.over.name)
+                };
+                let unit = if q.unit == "1" { String::new() } else { format!(" {}", q.unit) };
+                writeln!(w, "conserved: {moves}{unit} ({}), held at the value of the start", q.description)?;
+            }
             if self.cycles {
                 writeln!(w)?;
                 match &cycle_rows[..] {

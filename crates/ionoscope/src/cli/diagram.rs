@@ -228,10 +228,15 @@ impl Arguments {
             Input::Parameter(k) => p[k] = value,
             Input::Stimulus => i_stim = value,
         }
-        let found = fixed_points(system, i_stim, &p, &FixedPointOptions::default())?;
+        let options = FixedPointOptions { start: Some(state), ..FixedPointOptions::default() };
+        let found = fixed_points(system, i_stim, &p, &options)?;
         let point = found.iter().find(|f| f.stable).or(found.first());
-        let point =
-            point.ok_or_else(|| Error::Input(format!("no fixed point was found at {} = {value} to start beside", self.over.name)))?;
+        let point = point.ok_or_else(|| {
+            Error::Input(format!(
+                "no fixed point was found at {} = {value} to start beside, from {} starts of Newton's method; begin at a state, with --start state",
+                self.over.name, options.starts
+            ))
+        })?;
         Ok(point.x.iter().zip(&spec.variables).map(|(x, q)| x + BESIDE * (q.range[1] - q.range[0])).collect())
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use ionoscope_dynamics::{
     models,
     spec::{Preset, Quantity, Spec},
-    system::Time,
+    system::{DynamicalSystem, Time},
 };
 use ionoscope_learn::architectures::fno::Fno;
 use serde_json::json;
@@ -29,7 +29,7 @@ impl Arguments {
             Some(id) if Path::new(id).is_file() && Fno::is_one(Path::new(id)) => operator(&Fno::load(Path::new(id))?, shared),
             Some(id) => {
                 let system = artifact::open_system(id)?;
-                if shared.json { print_json(&document(system.spec(), system.time())) } else { show(system.spec(), system.time()) }
+                if shared.json { print_json(&document(&*system)) } else { show(&*system) }
             }
         }
     }
@@ -38,7 +38,7 @@ impl Arguments {
 fn list(shared: &Shared) -> Result<()> {
     let all = models::all();
     if shared.json {
-        let all: Vec<_> = all.iter().map(|m| document(m.spec(), m.time())).collect();
+        let all: Vec<_> = all.iter().map(|m| document(&**m)).collect();
         return print_json(&json!({ "models": all }));
     }
     let rows: Vec<_> = all.iter().map(|m| vec![m.spec().id.clone(), m.spec().title.clone()]).collect();
@@ -95,18 +95,20 @@ fn named_defaults(spec: &Spec) -> String {
     if all.len() > 6 { format!("{}, ..", all[..6].join(", ")) } else { all.join(", ") }
 }
 
-fn document(spec: &Spec, time: Time) -> serde_json::Value {
-    let step = match time {
+fn document(system: &dyn DynamicalSystem) -> serde_json::Value {
+    let step = match system.time() {
         Time::Continuous => None,
         Time::Discrete { dt } => Some(dt),
     };
-    let mut document = json!(spec);
+    let mut document = json!(system.spec());
     document["kind"] = json!(if step.is_some() { "map" } else { "flow" });
     document["dt"] = json!(step);
+    document["conserved"] = json!(system.conserved());
     document
 }
 
-fn show(spec: &Spec, time: Time) -> Result<()> {
+fn show(system: &dyn DynamicalSystem) -> Result<()> {
+    let (spec, time) = (system.spec(), system.time());
     print(|w| {
         writeln!(w, "{}: {}", spec.id, spec.title)?;
         writeln!(w, "{}", spec.citation)?;
@@ -128,6 +130,9 @@ fn show(spec: &Spec, time: Time) -> Result<()> {
         if let Some(threshold) = spec.spike_threshold {
             let (v, unit) = spiking(spec);
             writeln!(w, "\na spike is an upward crossing of {v} = {threshold}{unit}")?;
+        }
+        for q in system.conserved() {
+            writeln!(w, "\nconserved under every stimulus and for all parameters: {} ({}), {}", q.name, q.unit, q.description)?;
         }
         if !spec.presets.is_empty() {
             let mut rows = vec![["presets", "", ""].map(String::from).to_vec()];

@@ -3,7 +3,7 @@
 use ionoscope_analysis::{
     basins::{AttractorKind, BasinOptions, Starts, basins},
     biomarkers::{BiomarkerOptions, Observation, ObserveOptions, Regime, observe},
-    continuation::{Branch, ContinuationOptions, SpecialPoint, branches},
+    continuation::{Branch, ContinuationOptions, SpecialPoint, branches, held},
     diagram::{Inherit, Sweep, SweepOptions, raster, sweep},
     lyapunov::{LyapunovOptions, lyapunov},
 };
@@ -88,6 +88,20 @@ impl Comparison<'_> {
                 );
             }
         }
+        let mut levels = String::new();
+        for side in &self.sides {
+            let over = Input::Parameter(side.over);
+            let [from, to] = held(side.system, 0.0, &side.p, over, self.interval, &ContinuationOptions::default())?;
+            for (a, b) in from.iter().zip(&to) {
+                let (q, name) = (&a.quantity, &side.name);
+                let value = if a.value == b.value { format!("{:.6}", a.value) } else { format!("{:.6} to {:.6}", a.value, b.value) };
+                levels += &format!(
+                    " {name} conserves {} ({}), held at the value of its default start, {value} {}.",
+                    q.name, q.description, q.unit
+                );
+            }
+        }
+        let counts = counts + &levels;
         Ok(Answer::new("fixed-points", "Fixed points and bifurcations").text(counts).with(Part::Figure(figure)).with(Part::Table(table)))
     }
 
