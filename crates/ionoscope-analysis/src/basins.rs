@@ -1,35 +1,58 @@
 //! Basins of attraction: which share of starts ends on which attractor.
 //!
-//! A few trajectories are run to the end first. What they end on makes the attractors: stable fixed points come from the fixed-point
-//! search, everything else is told apart by the extent of its motion in each variable. All other trajectories then stop as soon as they are
-//! known to be on one of them (see `attractors.rs`): inside a neighbourhood of a fixed point from which test trajectories all came to it, or
-//! for some time among the cells that an oscillation visits, as in the method of recurrences of Datseris and Wagemakers (Chaos 32 (2022)
-//! 023104, doi 10.1063/5.0076568). What is still undecided at the end is compared with the attractors, and where it is like none of
-//! them becomes a new one.
+//! Times follow from the system's own ([`crate::time_scales`]). A trajectory stops as soon as it is known to be on an attractor that is
+//! known already (see `attractors.rs`): inside a neighbourhood of a fixed point from which test trajectories all came to it, or for some time
+//! among the cells that a motion visits, as in the method of recurrences of Datseris and Wagemakers (Chaos 32 (2022) 023104, doi
+//! 10.1063/5.0076568). What is still undecided after a first time is judged by a window: it rests near a stable fixed point, or its returns
+//! repeat, or both halves of the window look alike; then the first Lyapunov exponent decides whether it is aperiodic (positive) or
+//! quasiperiodic (zero). Otherwise a longer window follows, and after the last one the trajectory counts as **not settled**, and nothing else:
+//! the intervals of all other shares allow for it.
+//!
+//! A few trajectories, spread over all starts, go first, so that the others find the attractors known. A new motion counts as an attractor
+//! where states a little beside it come back to it; fixed points and motions that states beside them leave are **unstable**, and only starts
+//! exactly on them or on what leads to them, such as a plane of symmetry, stay.
 
 use ionoscope_dynamics::{
-    protocol::Protocol,
     sampling::{stream, uniform},
     system::{DynamicalSystem, Time},
-    trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
+    trajectory::SolveOptions,
 };
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    conserved::{Held, Laws},
+    time_scales::{self, time_scales},
+};
 
 mod attractors;
+mod follow;
+mod growth;
 #[cfg(test)]
 mod tests;
 
-use attractors::{Extent, Known};
+use attractors::Known;
+use follow::{Run, whole};
 
 /// Trajectories in memory at once.
 const CHUNK: usize = 8192;
-/// A state so many ranges away has escaped.
-const ESCAPED: f64 = 1e3;
 /// More starts than this are a slip of the keyboard.
 const MOST_STARTS: usize = 100_000_000;
+/// Starts at which time scales are measured, beside the default one.
+const MEASURED: usize = 6;
+/// The first time, in slowest decays at rest; in periods; in mean intervals of an irregular motion.
+const DECAYS: f64 = 12.0;
+const PERIODS: f64 = 12.0;
+const INTERVALS: f64 = 30.0;
+/// Windows, each twice as long as the one before, the first as long as the first time.
+const WINDOWS: usize = 5;
+/// Share of a period that a state has to stay among the cells of a cycle, where there are cells along all variables; otherwise, and among those
+/// of an irregular motion, it is a whole one. Of 10 000 starts of a bistable cell none ended elsewhere when it was followed to the end.
+const AMONG_ALL: f64 = 0.125;
+/// Looks in the time that a state has to stay among cells.
+const LOOKS: f64 = 24.0;
+/// Work on trajectories that are judged by windows: steps times variables to the power of 3/2.
+const MOST_WORK: f64 = 3e10;
 
 /// Where trajectories start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,32 +104,72 @@ impl Starts {
     }
 }
 
-/// Numerical knobs.
+/// Numerical knobs. Times that are `None` follow from the system's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BasinOptions {
     /// Box `[low, high]` for each variable.
     pub bounds: Vec<[f64; 2]>,
     /// Where trajectories start.
     pub starts: Starts,
-    /// Time after which every trajectory is judged.
-    pub longest: f64,
-    /// Time at the end over which the extent of a motion is taken: several periods.
-    pub window: f64,
+    /// Time after which every trajectory is judged, once; `None` judges again and again, up to a limit.
+    pub longest: Option<f64>,
+    /// Time at the end over which a trajectory is judged: several periods.
+    pub window: Option<f64>,
     /// Time between two looks at a state.
-    pub sample: f64,
-    /// Time that a state has to stay among an oscillation's cells to count as on it; `None` runs every trajectory to the end.
+    pub sample: Option<f64>,
+    /// Time that a state has to stay among a motion's cells to count as on it.
     pub settle: Option<f64>,
-    /// Trajectories that are run to the end first.
+    /// Whether trajectories stop where they are known to be on an attractor.
+    pub early: bool,
+    /// Trajectories that go first.
     pub pilots: usize,
-    /// Tolerances of a flow.
+    /// A state at whose level conserved quantities are held; `None` takes the default start. Of no effect where nothing is conserved.
+    #[serde(default)]
+    pub level: Option<Vec<f64>>,
+    /// Tolerances of a flow. Windows are judged at a relative tolerance of 1e-7 at most.
     pub solve: SolveOptions,
+}
+
+/// Times of a search, in the system's unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// Slowest time that was measured from several starts, and whether all of these starts settled or escaped.
+    pub slowest: Option<f64>,
+    /// See `slowest`.
+    pub measured: bool,
+    /// Time up to which trajectories are looked at.
+    pub first: f64,
+    /// Lengths of the windows that follow, one after another.
+    pub windows: Vec<f64>,
+    /// Time between two looks.
+    pub sample: f64,
+    /// Time that a state has to stay among a motion's cells.
+    pub settle: f64,
+}
+
+impl Times {
+    /// Time after which a trajectory counts as not settled.
+    pub fn longest(&self) -> f64 {
+        self.first + self.windows.iter().sum::<f64>()
+    }
 }
 
 impl BasinOptions {
     /// Defaults for a box and starts.
     pub fn new(bounds: Vec<[f64; 2]>, starts: Starts) -> Self {
         let solve = SolveOptions { rtol: 1e-4, atol: 1e-6, ..SolveOptions::default() };
-        BasinOptions { bounds, starts, longest: 200.0, window: 30.0, sample: 0.05, settle: Some(1.0), pilots: 200, solve }
+        BasinOptions {
+            bounds,
+            starts,
+            longest: None,
+            window: None,
+            sample: None,
+            settle: None,
+            early: true,
+            pilots: 200,
+            level: None,
+            solve,
+        }
     }
 
     fn check(&self, system: &dyn DynamicalSystem) -> Result<()> {
@@ -122,15 +185,94 @@ impl BasinOptions {
         if !(1..=MOST_STARTS).contains(&count) {
             return Err(Error::Invalid(format!("{count} starts; expected 1 to {MOST_STARTS}")));
         }
+        if let Some(bad) = self.level.as_ref().filter(|x| x.len() != n || x.iter().any(|v| !v.is_finite())) {
+            return Err(Error::Invalid(format!("the state {bad:?} whose level is held; expected {n} finite numbers")));
+        }
         let dt = if let Time::Discrete { dt } = system.time() { dt } else { 0.0 };
-        for (name, value, least) in
-            [("sample", self.sample, dt), ("window", self.window, self.sample), ("longest time", self.longest, self.window)]
-        {
+        let times = [("sample", self.sample), ("settling time", self.settle), ("window", self.window), ("longest time", self.longest)];
+        let mut least = dt;
+        for (name, value) in times {
+            let Some(value) = value else { continue };
             if !(value > 0.0 && value >= least && value.is_finite()) {
                 return Err(Error::Invalid(format!("the {name} is {value}; expected a finite number larger than 0, at least {least}")));
             }
+            if name != "settling time" {
+                least = value;
+            }
         }
         Ok(())
+    }
+
+    /// Times that are not given, from the motion of several starts.
+    fn times(&self, system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], starts: &[Vec<f64>]) -> Result<Times> {
+        let given = |window: f64, longest: f64| {
+            let sample = self.sample.unwrap_or(window / 600.0);
+            Times {
+                slowest: None,
+                measured: false,
+                first: longest - window,
+                windows: vec![window],
+                sample: whole(system, sample),
+                settle: self.settle.unwrap_or(20.0 * sample),
+            }
+        };
+        if let (Some(longest), Some(_)) = (self.longest, self.sample.and(self.settle)) {
+            let window = self.window.unwrap_or(0.5 * longest);
+            return Ok(given(window, longest));
+        }
+        let mut solve = self.solve.clone();
+        (solve.rtol, solve.atol) = (solve.rtol.min(1e-6), solve.atol.min(1e-8));
+        use rayon::prelude::*;
+        let found: Vec<Result<time_scales::TimeScales>> = starts.par_iter().map(|x| time_scales(system, x, i_stim, p, &solve)).collect();
+        let found: Vec<time_scales::TimeScales> = found.into_iter().collect::<Result<_>>()?;
+        let settled: Vec<&time_scales::TimeScales> = found.iter().filter(|t| t.settled).collect();
+        let needs = |t: &time_scales::TimeScales| match t.motion {
+            time_scales::Motion::Rest if !t.slowest.is_finite() => t.followed,
+            time_scales::Motion::Rest => DECAYS * t.slowest,
+            time_scales::Motion::Periodic => PERIODS * t.period.unwrap_or(t.slowest).max(0.5 * t.slowest),
+            time_scales::Motion::Irregular => INTERVALS * t.slowest,
+            time_scales::Motion::NotSettled | time_scales::Motion::Escaped => 0.0,
+        };
+        let longest = |f: &dyn Fn(&time_scales::TimeScales) -> f64, all: &[&time_scales::TimeScales]| {
+            all.iter().map(|t| f(t)).filter(|t| t.is_finite()).fold(0.0, f64::max)
+        };
+        let all: Vec<&time_scales::TimeScales> = found.iter().collect();
+        let mut first = longest(&needs, &settled);
+        if first <= 0.0 {
+            first = longest(&|t| t.followed, &all).max(f64::MIN_POSITIVE);
+        }
+        let slowest = longest(&|t| t.slowest, &settled);
+        // A motion is looked at several times a period, a rest several times a decay.
+        let period = settled.iter().filter_map(|t| t.period).fold(f64::INFINITY, f64::min);
+        let among = if system.dimension() <= attractors::MOST_VARIABLES { AMONG_ALL } else { 1.0 };
+        let stays = |t: &&time_scales::TimeScales| match t.motion {
+            time_scales::Motion::Periodic => Some(among * t.period?),
+            _ => t.period,
+        };
+        let settle = if period.is_finite() { settled.iter().filter_map(stays).fold(0.0, f64::max) } else { first / 20.0 };
+        let sample = if period.is_finite() { (settle / LOOKS).min(period / 8.0) } else { settle / LOOKS };
+        let windows = match (self.longest, self.window) {
+            (Some(longest), window) => {
+                let window = window.unwrap_or(0.5 * longest);
+                first = longest - window;
+                vec![window]
+            }
+            (None, Some(window)) => {
+                // Judged at the end of times that double.
+                first = first.max(window);
+                (0..WINDOWS).map(|k| (first * f64::from(1 << k)).max(window)).collect()
+            }
+            (None, None) => (0..WINDOWS).map(|k| first * f64::from(1 << k)).collect(),
+        };
+        let sample = whole(system, self.sample.unwrap_or(sample));
+        Ok(Times {
+            slowest: (slowest > 0.0).then_some(slowest),
+            measured: found.iter().all(|t| t.settled || t.motion == time_scales::Motion::Escaped),
+            first,
+            windows: windows.into_iter().map(|w| whole(system, w)).collect(),
+            sample,
+            settle: self.settle.unwrap_or(settle).max(sample),
+        })
     }
 }
 
@@ -139,26 +281,33 @@ impl BasinOptions {
 pub enum AttractorKind {
     /// A stable fixed point.
     FixedPoint,
-    /// Motion that comes back to where it was.
+    /// Motion that comes back to where it was. Of a map, whose steps do not fall on the same states again, on a curve through them.
     Periodic,
-    /// Motion that does not, within the window.
+    /// Motion that stays as it is and does not come back, though small disturbances do not grow (first Lyapunov exponent 0): a torus.
+    Quasiperiodic,
+    /// Motion that stays as it is while small disturbances grow (first Lyapunov exponent positive).
     Aperiodic,
+    /// No attractor: a fixed point or a motion that states beside it leave. Only starts exactly on it, or on what leads to it, stay.
+    Unstable,
     /// Away from all that makes sense, or to a state that is not finite.
     Escaped,
+    /// No attractor: what was none of the others up to the longest time.
+    NotSettled,
 }
 
-/// An attractor and its basin.
+/// An attractor and its basin, or a class of starts that reached none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attractor {
     /// What it is.
     pub kind: AttractorKind,
-    /// Starts that reached it, their share of all, and that share's interval (Wilson's, 95 %).
+    /// Starts that reached it, their share of all, and that share's interval: from Wilson's lower end (95 %) if none of those that have not
+    /// settled belong to it, to his upper end if all of them do.
     pub count: u64,
     /// Share.
     pub share: f64,
     /// Interval of the share.
     pub interval: [f64; 2],
-    /// The fixed point, or one state of the motion; `None` where trajectories escaped.
+    /// The fixed point, or one state of the motion; `None` where trajectories escaped or did not settle.
     pub x: Option<Vec<f64>>,
     /// Smallest and largest value of each variable.
     pub extent: Vec<[f64; 2]>,
@@ -169,191 +318,108 @@ pub struct Attractor {
 /// Basins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Basins {
-    /// Fixed points first, then motions in the order in which they were met, then escapes.
+    /// Fixed points first, then motions in the order in which they were met, then what is no attractor: unstable, escaped, not settled.
     pub attractors: Vec<Attractor>,
     /// Index of the attractor of each start.
     #[serde(skip)]
     pub of_start: Vec<u16>,
+    /// Share of starts that had not settled.
+    pub not_settled: f64,
+    /// What to do where that is not zero.
+    pub advice: Option<String>,
+    /// The times that were used.
+    pub times: Times,
+    /// Conserved quantities and the values to which all starts were moved.
+    pub conserved: Vec<Held>,
     /// Mean time for which a trajectory was followed.
     pub mean_time: f64,
     /// Whether a surrogate left what it was trained on; never for equations.
     pub extrapolated: bool,
 }
 
-/// The basins of all attractors that the starts reach, under a constant stimulus. `progress` is told the number of starts decided so far.
-/// The same for any number of threads.
+impl Basins {
+    /// Share of starts that end on attractors of a kind, with its interval (see [`Attractor::interval`]).
+    pub fn share_of(&self, kind: AttractorKind) -> (f64, [f64; 2]) {
+        let of = |kind| self.attractors.iter().filter(|a| a.kind == kind).map(|a| a.count).sum::<u64>();
+        let (count, all) = (of(kind), self.of_start.len() as u64);
+        let open = if kind == AttractorKind::NotSettled { 0 } else { of(AttractorKind::NotSettled) };
+        (count as f64 / all as f64, interval_with(count, open, all))
+    }
+}
+
+/// The basins of all attractors that the starts reach, under a constant stimulus. Where quantities are conserved, starts are moved to the
+/// level of [`BasinOptions::level`]. `progress` is told the number of starts decided so far. The same for any number of threads.
 ///
 /// # Errors
 /// Options that make no sense; the errors of the fixed-point search.
 pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &BasinOptions, progress: &dyn Fn(usize)) -> Result<Basins> {
     options.check(system)?;
-    let run = Run::new(system, i_stim, p, options);
-    let mut known = Known::fixed_points(&run)?;
     let count = options.starts.count();
-    let start = |k: usize| options.starts.state(k, &options.bounds);
+    let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
+    let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
+    let held = laws.held(options.level.as_ref().unwrap_or(&system.spec().default_state()), p);
+    let blank = Times { slowest: None, measured: false, first: 1.0, windows: vec![1.0], sample: 1.0, settle: 1.0 };
+    let mut run = Run::new(system, i_stim, p, options, laws, blank);
+    let start = |run: &Run, k: usize| {
+        let x = options.starts.state(k, &options.bounds);
+        run.on_level(&x).unwrap_or(x)
+    };
+    let mut measured = vec![options.level.clone().unwrap_or_else(|| system.spec().default_state())];
+    measured.extend((0..MEASURED.min(count)).map(|k| start(&run, k * count / MEASURED.min(count))));
+    run.set_times(options.times(system, i_stim, p, &measured)?);
+    let run = run;
+    let mut known = Known::fixed_points(&run)?;
 
-    // Pilots are spread over all starts, which matters for a grid.
+    // Pilots are spread over all starts, which matters for a grid; few at first, as all of them have to be judged.
     let pilots = options.pilots.clamp(1, count);
-    let spread: Vec<Vec<f64>> = (0..pilots).map(|k| start(k * count / pilots)).collect();
-    let ended = run.follow(&spread, &known, false)?;
-    known.learn(&run, &ended.into_iter().filter_map(|e| e.undecided()).collect::<Vec<_>>())?;
+    let (mut done, mut size) = (0, 8);
+    while done < pilots {
+        let spread: Vec<Vec<f64>> = (done..(done + size).min(pilots)).map(|k| start(&run, k * count / pilots)).collect();
+        for end in run.follow(&spread, &known)? {
+            known.label(&run, end.verdict)?;
+        }
+        (done, size) = (done + size, 2 * size);
+    }
 
-    let (mut of_start, mut time, mut extrapolated) = (Vec::with_capacity(count), 0.0, false);
-    let mut late: Vec<(usize, Extent)> = Vec::new();
-    for first in (0..count).step_by(CHUNK) {
-        let x: Vec<Vec<f64>> = (first..(first + CHUNK).min(count)).map(start).collect();
-        for (k, end) in run.follow(&x, &known, options.settle.is_some())?.into_iter().enumerate() {
+    let (mut of_start, mut time, mut extrapolated, mut work) = (Vec::with_capacity(count), 0.0, false, 0.0);
+    let weight = (system.dimension() as f64).powf(1.5);
+    let mut first = 0;
+    while first < count {
+        // Few at a time while there is much to judge.
+        let x: Vec<Vec<f64>> = (first..(first + CHUNK).min(count)).map(|k| start(&run, k)).collect();
+        first += x.len();
+        let ends = if work <= MOST_WORK { run.follow(&x, &known)? } else { run.look_only(&x, &known)? };
+        for end in ends {
             time += end.time;
+            work += end.steps as f64 * weight;
             extrapolated |= end.extrapolated;
-            of_start.push(end.label.unwrap_or(attractors::UNDECIDED));
-            late.extend(end.undecided().map(|extent| (first + k, extent)));
+            of_start.push(known.label(&run, end.verdict)?);
         }
         progress(of_start.len());
     }
-    for (k, extent) in late {
-        of_start[k] = known.label_or_learn(&run, &extent)?;
-    }
-    Ok(Basins { attractors: known.described(&mut of_start), of_start, mean_time: time / count as f64, extrapolated })
+    let mut found = known.described(of_start, time, extrapolated, &run);
+    found.conserved = held;
+    found.advice = advice(&found, options, work > MOST_WORK);
+    Ok(found)
 }
 
-/// How a trajectory ended.
-struct End {
-    /// Attractor, where it is known.
-    label: Option<u16>,
-    time: f64,
-    /// The last window, where the trajectory was run to the end.
-    extent: Option<Extent>,
-    extrapolated: bool,
+fn advice(found: &Basins, options: &BasinOptions, spent: bool) -> Option<String> {
+    let open = found.attractors.iter().find(|a| a.kind == AttractorKind::NotSettled)?.count;
+    let all = found.of_start.len();
+    let longest = options.longest.unwrap_or_else(|| found.times.longest());
+    let more = if spent {
+        "the work that is spent on such starts was spent; take fewer starts, or give a longest time".to_owned()
+    } else {
+        format!("give a longest time beyond {longest:.4}, such as {:.4}", 10.0 * longest)
+    };
+    Some(format!(
+        "{open} of {all} starts had not settled by t = {longest:.4}: they may belong to any attractor, and intervals allow for it; {more}"
+    ))
 }
 
-impl End {
-    fn undecided(&self) -> Option<Extent> {
-        if self.label.is_none() { self.extent.clone() } else { None }
-    }
-}
-
-/// A trajectory on its way.
-struct Traveller {
-    x: Vec<f64>,
-    /// Motion among whose cells it is, and for how many looks.
-    streak: (u16, usize),
-    end: End,
-}
-
-pub(crate) struct Run<'a> {
-    system: &'a dyn DynamicalSystem,
-    i_stim: f64,
-    p: &'a [f64],
-    options: &'a BasinOptions,
-    /// Time between two looks, in whole steps of a map; looks a segment; segments; looks in the last window, which is looked at more closely.
-    sample: f64,
-    looks: usize,
-    segments: usize,
-    fine: f64,
-}
-
-impl<'a> Run<'a> {
-    fn new(system: &'a dyn DynamicalSystem, i_stim: f64, p: &'a [f64], options: &'a BasinOptions) -> Self {
-        let whole = |t: f64| if let Time::Discrete { dt } = system.time() { (t / dt).round().max(1.0) * dt } else { t };
-        let (sample, fine) = (whole(options.sample), whole(options.sample / 8.0));
-        let looks = (options.settle.unwrap_or(1.0) / sample).round().clamp(1.0, 1e4) as usize;
-        let segments = ((options.longest - options.window) / (looks as f64 * sample)).ceil().max(1.0) as usize;
-        Run { system, i_stim, p, options, sample, looks, segments, fine }
-    }
-
-    fn experiment(&self, x: &[f64], times: TimeGrid) -> Experiment {
-        let protocol = if self.i_stim == 0.0 { Protocol::none() } else { Protocol::step(0.0, 2.0 * times.end() + 1.0, self.i_stim) };
-        Experiment { x0: x.to_vec(), p: self.p.to_vec(), protocol, times }
-    }
-
-    /// Trajectories from several states at `count` times `dt`, 2 `dt`, ..
-    fn trajectories<'x>(&self, states: impl Iterator<Item = &'x [f64]>, dt: f64, count: usize) -> Result<Vec<Trajectory>> {
-        let times = TimeGrid::new(dt, dt, count)?;
-        let batch: Vec<Experiment> = states.map(|x| self.experiment(x, times)).collect();
-        Ok(self.system.solve_ensemble(&batch, &self.options.solve)?)
-    }
-
-    /// Whether a state is beyond all that makes sense.
-    fn escaped(&self, x: &[f64]) -> bool {
-        let far = |(x, q): (&f64, &ionoscope_dynamics::spec::Quantity)| {
-            let [low, high] = q.range;
-            !((low - ESCAPED * (high - low))..=(high + ESCAPED * (high - low))).contains(x)
-        };
-        x.iter().zip(&self.system.spec().variables).any(far)
-    }
-
-    /// Follows trajectories until they are known to be on an attractor, with `early`, or to the end.
-    fn follow(&self, starts: &[Vec<f64>], known: &Known, early: bool) -> Result<Vec<End>> {
-        let end = || End { label: None, time: 0.0, extent: None, extrapolated: false };
-        let mut all: Vec<Traveller> = starts.iter().map(|x| Traveller { x: x.clone(), streak: (0, 0), end: end() }).collect();
-        let enough = (self.options.settle.unwrap_or(f64::INFINITY) / self.sample).ceil().max(1.0) as usize;
-        for _ in 0..self.segments {
-            let mut going: Vec<&mut Traveller> = all.iter_mut().filter(|t| t.end.label.is_none()).collect();
-            if going.is_empty() {
-                break;
-            }
-            let trajectories = self.trajectories(going.iter().map(|t| &t.x[..]), self.sample, self.looks)?;
-            going.par_iter_mut().zip(trajectories).for_each(|(t, trajectory)| t.look(self, known, &trajectory, early, enough));
-        }
-        let mut going: Vec<&mut Traveller> = all.iter_mut().filter(|t| t.end.label.is_none()).collect();
-        // The window in parts: looked at closely, it is long.
-        let looks = (self.options.window / self.fine).round().max(1.0) as usize;
-        let mut extents = vec![Extent::default(); going.len()];
-        for part in 0..looks.div_ceil(self.looks) {
-            let count = self.looks.min(looks - part * self.looks);
-            let trajectories = self.trajectories(going.iter().map(|t| &t.x[..]), self.fine, count)?;
-            for ((t, extent), trajectory) in going.iter_mut().zip(&mut extents).zip(trajectories) {
-                let failed = trajectory.clone().completed().is_err();
-                (0..trajectory.len()).for_each(|k| extent.add(trajectory.state(k)));
-                t.x = trajectory.last().map_or_else(|| t.x.clone(), <[f64]>::to_vec);
-                if failed || self.escaped(&t.x) {
-                    t.end.label = Some(attractors::ESCAPED);
-                }
-            }
-        }
-        for (t, mut extent) in going.into_iter().zip(extents) {
-            t.end.time = self.options.longest;
-            if t.end.label.is_none() {
-                extent.last.clone_from(&t.x);
-                t.end.label = known.label(self, &extent);
-                t.end.extent = Some(extent);
-            }
-        }
-        Ok(all.into_iter().map(|t| t.end).collect())
-    }
-}
-
-impl Traveller {
-    /// Looks at the states of a segment.
-    fn look(&mut self, run: &Run, known: &Known, trajectory: &Trajectory, early: bool, enough: usize) {
-        for k in 0..trajectory.len() {
-            let x = trajectory.state(k);
-            self.end.time += run.sample;
-            self.end.extrapolated |= run.system.spec().extrapolates(x, run.p);
-            if !early {
-                continue;
-            }
-            if let Some(label) = known.trapped(x) {
-                self.end.label = Some(label);
-                return;
-            }
-            self.streak = match known.visited(x, self.streak.0) {
-                Some(motion) if motion == self.streak.0 => (motion, self.streak.1 + 1),
-                Some(motion) => (motion, 1),
-                None => (0, 0),
-            };
-            if self.streak.1 >= enough {
-                self.end.label = Some(self.streak.0);
-                return;
-            }
-        }
-        if let Some(last) = trajectory.last() {
-            self.x.copy_from_slice(last);
-        }
-        if trajectory.len() < run.looks || run.escaped(&self.x) {
-            self.end.label = Some(attractors::ESCAPED);
-        }
-    }
+/// The interval of a share of which `count` starts are known, and `open` more may be.
+fn interval_with(count: u64, open: u64, of: u64) -> [f64; 2] {
+    [wilson_interval(count, of)[0], wilson_interval(count + open, of)[1]]
 }
 
 /// The 95 % interval of a share (Wilson 1927).

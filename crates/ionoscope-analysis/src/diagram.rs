@@ -6,6 +6,10 @@
 //! column for every value; of a window twice as long as is shown, the part is taken that is nearest (by Euclidean distance) to the column
 //! before, so that bursts stand in line. The **orbit diagram** shows the local maxima, the intervals between spikes or a Poincare
 //! section.
+//!
+//! Times that are not given follow from the time scales of the system at some of the values ([`crate::time_scales`]): a transient of several
+//! periods or decays, a window of some periods, a step that resolves the fastest motion. A column whose window does not look the same in both
+//! halves says that it has not settled.
 
 use ionoscope_dynamics::{
     protocol::Protocol,
@@ -15,7 +19,11 @@ use ionoscope_dynamics::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    returns::extent,
+    time_scales::{self, TimeScales, time_scales},
+};
 
 mod orbit;
 mod raster;
@@ -39,17 +47,34 @@ pub enum Inherit {
     None,
 }
 
-/// Numerical knobs of a sweep.
+/// Values at which time scales are measured.
+const MEASURED: usize = 7;
+/// Transient, in slowest decays at rest; in periods; in mean intervals of an irregular motion.
+const DECAYS: f64 = 12.0;
+const PERIODS: f64 = 12.0;
+/// Window: periods, and decays where everything rests.
+const SHOWN: f64 = 3.5;
+/// States in the fastest crossing of a motion's extent; in a window at least and at most.
+const RESOLVED: f64 = 3.0;
+const STATES: [f64; 2] = [2000.0, 65_536.0];
+/// Most states of a transient and window of a map, all columns one after another: what a sweep has patience for.
+const MOST_ITERATES: f64 = 1e7;
+/// Halves of a window whose extents differ by more than this share have not settled, or do not show enough of it.
+const HALVES_AGREE: f64 = 0.25;
+/// The least extent that counts, as a share of a variable's range.
+const LEAST_EXTENT: f64 = 1e-3;
+
+/// Numerical knobs of a sweep. Times that are `None` follow from the system's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepOptions {
     /// From where a column starts.
     pub inherit: Inherit,
     /// Time dropped of each column.
-    pub transient: f64,
+    pub transient: Option<f64>,
     /// Time kept of each column.
-    pub window: f64,
+    pub window: Option<f64>,
     /// Time between two states that are kept; of a map a multiple of its step.
-    pub dt: f64,
+    pub dt: Option<f64>,
     /// Tolerances of a flow.
     pub solve: SolveOptions,
 }
@@ -57,8 +82,89 @@ pub struct SweepOptions {
 impl Default for SweepOptions {
     fn default() -> Self {
         let solve = SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() };
-        SweepOptions { inherit: Inherit::Forward, transient: 100.0, window: 30.0, dt: 0.005, solve }
+        SweepOptions { inherit: Inherit::Forward, transient: None, window: None, dt: None, solve }
     }
+}
+
+/// Times of a sweep, in the system's unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepTimes {
+    /// Time dropped of each column.
+    pub transient: f64,
+    /// Time kept of each column.
+    pub window: f64,
+    /// Time between two states that are kept.
+    pub dt: f64,
+    /// Whether the system settled at all values at which its time scales were measured; true where all times were given.
+    pub settled: bool,
+}
+
+/// The times that are given, and the others from the system's time scales at some of the values. Of a map they are whole steps.
+///
+/// # Errors
+/// No values; times that make no sense; whatever the solver refuses.
+pub fn sweep_times(task: Sweep, options: &SweepOptions) -> Result<SweepTimes> {
+    let n = task.values.len();
+    if n == 0 {
+        return Err(Error::Invalid("no value of the parameter was given; expected at least one".into()));
+    }
+    for (name, value) in [("window", options.window), ("step dt", options.dt), ("transient", options.transient)] {
+        if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0 && (*v > 0.0 || name == "transient"))) {
+            return Err(Error::Invalid(format!("the {name} is {value}; expected a finite number larger than 0")));
+        }
+    }
+    let own = if let Time::Discrete { dt } = task.system.time() { dt } else { 0.0 };
+    let mut times = SweepTimes {
+        transient: options.transient.unwrap_or(0.0),
+        window: options.window.unwrap_or(0.0),
+        dt: options.dt.unwrap_or(own),
+        settled: true,
+    };
+    if options.transient.is_none() || options.window.is_none() || (options.dt.is_none() && own == 0.0) {
+        let solve = SolveOptions { rtol: options.solve.rtol.min(1e-6), atol: options.solve.atol.min(1e-8), ..options.solve.clone() };
+        let count = n.min(MEASURED);
+        let measured: Vec<Result<TimeScales>> = (0..count)
+            .into_par_iter()
+            .map(|k| {
+                let (p, i_stim) = task.inputs(task.values[if count > 1 { k * (n - 1) / (count - 1) } else { 0 }]);
+                time_scales(task.system, task.x0, i_stim, &p, &solve)
+            })
+            .collect();
+        let measured: Vec<TimeScales> = measured.into_iter().collect::<Result<_>>()?;
+        times.settled = measured.iter().all(|t| t.settled);
+        let usable: Vec<&TimeScales> = measured.iter().filter(|t| t.settled && t.slowest.is_finite()).collect();
+        let most = |f: &dyn Fn(&TimeScales) -> f64| usable.iter().map(|t| f(t)).fold(0.0, f64::max);
+        let moves: Vec<&&TimeScales> = usable.iter().filter(|t| t.motion != time_scales::Motion::Rest).collect();
+        let followed = measured.iter().map(|t| t.followed).fold(f64::MIN_POSITIVE, f64::max);
+        let positive = |t: f64| if t > 0.0 { t } else { followed };
+        times.transient = options.transient.unwrap_or_else(|| {
+            let needs = |t: &TimeScales| if t.motion == time_scales::Motion::Rest { DECAYS * t.slowest } else { PERIODS * t.slowest };
+            positive(most(&needs))
+        });
+        times.window = options.window.unwrap_or_else(|| {
+            let period = moves.iter().filter_map(|t| t.period).fold(0.0, f64::max);
+            SHOWN * positive(if period > 0.0 { period } else { most(&|t| t.slowest) })
+        });
+        if options.dt.is_none() && own == 0.0 {
+            let fastest = moves.iter().map(|t| t.fastest / RESOLVED).fold(f64::INFINITY, f64::min);
+            times.dt = fastest.min(times.window / STATES[0]).max(times.window / STATES[1]);
+        }
+        // A map is iterated step by step; where it is slow, a shorter transient is said to be one.
+        if own > 0.0 && options.transient.is_none() {
+            let most = (MOST_ITERATES / n as f64).max(1e4) * own;
+            times.settled &= times.transient <= most;
+            times.transient = times.transient.min(most);
+        }
+    }
+    if times.window < times.dt {
+        let (window, dt) = (times.window, times.dt);
+        return Err(Error::Invalid(format!("the window is {window}; expected at least one step of {dt}")));
+    }
+    if own > 0.0 {
+        times.transient = (times.transient / own).round() * own;
+        times.dt = (times.dt / own).round().max(1.0) * own;
+    }
+    Ok(times)
 }
 
 /// One value of the parameter.
@@ -70,6 +176,8 @@ pub struct Column {
     pub window: Trajectory,
     /// Whether it left what a surrogate was trained on; never for equations.
     pub extrapolated: bool,
+    /// Whether both halves of the window span the same values, to a quarter: otherwise it has not settled, or the window is too short to tell.
+    pub settled: bool,
 }
 
 impl Column {
@@ -100,19 +208,37 @@ pub struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn experiment(&self, value: f64, x0: &[f64], times: TimeGrid) -> Experiment {
+    /// Parameters and stimulus at a value.
+    fn inputs(&self, value: f64) -> (Vec<f64>, f64) {
         let (mut p, mut i_stim) = (self.p.to_vec(), self.i_stim);
         match self.over {
             Input::Parameter(k) => p[k] = value,
             Input::Stimulus => i_stim = value,
         }
+        (p, i_stim)
+    }
+
+    fn experiment(&self, value: f64, x0: &[f64], times: TimeGrid) -> Experiment {
+        let (p, i_stim) = self.inputs(value);
         let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::step(0.0, 2.0 * times.end() + 1.0, i_stim) };
         Experiment { x0: x0.to_vec(), p, protocol, times }
     }
 
     fn column(&self, value: f64, window: Trajectory, p: &[f64]) -> Column {
         let extrapolated = (0..window.len()).step_by(8).any(|k| self.system.spec().extrapolates(window.state(k), p));
-        Column { parameter: value, window, extrapolated }
+        Column { parameter: value, extrapolated, settled: self.settled(&window), window }
+    }
+
+    fn settled(&self, window: &Trajectory) -> bool {
+        let (n, half) = (window.dimension, window.len() / 2 * window.dimension);
+        if window.outcome != Outcome::Completed || half == 0 {
+            return false;
+        }
+        let [early, late] = [extent(&window.x[..half], n), extent(&window.x[half..], n)];
+        early.iter().zip(&late).zip(&self.system.spec().variables).all(|(([a, b], [c, d]), q)| {
+            let allowed = HALVES_AGREE * (b.max(*d) - a.min(*c)).max(LEAST_EXTENT * (q.range[1] - q.range[0]));
+            (a - c).abs() <= allowed && (b - d).abs() <= allowed
+        })
     }
 }
 
@@ -123,19 +249,8 @@ impl Sweep<'_> {
 /// next one begins where the last complete one ended.
 pub fn sweep(task: Sweep, options: &SweepOptions, progress: &(dyn Fn() + Sync)) -> Result<Vec<Column>> {
     let n = task.values.len();
-    if n == 0 {
-        return Err(Error::Invalid("no value of the parameter was given; expected at least one".into()));
-    }
-    for (name, value, least) in
-        [("window", options.window, options.dt), ("step dt", options.dt, 0.0), ("transient", options.transient, 0.0)]
-    {
-        if !(value >= least && value.is_finite()) || (value == 0.0 && name != "transient") {
-            return Err(Error::Invalid(format!("the {name} is {value}; expected a finite number larger than {least}")));
-        }
-    }
-    let whole = |t: f64| if let Time::Discrete { dt } = task.system.time() { (t / dt).round() * dt } else { t };
-    let dt = whole(options.dt).max(if let Time::Discrete { dt } = task.system.time() { dt } else { 0.0 });
-    let times = TimeGrid::new(whole(options.transient), dt, (options.window / dt).round().max(1.0) as usize + 1)?;
+    let SweepTimes { transient, window, dt, .. } = sweep_times(task, options)?;
+    let times = TimeGrid::new(transient, dt, (window / dt).round().max(1.0) as usize + 1)?;
     let run = |k: usize, x0: &[f64]| -> Result<(Column, Option<Vec<f64>>)> {
         let e = task.experiment(task.values[k], x0, times);
         let mut all = task.system.solve_ensemble(std::slice::from_ref(&e), &options.solve)?;

@@ -204,7 +204,8 @@ impl<'a> Motion<'a> {
             let (earlier, later) = (worst(earlier), worst(later));
             // One half of them lies so many periods behind the other.
             let apart = (steps.len() as f64 / (2 * m) as f64).max(1.0);
-            let shrinks = (later > 1e-2 * same && later < earlier).then(|| (later / earlier).powf(1.0 / apart));
+            // Where the later half differs by little less, errors differ.
+            let shrinks = (later > 0.05 * same && later < 0.7 * earlier).then(|| (later / earlier).powf(1.0 / apart));
             let periods = (compared / m).max(1);
             let mean = (returns[last].0 - returns[last - periods * m].0) / periods as f64;
             Some(Cycle { period: mean * self.dt, shrinks })

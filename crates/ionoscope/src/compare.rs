@@ -10,6 +10,9 @@ use ionoscope_dynamics::{
 };
 use serde::Serialize;
 
+use ionoscope_analysis::time_scales::{Motion, TimeScales, time_scales};
+use rayon::prelude::*;
+
 use crate::{
     Error, Result,
     report::{
@@ -92,6 +95,20 @@ impl Side<'_> {
     }
 }
 
+/// Times of a comparison.
+#[derive(Debug, Clone, Copy)]
+struct Scales {
+    /// A step of both systems.
+    step: f64,
+    /// After which they have settled, in whole steps.
+    transient: f64,
+    /// The longest period, or the slowest decay where both rest, in whole steps.
+    length: f64,
+}
+
+/// Steps of a transient or a period at most.
+const MOST_STEPS: f64 = 1e6;
+
 /// Tolerances of what is taken as exact.
 fn tight() -> SolveOptions {
     SolveOptions { rtol: 1e-9, atol: 1e-11, ..SolveOptions::default() }
@@ -132,10 +149,50 @@ impl Comparison<'_> {
             .collect()
     }
 
-    /// A time step that both systems can make.
-    fn step(&self) -> f64 {
-        let map = self.sides.iter().find_map(|s| if let Time::Discrete { dt } = s.system.time() { Some(dt) } else { None });
-        map.unwrap_or(0.01)
+    /// Times of a comparison, from the time scales of both systems.
+    fn scales(&self) -> Result<Scales> {
+        let [a, b] = self.interval;
+        let all: Vec<(usize, f64)> = (0..2).flat_map(|side| [a, 0.5 * (a + b), b].map(|value| (side, value))).collect();
+        let options = SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() };
+        let found: Vec<Result<TimeScales>> = all
+            .par_iter()
+            .map(|(side, value)| {
+                let side = &self.sides[*side];
+                Ok(time_scales(side.system, &side.spec().default_state(), 0.0, &side.at(*value), &options)?)
+            })
+            .collect();
+        let found: Vec<TimeScales> = found.into_iter().collect::<Result<_>>()?;
+        let settled: Vec<&TimeScales> = found.iter().filter(|t| t.settled && t.slowest.is_finite()).collect();
+        let moves = || settled.iter().filter(|t| t.motion != Motion::Rest);
+        let longest = |times: &mut dyn Iterator<Item = f64>| times.fold(0.0, f64::max);
+        let followed = longest(&mut found.iter().map(|t| t.followed)).max(f64::MIN_POSITIVE);
+        let slowest = Some(longest(&mut settled.iter().map(|t| t.slowest))).filter(|t| *t > 0.0).unwrap_or(followed);
+        let period = Some(longest(&mut moves().filter_map(|t| t.period))).filter(|t| *t > 0.0);
+        let fastest = moves().map(|t| t.fastest).fold(f64::INFINITY, f64::min);
+        let length = period.unwrap_or(slowest);
+        let fastest = if fastest.is_finite() { fastest } else { length / 100.0 };
+        let step = self.step(fastest.max(length / MOST_STEPS))?;
+        let steps = |t: f64| (t / step).round().clamp(1.0, MOST_STEPS) * step;
+        Ok(Scales { step, transient: steps(12.0 * slowest), length: steps(length) })
+    }
+
+    /// A time step that both systems can make: of two maps the least common multiple of their steps; of two flows half of the `fastest` time.
+    fn step(&self, fastest: f64) -> Result<f64> {
+        let own = |s: &Side| if let Time::Discrete { dt } = s.system.time() { Some(dt) } else { None };
+        match [own(&self.sides[0]), own(&self.sides[1])] {
+            [None, None] => Ok(0.5 * fastest),
+            [Some(dt), None] | [None, Some(dt)] => Ok(dt),
+            [Some(a), Some(b)] => {
+                let whole = |k: &usize| {
+                    let steps = *k as f64 * a / b;
+                    (steps - steps.round()).abs() <= 1e-6 && steps.round() >= 1.0
+                };
+                let steps = (1..=1000).find(whole).ok_or_else(|| {
+                    Error::Input(format!("the steps {a} and {b} of the two maps have no common multiple up to 1000 steps of the first; compare each with the equations"))
+                })?;
+                Ok(steps as f64 * a)
+            }
+        }
     }
 
     fn values(&self, n: usize) -> Vec<f64> {
@@ -157,3 +214,6 @@ impl Comparison<'_> {
         Column::number(&self.over, self.unit(), Format::Shortest)
     }
 }
+
+#[cfg(test)]
+mod tests;

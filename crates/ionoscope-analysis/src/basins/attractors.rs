@@ -1,67 +1,72 @@
 //! What trajectories can end on, and how to tell.
 //!
-//! A **fixed point** has a trap: an ellipsoid around it, a level of z' P z in units of the box, with P = sum_k (M')^k M^k and M the
+//! A **fixed point** has a trap: an ellipsoid around it, a level of z' P z in units of the ranges, with P = sum_k (M')^k M^k and M the
 //! linearised map over one look, so that the level falls from look to look near the point. The largest level from whose surface test
-//! trajectories all came well inside is taken.
+//! trajectories all came well inside is taken. Where quantities are conserved, all this is on the level of the point.
 //!
-//! A **motion** is told by its extent, the smallest and largest value of every variable over a window, and recognised on the way by the
-//! cells that it visits: the box of its extent cut into equal cells, and those beside them.
+//! A **motion** is told by its extent, the smallest and largest value of every variable, and by its period where it has one. It is
+//! recognised on the way by the cells that it visits: the box of its extent cut into equal cells along the variables that move most, and
+//! those beside them. Before it counts as an attractor, states a little beside it are followed: all of them must come back.
 
 use std::collections::HashSet;
 
-use ionoscope_dynamics::sampling::{normal, stream};
+use ionoscope_dynamics::{
+    sampling::{normal, stream},
+    system::Time,
+    trajectory::{Outcome, Trajectory},
+};
+use rayon::prelude::*;
 
-use super::{Attractor, AttractorKind, Run, wilson_interval};
+use super::{
+    Attractor, AttractorKind, Basins, Run,
+    follow::{Seen, Verdict, whole},
+    interval_with,
+};
 use crate::{
     Result,
     fixed_points::{FixedPoint, FixedPointOptions, fixed_points},
     matrix::product,
+    returns::extent,
     spectrum::step_matrix,
+    time_scales::decay_times,
 };
 
 /// Labels beside the indices of attractors.
-pub const UNDECIDED: u16 = u16::MAX;
+pub const NOT_SETTLED: u16 = u16::MAX;
 pub const ESCAPED: u16 = u16::MAX - 1;
+/// Attractors beyond which what is new counts as not settled: a family, not attractors.
+const MOST_ATTRACTORS: usize = 512;
 
-/// Two motions are one if their extents differ by less than this share of the larger.
-const SAME_EXTENT: f64 = 0.1;
-/// A motion whose extent is below this share of the variables' ranges, around a fixed point, is on its way to the point.
-const AT_REST: f64 = 1e-3;
+/// Two cycles are one if their periods differ by less than this share, and their extents by less than the next of a flow, the last of a map.
+const SAME_PERIOD: f64 = 0.01;
+const SAME_EXTENT: [f64; 2] = [0.02, 0.06];
+/// Two irregular motions are one if their extents differ by less than this share, or if this share of the states of one lies among the cells
+/// of the other.
+const ALIKE: f64 = 0.1;
+const AMONG: f64 = 0.9;
+/// Two fixed points are one within this share of the ranges; where rest is not isolated, within the next.
+const SAME_POINT: f64 = 1e-6;
+const SAME_REST: f64 = 1e-4;
 /// Cells along each side of a motion's extent.
 const CELLS: f64 = 100.0;
-/// Variables up to which cells are used: beside each cell lie 3^n - 1 others.
-const MOST_VARIABLES: usize = 4;
-/// Motions whose states make the cells, of each attractor.
-const LEARNED: usize = 16;
-/// Test trajectories of a trap, and the share of its level below which all of them must come.
-const TESTS: usize = 64;
+/// Variables along which there are cells: beside each cell lie 3^n - 1 others.
+pub const MOST_VARIABLES: usize = 4;
+/// How far, in shares of its extent, a state may be outside a motion's extent in the other variables.
+const MARGIN: f64 = 0.05;
+/// States of a cell's side that a trajectory is looked at, at its fastest; and states of a motion at most.
+const STEPS_A_CELL: f64 = 2.0;
+const MOST_STATES: usize = 1 << 18;
+/// Trajectories beside a cycle, and beside an irregular motion, that must come back; how far beside, in shares of the extent; and windows
+/// in which they may.
+const BESIDE: [usize; 2] = [4, 8];
+const APART: f64 = 1e-3;
+/// Test trajectories of a trap: of a system with few variables, and with many; the share of its level below which all of them must come, and
+/// after how many times of the slowest decay.
+const TESTS: [usize; 2] = [64, 16];
 const WELL_INSIDE: f64 = 0.5;
+const DECAYS: f64 = 4.0;
 
-/// The last window of a trajectory.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Extent {
-    pub range: Vec<[f64; 2]>,
-    pub last: Vec<f64>,
-}
-
-impl Extent {
-    pub fn add(&mut self, x: &[f64]) {
-        if self.range.is_empty() {
-            self.range = x.iter().map(|x| [*x, *x]).collect();
-        }
-        for ([low, high], x) in self.range.iter_mut().zip(x) {
-            (*low, *high) = (low.min(*x), high.max(*x));
-        }
-    }
-
-    fn near(&self, other: &Self) -> bool {
-        self.range.iter().zip(&other.range).all(|([a, b], [c, d])| {
-            let allowed = SAME_EXTENT * (b - a).max(d - c);
-            (a - c).abs() <= allowed && (b - d).abs() <= allowed
-        })
-    }
-}
-
+/// A stable fixed point and the ellipsoid from which all states come to it.
 struct Trap {
     point: FixedPoint,
     width: Vec<f64>,
@@ -77,20 +82,68 @@ impl Trap {
     }
 }
 
-struct Motion {
-    extent: Extent,
-    /// Extents over shorter windows that turned out to be of this motion: an irregular one shows itself bit by bit.
-    parts: Vec<Extent>,
-    period: Option<f64>,
+/// A motion that goes on.
+pub struct Lasting {
+    kind: AttractorKind,
+    seen: Seen,
+    /// Extents over windows that turned out to be of this motion: an irregular one shows itself bit by bit.
+    parts: Vec<Vec<[f64; 2]>>,
+    /// The variables along which there are cells.
+    axes: Vec<usize>,
+    /// The extent with a least width, and with a margin.
+    box_: Vec<[f64; 2]>,
     cells: HashSet<u64>,
 }
 
-impl Motion {
+/// What a label stands for.
+enum What {
+    Point(Trap),
+    Motion(Box<Lasting>),
+    /// A state of rest among others.
+    Still(Vec<f64>),
+    /// An unstable fixed point on which trajectories were seen to stay.
+    Saddle(FixedPoint),
+}
+
+impl Lasting {
+    fn new(run: &Run, kind: AttractorKind, seen: Seen) -> Self {
+        let width = run.least_extents(&seen.range);
+        let relative: Vec<f64> = width.iter().zip(&run.widths).map(|(a, b)| a / b).collect();
+        let mut axes: Vec<usize> = (0..width.len()).collect();
+        axes.sort_by(|a, b| relative[*b].total_cmp(&relative[*a]));
+        axes.truncate(MOST_VARIABLES);
+        let mut motion = Lasting { kind, parts: vec![seen.range.clone()], seen, axes, box_: Vec::new(), cells: HashSet::new() };
+        motion.frame(run);
+        motion
+    }
+
+    /// Takes the extent as the frame of the cells.
+    fn frame(&mut self, run: &Run) {
+        let width = run.least_extents(&self.seen.range);
+        self.box_ = self
+            .seen
+            .range
+            .iter()
+            .zip(width)
+            .map(|([low, high], w)| {
+                let middle = 0.5 * (low + high);
+                [middle - 0.5 * w, middle + 0.5 * w]
+            })
+            .collect();
+    }
+
     /// The cell of a state; none outside the extent and the cells beside it.
     fn cell(&self, x: &[f64]) -> Option<[i64; MOST_VARIABLES]> {
+        for (x, [low, high]) in x.iter().zip(&self.box_) {
+            let margin = MARGIN * (high - low);
+            if !((low - margin)..=(high + margin)).contains(x) {
+                return None;
+            }
+        }
         let mut cell = [0; MOST_VARIABLES];
-        for ((c, x), [low, high]) in cell.iter_mut().zip(x).zip(&self.extent.range) {
-            let at = (x - low) / (high - low) * CELLS;
+        for (c, i) in cell.iter_mut().zip(&self.axes) {
+            let [low, high] = self.box_[*i];
+            let at = (x[*i] - low) / (high - low) * CELLS;
             if !(-1.0..=CELLS + 1.0).contains(&at) {
                 return None;
             }
@@ -99,20 +152,54 @@ impl Motion {
         Some(cell)
     }
 
-    fn has(&self, extent: &Extent) -> bool {
-        self.extent.near(extent) || self.parts.iter().any(|p| p.near(extent))
+    fn visits(&self, x: &[f64]) -> bool {
+        self.cell(x).is_some_and(|c| self.cells.contains(&key(c)))
     }
 
-    fn add(&mut self, x: &[f64]) {
-        let Some(cell) = self.cell(x) else { return };
-        for beside in 0..3usize.pow(x.len() as u32) {
-            let mut other = cell;
-            let mut rest = beside;
-            for c in &mut other[..x.len()] {
-                *c += (rest % 3) as i64 - 1;
-                rest /= 3;
+    /// Adds the cells of states, and those beside them.
+    fn add(&mut self, states: &[f64]) {
+        let mut before = None;
+        for x in states.chunks_exact(self.box_.len()) {
+            let Some(cell) = self.cell(x) else { continue };
+            if before == Some(cell) {
+                continue;
             }
-            self.cells.insert(key(other));
+            before = Some(cell);
+            for beside in 0..3usize.pow(self.axes.len() as u32) {
+                let mut other = cell;
+                let mut rest = beside;
+                for c in &mut other[..self.axes.len()] {
+                    *c += (rest % 3) as i64 - 1;
+                    rest /= 3;
+                }
+                self.cells.insert(key(other));
+            }
+        }
+    }
+
+    /// Whether disturbances of it grow.
+    pub fn grows(&self) -> bool {
+        self.seen.grows
+    }
+
+    /// Whether what was seen is this motion.
+    pub fn is(&self, run: &Run, seen: &Seen) -> bool {
+        match (self.seen.period, seen.period) {
+            (Some(a), Some(b)) => {
+                let share = SAME_EXTENT[usize::from(run.system.time() != Time::Continuous)];
+                (a - b).abs() <= SAME_PERIOD * a.max(b) && run.near(&self.seen.range, &seen.range, share)
+            }
+            (None, None) => {
+                let among = || {
+                    let n = seen.range.len();
+                    let all = seen.states.len() / n;
+                    let inside = seen.states.chunks_exact(n).filter(|x| self.visits(x)).count();
+                    inside as f64 >= AMONG * all as f64
+                };
+                self.seen.grows == seen.grows
+                    && (self.parts.iter().chain([&self.seen.range]).any(|p| run.near(p, &seen.range, ALIKE)) || among())
+            }
+            _ => false,
         }
     }
 }
@@ -123,170 +210,310 @@ fn key(cell: [i64; MOST_VARIABLES]) -> u64 {
 
 /// The attractors that are known.
 pub struct Known {
-    traps: Vec<Trap>,
-    motions: Vec<Motion>,
+    all: Vec<What>,
 }
 
 impl Known {
     /// The stable fixed points and their traps.
     pub fn fixed_points(run: &Run) -> Result<Known> {
-        let mut known = Known { traps: Vec::new(), motions: Vec::new() };
+        let mut known = Known { all: Vec::new() };
         let found = fixed_points(run.system, run.i_stim, run.p, &FixedPointOptions::default())?;
         for point in found.into_iter().filter(|f| f.stable) {
-            known.traps.push(trap(run, point)?);
+            known.all.push(What::Point(trap(run, point)?));
         }
         Ok(known)
     }
 
     /// The fixed point in whose trap a state is.
     pub fn trapped(&self, x: &[f64]) -> Option<u16> {
-        self.traps.iter().position(|t| t.level_at(x) < t.level).map(|k| k as u16)
+        let inside = |what: &What| matches!(what, What::Point(t) if t.level_at(x) < t.level);
+        self.all.iter().position(inside).map(|k| k as u16)
     }
 
     /// The motion among whose cells a state is, `first` being asked first.
     pub fn visited(&self, x: &[f64], first: u16) -> Option<u16> {
-        let is_there = |label: u16| {
-            let motion = usize::from(label).checked_sub(self.traps.len()).and_then(|k| self.motions.get(k));
-            motion.is_some_and(|m| m.cell(x).is_some_and(|c| m.cells.contains(&key(c))))
-        };
-        if is_there(first) {
+        let is_there = |k: usize| matches!(self.all.get(k), Some(What::Motion(m)) if m.kind != AttractorKind::Unstable && m.visits(x));
+        if is_there(usize::from(first)) {
             return Some(first);
         }
-        (0..self.motions.len()).map(|k| (self.traps.len() + k) as u16).find(|label| is_there(*label))
+        (0..self.all.len()).find(|k| is_there(*k)).map(|k| k as u16)
     }
 
-    /// What a trajectory that was run to the end is on.
-    pub fn label(&self, run: &Run, extent: &Extent) -> Option<u16> {
-        let rests = |t: &Trap| {
-            t.level_at(&extent.last) < t.level
-                || extent.range.iter().zip(&t.point.x).zip(&run.system.spec().variables).all(|(([low, high], x), q)| {
-                    let width = AT_REST * (q.range[1] - q.range[0]);
-                    (low - x).abs() < width && (high - x).abs() < width
+    /// The label of a motion that is known.
+    pub fn motion(&self, run: &Run, seen: &Seen) -> Option<u16> {
+        self.all.iter().position(|what| matches!(what, What::Motion(m) if m.is(run, seen))).map(|k| k as u16)
+    }
+
+    /// The label of what a verdict found; something new is learned.
+    pub fn label(&mut self, run: &Run, verdict: Verdict) -> Result<u16> {
+        let full = self.all.len() >= MOST_ATTRACTORS;
+        let same = |a: &[f64], b: &[f64]| a.iter().zip(b).zip(&run.widths).all(|((a, b), w)| (a - b).abs() < SAME_POINT * w);
+        match verdict {
+            Verdict::Known(label) => Ok(label),
+            Verdict::Escaped => Ok(ESCAPED),
+            Verdict::NotSettled => Ok(NOT_SETTLED),
+            Verdict::Point(point) => {
+                let known = self.all.iter().position(|what| matches!(what, What::Point(t) if same(&t.point.x, &point.x)));
+                if known.is_none() && full {
+                    return Ok(NOT_SETTLED);
+                }
+                Ok(match known {
+                    Some(k) => k as u16,
+                    None => {
+                        let trap = trap(run, point)?;
+                        self.push(What::Point(trap))
+                    }
                 })
+            }
+            Verdict::Still(x) => {
+                let near = |other: &Vec<f64>| other.iter().zip(&x).zip(&run.widths).all(|((a, b), w)| (a - b).abs() < SAME_REST * w);
+                let known = self.all.iter().position(|what| matches!(what, What::Still(other) if near(other)));
+                if known.is_none() && full {
+                    return Ok(NOT_SETTLED);
+                }
+                Ok(known.map_or_else(|| self.push(What::Still(x.clone())), |k| k as u16))
+            }
+            Verdict::Saddle(point) => {
+                let known = self.all.iter().position(|what| matches!(what, What::Saddle(f) if same(&f.x, &point.x)));
+                if known.is_none() && full {
+                    return Ok(NOT_SETTLED);
+                }
+                Ok(known.map_or_else(|| self.push(What::Saddle(point)), |k| k as u16))
+            }
+            Verdict::Motion(seen) => {
+                if let Some(label) = self.motion(run, &seen) {
+                    return Ok(label);
+                }
+                if full {
+                    return Ok(NOT_SETTLED);
+                }
+                self.learn(run, seen)
+            }
+        }
+    }
+
+    fn push(&mut self, what: What) -> u16 {
+        self.all.push(what);
+        (self.all.len() - 1) as u16
+    }
+
+    /// Learns a new motion: whether what is beside it comes back, and its cells.
+    fn learn(&mut self, run: &Run, seen: Seen) -> Result<u16> {
+        let kind = match (seen.period, seen.grows) {
+            (Some(_), _) => AttractorKind::Periodic,
+            (None, true) => AttractorKind::Aperiodic,
+            (None, false) => AttractorKind::Quasiperiodic,
         };
-        let point = self.traps.iter().position(rests);
-        point.or_else(|| self.motions.iter().position(|m| m.has(extent)).map(|k| self.traps.len() + k)).map(|k| k as u16)
-    }
-
-    /// [`Known::label`], of a new motion where it is like none that is known.
-    pub fn label_or_learn(&mut self, run: &Run, extent: &Extent) -> Result<u16> {
-        if let Some(label) = self.label(run, extent) {
-            return Ok(label);
-        }
-        self.learn(run, std::slice::from_ref(extent))?;
-        Ok(self.label(run, extent).unwrap_or(UNDECIDED))
-    }
-
-    /// Learns the motions of trajectories that were run to the end and are on no fixed point.
-    pub fn learn(&mut self, run: &Run, extents: &[Extent]) -> Result<()> {
-        let mut groups: Vec<Vec<&Extent>> = Vec::new();
-        for extent in extents {
-            match groups.iter_mut().find(|g| g[0].near(extent)) {
-                Some(group) => group.push(extent),
-                None => groups.push(vec![extent]),
+        let n = seen.range.len();
+        let mut motion = Lasting::new(run, kind, seen);
+        let width = run.least_extents(&motion.seen.range);
+        let copies = BESIDE[usize::from(kind != AttractorKind::Periodic)];
+        let mut random = stream(1, "beside a motion", 0);
+        let states = motion.seen.states.len() / n;
+        let starts: Vec<Vec<f64>> = (0..copies)
+            .map(|k| {
+                // Along the last half of what was seen.
+                let at = states - 1 - k * states / (2 * copies);
+                let x = &motion.seen.states[at * n..(at + 1) * n];
+                let beside: Vec<f64> = x.iter().zip(&width).map(|(x, w)| x + APART * w * normal(&mut random)).collect();
+                run.on_level(&beside).unwrap_or(beside)
+            })
+            .collect();
+        let mut back = vec![false; copies];
+        let mut elsewhere = false;
+        // Each as long as it was watched before; longer ones, for those that are on their way.
+        let mut x = starts;
+        for round in 0..3 {
+            let window = (states as f64 * motion.seen.dt).max(run.times.windows[0]) * f64::from(1 << round);
+            let count = states.max(1024);
+            let dt = whole(run.system, window / count as f64);
+            let going: Vec<usize> = (0..copies).filter(|k| !back[*k]).collect();
+            let trajectories = run.trajectories(going.iter().map(|k| &x[*k][..]), dt, count, &run.tight())?;
+            let ends: Vec<Result<(bool, bool, Vec<f64>)>> = trajectories
+                .par_iter()
+                .map(|t| {
+                    let Some(last) = t.last().filter(|_| t.outcome == Outcome::Completed) else { return Ok((false, true, Vec::new())) };
+                    let verdict = run.judge(t, self, Some(&motion))?;
+                    let is = matches!(&verdict, Some(Verdict::Motion(seen)) if motion.is(run, seen));
+                    // What is seen of an irregular motion differs from window to window.
+                    let alike = is
+                        || (kind != AttractorKind::Periodic
+                            && matches!(&verdict, Some(Verdict::Motion(s)) if s.period.is_none() && s.grows == motion.seen.grows));
+                    Ok((alike, verdict.is_some() && !alike, last.to_vec()))
+                })
+                .collect();
+            for ((k, end), t) in going.into_iter().zip(ends).zip(&trajectories) {
+                let (is, other, last) = end?;
+                back[k] = is;
+                elsewhere |= other;
+                if is {
+                    motion.parts.push(extent(&t.x, n));
+                }
+                x[k] = last;
+            }
+            if elsewhere || back.iter().all(|b| *b) {
+                break;
             }
         }
-        for group in groups {
-            let mut motion = Motion { extent: group[0].clone(), parts: vec![group[0].clone()], period: None, cells: HashSet::new() };
-            let n = motion.extent.range.len();
-            let few = &group[..group.len().min(LEARNED)];
-            let looks = (run.options.window / run.fine).round().max(1.0) as usize;
-            let trajectories = run.trajectories(few.iter().map(|e| &e.last[..]), run.fine, looks)?;
-            for trajectory in &trajectories {
-                (0..trajectory.len()).for_each(|k| motion.extent.add(trajectory.state(k)));
-            }
-            for trajectory in &trajectories {
-                motion.period = motion.period.or_else(|| period(&motion.extent, &few[0].last, trajectory.x.chunks_exact(n), run.fine));
-                if n <= MOST_VARIABLES {
-                    (0..trajectory.len()).for_each(|k| motion.add(trajectory.state(k)));
+        if elsewhere {
+            motion.kind = AttractorKind::Unstable;
+        } else {
+            if kind != AttractorKind::Periodic {
+                for part in &motion.parts {
+                    for ([low, high], [a, b]) in motion.seen.range.iter_mut().zip(part) {
+                        (*low, *high) = (low.min(*a), high.max(*b));
+                    }
+                }
+                motion.frame(run);
+                // It may be one that is known, seen as a whole.
+                if let Some(k) = self.motion(run, &motion.seen)
+                    && let What::Motion(known) = &mut self.all[usize::from(k)]
+                {
+                    known.parts.append(&mut motion.parts);
+                    return Ok(k);
                 }
             }
-            match self.motions.iter_mut().find(|m| m.extent.near(&motion.extent)) {
-                Some(known) => known.parts.append(&mut motion.parts),
-                None => self.motions.push(motion),
+            let x: Vec<Vec<f64>> = x.into_iter().zip(&back).filter(|(_, back)| **back).map(|(x, _)| x).collect();
+            for t in self.closely(run, &motion.seen, &x)? {
+                motion.add(&t.x);
             }
         }
-        Ok(())
+        Ok(self.push(What::Motion(Box::new(motion))))
     }
 
-    /// The attractors with their shares; labels become indices into them.
-    pub fn described(self, labels: &mut [u16]) -> Vec<Attractor> {
-        let (points, motions) = (self.traps.len(), self.motions.len());
-        let escaped = (points + motions) as u16;
-        let mut counts = vec![0u64; points + motions + 1];
-        for label in labels.iter_mut() {
-            *label = (*label).min(escaped);
-            counts[usize::from(*label)] += 1;
-        }
+    /// Trajectories along a motion that pass from cell to cell, over a period, or over what was watched of an irregular one.
+    fn closely(&self, run: &Run, seen: &Seen, starts: &[Vec<f64>]) -> Result<Vec<Trajectory>> {
+        let n = seen.range.len();
+        let watched = seen.states.len() as f64 / n as f64 * seen.dt;
+        let length = seen.period.map_or(watched, |period| 1.2 * period);
+        let width = run.least_extents(&seen.range);
+        let dt = match run.system.time() {
+            Time::Discrete { dt } => dt,
+            Time::Continuous => {
+                let mut dx = vec![0.0; n];
+                let mut rate = 0.0f64;
+                for x in seen.states.chunks_exact(n) {
+                    run.system.rule(x, run.i_stim, run.p, &mut dx);
+                    rate = dx.iter().zip(&width).map(|(d, w)| d.abs() / w).filter(|r| r.is_finite()).fold(rate, f64::max);
+                }
+                (1.0 / (rate.max(f64::MIN_POSITIVE) * CELLS * STEPS_A_CELL)).clamp(length / MOST_STATES as f64, length)
+            }
+        };
+        // A map's cycle, or torus, is filled bit by bit.
+        let periods = if matches!(run.system.time(), Time::Discrete { .. }) { 8.0 } else { 1.0 };
+        let count = ((periods * length / dt).ceil() as usize).clamp(2, MOST_STATES);
+        run.trajectories(starts.iter().map(|x| &x[..]), dt, count, &run.options.solve)
+    }
+
+    /// The answer. Labels become indices into the attractors: fixed points, motions, what is unstable, escapes, what has not settled.
+    pub fn described(self, mut labels: Vec<u16>, time: f64, extrapolated: bool, run: &Run) -> Basins {
         let all = labels.len() as u64;
-        let attractor = |kind, count: u64, x: Option<Vec<f64>>, extent, period| Attractor {
+        let count = |label: u16, labels: &[u16]| labels.iter().filter(|l| **l == label).count() as u64;
+        let open = count(NOT_SETTLED, &labels);
+        let order = |kind: AttractorKind| match kind {
+            AttractorKind::FixedPoint => 0,
+            AttractorKind::Periodic | AttractorKind::Quasiperiodic | AttractorKind::Aperiodic => 1,
+            AttractorKind::Unstable => 2,
+            AttractorKind::Escaped => 3,
+            AttractorKind::NotSettled => 4,
+        };
+        let blank = |kind, count: u64| Attractor {
             kind,
             count,
             share: count as f64 / all as f64,
-            interval: wilson_interval(count, all),
-            x,
-            extent,
-            period,
+            interval: interval_with(count, if kind == AttractorKind::NotSettled { 0 } else { open }, all),
+            x: None,
+            extent: Vec::new(),
+            period: None,
         };
-        let mut described = Vec::new();
-        for (trap, count) in self.traps.into_iter().zip(&counts) {
-            let extent = trap.point.x.iter().map(|x| [*x, *x]).collect();
-            described.push(attractor(AttractorKind::FixedPoint, *count, Some(trap.point.x), extent, None));
+        let mut described: Vec<(u16, Attractor)> = Vec::new();
+        for (k, what) in self.all.into_iter().enumerate() {
+            let (label, n) = (k as u16, count(k as u16, &labels));
+            let at = |point: FixedPoint, kind| Attractor {
+                extent: point.x.iter().map(|x| [*x, *x]).collect(),
+                x: Some(point.x),
+                ..blank(kind, n)
+            };
+            described.push((
+                label,
+                match what {
+                    What::Point(trap) => at(trap.point, AttractorKind::FixedPoint),
+                    What::Saddle(point) => at(point, AttractorKind::Unstable),
+                    What::Still(x) => {
+                        Attractor { extent: x.iter().map(|x| [*x, *x]).collect(), x: Some(x), ..blank(AttractorKind::FixedPoint, n) }
+                    }
+                    What::Motion(m) => {
+                        let blank = blank(m.kind, n);
+                        Attractor { x: Some(m.seen.last().to_vec()), period: m.seen.period, extent: m.seen.range, ..blank }
+                    }
+                },
+            ));
         }
-        for (motion, count) in self.motions.into_iter().zip(&counts[points..]) {
-            let kind = if motion.period.is_some() { AttractorKind::Periodic } else { AttractorKind::Aperiodic };
-            described.push(attractor(kind, *count, Some(motion.extent.last), motion.extent.range, motion.period));
+        for (label, kind) in [(ESCAPED, AttractorKind::Escaped), (NOT_SETTLED, AttractorKind::NotSettled)] {
+            let n = count(label, &labels);
+            if n > 0 {
+                described.push((label, blank(kind, n)));
+            }
         }
-        if counts[points + motions] > 0 {
-            described.push(attractor(AttractorKind::Escaped, counts[points + motions], None, Vec::new(), None));
+        // An unstable one that was met only by the trajectories that went before is no answer to anything.
+        described.retain(|(_, a)| a.kind != AttractorKind::Unstable || a.count > 0);
+        described.sort_by_key(|(_, a)| order(a.kind));
+        for label in &mut labels {
+            *label = described.iter().position(|(l, _)| l == label).unwrap_or(0) as u16;
         }
-        described
+        Basins {
+            attractors: described.into_iter().map(|(_, a)| a).collect(),
+            of_start: labels,
+            not_settled: open as f64 / all as f64,
+            advice: None,
+            times: run.times.clone(),
+            conserved: Vec::new(),
+            mean_time: time / all as f64,
+            extrapolated,
+        }
     }
-}
-
-/// The first time at which a trajectory is back where it began, after having been away, to 1 % of the extent; and is so again, to 2 %, after
-/// each multiple of that time that was seen, at least one: an irregular motion passes near its past by chance, but does not repeat what followed.
-fn period<'a>(extent: &Extent, begin: &[f64], states: impl Iterator<Item = &'a [f64]>, dt: f64) -> Option<f64> {
-    let away = |x: &[f64]| {
-        let share = |((x, b), [low, high]): ((&f64, &f64), &[f64; 2])| (x - b).abs() / (high - low).max(f64::MIN_POSITIVE);
-        x.iter().zip(begin).zip(&extent.range).map(share).fold(0.0, f64::max)
-    };
-    let distances: Vec<f64> = states.map(away).collect();
-    let left = distances.iter().position(|d| *d > 0.1)?;
-    // Between two looks the state passes nearer than at either.
-    let back = (left + 1..distances.len().saturating_sub(1)).find(|&k| {
-        let [before, here, after] = [distances[k - 1], distances[k], distances[k + 1]];
-        here <= before && here <= after && here < 0.01
-    })?;
-    let again = |k: usize| distances[k.saturating_sub(2)..(k + 3).min(distances.len())].iter().any(|d| *d < 0.02);
-    let multiples: Vec<usize> = (2..=8).map(|m| m * (back + 1) - 1).take_while(|k| *k < distances.len()).collect();
-    (!multiples.is_empty() && multiples.into_iter().all(again)).then_some((back + 1) as f64 * dt)
 }
 
 fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
     let n = point.x.len();
-    let width: Vec<f64> = run.system.spec().variables.iter().map(|q| q.range[1] - q.range[0]).collect();
-    let step = step_matrix(run.system, &point.x, run.i_stim, run.p, run.sample);
+    let width = run.widths.clone();
+    let [_, slowest] = decay_times(&point.eigenvalues);
+    let look = whole(run.system, run.times.sample);
+    let step = step_matrix(run.system, &point.x, run.i_stim, run.p, look);
     let m: Vec<f64> = (0..n * n).map(|k| step[k] * width[k % n] / width[k / n]).collect();
-    let mut trap = Trap { p: quadratic_form(m, n), point, width, level: 0.0 };
+    let plane = run.plane(&point.x);
+    let mut trap = Trap { p: within(&plane, &m, n), point, width, level: 0.0 };
+    if !slowest.is_finite() || trap.p.iter().any(|v| !v.is_finite()) {
+        return Ok(trap);
+    }
 
     // Points on the level 1, from which those on any other follow.
     let mut random = stream(1, "trap", 0);
-    let directions: Vec<Vec<f64>> = (0..TESTS)
+    let tests = TESTS[usize::from(n > MOST_VARIABLES)];
+    let directions: Vec<Vec<f64>> = (0..tests)
         .map(|_| {
             let z: Vec<f64> = (0..n).map(|_| normal(&mut random)).collect();
+            let z = project(&plane, &z);
             let x: Vec<f64> = (0..n).map(|i| trap.point.x[i] + z[i] * trap.width[i]).collect();
             let level = trap.level_at(&x).sqrt();
             (0..n).map(|i| (x[i] - trap.point.x[i]) / level).collect()
         })
         .collect();
+    let time = (DECAYS * slowest).max(look);
+    let count = ((time / look).round() as usize).clamp(1, 64);
+    let dt = whole(run.system, time / count as f64);
     // From a tenth of the ranges down: P is at least 1.
     let mut level = 0.01f64;
     for _ in 0..16 {
-        let starts: Vec<Vec<f64>> = directions.iter().map(|d| (0..n).map(|i| trap.point.x[i] + level.sqrt() * d[i]).collect()).collect();
-        let trajectories = run.trajectories(starts.iter().map(|x| &x[..]), run.sample, run.looks * 20)?;
-        let holds =
-            trajectories.iter().all(|t| t.last().is_some_and(|x| trap.level_at(x) < WELL_INSIDE * level) && t.len() == run.looks * 20);
+        let starts: Vec<Vec<f64>> = directions
+            .iter()
+            .map(|d| {
+                let x: Vec<f64> = (0..n).map(|i| trap.point.x[i] + level.sqrt() * d[i]).collect();
+                run.on_level(&x).unwrap_or(x)
+            })
+            .collect();
+        let trajectories = run.trajectories(starts.iter().map(|x| &x[..]), dt, count, &run.options.solve)?;
+        let holds = trajectories.iter().all(|t| t.last().is_some_and(|x| trap.level_at(x) < WELL_INSIDE * level) && t.len() == count + 1);
         if holds {
             trap.level = level;
             break;
@@ -294,6 +521,29 @@ fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
         level /= 4.0;
     }
     Ok(trap)
+}
+
+/// The part of a vector, in units of the ranges, that is in the plane orthogonal to unit vectors.
+fn project(normals: &[Vec<f64>], z: &[f64]) -> Vec<f64> {
+    let mut z = z.to_vec();
+    for w in normals {
+        let along: f64 = z.iter().zip(w).map(|(z, w)| z * w).sum();
+        z.iter_mut().zip(w).for_each(|(z, w)| *z -= along * w);
+    }
+    z
+}
+
+/// The quadratic form of a linear map that keeps a plane, in that plane; beside it that of the identity.
+fn within(normals: &[Vec<f64>], m: &[f64], n: usize) -> Vec<f64> {
+    if normals.is_empty() {
+        return quadratic_form(m.to_vec(), n);
+    }
+    // The projection S is symmetric; of S m S the form is that of m on the plane.
+    let mut s: Vec<f64> = (0..n * n).map(|k| f64::from(u8::from(k % (n + 1) == 0))).collect();
+    for w in normals {
+        (0..n * n).for_each(|k| s[k] -= w[k / n] * w[k % n]);
+    }
+    quadratic_form(product(&s, &product(m, &s, n), n), n)
 }
 
 /// sum_k (M')^k M^k, by doubling (Smith 1968); where it does not converge in 2^40 terms, what it has become.

@@ -1,7 +1,23 @@
-use ionoscope_dynamics::{models, system::Time};
+use ionoscope_dynamics::{
+    models::{self, sherman_1988::BetaCell},
+    ode::Ode,
+    system::Time,
+};
 
 use super::*;
-use crate::testing::TestSystem;
+use crate::testing::{BlowUp, Oscillators, TestSystem, TwoPoints};
+
+/// Basins of a model at a stimulus and some parameters, from random starts in its ranges.
+fn of(id: &str, i_stim: f64, changes: &[(&str, f64)], starts: usize) -> Basins {
+    let model = models::find(id).unwrap();
+    let p = model.spec().parameters_with(changes.iter().copied()).unwrap();
+    let bounds = model.spec().variables.iter().map(|q| q.range).collect();
+    basins(&*model, i_stim, &p, &BasinOptions::new(bounds, Starts::Random { count: starts, seed: 1 }), &|_| ()).unwrap()
+}
+
+fn kinds(found: &Basins) -> Vec<AttractorKind> {
+    found.attractors.iter().map(|a| a.kind).collect()
+}
 
 fn cell_options(starts: usize) -> BasinOptions {
     BasinOptions::new(vec![[-70.0, -10.0], [0.0, 0.12], [0.17, 0.2]], Starts::Random { count: starts, seed: 1 })
@@ -14,8 +30,7 @@ fn a_bistable_map_has_basins_of_known_size() {
         |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = if x[0].abs() > 9.0 { 4.0 * x[0] } else { 0.5 * x[0] + 0.5 * x[0].signum() };
     let jacobian = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = if x[0].abs() > 9.0 { 4.0 } else { 0.5 };
     let map = TestSystem::new(&[[-2.0, 2.0]], 0, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
-    let mut options = BasinOptions::new(vec![[-1.0, 10.0]], Starts::Random { count: 2000, seed: 3 });
-    (options.sample, options.window) = (1.0, 10.0);
+    let options = BasinOptions::new(vec![[-1.0, 10.0]], Starts::Random { count: 2000, seed: 3 });
     let found = basins(&map, 0.0, &[], &options, &|_| ()).unwrap();
     let kinds: Vec<AttractorKind> = found.attractors.iter().map(|a| a.kind).collect();
     assert_eq!(kinds, [AttractorKind::FixedPoint, AttractorKind::FixedPoint, AttractorKind::Escaped]);
@@ -35,7 +50,7 @@ fn the_modified_cell_is_bistable_and_stopping_early_changes_nothing() {
     let cell = models::find("stankevich-2017").unwrap();
     let p = cell.spec().parameters_with([("v_s", -36.0)]).unwrap();
     let early = cell_options(600);
-    let full = BasinOptions { settle: None, ..early.clone() };
+    let full = BasinOptions { early: false, ..early.clone() };
     let [early, full] = [early, full].map(|o| basins(&*cell, 0.0, &p, &o, &|_| ()).unwrap());
     assert_eq!(early.attractors.len(), 2, "{:?}", early.attractors);
     let different = early.of_start.iter().zip(&full.of_start).filter(|(a, b)| a != b).count();
@@ -43,6 +58,144 @@ fn the_modified_cell_is_bistable_and_stopping_early_changes_nothing() {
     let point = &early.attractors[0];
     assert!(point.kind == AttractorKind::FixedPoint && point.share > 0.005 && point.share < 0.04, "{point:?}");
     assert!(early.mean_time < 0.2 * full.mean_time, "{} of {}", early.mean_time, full.mean_time);
+}
+
+#[test]
+fn what_comes_to_rest_slowly_comes_to_rest() {
+    use AttractorKind::{FixedPoint, Periodic};
+    // A slow variable, of which windows that are too short make an attractor each.
+    let found = of("hindmarsh-rose-1984", 1.0, &[], 200);
+    assert_eq!((kinds(&found), found.attractors[0].count), (vec![FixedPoint], 200), "{found:?}");
+    assert!(found.not_settled == 0.0 && found.advice.is_none());
+    // At rest, and around it: the fixed point of the equations at 8 uA/cm^2 is stable beside the cycle.
+    let found = of("hodgkin-huxley-1952", 8.0, &[], 100);
+    assert_eq!(kinds(&found), [FixedPoint, Periodic], "{found:?}");
+    assert!((found.attractors[1].period.unwrap() - 16.011).abs() < 0.02, "{found:?}");
+    let found = of("fitzhugh-nagumo-1961", 0.5, &[], 100);
+    assert_eq!((kinds(&found), found.attractors[0].count), (vec![Periodic], 100), "{found:?}");
+    assert!((found.attractors[0].period.unwrap() - 41.6285).abs() < 0.05, "{found:?}");
+}
+
+#[test]
+fn what_has_not_settled_is_no_attractor_and_every_interval_allows_for_it() {
+    let model = models::find("hindmarsh-rose-1984").unwrap();
+    let p = model.spec().default_parameters();
+    let bounds = model.spec().variables.iter().map(|q| q.range).collect();
+    let options = BasinOptions { longest: Some(150.0), early: false, ..BasinOptions::new(bounds, Starts::Random { count: 60, seed: 1 }) };
+    let found = basins(&*model, 1.0, &p, &options, &|_| ()).unwrap();
+    let open = found.attractors.iter().find(|a| a.kind == AttractorKind::NotSettled).expect("some have not settled");
+    assert!(open.count > 0 && found.not_settled == open.share && found.advice.as_ref().unwrap().contains("longest time"), "{found:?}");
+    let point = found.attractors.iter().find(|a| a.kind == AttractorKind::FixedPoint).unwrap();
+    assert_eq!(point.interval[1], wilson_interval(point.count + open.count, 60)[1]);
+    assert!(found.attractors.iter().all(|a| matches!(a.kind, AttractorKind::NotSettled | AttractorKind::FixedPoint)), "{found:?}");
+}
+
+#[test]
+fn lorenz_has_two_points_chaos_or_a_cycle_and_its_saddle_is_no_attractor() {
+    use AttractorKind::{Aperiodic, FixedPoint, Periodic, Unstable};
+    let lorenz = models::find("lorenz-1963").unwrap();
+    let grid = |rho: f64| {
+        let p = lorenz.spec().parameters_with([("rho", rho)]).unwrap();
+        let starts = Starts::Grid { axes: vec![(0, 5), (1, 5)], at: vec![0.0; 3] };
+        let options = BasinOptions::new(vec![[-20.0, 20.0], [-20.0, 20.0], [0.0, 1.0]], starts);
+        basins(&*lorenz, 0.0, &p, &options, &|_| ()).unwrap()
+    };
+    // The middle of the grid is the origin, and starts exactly on it stay; their share is no basin.
+    let found = grid(20.0);
+    assert_eq!(kinds(&found), [FixedPoint, FixedPoint, Unstable], "{found:?}");
+    assert_eq!(found.attractors[2].count, 1);
+    assert_eq!(found.attractors[0].count, found.attractors[1].count);
+    assert_eq!(found.of_start[12], 2);
+    let found = grid(28.0);
+    assert_eq!(kinds(&found), [Aperiodic, Unstable], "{found:?}");
+    let found = of("lorenz-1963", 0.0, &[("rho", 160.0)], 40);
+    assert_eq!((kinds(&found), found.attractors[0].count), (vec![Periodic], 40), "{found:?}");
+    assert!((found.attractors[0].period.unwrap() - 1.153).abs() < 2e-3, "{found:?}");
+}
+
+#[test]
+fn rossler_doubles_its_period_before_it_is_aperiodic() {
+    use AttractorKind::{Aperiodic, Escaped, NotSettled, Periodic};
+    for (c, kind, period) in
+        [(2.5, Periodic, Some(5.7355)), (3.5, Periodic, Some(11.63)), (4.0, Periodic, Some(23.177)), (5.7, Aperiodic, None)]
+    {
+        let model = models::find("rossler-1976").unwrap();
+        let p = model.spec().parameters_with([("c", c)]).unwrap();
+        let options = BasinOptions::new(vec![[-4.0, 4.0], [-4.0, 4.0], [0.0, 1.0]], Starts::Random { count: 40, seed: 1 });
+        let found = basins(&*model, 0.0, &p, &options, &|_| ()).unwrap();
+        let all: Vec<&Attractor> = found.attractors.iter().filter(|a| !matches!(a.kind, Escaped | NotSettled)).collect();
+        assert_eq!((all.len(), all[0].kind, found.not_settled), (1, kind, 0.0), "{c}: {found:?}");
+        if let (Some(want), got) = (period, all[0].period) {
+            assert!((got.unwrap() / want - 1.0).abs() < 0.01, "{c}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_torus_is_neither_periodic_nor_aperiodic() {
+    use AttractorKind::{Periodic, Quasiperiodic};
+    let system = Ode::<_, 4, 2, 1>::new(Oscillators);
+    for (rate, ratio, kind) in [(1.0, 0.5f64.sqrt(), Quasiperiodic), (1e6, 0.5f64.sqrt(), Quasiperiodic), (1e-3, 2.0, Periodic)] {
+        let options = BasinOptions::new(vec![[-2.0, 2.0]; 4], Starts::Random { count: 30, seed: 1 });
+        let found = basins(&system, 0.0, &[rate, ratio], &options, &|_| ()).unwrap();
+        assert_eq!((kinds(&found), found.attractors[0].count), (vec![kind], 30), "{ratio}: {found:?}");
+    }
+}
+
+#[test]
+fn starts_on_an_unstable_point_and_escapes_are_classes_of_their_own() {
+    use AttractorKind::{Escaped, FixedPoint, Unstable};
+    let starts = Starts::Grid { axes: vec![(0, 17)], at: vec![0.0, 1.0] };
+    let options = BasinOptions::new(vec![[-2.0, 2.0], [-2.0, 2.0]], starts);
+    let found = basins(&Ode::<_, 2, 1, 1>::new(TwoPoints), 0.0, &[0.25], &options, &|_| ()).unwrap();
+    // From -2 in steps of a quarter: nine below 1/4, one on it, seven above.
+    assert_eq!(kinds(&found), [FixedPoint, FixedPoint, Unstable], "{found:?}");
+    assert_eq!(found.attractors.iter().map(|a| a.count).collect::<Vec<_>>(), [9, 7, 1]);
+    let random = BasinOptions::new(vec![[0.1, 2.0], [-2.0, 2.0]], Starts::Random { count: 20, seed: 1 });
+    let found = basins(&Ode::<_, 2, 0, 1>::new(BlowUp), 0.0, &[], &random, &|_| ()).unwrap();
+    assert_eq!((kinds(&found), found.attractors[0].count), (vec![Escaped], 20), "{found:?}");
+}
+
+#[test]
+fn a_map_of_a_flow_has_the_attractors_of_the_flow() {
+    let flow = models::find("stankevich-2017").unwrap();
+    let map = TestSystem::beta_cell_map(BetaCell::MODIFIED, 0.02);
+    let p = flow.spec().parameters_with([("v_s", -36.0)]).unwrap();
+    let [a, b] = [&*flow as &dyn DynamicalSystem, &map].map(|s| basins(s, 0.0, &p, &cell_options(60), &|_| ()).unwrap());
+    assert_eq!(kinds(&a), [AttractorKind::FixedPoint, AttractorKind::Periodic], "{a:?}");
+    assert_eq!((kinds(&a), &a.of_start), (kinds(&b), &b.of_start), "{b:?}");
+    assert!((a.attractors[1].period.unwrap() / b.attractors[1].period.unwrap() - 1.0).abs() < 0.01, "{a:?} {b:?}");
+}
+
+#[test]
+fn where_charge_is_conserved_starts_are_moved_to_one_level() {
+    let found = of("ten-tusscher-panfilov-2006", 0.0, &[], 8);
+    assert_eq!((kinds(&found), found.attractors[0].count), (vec![AttractorKind::FixedPoint], 8), "{found:?}");
+    assert_eq!(found.conserved.len(), 1);
+}
+
+/// Every model at its defaults, and the same starts to ten times the longest time (minutes).
+#[test]
+#[ignore = "minutes; prints the table, expected: no start ends elsewhere when it is followed ten times as long"]
+fn every_model_at_defaults_and_ten_times_as_long() {
+    for model in models::all() {
+        let count = if model.dimension() > 4 { 100 } else { 1000 };
+        let found = of(&model.spec().id, 0.0, &[], count);
+        let longest = 10.0 * found.times.longest();
+        let bounds = model.spec().variables.iter().map(|q| q.range).collect();
+        let long = BasinOptions { longest: Some(longest), early: false, ..BasinOptions::new(bounds, Starts::Random { count, seed: 1 }) };
+        let p = model.spec().default_parameters();
+        let long = basins(&*model, 0.0, &p, &long, &|_| ()).unwrap();
+        println!("{} ({count} starts, up to {:.4} {}):", model.spec().id, found.times.longest(), model.spec().time_unit);
+        for (name, found) in [("default", &found), ("long", &long)] {
+            for a in &found.attractors {
+                println!("  {name}: {:?} {} period {:?} x {:?}", a.kind, a.count, a.period, a.x.as_ref().map(|x| &x[..x.len().min(3)]));
+            }
+        }
+        let kind = |b: &Basins, k: usize| b.attractors[usize::from(b.of_start[k])].kind;
+        let other = (0..count).filter(|k| kind(&found, *k) != AttractorKind::NotSettled && kind(&found, *k) != kind(&long, *k)).count();
+        assert_eq!(other, 0, "{}", model.spec().id);
+    }
 }
 
 #[test]
@@ -76,7 +229,7 @@ fn stopping_early_changes_nothing_on_ten_thousand_starts() {
     for v_s in [-36.75, -36.0, -35.0] {
         let p = cell.spec().parameters_with([("v_s", v_s)]).unwrap();
         let early = cell_options(10_000);
-        let full = BasinOptions { settle: None, ..early.clone() };
+        let full = BasinOptions { early: false, ..early.clone() };
         let [early, full] = [early, full].map(|o| basins(&*cell, 0.0, &p, &o, &|_| ()).unwrap());
         let fixed = |b: &Basins, k: usize| b.attractors[usize::from(b.of_start[k])].kind == AttractorKind::FixedPoint;
         let different = (0..10_000).filter(|k| fixed(&early, *k) != fixed(&full, *k)).count();

@@ -10,7 +10,7 @@ fn the_logistic_map_doubles_its_period_and_remembers() {
     let map = TestSystem::new(&[[0.0, 1.0]], 1, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
     let values = [2.8, 3.2, 3.5];
     let task = Sweep { system: &map, over: Input::Parameter(0), values: &values, x0: &[0.3], i_stim: 0.0, p: &[0.0] };
-    let options = SweepOptions { transient: 2000.0, window: 40.0, dt: 1.0, ..SweepOptions::default() };
+    let options = SweepOptions { transient: Some(2000.0), window: Some(40.0), dt: Some(1.0), ..SweepOptions::default() };
     let columns = sweep(task, &options, &|| ()).unwrap();
     // The number of different states: 1, 2, 4.
     for (column, want) in columns.iter().zip([1, 2, 4]) {
@@ -24,7 +24,7 @@ fn the_logistic_map_doubles_its_period_and_remembers() {
     let want = (4.2 + (0.2f64 * 4.2).sqrt()) / 6.4;
     assert!(maxima.len() >= 19 && maxima.iter().all(|m| (m - want).abs() < 0.2), "{maxima:?}");
     // Another start, no transient: what is inherited shows.
-    let short = SweepOptions { transient: 0.0, ..options };
+    let short = SweepOptions { transient: Some(0.0), ..options };
     let inherited = sweep(task, &short, &|| ()).unwrap();
     assert_eq!(inherited[1].window.state(0), inherited[0].window.last().unwrap());
     let outwards = sweep(task, &SweepOptions { inherit: Inherit::Outwards(3.2), ..short.clone() }, &|| ()).unwrap();
@@ -42,7 +42,9 @@ fn windows_of_a_burst_are_put_in_line() {
     let values = [-37.0, -36.9, -36.8];
     let x0 = cell.spec().default_state();
     let task = Sweep { system: &*cell, over: Input::Parameter(v_s), values: &values, x0: &x0, i_stim: 0.0, p: &p };
-    let columns = sweep(task, &SweepOptions { transient: 20.0, dt: 0.02, ..SweepOptions::default() }, &|| ()).unwrap();
+    let columns =
+        sweep(task, &SweepOptions { transient: Some(20.0), window: Some(30.0), dt: Some(0.02), ..SweepOptions::default() }, &|| ())
+            .unwrap();
     let found = raster(&columns, 0, 0);
     assert_eq!((found.time.len(), found.values[2].len()), (751, 751));
     let distance = |a: &[f64], b: &[f64]| (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
@@ -63,7 +65,7 @@ fn wrong_options_are_named() {
     let (p, x0) = (cell.spec().default_parameters(), cell.spec().default_state());
     let task = Sweep { system: &*cell, over: Input::Parameter(0), values: &[1.0], x0: &x0, i_stim: 0.0, p: &p };
     let wrong = |o: SweepOptions| sweep(task, &o, &|| ()).unwrap_err().to_string();
-    assert!(wrong(SweepOptions { window: 0.0, ..SweepOptions::default() }).contains("window"));
-    assert!(wrong(SweepOptions { dt: 0.0, ..SweepOptions::default() }).contains("dt"));
+    assert!(wrong(SweepOptions { window: Some(0.0), ..SweepOptions::default() }).contains("window"));
+    assert!(wrong(SweepOptions { dt: Some(0.0), ..SweepOptions::default() }).contains("dt"));
     assert!(sweep(Sweep { values: &[], ..task }, &SweepOptions::default(), &|| ()).unwrap_err().to_string().contains("no value"));
 }

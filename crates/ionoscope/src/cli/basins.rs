@@ -35,9 +35,9 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
-    /// Number of random starts, uniform in the box
-    #[arg(long, value_name = "N", default_value_t = 10_000, allow_negative_numbers = true)]
-    starts: usize,
+    /// Number of random starts, uniform in the box [default: 10000; 1000 of a system with more than four variables]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    starts: Option<usize>,
     /// Starts on a grid over one or two variables instead, such as v:100,s:100; the others are at --x0
     #[arg(long, value_name = "NAME:N", value_parser = axis, value_delimiter = ',', conflicts_with = "starts")]
     grid: Vec<(String, usize)>,
@@ -56,18 +56,18 @@ pub struct Arguments {
     /// Constant stimulus; positive depolarises
     #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
     i_stim: f64,
-    /// Time after which every trajectory is judged
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 200.0, allow_negative_numbers = true)]
-    t_end: f64,
-    /// Time at the end over which the extent of a motion is taken: several periods
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 30.0, allow_negative_numbers = true)]
-    window: f64,
-    /// Time between two looks at a state
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 0.05, allow_negative_numbers = true)]
-    sample: f64,
-    /// Time that a state has to stay where an oscillation is known to pass, to count as on it
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 1.0, allow_negative_numbers = true)]
-    settle: f64,
+    /// Time after which every trajectory is judged, once [default: measured on the system; judged again and again, up to 63 times the first time]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    t_end: Option<f64>,
+    /// Time at the end over which a trajectory is judged: several periods [default: half of the time]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    window: Option<f64>,
+    /// Time between two looks at a state [default: measured on the system]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    sample: Option<f64>,
+    /// Time that a state has to stay where a motion is known to pass, to count as on it [default: its period]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    settle: Option<f64>,
     /// Relative tolerance of a flow; the absolute one is a hundredth of it
     #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-4, allow_negative_numbers = true)]
     rtol: f64,
@@ -125,6 +125,16 @@ impl Arguments {
         if all.iter().any(|f| f.basins.extrapolated) {
             shared.warn("trajectories went outside the training range (of state or parameters)");
         }
+        for found in &all {
+            let at = found.value.map(|value| format!("at {} = {value}: ", self.over.as_ref().map_or("", |o| &o.name)));
+            if let Some(advice) = &found.basins.advice {
+                shared.warn(&format!("{}{advice}", at.as_deref().unwrap_or("")));
+            }
+        }
+        if let Some(held) = all.first().map(|f| &f.basins.conserved).filter(|h| !h.is_empty()) {
+            let each = held.iter().map(|h| format!("{} = {} {}", h.quantity.name, h.value, h.quantity.unit)).collect::<Vec<_>>().join(", ");
+            shared.tell(&format!("starts were moved to the level of the default start, or --x0: {each}"));
+        }
         self.write(&*system, &spec, &p, &options, &all)?;
         if shared.json { print_json(&self.document(&spec, &p, &options, &all)) } else { self.show(&spec, &all) }
     }
@@ -132,19 +142,20 @@ impl Arguments {
     fn options(&self, spec: &Spec) -> Result<BasinOptions> {
         let bounds = arguments::box_with(spec, &self.bounds)?;
         let starts = if self.grid.is_empty() {
-            Starts::Random { count: self.starts, seed: self.seed }
+            Starts::Random { count: self.starts.unwrap_or(if spec.variables.len() > 4 { 1000 } else { 10_000 }), seed: self.seed }
         } else {
             let axes = self.grid.iter().map(|(name, n)| Ok((spec.variable_index(name)?, *n))).collect::<Result<Vec<_>>>()?;
             Starts::Grid { axes, at: spec.state_with(borrowed(&self.x0))? }
         };
-        let settle = (!self.full).then_some(self.settle);
         let solve = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };
         Ok(BasinOptions {
             solve,
             longest: self.t_end,
             window: self.window,
             sample: self.sample,
-            settle,
+            settle: self.settle,
+            early: !self.full,
+            level: Some(spec.state_with(borrowed(&self.x0))?),
             ..BasinOptions::new(bounds, starts)
         })
     }
@@ -190,6 +201,10 @@ impl Arguments {
         let one = |found: &Found| {
             let mut document = json!({
                 "attractors": found.basins.attractors.iter().map(|a| attractor(spec, a)).collect::<Vec<_>>(),
+                "not_settled": found.basins.not_settled,
+                "advice": found.basins.advice,
+                "times": found.basins.times,
+                "conserved": found.basins.conserved,
                 "mean_time": found.basins.mean_time,
                 "extrapolated": found.basins.extrapolated,
             });
@@ -220,6 +235,11 @@ impl Arguments {
                     if low == high { format!("{} {low}", q.name) } else { format!("{} {low}..{high}", q.name) }
                 };
                 let mut place = spec.variables.iter().zip(&a.extent).take(4).map(place).collect::<Vec<_>>().join("  ");
+                match a.kind {
+                    AttractorKind::NotSettled => place = format!("by {} {}", table::short(found.basins.times.longest()), spec.time_unit),
+                    AttractorKind::Unstable => place = format!("no attractor: {place}"),
+                    _ => {}
+                }
                 if let Some(period) = a.period {
                     place += &format!("  period {} {}", table::short(period), spec.time_unit);
                 }
@@ -246,22 +266,28 @@ impl Arguments {
         let kinds = [
             (AttractorKind::FixedPoint, "fixed points", Role::Equations),
             (AttractorKind::Periodic, "periodic", Role::Network),
+            (AttractorKind::Quasiperiodic, "quasiperiodic", Role::Data),
             (AttractorKind::Aperiodic, "aperiodic", Role::Second),
+            (AttractorKind::Unstable, "unstable", Role::Third),
             (AttractorKind::Escaped, "escaped", Role::Third),
+            (AttractorKind::NotSettled, "not settled", Role::Guide),
         ];
         for (kind, name, role) in kinds {
-            let of =
-                |f: &Found, pick: &dyn Fn(&Attractor) -> f64| f.basins.attractors.iter().filter(|a| a.kind == kind).map(pick).sum::<f64>();
-            let y: Vec<f64> = all.iter().map(|f| of(f, &|a| a.share)).collect();
+            let of: Vec<(f64, [f64; 2])> = all.iter().map(|f| f.basins.share_of(kind)).collect();
+            let y: Vec<f64> = of.iter().map(|(share, _)| *share).collect();
             if y.iter().any(|y| *y > 0.0) {
                 panel = panel.with(Series::line(name, role, x.clone(), y));
                 for side in 0..2 {
-                    panel =
-                        panel.with(Series::line("", Role::Guide, x.clone(), all.iter().map(|f| of(f, &|a| a.interval[side])).collect()));
+                    panel = panel.with(Series::line("", Role::Guide, x.clone(), of.iter().map(|(_, interval)| interval[side]).collect()));
                 }
             }
         }
-        Ok(Figure::new("basins", &spec.id, "Share of starts that reach each kind of attractor; thin: 95 % intervals.").with(panel))
+        Ok(Figure::new(
+            "basins",
+            &spec.id,
+            "Share of starts that reach each kind of attractor; thin: 95 % intervals, which allow for those that have not settled.",
+        )
+        .with(panel))
     }
 }
 

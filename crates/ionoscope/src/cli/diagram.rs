@@ -5,12 +5,12 @@ use std::{io::Write, path::PathBuf};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use ionoscope_analysis::{
-    diagram::{Column, Inherit, Mark, Raster, Section, Sweep, SweepOptions, orbit_marks, raster, sweep},
+    diagram::{Column, Inherit, Mark, Raster, Section, Sweep, SweepOptions, SweepTimes, orbit_marks, raster, sweep, sweep_times},
     fixed_points::{FixedPointOptions, fixed_points},
 };
 use ionoscope_dynamics::{
     spec::Spec,
-    system::{DynamicalSystem, Input, Time},
+    system::{DynamicalSystem, Input},
     trajectory::SolveOptions,
 };
 use serde_json::{Value, json};
@@ -104,13 +104,13 @@ pub struct Arguments {
     /// Section of an orbit diagram: the variable that crosses a value upwards
     #[arg(long, value_name = "NAME=VALUE", value_parser = arguments::name_value, allow_hyphen_values = true)]
     section: Option<(String, f64)>,
-    /// Time dropped of each column
-    #[arg(long, value_name = "T", value_parser = arguments::number, default_value_t = 100.0, allow_negative_numbers = true)]
-    transient: f64,
-    /// Time shown of each column; twice as much is integrated
-    #[arg(long, value_name = "T", value_parser = arguments::positive, default_value_t = 15.0, allow_negative_numbers = true)]
-    window: f64,
-    /// Time between two states [default: the window in 3000 parts; a map's own step]
+    /// Time dropped of each column [default: several of the longest period or slowest decay, measured at some of the values]
+    #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
+    transient: Option<f64>,
+    /// Time shown of each column; twice as much is integrated [default: 1.75 of the longest period, measured at some of the values]
+    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    window: Option<f64>,
+    /// Time between two states [default: such that the fastest motion is resolved; a map's own step]
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Relative tolerance of a flow; the absolute one is a hundredth of it
@@ -127,7 +127,8 @@ pub struct Arguments {
 /// A sweep of an orbit diagram: its name and the marks of every column.
 struct Marks {
     direction: &'static str,
-    columns: Vec<(f64, Vec<f64>)>,
+    /// Parameter, marks, and whether the column had settled.
+    columns: Vec<(f64, Vec<f64>, bool)>,
 }
 
 impl Arguments {
@@ -145,25 +146,32 @@ impl Arguments {
         };
         let mark = self.mark(&spec)?;
         let x0 = self.start(&*system, &spec, &p, over, &values)?;
-        let step = if let Time::Discrete { dt } = system.time() { dt } else { self.window / 3000.0 };
-        let options = SweepOptions {
+        let mut options = SweepOptions {
             inherit: self.inherit,
             transient: self.transient,
-            window: 2.0 * self.window,
-            dt: self.dt.unwrap_or(step),
+            window: self.window.map(|window| 2.0 * window),
+            dt: self.dt,
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
-        let bytes = values.len() as f64 * options.window / options.dt * 8.0 * spec.variables.len() as f64;
+        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim, p: &p };
+        let times = sweep_times(task, &options)?;
+        (options.transient, options.window, options.dt) = (Some(times.transient), Some(times.window), Some(times.dt));
+        let bytes = values.len() as f64 * times.window / times.dt * 8.0 * spec.variables.len() as f64;
         if bytes > 4e9 {
             let message = format!(
                 "{} values of {} states would take {:.1} GB; take fewer values, a larger --dt or a shorter --window",
                 values.len(),
-                (options.window / options.dt) as u64,
+                (times.window / times.dt) as u64,
                 bytes / 1e9
             );
             return Err(Error::Input(message));
         }
-        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim, p: &p };
+        if !times.settled {
+            shared.warn(&format!(
+                "the system did not settle at all values at which its time scales were measured; a transient of {} is used: give --transient and --window if that is short",
+                table::short(times.transient)
+            ));
+        }
         let sweeps = if self.both { vec![Inherit::Forward, Inherit::Backward] } else { vec![self.inherit] };
         let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new((values.len() * sweeps.len()) as u64) };
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} columns, {eta} left") {
@@ -184,8 +192,15 @@ impl Arguments {
         if outside > 0 {
             shared.warn(&format!("{outside} of {} columns went outside the training range (of state or parameters)", all().count()));
         }
+        let open = all().filter(|c| !c.settled).count();
+        if open > 0 {
+            shared.warn(&format!(
+                "{open} of {} columns differ between the halves of their window: not settled, or slower than the window; give a longer --transient or --window",
+                all().count()
+            ));
+        }
         match self.kind {
-            Kind::Raster => self.raster(&spec, &p, &unit, shown, &columns[0], shared),
+            Kind::Raster => self.raster(&spec, &p, &unit, shown, &columns[0], &times, shared),
             Kind::Orbit => {
                 let names = if self.both { vec!["forward", "backward"] } else { vec!["sweep"] };
                 let marks: Vec<Marks> = names
@@ -193,10 +208,10 @@ impl Arguments {
                     .zip(&columns)
                     .map(|(direction, c)| Marks {
                         direction,
-                        columns: c.iter().map(|c| (c.parameter, orbit_marks(&c.window, shown, mark))).collect(),
+                        columns: c.iter().map(|c| (c.parameter, orbit_marks(&c.window, shown, mark), c.settled)).collect(),
                     })
                     .collect();
-                self.orbit(&spec, &p, &unit, shown, &marks, shared)
+                self.orbit(&spec, &p, &unit, shown, &marks, &times, shared)
             }
         }
     }
@@ -254,19 +269,30 @@ impl Arguments {
         Ok(())
     }
 
-    fn document(&self, spec: &Spec, p: &[f64], unit: &str) -> Value {
+    fn document(&self, spec: &Spec, p: &[f64], unit: &str, times: &SweepTimes) -> Value {
         json!({
             "system": self.system.system,
             "over": self.over.name,
             "parameters": named(&spec.parameters, p),
-            "transient": self.transient,
-            "window": self.window,
-            "units": {"parameter": unit, "time": spec.time_unit, "transient": spec.time_unit, "window": spec.time_unit},
+            "transient": times.transient,
+            "window": 0.5 * times.window,
+            "dt": times.dt,
+            "units": {"parameter": unit, "time": spec.time_unit, "transient": spec.time_unit, "window": spec.time_unit, "dt": spec.time_unit},
             "version": env!("CARGO_PKG_VERSION"),
         })
     }
 
-    fn raster(&self, spec: &Spec, p: &[f64], unit: &str, shown: usize, columns: &[Column], shared: &Shared) -> Result<()> {
+    #[allow(clippy::too_many_arguments)]
+    fn raster(
+        &self,
+        spec: &Spec,
+        p: &[f64],
+        unit: &str,
+        shown: usize,
+        columns: &[Column],
+        times: &SweepTimes,
+        shared: &Shared,
+    ) -> Result<()> {
         let first = match self.inherit {
             Inherit::Outwards(value) => (0..columns.len())
                 .min_by(|a, b| (columns[*a].parameter - value).abs().total_cmp(&(columns[*b].parameter - value).abs()))
@@ -285,7 +311,7 @@ impl Arguments {
             Panel::new("", Axis::new(&self.over.name, unit), Axis::new("time", &spec.time_unit)).with_height(420.0).with_shade(shade);
         let caption = format!("{} over time, a column for every {}; each in line with the one before.", q.name, self.over.name);
         let figure = Figure::new("raster", &spec.id, &caption).with(panel);
-        let mut document = self.document(spec, p, unit);
+        let mut document = self.document(spec, p, unit, times);
         document["kind"] = json!("raster");
         document["variable"] = json!(q.name);
         document["units"][&q.name] = json!(q.unit);
@@ -295,7 +321,7 @@ impl Arguments {
                 .zip(&found.values)
                 .map(|(c, v)| {
                     let (low, high) = v.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-                    json!({"parameter": c.parameter, "min": low, "max": high, "extrapolated": c.extrapolated, "failed": c.failure()})
+                    json!({"parameter": c.parameter, "min": low, "max": high, "extrapolated": c.extrapolated, "settled": c.settled, "failed": c.failure()})
                 })
                 .collect(),
         );
@@ -310,7 +336,8 @@ impl Arguments {
         print(|w| table::write(w, &rows))
     }
 
-    fn orbit(&self, spec: &Spec, p: &[f64], unit: &str, shown: usize, marks: &[Marks], shared: &Shared) -> Result<()> {
+    #[allow(clippy::too_many_arguments)]
+    fn orbit(&self, spec: &Spec, p: &[f64], unit: &str, shown: usize, marks: &[Marks], times: &SweepTimes, shared: &Shared) -> Result<()> {
         let q = &spec.variables[shown];
         let (label, mark_unit) = match self.of {
             Of::Maxima => (format!("maxima of {}", q.name), q.unit.clone()),
@@ -319,11 +346,11 @@ impl Arguments {
         };
         let mut panel = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&label, &mark_unit)).with_height(420.0);
         for (sweep, role) in marks.iter().zip([Role::Equations, Role::Network]) {
-            let (x, y) = sweep.columns.iter().flat_map(|(p, values)| values.iter().map(|v| (*p, *v))).unzip();
+            let (x, y) = sweep.columns.iter().flat_map(|(p, values, _)| values.iter().map(|v| (*p, *v))).unzip();
             panel = panel.with(Series::points(if marks.len() > 1 { sweep.direction } else { "" }, role, x, y));
         }
         let figure = Figure::new("orbit", &spec.id, &format!("{label} over {}.", self.over.name)).with(panel);
-        let mut document = self.document(spec, p, unit);
+        let mut document = self.document(spec, p, unit, times);
         document["kind"] = json!("orbit");
         document["of"] = json!(label);
         document["units"]["values"] = json!(mark_unit);
@@ -333,7 +360,7 @@ impl Arguments {
                 .map(|m| {
                     json!({
                         "direction": m.direction,
-                        "columns": m.columns.iter().map(|(p, v)| json!({"parameter": p, "values": v})).collect::<Vec<_>>(),
+                        "columns": m.columns.iter().map(|(p, v, settled)| json!({"parameter": p, "values": v, "settled": settled})).collect::<Vec<_>>(),
                     })
                 })
                 .collect(),
@@ -341,7 +368,7 @@ impl Arguments {
         let csv = |w: &mut dyn Write| {
             writeln!(w, "{},value,direction", self.over.name)?;
             for sweep in marks {
-                for (p, values) in &sweep.columns {
+                for (p, values, _) in &sweep.columns {
                     values.iter().try_for_each(|v| writeln!(w, "{p},{v},{}", sweep.direction))?;
                 }
             }

@@ -9,7 +9,7 @@ use ionoscope_dynamics::{
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
 
-use super::{Comparison, Side, tight};
+use super::{Comparison, Scales, Side, tight};
 use crate::{
     Result,
     report::{
@@ -24,8 +24,14 @@ const TOLERANCES: [f64; 6] = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8];
 const STATES: usize = 64;
 /// Trajectories side by side.
 const MANY: usize = 256;
-/// Time over which a cost is measured.
-const LENGTH: f64 = 50.0;
+/// Periods, or decays, over which errors and costs are measured.
+const PERIODS: f64 = 6.0;
+/// Steps of that at most.
+const MOST_STEPS: f64 = 50_000.0;
+/// Share of the swing of the potential within which both stay together.
+const TOGETHER: f64 = 0.05;
+/// Share of a period ahead at which costs are matched with errors.
+const AHEAD: f64 = 0.125;
 
 impl Comparison<'_> {
     pub(super) fn errors(&self) -> Result<Answer> {
@@ -34,7 +40,10 @@ impl Comparison<'_> {
 
     fn differences(&self) -> Result<Table> {
         let [a, b] = &self.sides;
-        let (v, step) = (a.potential(), self.step());
+        let Scales { step, transient, length } = self.scales()?;
+        let v = a.potential();
+        let count = (PERIODS * length / step).round().clamp(1.0, MOST_STEPS) as usize + 1;
+        let longest = (count - 1) as f64 * step;
         let (q, time) = (&a.spec().variables[v], &a.spec().time_unit);
         let mut columns = vec![self.parameter_column()];
         columns.extend(
@@ -42,15 +51,15 @@ impl Comparison<'_> {
         );
         columns.push(Column::number("stays together for", time, Format::Fixed(2)));
         let caption = format!(
-            "Root mean square difference after one step of {step} {time} from the same states on the attractor of {}; and how long {} of both stays within 5 {} from one start there, at most 50 {time}.",
-            a.name, q.name, q.unit
+            "Root mean square difference after one step of {step} {time} from the same states on the attractor of {}; and how long {} of both stays within {} % of its swing from one start there, at most {longest:.4} {time}.",
+            a.name,
+            q.name,
+            100.0 * TOGETHER
         );
         let mut table = Table::new("errors", &caption, columns);
         for value in self.values(self.effort.values.max(3)) {
-            let transient = (100.0 / step).round() * step;
-            let count = (50.0 / step).round() as usize + 1;
             let reference = a.run(value, &a.spec().default_state(), TimeGrid::new(transient, step, count)?, &tight())?;
-            let states: Vec<&[f64]> = (0..reference.len() - 1).step_by(20).map(|k| reference.state(k)).collect();
+            let states: Vec<&[f64]> = (0..reference.len() - 1).step_by((count / 500).max(1)).map(|k| reference.state(k)).collect();
             let [one, other] = [a, b].map(|side| after(side, value, &states, step, &tight()));
             let (one, other) = (one?, other?);
             let mut row: Vec<Cell> = vec![value.into()];
@@ -62,7 +71,9 @@ impl Comparison<'_> {
             let pair = [a, b].map(|side| side.run(value, reference.state(0), grid, &tight()));
             let [one, other] = pair;
             let (one, other) = (one?, other?);
-            let apart = (0..count).find(|k| (one.state(*k)[v] - other.state(*k)[v]).abs() > 5.0).unwrap_or(count - 1);
+            let (low, high) = reference.variable(v).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+            let allowed = (TOGETHER * (high - low)).max(1e-3 * TOGETHER * (q.range[1] - q.range[0]));
+            let apart = (0..count).find(|k| (one.state(*k)[v] - other.state(*k)[v]).abs() > allowed).unwrap_or(count - 1);
             row.push((apart as f64 * step).into());
             table.push(row);
         }
@@ -71,10 +82,12 @@ impl Comparison<'_> {
 
     /// Cost and error of equations at several tolerances, and of maps, so that the reader can match them.
     fn costs(&self) -> Result<Table> {
-        let (step, time) = (self.step(), &self.sides[0].spec().time_unit);
+        let scales = self.scales()?;
+        let (step, time) = (scales.step, &self.sides[0].spec().time_unit);
         let value = 0.5 * (self.interval[0] + self.interval[1]);
-        // A whole number of steps near one unit of time.
-        let ahead = (1.0 / step).round().max(1.0) * step;
+        // A whole number of steps.
+        let ahead = (AHEAD * scales.length / step).round().max(1.0) * step;
+        let length = (PERIODS * scales.length / step).round().clamp(1.0, MOST_STEPS) * step;
         let exact = self.sides.iter().find(|s| s.system.time() == Time::Continuous);
         let caption = format!(
             "Microseconds for a {time} of one trajectory alone, and of one of {MANY} side by side on {} threads, at {} = {value}, the median of five runs. The error is the median over {STATES} states of the distance,              in standard deviations of the attractor, from the equations solved at rtol 1e-9, {ahead} {time} after that state: compare a map with the tolerance that has its error.",
@@ -92,7 +105,7 @@ impl Comparison<'_> {
                 Column::number("of many", "us", Format::Significant(3)),
             ],
         );
-        let reference = exact.map(|s| Reference::new(s, value, step, ahead)).transpose()?;
+        let reference = exact.map(|s| Reference::new(s, value, &scales, length, ahead)).transpose()?;
         for side in &self.sides {
             let map = side.system.time() != Time::Continuous;
             // A map that learned equations with other parameters would be measured against the wrong ones; the second side of two models too.
@@ -101,7 +114,7 @@ impl Comparison<'_> {
             for rtol in tolerances {
                 let options = rtol.map_or_else(tight, |rtol| SolveOptions { rtol, atol: 1e-2 * rtol, ..SolveOptions::default() });
                 let error = reference.as_ref().filter(|_| comparable).map(|r| r.error(side, value, ahead, &options)).transpose()?;
-                let cost = |n| cost(side, value, step, n, &options);
+                let cost = |n| cost(side, value, length, n, &options);
                 table.push(vec![side.name.as_str().into(), rtol.into(), error.into(), cost(1)?.into(), cost(MANY)?.into()]);
             }
         }
@@ -117,9 +130,9 @@ fn after(side: &Side, value: f64, states: &[&[f64]], ahead: f64, options: &Solve
     Ok(side.system.solve_ensemble(&batch, options)?.into_iter().map(|t| t.x).collect())
 }
 
-/// Microseconds for a unit of time of one of `n` trajectories.
-fn cost(side: &Side, value: f64, step: f64, n: usize, options: &SolveOptions) -> Result<f64> {
-    let times = TimeGrid::new((LENGTH / step).round() * step, step, 1)?;
+/// Microseconds for a unit of time of one of `n` trajectories over `length`.
+fn cost(side: &Side, value: f64, length: f64, n: usize, options: &SolveOptions) -> Result<f64> {
+    let times = TimeGrid::new(length, length, 1)?;
     let e = Experiment { x0: side.spec().default_state(), p: side.at(value), protocol: Protocol::none(), times };
     let batch = vec![e; n];
     let mut seconds = Vec::new();
@@ -141,10 +154,9 @@ struct Reference {
 }
 
 impl Reference {
-    fn new(side: &Side, value: f64, step: f64, ahead: f64) -> Result<Self> {
-        let every = (LENGTH / STATES as f64 / step).round().max(1.0) * step;
-        let start = (100.0 / step).round() * step;
-        let along = side.run(value, &side.spec().default_state(), TimeGrid::new(start, every, STATES)?, &tight())?;
+    fn new(side: &Side, value: f64, scales: &Scales, length: f64, ahead: f64) -> Result<Self> {
+        let every = (length / STATES as f64 / scales.step).round().max(1.0) * scales.step;
+        let along = side.run(value, &side.spec().default_state(), TimeGrid::new(scales.transient, every, STATES)?, &tight())?;
         let states: Vec<Vec<f64>> = (0..along.len()).map(|k| along.state(k).to_vec()).collect();
         let sd = (0..states[0].len()).map(|i| {
             let mean = along.variable(i).sum::<f64>() / STATES as f64;

@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Length of what is drawn where no rhythm gives one, in the system's unit of time.
-const LENGTH: f64 = 20.0;
+/// Length of what is drawn where no rhythm gives one, in periods or decays.
+const LENGTH: f64 = 2.2;
 /// Most points of a curve.
 const MOST_POINTS: usize = 40_000;
 
@@ -24,16 +24,16 @@ impl Comparison<'_> {
     /// Figures at two values of the parameter: all variables over time, one spike, and the attractors in the space of the first three variables.
     pub(super) fn motion(&self) -> Result<Answer> {
         let [a, b] = &self.sides;
-        let (v, step) = (a.potential(), self.step());
+        let scales = self.scales()?;
+        let (v, step) = (a.potential(), scales.step);
         let variables = &a.spec().variables[..a.spec().variables.len().min(3)];
         let time = &a.spec().time_unit;
         let values = self.values(2);
         let mut pairs: Vec<(f64, [Trajectory; 2], f64, f64)> = Vec::new();
         for value in &values {
-            let (length, spike) = self.window(*value);
+            let (length, spike) = self.window(*value, LENGTH * scales.length);
             let count = ((length / step) as usize).clamp(2, MOST_POINTS);
-            let transient = (100.0 / step).round() * step;
-            let from = a.run(*value, &a.spec().default_state(), TimeGrid::new(transient, step, 1)?, &tight())?;
+            let from = a.run(*value, &a.spec().default_state(), TimeGrid::new(scales.transient, step, 1)?, &tight())?;
             let grid = TimeGrid::new(0.0, step, count)?;
             let [one, other] = [a, b].map(|side| side.run(*value, from.state(0), grid, &tight()));
             pairs.push((*value, [one?, other?], length, spike));
@@ -93,14 +93,14 @@ impl Comparison<'_> {
         Ok(answer)
     }
 
-    /// How long a stretch shows the rhythm of the first system (two bursts or ten spikes), and how long one spike.
-    fn window(&self, value: f64) -> (f64, f64) {
+    /// How long a stretch shows the rhythm of the first system (two bursts or ten spikes), and how long one spike; `length` without a rhythm.
+    fn window(&self, value: f64, length: f64) -> (f64, f64) {
         let side = &self.sides[0];
-        let Some(threshold) = side.spec().spike_threshold else { return (LENGTH, LENGTH / 10.0) };
+        let Some(threshold) = side.spec().spike_threshold else { return (length, length / 10.0) };
         let options = ObserveOptions { t_end: 1000.0, ..ObserveOptions::new(BiomarkerOptions::at(threshold)) };
         let seen = observe(side.system, side.potential(), &side.spec().default_state(), &side.at(value), &Protocol::none(), &options).ok();
         let Some((isi, burst)) = seen.and_then(|o| Some((o.biomarkers.isi?, o.biomarkers.burst_period))) else {
-            return (LENGTH, LENGTH / 10.0);
+            return (length, length / 10.0);
         };
         (burst.map_or(10.0 * isi.mean, |period| 2.2 * period), 1.5 * isi.min)
     }

@@ -4,13 +4,10 @@ use ionoscope_analysis::{
     basins::{AttractorKind, BasinOptions, Starts, basins},
     biomarkers::{BiomarkerOptions, Observation, ObserveOptions, Regime, observe},
     continuation::{Branch, ContinuationOptions, SpecialPoint, branches, held},
-    diagram::{Inherit, Sweep, SweepOptions, raster, sweep},
+    diagram::{Sweep, SweepOptions, raster, sweep, sweep_times},
     lyapunov::{LyapunovOptions, lyapunov},
 };
-use ionoscope_dynamics::{
-    protocol::Protocol,
-    system::{Input, Time},
-};
+use ionoscope_dynamics::{protocol::Protocol, system::Input};
 
 use super::{Comparison, ROLES};
 use crate::{
@@ -184,12 +181,17 @@ impl Comparison<'_> {
         let v = self.sides[0].potential();
         let q = &self.sides[0].spec().variables[v];
         let time = &self.sides[0].spec().time_unit;
+        // The same times for both.
+        let first = &self.sides[0];
+        let x0 = first.spec().default_state();
+        let task = Sweep { system: first.system, over: Input::Parameter(first.over), values: &values, x0: &x0, i_stim: 0.0, p: &first.p };
+        let times = sweep_times(task, &SweepOptions::default())?;
+        let (transient, window) = (Some(times.transient), Some(times.window));
         let mut figure = Figure::new("rasters", "Raster diagrams", "The membrane potential over time, a column for every value of the parameter, from the left to the right; each in line with the one before.").with_columns(2);
         for side in &self.sides {
             let x0 = side.spec().default_state();
             let task = Sweep { system: side.system, over: Input::Parameter(side.over), values: &values, x0: &x0, i_stim: 0.0, p: &side.p };
-            let dt = if let Time::Discrete { dt } = side.system.time() { dt } else { 0.01 };
-            let columns = sweep(task, &SweepOptions { inherit: Inherit::Forward, dt, ..SweepOptions::default() }, &|| ())?;
+            let columns = sweep(task, &SweepOptions { transient, window, ..SweepOptions::default() }, &|| ())?;
             let found = raster(&columns, v, 0);
             let end = found.time.last().copied().unwrap_or(1.0);
             let shade = Shade::of_columns(&q.name, &q.unit, &found.values, 300, self.interval, [0.0, end]);
@@ -212,8 +214,9 @@ impl Comparison<'_> {
         for side in &self.sides {
             columns.push(Column::number(&format!("share of fixed points, {}", side.name), "", Format::Fixed(4)));
             columns.push(Column::text("95 % interval"));
+            columns.push(Column::number("not settled", "", Format::Fixed(4)));
         }
-        columns.push(Column::number("starts that reach the same kind of attractor", "%", Format::Fixed(2)));
+        columns.push(Column::number("starts that reach the same kind of attractor, of those that settled", "%", Format::Fixed(2)));
         let mut table = Table::new(
             "basins",
             "Starts that end on a stable fixed point, and whether the same starts end alike in both systems.",
@@ -221,18 +224,21 @@ impl Comparison<'_> {
         );
         for value in values {
             let mut row: Vec<Cell> = vec![value.into()];
-            let mut kinds: Vec<Vec<bool>> = Vec::new();
+            let mut kinds: Vec<Vec<AttractorKind>> = Vec::new();
             for side in &self.sides {
                 let found = basins(side.system, 0.0, &side.at(value), &options, &|_| ())?;
-                let fixed = |label: u16| found.attractors[usize::from(label)].kind == AttractorKind::FixedPoint;
-                let count = found.of_start.iter().filter(|l| fixed(**l)).count() as u64;
-                let [low, high] = ionoscope_analysis::basins::wilson_interval(count, found.of_start.len() as u64);
-                row.push((count as f64 / found.of_start.len() as f64).into());
+                let (share, [low, high]) = found.share_of(AttractorKind::FixedPoint);
+                row.push(share.into());
                 row.push(format!("{low:.4} to {high:.4}").into());
-                kinds.push(found.of_start.iter().map(|l| fixed(*l)).collect());
+                row.push(found.not_settled.into());
+                let kind = |label: &u16| found.attractors[usize::from(*label)].kind;
+                kinds.push(found.of_start.iter().map(kind).collect());
             }
-            let same = kinds[0].iter().zip(&kinds[1]).filter(|(a, b)| a == b).count();
-            row.push((100.0 * same as f64 / kinds[0].len() as f64).into());
+            let open = |k: &usize| kinds.iter().any(|kinds| kinds[*k] == AttractorKind::NotSettled);
+            let settled: Vec<usize> = (0..kinds[0].len()).filter(|k| !open(k)).collect();
+            let rests = |kind: AttractorKind| kind == AttractorKind::FixedPoint;
+            let same = settled.iter().filter(|k| rests(kinds[0][**k]) == rests(kinds[1][**k])).count();
+            row.push((!settled.is_empty()).then(|| 100.0 * same as f64 / settled.len() as f64).into());
             table.push(row);
         }
         let text =

@@ -1,0 +1,512 @@
+//! Trajectories on their way: looked at until they are on an attractor that is known, then judged by what they do over a whole window.
+
+use ionoscope_dynamics::{
+    protocol::Protocol,
+    system::{DynamicalSystem, Time},
+    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
+};
+use rayon::prelude::*;
+
+use super::{
+    BasinOptions, Starts, Times,
+    attractors::{Known, Lasting},
+    growth::{Growth, growth},
+};
+use crate::{
+    Result,
+    conserved::Laws,
+    fixed_points::{FixedPoint, refine},
+    returns::{Motion, extent},
+    spectrum::{residual, spectrum},
+    time_scales::decay_times,
+};
+
+/// A state so many ranges away has escaped.
+const ESCAPED: f64 = 1e3;
+/// States of a window that is judged.
+const SAMPLES: usize = 4096;
+/// Relative tolerance at which windows are judged, at most.
+const TIGHT: f64 = 1e-7;
+/// Shares of the ranges: near a fixed point, on it, and no motion at all.
+const NEAR: f64 = 1e-3;
+const ON: f64 = 1e-7;
+const STILL: f64 = 1e-6;
+/// By how much returns of a cycle may differ, as a share of its extent: of a flow, and of a map, whose returns lie between its steps.
+const SAME: [f64; 2] = [1e-3, 1e-2];
+/// States of an oscillation at least, in the shortest time in which it would cross its extent, for its returns to be seen.
+const RESOLVED: f64 = 4.0;
+/// States of what is looked at closely: at first, and values of it at most.
+const CLOSELY: usize = 4 * SAMPLES;
+const MOST_CLOSELY: usize = 1 << 21;
+/// Passages in each half of an irregular motion, and the share of the extent by which the halves may differ.
+const PASSAGES: usize = 10;
+const HALVES_AGREE: f64 = 0.1;
+/// The least extent of a variable, in units of its range: below, errors are compared.
+pub const LEAST_EXTENT: f64 = 1e-4;
+
+/// What a trajectory was seen to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// On an attractor that is known.
+    Known(u16),
+    /// At a stable fixed point.
+    Point(FixedPoint),
+    /// At rest where rest is not isolated.
+    Still(Vec<f64>),
+    /// At an unstable one: it started there, or where exactly that leads to.
+    Saddle(FixedPoint),
+    /// It goes on in the same way.
+    Motion(Seen),
+    /// It left all that makes sense.
+    Escaped,
+    /// None of these up to the last time.
+    NotSettled,
+}
+
+/// A motion that goes on in the same way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The period; of an irregular motion none.
+    pub period: Option<f64>,
+    /// Whether small disturbances grow; of a periodic motion they do not.
+    pub grows: bool,
+    /// Smallest and largest value of every variable.
+    pub range: Vec<[f64; 2]>,
+    /// States of the window in which it was seen, and the time between them.
+    pub states: Vec<f64>,
+    pub dt: f64,
+}
+
+impl Seen {
+    /// The last state.
+    pub fn last(&self) -> &[f64] {
+        &self.states[self.states.len() - self.range.len()..]
+    }
+}
+
+/// How a trajectory ended.
+pub struct End {
+    pub verdict: Verdict,
+    pub time: f64,
+    /// Steps that it took, where windows were judged.
+    pub steps: u64,
+    pub extrapolated: bool,
+}
+
+/// A trajectory on its way.
+struct Traveller {
+    x: Vec<f64>,
+    /// Motion among whose cells it is, and for how many looks.
+    streak: (u16, usize),
+    verdict: Option<Verdict>,
+    end: End,
+}
+
+/// What basins are sought of.
+pub struct Run<'a> {
+    pub system: &'a dyn DynamicalSystem,
+    pub i_stim: f64,
+    pub p: &'a [f64],
+    pub options: &'a BasinOptions,
+    pub times: Times,
+    pub widths: Vec<f64>,
+    /// What is conserved, the values at the start, and the box in which states are moved to them.
+    pub laws: Laws<'a>,
+    pub level: Vec<f64>,
+    pub free: Vec<[f64; 2]>,
+    /// Looks a segment.
+    looks: usize,
+}
+
+/// An experiment with a constant stimulus.
+pub fn experiment(x: &[f64], i_stim: f64, p: &[f64], times: TimeGrid) -> Experiment {
+    let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::constant(i_stim) };
+    Experiment { x0: x.to_vec(), p: p.to_vec(), protocol, times }
+}
+
+/// A time in whole steps of a map, at least one.
+pub fn whole(system: &dyn DynamicalSystem, t: f64) -> f64 {
+    if let Time::Discrete { dt } = system.time() { (t / dt).round().max(1.0) * dt } else { t }
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        system: &'a dyn DynamicalSystem,
+        i_stim: f64,
+        p: &'a [f64],
+        options: &'a BasinOptions,
+        laws: Laws<'a>,
+        times: Times,
+    ) -> Self {
+        let widths = system.spec().variables.iter().map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE)).collect();
+        let start = options.level.clone().unwrap_or_else(|| system.spec().default_state());
+        let level = if laws.is_empty() { Vec::new() } else { laws.values(&start, p) };
+        // Variables on a grid stay where they are.
+        let mut free = options.bounds.clone();
+        if let Starts::Grid { axes, .. } = &options.starts {
+            free = system.spec().variables.iter().map(|q| q.range).collect();
+            axes.iter().for_each(|(i, _)| free[*i] = [0.0, 0.0]);
+        }
+        let mut run = Run { system, i_stim, p, options, times: times.clone(), widths, laws, level, free, looks: 1 };
+        run.set_times(times);
+        run
+    }
+
+    /// Takes times.
+    pub fn set_times(&mut self, times: Times) {
+        self.looks = (times.settle / times.sample).round().clamp(1.0, 1e4) as usize;
+        self.times = times;
+    }
+
+    /// The time between two states of a flow, at least a map's step, of a window that is judged.
+    fn window_step(&self, window: f64) -> f64 {
+        whole(self.system, window / SAMPLES as f64)
+    }
+
+    pub fn tight(&self) -> SolveOptions {
+        let rtol = self.options.solve.rtol.min(TIGHT);
+        SolveOptions { rtol, atol: self.options.solve.atol.min(1e-2 * rtol), ..self.options.solve.clone() }
+    }
+
+    /// Trajectories from several states at 0, `dt`, 2 `dt`, .., `count` `dt`.
+    pub fn trajectories<'x>(
+        &self,
+        states: impl Iterator<Item = &'x [f64]>,
+        dt: f64,
+        count: usize,
+        solve: &SolveOptions,
+    ) -> Result<Vec<Trajectory>> {
+        let times = TimeGrid::new(0.0, dt, count + 1)?;
+        let batch: Vec<Experiment> = states.map(|x| experiment(x, self.i_stim, self.p, times)).collect();
+        Ok(self.system.solve_ensemble(&batch, solve)?)
+    }
+
+    /// Whether a state is beyond all that makes sense.
+    fn escaped(&self, x: &[f64]) -> bool {
+        let far = |(x, q): (&f64, &ionoscope_dynamics::spec::Quantity)| {
+            let [low, high] = q.range;
+            !((low - ESCAPED * (high - low))..=(high + ESCAPED * (high - low))).contains(x)
+        };
+        x.iter().zip(&self.system.spec().variables).any(far)
+    }
+
+    /// Follows trajectories until they are known to be on an attractor, or have been judged.
+    pub fn follow(&self, starts: &[Vec<f64>], known: &Known) -> Result<Vec<End>> {
+        let mut all = Self::travellers(starts);
+        if self.options.early {
+            self.look_at_all(&mut all, known)?;
+        } else {
+            self.run_ahead(&mut all)?;
+        }
+        self.judge_all(&mut all, known)?;
+        Ok(all.into_iter().map(Traveller::end).collect())
+    }
+
+    /// As [`Run::follow`], judging none.
+    pub fn look_only(&self, starts: &[Vec<f64>], known: &Known) -> Result<Vec<End>> {
+        let mut all = Self::travellers(starts);
+        self.look_at_all(&mut all, known)?;
+        Ok(all.into_iter().map(Traveller::end).collect())
+    }
+
+    fn travellers(starts: &[Vec<f64>]) -> Vec<Traveller> {
+        let end = || End { verdict: Verdict::NotSettled, time: 0.0, steps: 0, extrapolated: false };
+        starts.iter().map(|x| Traveller { x: x.clone(), streak: (0, 0), verdict: None, end: end() }).collect()
+    }
+
+    /// Looks at trajectories from time to time up to the first window.
+    fn look_at_all(&self, all: &mut [Traveller], known: &Known) -> Result<()> {
+        let enough = (self.times.settle / self.times.sample).ceil().max(1.0) as usize;
+        let segments = (self.times.first / (self.looks as f64 * self.times.sample)).ceil().max(0.0) as usize;
+        for _ in 0..segments {
+            let mut going: Vec<&mut Traveller> = all.iter_mut().filter(|t| t.verdict.is_none()).collect();
+            if going.is_empty() {
+                break;
+            }
+            let trajectories = self.trajectories(going.iter().map(|t| &t.x[..]), self.times.sample, self.looks, &self.options.solve)?;
+            going.par_iter_mut().zip(trajectories).for_each(|(t, trajectory)| t.look(self, known, &trajectory, enough));
+        }
+        Ok(())
+    }
+
+    /// Moves trajectories on by the time before the first window, without looking.
+    fn run_ahead(&self, all: &mut [Traveller]) -> Result<()> {
+        if self.times.first <= 0.0 {
+            return Ok(());
+        }
+        let first = whole(self.system, self.times.first);
+        let ends = self.trajectories(all.iter().map(|t| &t.x[..]), first, 1, &self.options.solve)?;
+        all.par_iter_mut().zip(ends).for_each(|(t, trajectory)| {
+            t.end.time += first;
+            t.arrive(self, &trajectory, 2);
+        });
+        Ok(())
+    }
+
+    /// Judges those that are still going by windows, each longer than the one before.
+    fn judge_all(&self, all: &mut [Traveller], known: &Known) -> Result<()> {
+        for window in &self.times.windows {
+            let mut going: Vec<&mut Traveller> = all.iter_mut().filter(|t| t.verdict.is_none()).collect();
+            // Their windows in memory at once.
+            let part = ((1 << 24) / (SAMPLES * self.system.dimension())).max(1);
+            for going in going.chunks_mut(part) {
+                let dt = self.window_step(*window);
+                let count = (window / dt).round().max(2.0) as usize;
+                let trajectories = self.trajectories(going.iter().map(|t| &t.x[..]), dt, count, &self.tight())?;
+                let judged: Vec<Result<()>> = going
+                    .par_iter_mut()
+                    .zip(trajectories)
+                    .map(|(t, trajectory)| {
+                        t.end.time += window;
+                        t.end.steps += trajectory.statistics.accepted + trajectory.statistics.rejected;
+                        t.end.extrapolated |= (0..trajectory.len()).any(|k| self.system.spec().extrapolates(trajectory.state(k), self.p));
+                        t.arrive(self, &trajectory, count + 1);
+                        if t.verdict.is_none() {
+                            t.verdict = self.judge(&trajectory, known, None)?;
+                        }
+                        Ok(())
+                    })
+                    .collect();
+                judged.into_iter().collect::<Result<()>>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).zip(&self.widths).map(|((a, b), w)| (a - b).abs() / w).fold(0.0, f64::max)
+    }
+
+    /// What a window shows; `None` where it has not settled.
+    /// `candidate` is a motion that is about to be learned: what is alike needs no further proof.
+    pub fn judge(&self, t: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
+        let last = t.state(t.len() - 1);
+        if let Some(label) = known.trapped(last) {
+            return Ok(Some(Verdict::Known(label)));
+        }
+        if let Some(verdict) = self.rest(t) {
+            return Ok(Some(verdict));
+        }
+        self.motion(t, known, candidate)
+    }
+
+    /// The fixed point at which a window ends, where it does.
+    fn rest(&self, t: &Trajectory) -> Option<Verdict> {
+        let (first, last) = (t.state(0), t.state(t.len() - 1));
+        let moved = |from: usize| (from..t.len()).map(|k| self.distance(t.state(k), last)).fold(0.0, f64::max);
+        if moved(t.len() / 2) > NEAR {
+            return None;
+        }
+        if let Some(point) = refine(self.system, last, self.i_stim, self.p).ok().flatten() {
+            let [before, after] = [first, last].map(|x| self.distance(x, &point.x));
+            if point.stable && after <= NEAR && (after <= 0.5 * before || after <= STILL) {
+                return Some(Verdict::Point(point));
+            }
+            // On its way along the stable manifold, or there from the beginning.
+            let stays = after <= ON || (after <= NEAR && after <= 1e-3 * before);
+            if !point.stable && stays {
+                return Some(Verdict::Saddle(point));
+            }
+        }
+        if moved(0) > STILL {
+            return None;
+        }
+        // Almost no motion in a window that is long beside every decay, and nothing that grows: a rest among others.
+        let eigenvalues = spectrum(self.system, last, self.i_stim, self.p).ok()?.eigenvalues;
+        let [fastest, slowest] = decay_times(&eigenvalues);
+        let grows = eigenvalues[0].re * fastest > 1e-9;
+        (!grows && (t.times.end() >= slowest || !slowest.is_finite())).then(|| Verdict::Still(last.to_vec()))
+    }
+
+    /// What goes on in the same way in a window.
+    fn motion(&self, t: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
+        let n = t.dimension;
+        let range = extent(&t.x, n);
+        // What moves no more than this is on its way to rest, or errs.
+        if range.iter().zip(&self.widths).all(|([low, high], width)| high - low <= LEAST_EXTENT * width) {
+            return Ok(None);
+        }
+        let fastest = self.fastest(t, &range);
+        let own = if let Time::Discrete { dt } = self.system.time() { dt } else { 0.0 };
+        // A window that is long beside the oscillation is looked at again, closely, from its end on; longer where that shows too little.
+        let dt = whole(self.system, fastest / (2.0 * RESOLVED));
+        if !(t.times.dt * RESOLVED > fastest && t.times.dt > 1.5 * own && dt < t.times.dt) {
+            return self.look_at(t, t, known, candidate);
+        }
+        let (mut x, mut states) = (t.state(t.len() - 1).to_vec(), CLOSELY);
+        loop {
+            let closer = self.trajectories([&x[..]].into_iter(), dt, states, &self.tight())?.remove(0);
+            if closer.outcome != Outcome::Completed {
+                return Ok(None);
+            }
+            let verdict = self.look_at(t, &closer, known, candidate)?;
+            let longer = (8 * states).min(MOST_CLOSELY / n).min((t.times.end() / dt) as usize);
+            if verdict.is_some() || longer <= states {
+                return Ok(verdict);
+            }
+            x = closer.state(closer.len() - 1).to_vec();
+            states = longer;
+        }
+    }
+
+    /// What goes on in the same way in a window `t`, as seen in `looked_at`, which is the window, or what follows it, in smaller steps.
+    fn look_at(&self, t: &Trajectory, looked_at: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
+        let n = t.dimension;
+        let close = !std::ptr::eq(t, looked_at);
+        // What is looked at closely may drift slowly: then the end of the window is wider.
+        let drifts = |range: &[[f64; 2]], share: f64| close && !self.near(range, &extent(&t.x[t.len() / 2 * n..], n), share);
+        let of = |period, grows, range| Seen { period, grows, range, states: looked_at.x.clone(), dt: looked_at.times.dt };
+        let motion = Motion::of(self.system, self.i_stim, self.p, looked_at);
+        if let Some(cycle) = motion.cycle(SAME[usize::from(self.system.time() != Time::Continuous)]) {
+            let range = self.cycle_range(looked_at, cycle.period)?;
+            if drifts(&range, HALVES_AGREE) {
+                return Ok(None);
+            }
+            let seen = of(Some(cycle.period), false, range);
+            return Ok(Some(known.motion(self, &seen).map_or(Verdict::Motion(seen), Verdict::Known)));
+        }
+        let whole_range = extent(&looked_at.x, n);
+        if !self.halves_agree(&motion, looked_at, &whole_range) || drifts(&whole_range, 1.5 * HALVES_AGREE) {
+            return Ok(None);
+        }
+        let range: Vec<[f64; 2]> =
+            whole_range.iter().zip(&extent(&t.x[t.len() / 2 * n..], n)).map(|(a, b)| [a[0].min(b[0]), a[1].max(b[1])]).collect();
+        if let Some(candidate) = candidate {
+            let seen = of(None, candidate.grows(), range.clone());
+            if candidate.is(self, &seen) {
+                return Ok(Some(Verdict::Motion(seen)));
+            }
+        }
+        for grows in [true, false] {
+            if let Some(label) = known.motion(self, &of(None, grows, range.clone())) {
+                return Ok(Some(Verdict::Known(label)));
+            }
+        }
+        let width: Vec<f64> = self.least_extents(&range);
+        let found = growth(self.system, self.i_stim, self.p, t.state(t.len() - 1), t.times.end(), &width, &self.options.solve)?;
+        Ok(match found {
+            Growth::Positive => Some(Verdict::Motion(of(None, true, range))),
+            Growth::Zero => Some(Verdict::Motion(of(None, false, range))),
+            Growth::Unclear => None,
+        })
+    }
+
+    /// Widths of a motion, at least a small share of the variables' ranges.
+    pub fn least_extents(&self, range: &[[f64; 2]]) -> Vec<f64> {
+        range.iter().zip(&self.widths).map(|([low, high], width)| (high - low).max(LEAST_EXTENT * width)).collect()
+    }
+
+    /// Whether two extents are the same to a share of the larger.
+    pub fn near(&self, a: &[[f64; 2]], b: &[[f64; 2]], share: f64) -> bool {
+        let (wide, other) = (self.least_extents(a), self.least_extents(b));
+        (0..a.len()).all(|i| {
+            let allowed = share * wide[i].max(other[i]);
+            (a[i][0] - b[i][0]).abs() <= allowed && (a[i][1] - b[i][1]).abs() <= allowed
+        })
+    }
+
+    /// The shortest time in which a variable would cross its extent.
+    fn fastest(&self, t: &Trajectory, range: &[[f64; 2]]) -> f64 {
+        let width = self.least_extents(range);
+        let mut dx = vec![0.0; t.dimension];
+        let mut rate = 0.0f64;
+        for k in t.len() / 2..t.len() {
+            residual(self.system, t.state(k), self.i_stim, self.p, &mut dx);
+            rate = dx.iter().zip(&width).map(|(d, w)| d.abs() / w).filter(|r| r.is_finite()).fold(rate, f64::max);
+        }
+        let unit = if let Time::Discrete { dt } = self.system.time() { dt } else { 1.0 };
+        if rate > 0.0 { unit / rate } else { f64::INFINITY }
+    }
+
+    /// Extent of a cycle: of a flow from one period looked at closely, of a map from all its states.
+    fn cycle_range(&self, t: &Trajectory, period: f64) -> Result<Vec<[f64; 2]>> {
+        if self.system.time() != Time::Continuous {
+            return Ok(extent(&t.x, t.dimension));
+        }
+        let one = self.trajectories([t.state(t.len() - 1)].into_iter(), period / SAMPLES as f64, SAMPLES, &self.tight())?.remove(0);
+        Ok(if one.outcome == Outcome::Completed { extent(&one.x, t.dimension) } else { extent(&t.x, t.dimension) })
+    }
+
+    /// Whether both halves of a window have the same extents and as many passages of every variable that passes.
+    fn halves_agree(&self, motion: &Motion, t: &Trajectory, range: &[[f64; 2]]) -> bool {
+        let (n, half) = (t.dimension, t.len() / 2);
+        let (passages, all) = motion.passages(2 * PASSAGES);
+        let even = |at: &[usize]| {
+            let early = at.iter().filter(|k| **k < half).count() as f64;
+            let late = at.len() as f64 - early;
+            (early - late).abs() <= 0.25 * (early + late)
+        };
+        let [one, other] = [extent(&t.x[..half * n], n), extent(&t.x[half * n..], n)];
+        let width = self.least_extents(range);
+        let agree = (0..n).all(|i| (0..2).all(|side| (one[i][side] - other[i][side]).abs() <= HALVES_AGREE * width[i]));
+        agree && all && passages.iter().all(|p| even(&p.at))
+    }
+}
+
+impl Run<'_> {
+    /// A state moved to the level of the start, where quantities are conserved and that is possible.
+    pub fn on_level(&self, x: &[f64]) -> Option<Vec<f64>> {
+        if self.laws.is_empty() { None } else { self.laws.move_to(x, self.p, &self.level, &self.free) }
+    }
+
+    /// Unit vectors, in units of the ranges, orthogonal to the plane in which conserved quantities stay what they are at a state.
+    pub fn plane(&self, x: &[f64]) -> Vec<Vec<f64>> {
+        let n = x.len();
+        let mut normals: Vec<Vec<f64>> = Vec::new();
+        for w in self.laws.gradients(x, self.p).chunks_exact(n) {
+            let mut w: Vec<f64> = w.iter().zip(&self.widths).map(|(w, width)| w * width).collect();
+            for other in &normals {
+                let along: f64 = w.iter().zip(other).map(|(a, b)| a * b).sum();
+                w.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+            }
+            let length = w.iter().map(|v| v * v).sum::<f64>().sqrt();
+            if length > 0.0 {
+                normals.push(w.into_iter().map(|v| v / length).collect());
+            }
+        }
+        normals
+    }
+}
+
+impl Traveller {
+    fn end(self) -> End {
+        End { verdict: self.verdict.unwrap_or(Verdict::NotSettled), ..self.end }
+    }
+
+    /// Looks at the states of a segment.
+    fn look(&mut self, run: &Run, known: &Known, trajectory: &Trajectory, enough: usize) {
+        for k in 1..trajectory.len() {
+            let x = trajectory.state(k);
+            self.end.time += run.times.sample;
+            self.end.extrapolated |= run.system.spec().extrapolates(x, run.p);
+            if let Some(label) = known.trapped(x) {
+                self.verdict = Some(Verdict::Known(label));
+                return;
+            }
+            self.streak = match known.visited(x, self.streak.0) {
+                Some(motion) if motion == self.streak.0 => (motion, self.streak.1 + 1),
+                Some(motion) => (motion, 1),
+                None => (0, 0),
+            };
+            if self.streak.1 >= enough {
+                self.verdict = Some(Verdict::Known(self.streak.0));
+                return;
+            }
+        }
+        self.arrive(run, trajectory, run.looks + 1);
+    }
+
+    /// Goes on from the end of a trajectory, unless it failed or escaped.
+    fn arrive(&mut self, run: &Run, trajectory: &Trajectory, expected: usize) {
+        if let Some(last) = trajectory.last() {
+            self.x.copy_from_slice(last);
+        }
+        let finite = self.x.iter().all(|x| x.is_finite());
+        match trajectory.outcome {
+            Outcome::Failed { reason: FailureReason::TooManySteps, .. } => self.verdict = Some(Verdict::NotSettled),
+            Outcome::Failed { .. } => self.verdict = Some(Verdict::Escaped),
+            Outcome::Completed if trajectory.len() < expected || !finite || run.escaped(&self.x) => self.verdict = Some(Verdict::Escaped),
+            Outcome::Completed => {}
+        }
+    }
+}
