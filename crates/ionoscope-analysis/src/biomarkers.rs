@@ -1,20 +1,24 @@
 //! Spikes, bursts and action potentials in a membrane potential over time. The definitions, for readers: `docs/biomarkers.md`.
 //!
-//! [`biomarkers`] counts in a [`Potential`] that was sampled before; [`observe`] runs a system long enough and at a step that resolves its spikes.
+//! [`biomarkers`] counts in a [`Potential`], under a stimulus that is known ([`Drive`]) or none; [`observe`] runs a system long enough, and looks at the
+//! integrator's own polynomials.
 //! Times are in the unit of the system, potentials in that of its membrane potential.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+use action_potentials::{Responses, Weaker};
 
 mod action_potentials;
+mod drive;
 mod observe;
 mod potential;
 #[cfg(test)]
 mod tests;
 
-pub use action_potentials::ActionPotential;
-pub use observe::{Observation, ObserveOptions, Stopped, observe};
+pub use action_potentials::{ActionPotential, Afterdepolarisation, OWN_SHARE, Response};
+pub use drive::Drive;
+pub use observe::{Observation, ObserveOptions, Stopped, Swing, observe};
 pub use potential::Potential;
 
 /// From when an action potential's duration is counted.
@@ -111,30 +115,88 @@ pub struct Biomarkers {
     pub incomplete_bursts: usize,
     /// Intervals between spikes; none with fewer than two spikes.
     pub isi: Option<Intervals>,
-    /// Times of the spikes.
+    /// Times of the spikes: what the stimulus alone lifts over the threshold is none, nor is an early afterdepolarisation.
     pub spikes: Vec<f64>,
     /// The bursts, incomplete ones too; none when there is no pause at all.
     pub bursts: Vec<Burst>,
     /// One a spike.
     pub action_potentials: Vec<ActionPotential>,
+    /// What the stimulus lifted over the threshold without an action potential, measured as if it were one.
+    pub failed_captures: Vec<ActionPotential>,
+    /// Rises during repolarisation, in the order of time.
+    pub afterdepolarisations: Vec<Afterdepolarisation>,
+    /// How many stimuli capture; none where there are no single stimuli.
+    pub capture: Option<Capture>,
+    /// Whether short and long action potentials alternate; none where they do not, or where fewer than four complete ones follow each other.
+    pub alternans: Option<Alternans>,
     /// Whether the recording begins above the threshold: the end of an action potential whose upstroke was not seen, and which is not in the list.
     pub begins_within_an_action_potential: bool,
 }
 
+/// What single stimuli did: the stretches in which the current stands above the level that it has most of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Capture {
+    /// Number of stimuli that begin in the recording.
+    pub stimuli: usize,
+    /// Those followed by an action potential before the next stimulus.
+    pub captured: usize,
+    /// Those that are not.
+    pub failed: usize,
+    /// Those at the end of the recording of which this is not known.
+    pub open: usize,
+    /// Captured over captured and failed: 0.5 for a 2:1 block; none where neither is known.
+    pub ratio: Option<f64>,
+}
+
+/// Durations that alternate: in the last stretch of complete action potentials, each is longer or shorter than the one before, in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Alternans {
+    /// Number of action potentials in that stretch.
+    pub action_potentials: usize,
+    /// Mean APD90 of the long ones.
+    pub long: f64,
+    /// Mean APD90 of the short ones.
+    pub short: f64,
+    /// Difference between the last two.
+    pub last: f64,
+    /// Whether the last difference is at least half of the first: what is smaller dies away.
+    pub lasting: bool,
+}
+
 impl Biomarkers {
+    /// Those whose beginning and end were seen.
+    pub fn complete_action_potentials(&self) -> impl Iterator<Item = &ActionPotential> {
+        self.action_potentials.iter().filter(|a| a.complete)
+    }
+
     /// Number of action potentials whose peak or repolarisation was not seen.
     pub fn incomplete_action_potentials(&self) -> usize {
         self.action_potentials.iter().filter(|a| !a.complete).count()
     }
 }
 
-/// Counts and measures.
+/// Counts and measures in a potential, of which it is not known what a stimulus did: every excursion over the threshold is taken for an action potential.
 ///
 /// # Errors
 /// Options that make no sense.
 pub fn biomarkers(v: &Potential, options: &BiomarkerOptions) -> Result<Biomarkers> {
+    biomarkers_under(v, None, options)
+}
+
+/// As [`biomarkers`], under a stimulus, so that an action potential is told from what the stimulus does alone.
+///
+/// # Errors
+/// Options that make no sense.
+pub fn biomarkers_under(v: &Potential, drive: Option<&Drive>, options: &BiomarkerOptions) -> Result<Biomarkers> {
+    count(v, drive, &|_, _, _| None, options)
+}
+
+/// As [`biomarkers_under`], where weaker stimuli can be tried.
+fn count(v: &Potential, drive: Option<&Drive>, weaker: &Weaker<'_>, options: &BiomarkerOptions) -> Result<Biomarkers> {
     options.check()?;
-    let spikes = v.upward_crossings(options.threshold);
+    let Responses { spikes, action_potentials, failed, afterdepolarisations } = action_potentials::measure(v, drive, weaker, options);
+    let pulses = drive.map_or(Vec::new(), |d| d.pulses(v.start(), v.end()));
+    let (capture, failed) = capture(v, &pulses, &spikes, failed);
     let isi = intervals(&spikes);
     let pause = options.pause * isi.map_or(f64::INFINITY, |i| i.median);
     let bursts = bursts(&spikes, pause);
@@ -157,11 +219,78 @@ pub fn biomarkers(v: &Potential, options: &BiomarkerOptions) -> Result<Biomarker
         complete_bursts: complete.len(),
         incomplete_bursts: bursts.len() - complete.len(),
         isi,
-        action_potentials: action_potentials::measure(v, &spikes, options),
+        alternans: alternans(&action_potentials),
+        action_potentials,
+        failed_captures: failed,
+        afterdepolarisations,
+        capture,
         begins_within_an_action_potential: v.first().is_some_and(|v| v >= options.threshold),
         bursts,
         spikes,
     })
+}
+
+/// What the stimuli did, and the failed captures. A crossing by a stimulus whose action potential comes later is no failed capture.
+fn capture(
+    v: &Potential,
+    pulses: &[[f64; 2]],
+    spikes: &[f64],
+    failed: Vec<(f64, ActionPotential)>,
+) -> (Option<Capture>, Vec<ActionPotential>) {
+    let all = |failed: Vec<(f64, ActionPotential)>| failed.into_iter().map(|f| f.1).collect();
+    if pulses.is_empty() {
+        return (None, all(failed));
+    }
+    let window = |k: usize| [pulses[k][0], pulses.get(k + 1).map_or(f64::INFINITY, |p| p[0])];
+    let within = |[from, to]: [f64; 2]| {
+        let first = spikes.partition_point(|t| *t < from);
+        spikes.get(first).is_some_and(|t| *t < to)
+    };
+    let captured: Vec<bool> = (0..pulses.len()).map(|k| within(window(k))).collect();
+    // A stimulus at the end may still be followed by something: that is known once the pause between two has passed, or the potential is over it.
+    let pause = pulses.windows(2).map(|w| w[1][0] - w[0][0]).fold(f64::INFINITY, f64::min);
+    let last = pulses.len() - 1;
+    let seen = v.end() - pulses[last][0];
+    let open = usize::from(!captured[last] && (v.end() <= pulses[last][1] || pause.is_finite() && seen < 0.5 * pause));
+    let hits = captured.iter().filter(|c| **c).count();
+    let known = pulses.len() - open;
+    let count = Capture {
+        stimuli: pulses.len(),
+        captured: hits,
+        failed: known - hits,
+        open,
+        ratio: (known > 0).then(|| hits as f64 / known as f64),
+    };
+    let alone = |(t, _): &(f64, ActionPotential)| {
+        let next = pulses.partition_point(|p| p[0] <= *t);
+        next == 0 || !captured[next - 1]
+    };
+    (Some(count), all(failed.into_iter().filter(alone).collect()))
+}
+
+/// Shortest stretch in which durations are said to alternate, and smallest difference, as a share of the mean.
+const ALTERNATING: usize = 4;
+const ALTERNATE: f64 = 5e-3;
+
+fn alternans(all: &[ActionPotential]) -> Option<Alternans> {
+    // The last stretch of complete ones; the one that the recording cuts is left out.
+    let whole = all.iter().rposition(|a| a.complete)?;
+    let durations: Vec<f64> = all[..=whole].iter().rev().map_while(|a| a.apd90).collect();
+    let change = |w: &[f64]| w[1] - w[0];
+    let turns = durations.windows(3).take_while(|w| change(&w[..2]) * change(&w[1..]) < 0.0).count();
+    let count = turns + 2;
+    if turns == 0 || count < ALTERNATING {
+        return None;
+    }
+    let stretch = &durations[..count];
+    let mean = |first: usize| {
+        let half: Vec<f64> = stretch.iter().skip(first).step_by(2).copied().collect();
+        half.iter().sum::<f64>() / half.len() as f64
+    };
+    let (a, b) = (mean(0), mean(1));
+    let (last, first) = (change(&stretch[..2]).abs(), change(&stretch[count - 2..]).abs());
+    let noticed = last > ALTERNATE * 0.5 * (a + b);
+    noticed.then_some(Alternans { action_potentials: count, long: a.max(b), short: a.min(b), last, lasting: last >= 0.5 * first })
 }
 
 fn intervals(spikes: &[f64]) -> Option<Intervals> {

@@ -15,6 +15,7 @@
 //! # Ok::<(), ionoscope_dynamics::Error>(())
 //! ```
 
+pub mod curve;
 pub mod error;
 pub mod models;
 pub mod network;

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::{
     Result,
+    curve::Curve,
     program::recording,
     real::{Dual, Real},
     solve::{self, rosenbrock::Plan},
@@ -134,6 +135,14 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
         options.check()?;
         check_batch(&self.spec, batch)?;
         solve::ensemble::solve::<M, D, P, W>(&self.model, self.plan(), batch, options, solve::ensemble::Layout::for_batch(batch.len()))
+    }
+
+    fn follow(&self, experiment: &Experiment, variable: usize, options: &SolveOptions) -> Result<(Trajectory, Option<Curve>)> {
+        assert!(variable < D, "variables of {}", self.spec.id);
+        options.check()?;
+        check_batch(&self.spec, std::slice::from_ref(experiment))?;
+        let (trajectory, curve) = solve::ensemble::follow::<M, D, P, W>(&self.model, self.plan(), experiment, variable, options)?;
+        Ok((trajectory.completed()?, Some(curve)))
     }
 }
 

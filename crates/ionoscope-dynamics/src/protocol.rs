@@ -91,6 +91,17 @@ impl Protocol {
         Stimulus::Step(Step { start, duration: Some(duration), amplitude }).into()
     }
 
+    /// From when on the current no longer changes; none where it changes for ever.
+    pub fn constant_from(&self) -> Option<f64> {
+        let last = |s: &Stimulus| match s.span() {
+            [start, end] if start >= end => 0.0,
+            [start, end] if matches!(s, Stimulus::Step(_)) && end == f64::INFINITY => start,
+            [_, end] => end,
+        };
+        let from = self.stimuli.iter().map(last).fold(0.0, f64::max);
+        from.is_finite().then_some(from)
+    }
+
     /// Whether there is no stimulus at all.
     pub fn is_none(&self) -> bool {
         self.stimuli.is_empty()

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result,
+    curve::Curve,
     real::Real,
     spec::{Conserved, Spec},
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
@@ -120,6 +121,19 @@ pub trait DynamicalSystem: Send + Sync {
     fn simulate(&self, experiment: &Experiment, options: &SolveOptions) -> Result<Trajectory> {
         let mut all = self.solve_ensemble(std::slice::from_ref(experiment), options)?;
         all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?.completed()
+    }
+
+    /// Runs one experiment and follows one variable from the first output time to the last by the integrator's own continuous extension.
+    /// `None` for a map, which is nowhere between its steps.
+    ///
+    /// # Errors
+    /// As [`DynamicalSystem::simulate`]; more than 2^22 steps from the first output time on, of which no more are kept in memory.
+    ///
+    /// # Panics
+    /// A variable's index beyond the variables.
+    fn follow(&self, experiment: &Experiment, variable: usize, options: &SolveOptions) -> Result<(Trajectory, Option<Curve>)> {
+        assert!(variable < self.dimension(), "variables of {}", self.spec().id);
+        Ok((self.simulate(experiment, options)?, None))
     }
 }
 

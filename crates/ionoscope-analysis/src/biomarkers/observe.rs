@@ -1,47 +1,58 @@
-//! Runs a system until there is enough to count, at a step that resolves its spikes.
+//! Runs a system until there is enough to count.
 
 use ionoscope_dynamics::{
-    protocol::Protocol,
-    system::{DynamicalSystem, Time},
+    protocol::{Protocol, Signal},
+    system::{DynamicalSystem, Input, Time},
     trajectory::Experiment,
     trajectory::{SolveOptions, TimeGrid, Trajectory},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ActionPotential, BiomarkerOptions, Biomarkers, Potential, biomarkers};
-use crate::{Error, Result};
+use super::{BiomarkerOptions, Biomarkers, Drive, Potential, Regime, biomarkers, count, drive::Push};
+use crate::{
+    Error, Result,
+    time_scales::{Motion, TimeScales, time_scales},
+};
 
-/// Two steps agree when no crossing differs by more than this share of the median interval or of the duration of an action potential, no peak
-/// by more of the amplitude.
-const RESOLVED: f64 = 1e-4;
-/// Durations may differ by ten times that, and the largest slope, which is found less well, by this share.
-const RESOLVED_SLOPE: f64 = 1e-2;
-/// Halvings after which a step is taken as it is.
-const MOST_HALVINGS: usize = 12;
 /// Without a pause so many spikes a burst that was asked for are spiking: more than bursts of beta-cells have.
 const SPIKES_A_BURST: usize = 20;
+/// Periods of the first window for each burst to wait for: enough for so many complete ones; and doubled four times, for so many times 20 spikes.
+const PERIODS_A_BURST: f64 = 1.32;
+/// Slowest decays of the first window at rest.
+const DECAYS: f64 = 3.0;
+/// First windows after which watching ends, and the same where the system has not settled.
+const MOST_WINDOWS: f64 = 100.0;
+const UNSETTLED_WINDOWS: f64 = 8.0;
 /// A state that moves less than this share of its ranges over a window is at rest.
 const REST: f64 = 1e-6;
-/// Largest number of samples that are kept: 400 MiB with their slopes.
+/// Largest number of samples of a map, or steps of a flow, that are kept: 400 MiB.
 const MOST_SAMPLES: usize = 1 << 24;
+const MOST_STEPS: usize = 1 << 22;
 /// Largest number of values of one trajectory: 256 MiB.
 const MOST_VALUES: usize = 1 << 25;
+/// States looked at in a window of a flow, for whether it rests.
+const LOOKS: usize = 256;
+/// A swing of the potential below this share of its range is none.
+const SWING: f64 = 1e-3;
 
 /// How long to watch, and how closely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObserveOptions {
-    /// Time that is left out at the beginning; for a map a whole number of steps, rounded up.
-    pub t_transient: f64,
+    /// Time that is left out at the beginning; for a map a whole number of steps, rounded up. `None`: until the system has settled, see
+    /// [`time_scales`].
+    pub t_transient: Option<f64>,
     /// Complete bursts to wait for; or 20 times as many spikes where there is no pause.
     pub bursts: usize,
-    /// Time, transient included, after which watching ends whatever was seen; for [`ObserveOptions::fixed`] the end of the recording.
-    pub t_end: f64,
+    /// Time, transient included, after which watching ends whatever was seen. `None`: a hundred first windows after the transient. Needed for
+    /// [`ObserveOptions::fixed`], where it is the end of the recording.
+    pub t_end: Option<f64>,
     /// Whether to watch up to `t_end` without looking before whether there is enough. Needed where the stimulus changes after the transient.
     pub fixed: bool,
-    /// Length of the first window; each further one is as long as all before.
-    pub window: f64,
-    /// Spacing of the samples. `None`: for a map its step; for a flow the mean step of the integrator, halved until spikes, peaks, durations and
-    /// slopes stay, and then once more.
+    /// Length of the first window; each further one is as long as all before. `None`: as many periods as there are bursts to wait for, and a third more; at
+    /// rest three of the slowest decays.
+    pub window: Option<f64>,
+    /// Spacing of the samples. `None`: for a map its step; for a flow there are none, the integrator's own polynomials are looked at. With it, a flow is
+    /// a cubic between samples, of which there is one at every switch of the stimulus, too.
     pub dt: Option<f64>,
     /// Definitions.
     pub definitions: BiomarkerOptions,
@@ -50,18 +61,18 @@ pub struct ObserveOptions {
 }
 
 impl ObserveOptions {
-    /// A transient of 100 and a first window of 100 units of time, 10 bursts, at most 10 000 units.
+    /// 10 bursts, and all times measured on the system.
     pub fn new(definitions: BiomarkerOptions) -> Self {
         let solve = SolveOptions::default();
-        ObserveOptions { t_transient: 100.0, bursts: 10, t_end: 10_000.0, fixed: false, window: 100.0, dt: None, definitions, solve }
+        ObserveOptions { t_transient: None, bursts: 10, t_end: None, fixed: false, window: None, dt: None, definitions, solve }
     }
 
     fn check(&self) -> Result<()> {
-        if !(self.t_transient >= 0.0 && self.t_end > self.t_transient && self.t_end.is_finite()) {
-            let (a, b) = (self.t_transient, self.t_end);
-            return Err(Error::Invalid(format!("a transient of {a} and an end at {b}; expected 0 or more, and a later end")));
+        if self.fixed && self.t_end.is_none() {
+            return Err(Error::Invalid("no end of the recording; expected one where it is fixed".into()));
         }
-        for (what, value) in [("window", self.window), ("sampling step", self.dt.unwrap_or(1.0))] {
+        ends(self.t_transient.unwrap_or(0.0), self.t_end.unwrap_or(f64::MAX))?;
+        for (what, value) in [("window", self.window.unwrap_or(1.0)), ("sampling step", self.dt.unwrap_or(1.0))] {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::Invalid(format!("the {what} is {value}; expected a finite number larger than 0")));
             }
@@ -73,6 +84,13 @@ impl ObserveOptions {
     }
 }
 
+fn ends(transient: f64, t_end: f64) -> Result<()> {
+    if transient >= 0.0 && t_end > transient && t_end.is_finite() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("a transient of {transient} and an end at {t_end}; expected 0 or more, and a later end")))
+}
+
 /// Why watching ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stopped {
@@ -82,6 +100,8 @@ pub enum Stopped {
     EnoughSpikes,
     /// Nothing moves any more.
     AtRest,
+    /// It moves, and repeats itself without a spike.
+    NoSpikes,
     /// The largest time was reached before there was enough.
     TimeLimit,
     /// As many samples as are kept were taken before there was enough.
@@ -99,12 +119,27 @@ pub struct Observation {
     pub biomarkers: Biomarkers,
     /// Why watching ended.
     pub stopped: Stopped,
-    /// Whether the sampling step was found to resolve spikes and peaks; `None` where it was given.
-    pub resolved: Option<bool>,
+    /// What was measured on the system where times were not given: whether, and how, it had settled at the end of the transient.
+    pub scales: Option<TimeScales>,
+    /// Where there is no spike: a swing of the potential that does not cross the threshold.
+    pub swing: Option<Swing>,
     /// States outside what a surrogate was trained on; never for equations.
     pub extrapolated: usize,
     /// Number of states.
     pub states: usize,
+}
+
+/// A potential that swings again and again without a spike.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Swing {
+    /// Lowest potential in the second half of the recording.
+    pub low: f64,
+    /// Highest potential there.
+    pub high: f64,
+    /// A threshold that shows it: their middle.
+    pub threshold: f64,
+    /// Number of spikes in the whole recording with that threshold.
+    pub spikes: usize,
 }
 
 /// Watches variable `variable` of a system from `x0`.
@@ -126,60 +161,95 @@ pub fn observe(
         Time::Continuous => None,
         Time::Discrete { dt } => Some(dt),
     };
-    // From here on time is counted in the stimulus' own; a window begins at `begin` in state `x`.
-    let transient = own.map_or(options.t_transient, |dt| (options.t_transient / dt - 1e-6).ceil() * dt);
+    let whole = |t: f64| own.map_or(t, |dt| (t / dt - 1e-6).ceil() * dt);
+    let constant_from = protocol.constant_from();
     if options.fixed {
-        return watch.fixed(x0, protocol, transient, own, options);
+        let t_end = options.t_end.unwrap_or_default();
+        protocol.check_until(t_end)?;
+        let signal = protocol.signal(t_end);
+        let level = signal.value(0.0);
+        let scales = match options.t_transient {
+            None if constant_from == Some(0.0) => Some(time_scales(system, x0, level, p, &options.solve)?),
+            _ => None,
+        };
+        let transient = whole(options.t_transient.unwrap_or_else(|| scales.as_ref().map_or(0.0, |s| s.followed)));
+        ends(transient, t_end)?;
+        let drive = watch.drive(x0, signal, own);
+        let window = watch.window(x0, protocol, transient, t_end - transient, options.dt, own)?;
+        let states = window.states.len();
+        let extrapolated = (0..states).filter(|k| system.spec().extrapolates(window.states.state(*k), p)).count();
+        let weaker = |push: &Push<'_>, share: f64, until: f64| watch.weaker(&window, &drive, push, share, until, own);
+        let counted = count(&window.potential, Some(&drive), &weaker, &options.definitions)?;
+        return watch.observation(window.potential, counted, Stopped::AsAsked, scales, extrapolated, states);
     }
-    let signal = protocol.signal(options.t_end);
-    let last = &signal.pieces[signal.pieces.len() - 1];
-    if last.slope != 0.0 || !last.waves.is_empty() || last.start > transient {
+    // From here on time is counted in the stimulus' own; a window begins at `begin` in state `x`.
+    let begin = whole(options.t_transient.unwrap_or(0.0));
+    if constant_from.is_none_or(|from| from > begin) {
         return Err(Error::Invalid(format!(
-            "the stimulus still changes after the transient of {transient}, so that nothing can be waited for; say when to end"
+            "the stimulus still changes after the transient of {begin}, so that nothing can be waited for; say when to end"
         )));
     }
-    let constant = if last.offset == 0.0 { Protocol::none() } else { Protocol::constant(last.offset) };
-    let start = watch.run(x0, protocol, TimeGrid::new(transient, own.unwrap_or(1.0), 1)?)?;
-    let first = options.window.min(options.t_end - transient);
-    let (dt, resolved) = match options.dt.or(own) {
-        Some(dt) => (watch.multiple(dt, own)?, None),
-        None => watch.resolve(&start.x, &constant, 0.0, first, options)?,
+    protocol.check_until(begin)?;
+    let level = protocol.signal(begin).value(begin);
+    let constant = if level == 0.0 { Protocol::none() } else { Protocol::constant(level) };
+    let mut x = watch.run(x0, protocol, TimeGrid::new(begin, own.unwrap_or(1.0), 1)?)?.x;
+    let scales = if options.t_transient.is_none() || options.t_end.is_none() {
+        Some(time_scales(system, &x, level, p, &options.solve)?)
+    } else {
+        None
     };
-    let steps = |t: f64| ((t / dt - 1e-6).ceil() as usize).max(1);
-    let most = ((options.t_end - transient) / dt - 1e-6).ceil().clamp(1.0, MOST_SAMPLES as f64) as usize;
-    if first / dt > MOST_SAMPLES as f64 {
-        return Err(too_many(first, dt, MOST_SAMPLES));
+    let mut transient = begin;
+    if let Some(scales) = scales.as_ref().filter(|s| options.t_transient.is_none() && s.motion != Motion::Escaped) {
+        transient += scales.followed;
+        x.clone_from(&scales.state);
     }
-    let mut x = start.x;
+    let first = options.window.unwrap_or_else(|| match (&scales, options.t_end) {
+        (Some(s), _) => match (s.motion, s.period) {
+            (Motion::Periodic | Motion::Irregular, Some(period)) => PERIODS_A_BURST * options.bursts as f64 * period,
+            (Motion::Rest, _) if s.slowest.is_finite() => DECAYS * s.slowest,
+            _ => s.followed,
+        },
+        (None, t_end) => (t_end.unwrap_or_default() - transient) / 64.0,
+    });
+    let first = first.max(own.unwrap_or(f64::MIN_POSITIVE));
+    // Where it has not settled, nobody knows how long it would take.
+    let settled = scales.as_ref().is_none_or(|s| s.settled);
+    let t_end = options.t_end.unwrap_or(transient + if settled { MOST_WINDOWS } else { UNSETTLED_WINDOWS } * first);
+    ends(transient, t_end)?;
+    let repeats = scales.as_ref().is_some_and(|s| s.motion == Motion::Periodic);
     let mut seen: Option<Potential> = None;
     let (mut extrapolated, mut states) = (0, 0);
     loop {
-        let so_far = seen.as_ref().map_or(0, |v| v.len() - 1);
-        let count = if so_far == 0 { steps(first) } else { so_far }.min(most - so_far).min(MOST_VALUES / system.dimension());
-        let t = watch.run(&x, &constant, TimeGrid::new(0.0, dt, count + 1)?)?;
-        let begin = transient + so_far as f64 * dt;
-        let v = Potential::of(system, variable, p, &constant.signal(1.0), begin, dt, &t.x)?;
+        let begin = seen.as_ref().map_or(transient, Potential::end);
+        let left = t_end - begin;
+        let wanted = seen.as_ref().map_or(first, |v| v.end() - v.start()).min(left);
+        let next = watch.window(&x, &constant, 0.0, wanted, options.dt, own)?;
+        let t = &next.states;
         extrapolated += (1..t.len()).filter(|k| system.spec().extrapolates(t.state(*k), p)).count();
-        states += count;
-        match &mut seen {
-            Some(seen) => seen.append(v),
-            None => seen = Some(v),
-        }
-        x = t.state(count).to_vec();
-        let Some(v) = &seen else { continue };
-        let counted = biomarkers(v, &options.definitions)?;
+        states += t.len() - 1;
+        let v = match seen.take() {
+            Some(mut seen) => {
+                seen.append(&next.potential, begin);
+                seen
+            }
+            None => next.potential.moved(begin),
+        };
+        let counted = biomarkers(&v, &options.definitions)?;
+        let most = if own.is_some() { MOST_SAMPLES } else { MOST_STEPS };
         let stopped = match () {
             () if counted.complete_bursts >= options.bursts => Some(Stopped::EnoughBursts),
             () if counted.bursts.is_empty() && counted.spikes.len() > SPIKES_A_BURST * options.bursts => Some(Stopped::EnoughSpikes),
-            () if watch.at_rest(&t) => Some(Stopped::AtRest),
-            () if so_far + count >= MOST_SAMPLES => Some(Stopped::SampleLimit),
-            () if so_far + count >= most => Some(Stopped::TimeLimit),
+            () if watch.at_rest(t) => Some(Stopped::AtRest),
+            () if repeats && v.upward_crossings(options.definitions.threshold).is_empty() => Some(Stopped::NoSpikes),
+            () if 2 * v.pieces() > most => Some(Stopped::SampleLimit),
+            () if t_end - v.end() < 1e-9 * t_end + own.unwrap_or(0.0) * (1.0 - 1e-6) => Some(Stopped::TimeLimit),
             () => None,
         };
         if let Some(stopped) = stopped {
-            let potential = v.clone();
-            return Ok(Observation { potential, biomarkers: counted, stopped, resolved, extrapolated, states });
+            return watch.observation(v, counted, stopped, scales, extrapolated, states);
         }
+        x = t.last().unwrap_or_default().to_vec();
+        seen = Some(v);
     }
 }
 
@@ -188,6 +258,14 @@ fn too_many(window: f64, dt: f64, most: usize) -> Error {
     Error::Invalid(format!(
         "a recording of {window} in steps of {dt} has {steps:.3e} steps; expected 1 to {most}: take another step or a shorter recording"
     ))
+}
+
+/// What was seen in one run: the potential, and states that it was looked at.
+struct Window {
+    potential: Potential,
+    states: Trajectory,
+    /// Of a flow, times at which the stimulus switches, and states there.
+    switches: Vec<(f64, Vec<f64>)>,
 }
 
 /// A system that is watched.
@@ -204,61 +282,91 @@ impl Watch<'_> {
         Ok(self.system.simulate(&e, self.solve)?)
     }
 
-    /// The whole recording at once, under a stimulus of any kind.
-    fn fixed(&self, x0: &[f64], protocol: &Protocol, transient: f64, own: Option<f64>, options: &ObserveOptions) -> Result<Observation> {
-        let window = options.t_end - transient;
-        let (dt, resolved) = match options.dt.or(own) {
-            Some(dt) => (self.multiple(dt, own)?, None),
-            None => self.resolve(x0, protocol, transient, window, options)?,
-        };
-        let (t, potential) = self.record(x0, protocol, transient, window, dt)?;
-        let biomarkers = biomarkers(&potential, &options.definitions)?;
-        let extrapolated = (0..t.len()).filter(|k| self.system.spec().extrapolates(t.state(*k), self.p)).count();
-        Ok(Observation { potential, biomarkers, stopped: Stopped::AsAsked, resolved, extrapolated, states: t.len() })
+    /// What a protocol does to the variable: by the rule at the start.
+    fn drive(&self, x0: &[f64], signal: Signal, own: Option<f64>) -> Drive {
+        let mut by = vec![0.0; x0.len()];
+        self.system.derivative_by(Input::Stimulus, x0, signal.value(0.0), self.p, &mut by);
+        Drive { signal, gain: by[self.variable] / own.unwrap_or(1.0) }
     }
 
-    /// From `begin` over a window, of which the end is included when it is whole to 1e-6 of a step.
-    fn record(&self, x0: &[f64], protocol: &Protocol, begin: f64, window: f64, dt: f64) -> Result<(Trajectory, Potential)> {
+    /// From `begin` over a window: of a flow to its end; of a map as far as its steps reach.
+    fn window(&self, x0: &[f64], protocol: &Protocol, begin: f64, window: f64, dt: Option<f64>, own: Option<f64>) -> Result<Window> {
+        let Some(own) = own else { return self.flow(x0, protocol, begin, window, dt) };
+        let dt = self.multiple(dt.unwrap_or(own), own)?;
         let steps = (window / dt + 1e-6).floor();
-        let most = MOST_VALUES / self.system.dimension();
+        let most = MOST_SAMPLES.min(MOST_VALUES / self.system.dimension());
         if !(steps >= 1.0 && steps < most as f64) {
             return Err(too_many(window, dt, most));
         }
-        let t = self.run(x0, protocol, TimeGrid::new(begin, dt, steps as usize + 1)?)?;
-        let signal = protocol.signal(begin + window);
-        let v = Potential::of(self.system, self.variable, self.p, &signal, begin, dt, &t.x)?;
-        Ok((t, v))
+        let states = self.run(x0, protocol, TimeGrid::new(begin, dt, steps as usize + 1)?)?;
+        let potential = Potential::from_samples(begin, dt, states.variable(self.variable).collect())?;
+        Ok(Window { potential, states, switches: Vec::new() })
     }
 
-    /// A step that resolves spikes and peaks of a window, and whether it was found.
-    fn resolve(&self, x0: &[f64], protocol: &Protocol, begin: f64, window: f64, options: &ObserveOptions) -> Result<(f64, Option<bool>)> {
-        // What the integrator needs to follow the window is the cell's own time scale; the pieces of a stimulus cut its steps.
-        let whole = self.run(x0, protocol, TimeGrid::new(begin + window, 1.0, 1)?)?.statistics.accepted;
-        let before = if begin > 0.0 { self.run(x0, protocol, TimeGrid::new(begin, 1.0, 1)?)?.statistics.accepted } else { 0 };
-        let mut steps = whole.saturating_sub(before).clamp(100, (MOST_VALUES / self.system.dimension() / 4) as u64);
-        let count = |steps: u64| -> Result<Biomarkers> {
-            biomarkers(&self.record(x0, protocol, begin, window, window / steps as f64)?.1, &options.definitions)
-        };
-        let mut coarse = count(steps)?;
-        // Twice in a row: once may be chance.
-        let mut agreed = 0;
-        for _ in 0..MOST_HALVINGS {
-            if 2 * steps > (MOST_VALUES / self.system.dimension()) as u64 {
-                break;
-            }
-            let fine = count(2 * steps)?;
-            agreed = if same(&coarse, &fine, window / steps as f64) { agreed + 1 } else { 0 };
-            if agreed == 2 {
-                return Ok((window / (2 * steps) as f64, Some(true)));
-            }
-            (coarse, steps) = (fine, 2 * steps);
+    fn flow(&self, x0: &[f64], protocol: &Protocol, begin: f64, window: f64, dt: Option<f64>) -> Result<Window> {
+        if let Some(dt) = dt.filter(|dt| !(window / dt >= 1.0 && window / dt <= MOST_STEPS as f64)) {
+            return Err(too_many(window, dt, MOST_STEPS));
         }
-        Ok((window / steps as f64, Some(false)))
+        let times = TimeGrid::new(begin, window / LOOKS as f64, LOOKS + 1)?;
+        let experiment = Experiment { x0: x0.to_vec(), p: self.p.to_vec(), protocol: protocol.clone(), times };
+        let (states, curve) = self.system.follow(&experiment, self.variable, self.solve)?;
+        let Some(curve) = curve else {
+            return Err(Error::Invalid(format!("{} cannot be followed between its steps", self.system.spec().id)));
+        };
+        let switches = curve.switches().to_vec();
+        let potential = match dt {
+            None => Potential::from_curve(curve),
+            Some(dt) => {
+                let corners: Vec<f64> = protocol.signal(begin + window).pieces.iter().map(|p| p.start).collect();
+                Potential::sampled(&curve, dt, &corners)
+            }
+        };
+        Ok(Window { potential, states, switches })
+    }
+
+    /// What a weaker push would have done: from the state where it begins, where that was kept.
+    fn weaker(
+        &self,
+        window: &Window,
+        drive: &Drive,
+        push: &Push<'_>,
+        share: f64,
+        until: f64,
+        own: Option<f64>,
+    ) -> Option<(Potential, Drive)> {
+        let (begin, states) = (push.start(), &window.states);
+        let x = match own {
+            // A map takes the mean of the current over its step: the step in which the push begins is the first.
+            Some(_) => states.state(states.times.reached(begin * (1.0 + 1e-12)).checked_sub(1)?),
+            None if begin == states.times.start => states.state(0),
+            None => {
+                let near = window.switches.partition_point(|(t, _)| *t < begin);
+                window.switches.get(near).filter(|(t, _)| *t == begin)?.1.as_slice()
+            }
+        };
+        let length = own.map_or(until - begin, |dt| ((until - begin) / dt).round().max(2.0) * dt);
+        let protocol = push.weaker(share, begin + length);
+        let signal = protocol.signal(length);
+        let found = self.window(x, &protocol, 0.0, length, None, own).ok()?;
+        Some((found.potential, Drive { signal, gain: drive.gain }))
+    }
+
+    fn observation(
+        &self,
+        potential: Potential,
+        biomarkers: Biomarkers,
+        stopped: Stopped,
+        scales: Option<TimeScales>,
+        extrapolated: usize,
+        states: usize,
+    ) -> Result<Observation> {
+        let range = self.system.spec().variables[self.variable].range;
+        let swing = if biomarkers.regime == Regime::Silent { swing(&potential, SWING * (range[1] - range[0]))? } else { None };
+        Ok(Observation { potential, biomarkers, stopped, scales, swing, extrapolated, states })
     }
 
     /// A step that a map can make.
-    fn multiple(&self, dt: f64, own: Option<f64>) -> Result<f64> {
-        let Some(own) = own else { return Ok(dt) };
+    fn multiple(&self, dt: f64, own: f64) -> Result<f64> {
         let ratio = (dt / own).round();
         if ratio < 1.0 || (dt / own - ratio).abs() > 1e-6 {
             let id = &self.system.spec().id;
@@ -278,21 +386,18 @@ impl Watch<'_> {
     }
 }
 
-/// Whether halving the step `dt` of `a` changed nothing.
-fn same(a: &Biomarkers, b: &Biomarkers, dt: f64) -> bool {
-    let durations = b.action_potentials.iter().filter_map(|a| a.apd90);
-    let unit = durations.chain(b.isi.map(|i| i.median)).fold(f64::INFINITY, f64::min);
-    let unit = if unit.is_finite() { unit } else { dt };
-    let near = |a: f64, b: f64, most: f64| (a - b).abs() <= most;
-    let alike = |(a, b): (&ActionPotential, &ActionPotential)| {
-        near(a.peak, b.peak, RESOLVED * b.amplitude)
-            && near(a.dvdt_max, b.dvdt_max, RESOLVED_SLOPE * b.dvdt_max)
-            && match (a.apd90, b.apd90) {
-                (Some(a), Some(b)) => near(a, b, 10.0 * RESOLVED * b),
-                (a, b) => a.is_none() && b.is_none(),
-            }
-    };
-    a.spikes.len() == b.spikes.len()
-        && a.spikes.iter().zip(&b.spikes).all(|(a, b)| near(*a, *b, RESOLVED * unit))
-        && a.action_potentials.iter().zip(&b.action_potentials).all(alike)
+/// The swing in the second half of a recording without spikes, where it is larger than `least` and goes through its middle at least twice.
+fn swing(v: &Potential, least: f64) -> Result<Option<Swing>> {
+    if v.pieces() == 0 {
+        return Ok(None);
+    }
+    let middle = 0.5 * (v.start() + v.end());
+    let ([_, low], [_, high]) = (v.lowest(middle, v.end()), v.highest(middle, v.end()));
+    let threshold = 0.5 * (low + high);
+    let crossed = || v.upward_crossings(threshold).into_iter().filter(|t| *t >= middle).count();
+    if high - low < least || crossed() < 2 {
+        return Ok(None);
+    }
+    let spikes = biomarkers(v, &BiomarkerOptions::at(threshold))?.spikes.len();
+    Ok(Some(Swing { low, high, threshold, spikes }))
 }

@@ -55,6 +55,8 @@ pub struct Clock<const W: usize> {
     carry: Lane<W>,
     /// Error of the last step tried, 1 where it just meets the tolerance; infinite where the step left the finite numbers.
     pub error: Lane<W>,
+    /// Whether the continuous extension is wanted over every step.
+    pub follow: bool,
     error_before: Lane<W>,
     rejected_before: Lane<W>,
     /// 1 where h |lambda| was beyond the stability of an explicit method in the last step.
@@ -85,6 +87,7 @@ impl<const W: usize> Clock<W> {
             elapsed: zero,
             carry: zero,
             error: zero,
+            follow: false,
             error_before: one,
             rejected_before: zero,
             unstable: zero,

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    curve::{Curve, CurvePiece},
     real::{InstructionSet, Lane},
     system::Model,
     trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, Statistics, Trajectory},
@@ -40,6 +41,8 @@ const UNSTABLE_STEPS: u32 = 1000;
 /// Unstable steps that make the remark that a problem is stiff, where they are most of all steps.
 const REMARKABLE_STEPS: u64 = 15;
 const STABLE_STEPS: u32 = 6;
+/// Most steps over which a variable is followed; beyond, they would fill the memory.
+const MOST_PIECES: usize = 1 << 22;
 
 /// How to share a batch out; the numbers do not depend on it.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +68,8 @@ impl Layout {
 struct Seat {
     index: usize,
     trajectory: Trajectory,
+    /// The variable that is followed, where one is.
+    curve: Curve,
     /// Index of the next output time.
     next: usize,
     stimulus: Stimulated,
@@ -102,6 +107,9 @@ struct Work<'a, M> {
     /// The method, where it is automatic as far as the model decides it.
     method: Method,
     instructions: InstructionSet,
+    /// The variable that is followed, and by [`Work::finish`] its curve: only where the batch is one experiment.
+    follow: Option<usize>,
+    curve: Mutex<Curve>,
     next: AtomicUsize,
     stiff: Mutex<VecDeque<Seat>>,
     stop: AtomicBool,
@@ -115,6 +123,30 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
     options: &SolveOptions,
     layout: Layout,
 ) -> Result<Vec<Trajectory>> {
+    Ok(work::<M, D, P, W>(model, plan, batch, options, layout, None)?.0)
+}
+
+/// Solves one experiment that has been checked, and follows a variable from the first output time to the last.
+pub(crate) fn follow<M: Model, const D: usize, const P: usize, const W: usize>(
+    model: &M,
+    plan: &Plan,
+    experiment: &Experiment,
+    variable: usize,
+    options: &SolveOptions,
+) -> Result<(Trajectory, Curve)> {
+    let (mut all, curve) =
+        work::<M, D, P, W>(model, plan, std::slice::from_ref(experiment), options, Layout::for_batch(1), Some(variable))?;
+    Ok((all.pop().ok_or(Error::Interrupted)?, curve))
+}
+
+fn work<M: Model, const D: usize, const P: usize, const W: usize>(
+    model: &M,
+    plan: &Plan,
+    batch: &[Experiment],
+    options: &SolveOptions,
+    layout: Layout,
+    follow: Option<usize>,
+) -> Result<(Vec<Trajectory>, Curve)> {
     let work = Work {
         model,
         plan,
@@ -123,6 +155,8 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
         // Models whose explicit method runs one lane are large, and better off with the stiff one, of which many lanes run at once.
         method: if W == 1 && options.method == Method::Auto { Method::Stiff } else { options.method },
         instructions: layout.instructions,
+        follow,
+        curve: Mutex::default(),
         next: AtomicUsize::new(0),
         stiff: Mutex::default(),
         stop: AtomicBool::new(false),
@@ -140,7 +174,7 @@ pub(crate) fn solve<M: Model, const D: usize, const P: usize, const W: usize>(
     for (index, trajectory) in done.into_iter().flatten() {
         ordered[index] = Some(trajectory);
     }
-    Ok(ordered.into_iter().flatten().collect())
+    Ok((ordered.into_iter().flatten().collect(), work.curve.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 impl<M: Model> Work<'_, M> {
@@ -208,6 +242,9 @@ impl<M: Model> Work<'_, M> {
                     if let Next::End(outcome) = next {
                         seat.trajectory.outcome = outcome;
                         let statistics = &mut seat.trajectory.statistics;
+                        if self.follow.is_some() {
+                            *self.curve.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut seat.curve);
+                        }
                         statistics.stiff |= seat.unstable_in_all >= REMARKABLE_STEPS && 2 * seat.unstable_in_all > statistics.accepted;
                         self.finish(seat.index, seat.trajectory, done);
                     } else {
@@ -257,6 +294,7 @@ impl<M: Model> Work<'_, M> {
                 stable: 0,
                 unstable_in_all: 0,
                 progress: Progress::default(),
+                curve: Curve::default(),
             };
             seat.trajectory.statistics.stiff_from = stiff_from;
             return Some(seat);
@@ -287,6 +325,7 @@ impl<M: Model> Work<'_, M> {
         let statistics = &mut seat.trajectory.statistics;
         statistics.evaluations += L::WORK.begin;
         seat.progress = Progress::from(statistics.accepted + statistics.rejected, seat.t);
+        lanes.clock().follow = self.follow.is_some();
         Some(seat)
     }
 
@@ -311,9 +350,18 @@ impl<M: Model> Work<'_, M> {
             }
             stiff = seat.unstable >= UNSTABLE_STEPS && self.method == Method::Auto && L::WORK.jacobians == 0;
             let (times, out) = (seat.trajectory.times, &mut seat.trajectory.x);
+            if let Some(variable) = self.follow {
+                statistics.evaluations += L::WORK.extension;
+                let start = clock.t_before.0[i];
+                if t > times.start {
+                    let (value, terms) = lanes.followed(i, variable);
+                    let end = [t, lanes.state(i).nth(variable).unwrap_or(f64::NAN)];
+                    seat.curve.push_from(times.start, CurvePiece { start, length: t - start, value, terms }, end);
+                }
+            }
             if times.time(seat.next) <= t {
                 let inside = |k: usize| k < times.count && times.time(k) < t;
-                statistics.evaluations += if inside(seat.next) { L::WORK.extension } else { 0 };
+                statistics.evaluations += if inside(seat.next) && self.follow.is_none() { L::WORK.extension } else { 0 };
                 let mut slot = 0;
                 while slot < L::SLOTS && inside(seat.next) {
                     lanes.inside(i, slot, out);
@@ -334,6 +382,9 @@ impl<M: Model> Work<'_, M> {
                 }
                 lanes.clock().want(i, times, seat.next);
             }
+            if self.follow.is_some() && t >= times.start && t >= lanes.clock().t_end.0[i] {
+                seat.curve.switch(t, lanes.state(i));
+            }
             let clock = lanes.clock();
             if t >= clock.t_end.0[i] {
                 seat.trajectory.statistics.evaluations += L::WORK.begin;
@@ -347,14 +398,15 @@ impl<M: Model> Work<'_, M> {
         }
         let statistics = &seat.trajectory.statistics;
         let (steps, limit) = (statistics.accepted + statistics.rejected, self.options.max_steps);
+        let full = seat.curve.pieces().len() >= MOST_PIECES;
         let clock = lanes.clock();
-        if clock.vanished(i) || steps >= limit || seat.progress.is_hopeless(steps, t, clock.t_end.0[i], limit) {
+        if full || clock.vanished(i) || steps >= limit || seat.progress.is_hopeless(steps, t, clock.t_end.0[i], limit) {
             let (vanished, i_stim) = (clock.vanished(i), clock.stimulus.at(clock.t).0[i]);
             let x: Vec<f64> = lanes.state(i).collect();
             let reason = match () {
                 () if vanished && !error.is_finite() => FailureReason::NotFinite { quantity: Some(self.blame(&x, i_stim, seat.index)) },
                 () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(&x, i_stim, seat.index) },
-                () => FailureReason::TooManySteps { steps, limit, fastest: self.fastest(&x, i_stim, seat.index) },
+                () => FailureReason::TooManySteps { steps, limit: if full { MOST_PIECES as u64 } else { limit }, fastest: self.fastest(&x, i_stim, seat.index) },
             };
             return Next::End(Outcome::Failed { time: t, reason });
         }

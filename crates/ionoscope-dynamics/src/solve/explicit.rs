@@ -5,6 +5,7 @@
 
 use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
 use crate::{
+    curve::{Factor, TERMS, nest},
     real::{Lane, Real, hidden},
     solve::clock::{Clock, Control, DOWN, any, norm},
     system::Model,
@@ -215,7 +216,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let change = square_sum(&difference(&self.k[12], &self.k[11]), &unit);
         self.clock.unstable = Lane::select((distance * (STABILITY * STABILITY)).lt(h * h * change), one, zero);
 
-        if any(accept & self.clock.output(0).lt(tried.t_new)) {
+        if self.clock.follow || any(accept & self.clock.output(0).lt(tried.t_new)) {
             for s in 13..16 {
                 y = stage(&self.x, h, STAGES[s], &self.k);
                 let i_stim = self.clock.stimulus.at(self.clock.t + h * NODES[s]);
@@ -267,4 +268,15 @@ pub fn extension<R: Real>(term: impl Fn(usize) -> R, theta: R) -> R {
         y = term(k) + if k % 2 == 0 { theta } else { rest } * y;
     }
     y
+}
+
+/// The terms of a [`CurvePiece`](crate::curve::CurvePiece) from the eight of [`extension`].
+pub fn curve_terms(term: impl Fn(usize) -> f64) -> [f64; TERMS] {
+    let mut all = [0.0; TERMS];
+    all[0] = term(7);
+    for k in (0..7).rev() {
+        let factor = if k % 2 == 0 { Factor::Share } else { Factor::Rest };
+        nest(&mut all, 7 - k, &factor, if k == 0 { 0.0 } else { term(k) });
+    }
+    all
 }

@@ -7,10 +7,11 @@ use super::{
     dispatch,
     explicit::{self, Group},
     extension::Inside,
-    rosenbrock::{CompiledRhs, Plan, Rosenbrock},
+    rosenbrock::{self, CompiledRhs, Plan, Rosenbrock},
     rush_larsen::RushLarsen,
 };
 use crate::{
+    curve::{TERMS, elevated},
     real::{InstructionSet, Lane},
     system::Model,
     trajectory::TimeGrid,
@@ -48,6 +49,9 @@ pub trait Lanes<const W: usize> {
     fn inside(&self, _i: usize, _slot: usize, _out: &mut Vec<f64>) {}
     /// Adds the states at times inside lane `i`'s last step, by the method's continuous extension, to `out`, `[time][variable]`.
     fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>);
+    /// A variable over lane `i`'s last step, where [`Clock::follow`] has asked for it: its value before the step, and the terms of a
+    /// [`CurvePiece`](crate::curve::CurvePiece).
+    fn followed(&self, i: usize, variable: usize) -> (f64, [f64; TERMS]);
 }
 
 /// The explicit method on a compiled model.
@@ -111,6 +115,11 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> Lanes<W> for Expl
         let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, D);
         dispatch::extend_explicit(self.with, &inside, out);
     }
+
+    fn followed(&self, i: usize, variable: usize) -> (f64, [f64; TERMS]) {
+        let term = |k: usize| self.group.extension[k][variable].0[i];
+        (term(0), explicit::curve_terms(term))
+    }
 }
 
 /// The stiff method on a recorded model.
@@ -162,6 +171,11 @@ impl<const W: usize> Lanes<W> for Stiff<'_, W> {
         let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, self.group.x.len());
         dispatch::extend_rosenbrock(self.with, &inside, out);
     }
+
+    fn followed(&self, i: usize, variable: usize) -> (f64, [f64; TERMS]) {
+        let term = |k: usize| self.group.extension[k][variable].0[i];
+        (term(0), rosenbrock::curve_terms(term))
+    }
 }
 
 /// The method of Rush and Larsen on a recorded model.
@@ -212,6 +226,11 @@ impl<const W: usize> Lanes<W> for Relaxing<'_, W> {
         self.terms.extend(self.group.before.iter().chain(&self.group.x).map(|lane| lane.0[i]));
         let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, self.group.x.len());
         dispatch::extend_rush_larsen(self.with, &inside, out);
+    }
+
+    fn followed(&self, i: usize, variable: usize) -> (f64, [f64; TERMS]) {
+        let [before, after] = [&self.group.before, &self.group.x].map(|x| x[variable].0[i]);
+        (before, elevated([0.0, after - before]))
     }
 }
 

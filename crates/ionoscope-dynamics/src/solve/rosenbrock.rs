@@ -9,6 +9,7 @@ use super::{
     rodas5p::{A, C, EXTENSION, GAMMA, NODES, SHARES},
 };
 use crate::{
+    curve::{Factor, TERMS, elevated, nest},
     program::{Machine, Recording},
     real::{Lane, Real, hidden},
 };
@@ -241,7 +242,7 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         let error = Lane::select((sound + error * 0.0).le(zero), error, Lane([f64::INFINITY; W]));
         let accept = error.le(Lane([1.0; W]));
 
-        if any(accept & self.clock.output(0).lt(tried.t_new)) {
+        if self.clock.follow || any(accept & self.clock.output(0).lt(tried.t_new)) {
             let [from, to, terms @ ..] = &mut self.extension;
             from.copy_from_slice(&self.x);
             to.copy_from_slice(&self.y);
@@ -263,4 +264,15 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
 pub fn extension<R: Real>(term: impl Fn(usize) -> R, theta: R) -> R {
     let rest = R::constant(1.0) - theta;
     rest * term(0) + theta * (term(1) + rest * (term(2) + theta * (term(3) + theta * term(4))))
+}
+
+/// The terms of a [`CurvePiece`](crate::curve::CurvePiece) from the five of [`extension`].
+pub fn curve_terms(term: impl Fn(usize) -> f64) -> [f64; TERMS] {
+    let mut all = [0.0; TERMS];
+    all[0] = term(4);
+    nest(&mut all, 1, &Factor::Share, term(3));
+    nest(&mut all, 2, &Factor::Share, term(2));
+    nest(&mut all, 3, &Factor::Rest, term(1) - term(0));
+    nest(&mut all, 4, &Factor::Share, 0.0);
+    elevated([all[0], all[1], all[2], all[3], all[4]])
 }

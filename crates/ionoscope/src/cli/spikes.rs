@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ionoscope_analysis::biomarkers::{
-    ActionPotential, BiomarkerOptions, Biomarkers, Observation, ObserveOptions, Stopped, Upstroke, observe,
+    ActionPotential, BiomarkerOptions, Biomarkers, OWN_SHARE, Observation, ObserveOptions, Response, Stopped, Upstroke, observe,
 };
 use ionoscope_dynamics::{
     protocol::Protocol,
@@ -30,10 +30,8 @@ use crate::{
 
 /// Rows of the table of action potentials that are printed; `--json` gives all.
 const MOST_ROWS: usize = 20;
-/// Transient where the stimulus does not change.
-const TRANSIENT: f64 = 100.0;
-/// When waiting ends.
-const LIMIT: f64 = 10_000.0;
+/// Points of a line over a panel, at least.
+const LINE: f64 = 2000.0;
 
 /// Counts spikes and bursts and measures action potentials, after a transient and over enough of them
 #[derive(clap::Args, Debug)]
@@ -46,7 +44,7 @@ pub struct Arguments {
     /// Stimulus over time (.toml, .csv)
     #[arg(long, value_name = "FILE")]
     protocol: Option<PathBuf>,
-    /// Time to leave out at the beginning [default: 100; 0 with a stimulus that changes over time]
+    /// Time to leave out at the beginning [default: until the cell is seen to rest, to repeat itself or to go on in the same way; 0 with a stimulus that changes over time]
     #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
     t_transient: Option<f64>,
     /// Complete bursts to wait for, or 20 times as many spikes where there is no pause
@@ -55,7 +53,7 @@ pub struct Arguments {
     /// Record up to this time, transient included, whatever there is to see; needed with a stimulus that changes after the transient
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
-    /// Time, transient included, after which waiting ends [default: 10000]
+    /// Time, transient included, after which waiting ends [default: measured on the cell]
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true, conflicts_with = "t_end")]
     t_limit: Option<f64>,
     /// Variable to look at [default: the membrane potential]
@@ -70,7 +68,7 @@ pub struct Arguments {
     /// From when durations of action potentials are counted
     #[arg(long, value_enum, default_value = "steepest-rise")]
     upstroke: From,
-    /// Spacing of the samples [default: the step of a map; for equations one that is found to resolve the spikes]
+    /// Spacing of the samples, with a cubic between them [default: the step of a map; equations need none, the integrator's own polynomials are looked at]
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Figure to draw (.svg): the potential over time, with its spikes
@@ -102,7 +100,7 @@ impl Arguments {
         protocol.check_units(&spec)?;
         let options = self.options(&spec, variable, &protocol)?;
         let seen = observe(&*system, variable, &x0, &p, &protocol, &options)?;
-        self.warn(shared, &spec, &seen);
+        self.warn(shared, &spec, &spec.variables[variable], options.definitions.threshold, &seen);
         if let Some(path) = &self.plot {
             let drawing = svg::draw(&figure(&spec, &p, &spec.variables[variable], options.definitions.threshold, &seen));
             Staged::new(path, |w| w.write_all(drawing.as_bytes()))?.commit()?;
@@ -138,11 +136,10 @@ impl Arguments {
             let unit = &spec.variables[variable].unit;
             Error::Input(format!("{} does not say above which {name} a spike is; give --threshold (in {unit})", spec.id))
         })?;
-        let t_end = self.t_end.or(self.t_limit).unwrap_or(LIMIT);
-        protocol.check_until(t_end)?;
-        let changes = protocol.signal(t_end).pieces.iter().enumerate().any(|(k, p)| k > 0 || p.slope != 0.0 || !p.waves.is_empty());
-        let t_transient = self.t_transient.unwrap_or(if changes { 0.0 } else { TRANSIENT });
-        if changes && t_transient == 0.0 && self.t_end.is_none() {
+        let t_end = self.t_end.or(self.t_limit);
+        let changes = protocol.constant_from() != Some(0.0);
+        let t_transient = self.t_transient.or(changes.then_some(0.0));
+        if changes && t_transient == Some(0.0) && self.t_end.is_none() {
             return Err(Error::Input(
                 "the stimulus changes over time; give --t-end, or a --t-transient after which it no longer does".into(),
             ));
@@ -164,21 +161,29 @@ impl Arguments {
         })
     }
 
-    fn warn(&self, shared: &Shared, spec: &Spec, seen: &Observation) {
+    fn warn(&self, shared: &Shared, spec: &Spec, q: &Quantity, threshold: f64, seen: &Observation) {
         if seen.extrapolated > 0 {
             let (outside, of) = (seen.extrapolated, seen.states);
             shared.warn(&format!("{outside} of {of} states are outside the training range (of state or parameters)"));
         }
-        if seen.resolved == Some(false) {
-            shared.warn(&format!("no sampling step down to {} gave the same spikes as its half; give --dt", seen.potential.dt()));
+        if let Some(swing) = seen.swing {
+            let (unit, [low, high, at]) = (&q.unit, [swing.low, swing.high, swing.threshold].map(table::short));
+            shared.warn(&format!(
+                "no spike, but {} swings between {low} and {high} {unit} without crossing {threshold}; --threshold {at} shows {} spikes",
+                q.name, swing.spikes
+            ));
+        }
+        if let Some(scales) = seen.scales.as_ref().filter(|s| !s.settled) {
+            let (t, unit) = (table::short(scales.followed), &spec.time_unit);
+            shared.warn(&format!("{} had not settled after {t} {unit}; give a longer --t-transient", spec.id));
         }
         let advice = match seen.stopped {
             Stopped::TimeLimit => "see --t-limit",
-            Stopped::SampleLimit => "take a larger --dt",
-            Stopped::EnoughBursts | Stopped::EnoughSpikes | Stopped::AtRest | Stopped::AsAsked => return,
+            Stopped::SampleLimit => "no more is kept in memory; give a --t-end",
+            Stopped::EnoughBursts | Stopped::EnoughSpikes | Stopped::AtRest | Stopped::NoSpikes | Stopped::AsAsked => return,
         };
         let v = &seen.potential;
-        let (t, unit, bursts) = (v.time(v.len() - 1), &spec.time_unit, self.bursts);
+        let (t, unit, bursts) = (v.end(), &spec.time_unit, self.bursts);
         shared.warn(&format!("stopped at t = {t} {unit} before {bursts} bursts, or 20 times as many spikes without a pause; {advice}"));
     }
 }
@@ -198,12 +203,19 @@ fn document(spec: &Spec, q: &Quantity, options: &ObserveOptions, seen: &Observat
         "incomplete_bursts": b.incomplete_bursts,
         "incomplete_action_potentials": b.incomplete_action_potentials(),
         "begins_within_an_action_potential": b.begins_within_an_action_potential,
+        "means": means(b),
+        "capture": b.capture,
+        "alternans": b.alternans,
+        "swing_without_spikes": seen.swing,
         "recording": {
-            "start": v.time(0),
-            "end": v.time(v.len() - 1),
+            "start": v.start(),
+            "end": v.end(),
             "dt": v.dt(),
-            "dt_resolves_spikes": seen.resolved,
+            "pieces": v.pieces(),
             "stopped": seen.stopped,
+            "settled": seen.scales.as_ref().map(|s| s.settled),
+            "motion": seen.scales.as_ref().map(|s| s.motion),
+            "period_of_motion": seen.scales.as_ref().and_then(|s| s.period),
             "extrapolated_states": seen.extrapolated,
         },
         "definitions": {
@@ -211,11 +223,31 @@ fn document(spec: &Spec, q: &Quantity, options: &ObserveOptions, seen: &Observat
             "threshold": options.definitions.threshold,
             "pause": options.definitions.pause,
             "upstroke": options.definitions.upstroke,
+            "own_share": OWN_SHARE,
         },
         "units": { "time": spec.time_unit, q.name.as_str(): q.unit, "dvdt_max": rate },
         "spikes": b.spikes,
         "bursts": b.bursts,
         "action_potentials": b.action_potentials,
+        "failed_captures": b.failed_captures,
+        "early_afterdepolarisations": b.afterdepolarisations,
+    })
+}
+
+/// Means over the complete action potentials; none without any.
+fn means(b: &Biomarkers) -> Option<Value> {
+    let whole: Vec<&ActionPotential> = b.complete_action_potentials().collect();
+    let mean = |f: fn(&ActionPotential) -> f64| whole.iter().map(|a| f(a)).sum::<f64>() / whole.len() as f64;
+    (!whole.is_empty()).then(|| {
+        json!({
+            "action_potentials": whole.len(),
+            "peak": mean(|a| a.peak),
+            "rest": mean(|a| a.rest),
+            "amplitude": mean(|a| a.amplitude),
+            "apd50": mean(|a| a.apd50.unwrap_or(f64::NAN)),
+            "apd90": mean(|a| a.apd90.unwrap_or(f64::NAN)),
+            "dvdt_max": mean(|a| a.dvdt_max),
+        })
     })
 }
 
@@ -226,15 +258,17 @@ fn show(spec: &Spec, q: &Quantity, stimulated: bool, seen: &Observation) -> Resu
         Stopped::EnoughBursts => "enough bursts",
         Stopped::EnoughSpikes => "enough spikes without a pause",
         Stopped::AtRest => "at rest",
+        Stopped::NoSpikes => "it repeats itself without a spike",
         Stopped::TimeLimit => "the largest time was reached",
         Stopped::SampleLimit => "as many samples as are kept",
         Stopped::AsAsked => "as asked",
     };
-    let (from, to, dt) = (table::short(v.time(0)), table::short(v.time(v.len() - 1)), table::short(v.dt()));
+    let (from, to) = (table::short(v.start()), table::short(v.end()));
+    let steps = v.dt().map_or(format!("the integrator's {} steps", v.pieces()), |dt| format!("samples every {}", table::short(dt)));
     let first = format!("{:?}", b.regime).to_lowercase();
     let mut rows = vec![
         ("regime", first),
-        ("recorded", format!("{from} to {to} {time} in steps of {dt}: {stopped}")),
+        ("recorded", format!("{from} to {to} {time}, {steps}: {stopped}")),
         ("spikes", b.spikes.len().to_string()),
         ("burst period", number(b.burst_period, time)),
         ("spikes a burst", number(b.spikes_per_burst, "")),
@@ -245,23 +279,46 @@ fn show(spec: &Spec, q: &Quantity, stimulated: bool, seen: &Observation) -> Resu
         let [mean, min, max, median, cv] = [i.mean, i.min, i.max, i.median, i.cv].map(table::short);
         rows.push(("intervals", format!("mean {mean}, from {min} to {max}, median {median} {time}; cv {cv}")));
     }
-    let whole: Vec<&ActionPotential> = b.action_potentials.iter().filter(|a| a.complete).collect();
-    let mean = |f: fn(&ActionPotential) -> f64| (!whole.is_empty()).then(|| whole.iter().map(|a| f(a)).sum::<f64>() / whole.len() as f64);
+    let mean = |name: &str| means(b).and_then(|means| means[name].as_f64());
+    if let Some(s) = seen.swing {
+        let [low, high, at] = [s.low, s.high, s.threshold].map(table::short);
+        rows.push(("swing", format!("from {low} to {high} {}, without a spike; --threshold {at} shows {}", q.unit, s.spikes)));
+    }
+    if let Some(c) = b.capture {
+        let open = if c.open > 0 { format!(", {} at the end not known", c.open) } else { String::new() };
+        let ratio = c.ratio.map_or(String::new(), |r| format!(": {} %", table::short(100.0 * r)));
+        rows.push(("capture", format!("{} of {} stimuli{ratio}{open}", c.captured, c.stimuli)));
+    }
+    if !b.failed_captures.is_empty() {
+        rows.push(("failed captures", format!("{} over the threshold by the stimulus alone", b.failed_captures.len())));
+    }
+    if !b.afterdepolarisations.is_empty() {
+        rows.push(("afterdepolarisations", format!("{} early", b.afterdepolarisations.len())));
+    }
     let cut = if b.begins_within_an_action_potential { ", and one that had begun before" } else { "" };
-    rows.push(("action potentials", format!("{} complete, {} not{cut}", whole.len(), b.incomplete_action_potentials())));
-    rows.push(("peak, mean", number(mean(|a| a.peak), &q.unit)));
-    rows.push(("rest, mean", number(mean(|a| a.rest), &q.unit)));
-    rows.push(("APD90, mean", number(mean(|a| a.apd90.unwrap_or(f64::NAN)), time)));
-    rows.push(("dV/dt max, mean", number(mean(|a| a.dvdt_max), &format!("{}/{time}", q.unit))));
+    rows.push((
+        "action potentials",
+        format!("{} complete, {} not{cut}", b.complete_action_potentials().count(), b.incomplete_action_potentials()),
+    ));
+    rows.push(("peak, mean", number(mean("peak"), &q.unit)));
+    rows.push(("rest, mean", number(mean("rest"), &q.unit)));
+    rows.push(("APD90, mean", number(mean("apd90"), time)));
+    rows.push(("dV/dt max, mean", number(mean("dvdt_max"), &format!("{}/{time}", q.unit))));
+    if let Some(a) = b.alternans {
+        let [long, short, last] = [a.long, a.short, a.last].map(table::short);
+        let dying = if a.lasting { "" } else { ", dying away" };
+        rows.push(("alternans", format!("APD90 {long} and {short} {time} in turn, {last} at the end{dying}")));
+    }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print(|w| {
         table::write(w, &rows)?;
-        if !stimulated || b.action_potentials.is_empty() {
+        let responses = b.action_potentials.len() + b.failed_captures.len();
+        if !stimulated || responses == 0 {
             return Ok(());
         }
         writeln!(w)?;
         table::write(w, &action_potentials(spec, q, b))?;
-        let more = b.action_potentials.len().saturating_sub(MOST_ROWS);
+        let more = responses.saturating_sub(MOST_ROWS);
         if more > 0 { writeln!(w, "and {more} more: see --json") } else { Ok(()) }
     })
 }
@@ -281,10 +338,22 @@ fn action_potentials(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Vec<Vec<Strin
     let row = |a: &ActionPotential| {
         let optional = |x: Option<f64>| x.map_or("-".into(), table::short);
         let [upstroke, rest, peak, amplitude, dvdt] = [a.upstroke, a.rest, a.peak, a.amplitude, a.dvdt_max].map(table::short);
-        let end = if a.complete { "" } else { "incomplete" };
-        vec![upstroke, rest, peak, amplitude, optional(a.apd50), optional(a.apd90), dvdt, end.into()]
+        let mut remarks: Vec<String> = match a.kind {
+            Response::ActionPotential => vec![],
+            Response::Incomplete => vec!["incomplete".into()],
+            Response::FailedCapture => vec!["failed capture".into()],
+        };
+        if a.disturbed > 0 {
+            remarks.push("a failed stimulus before its end".into());
+        }
+        if a.afterdepolarisations > 0 {
+            remarks.push(format!("{} early afterdepolarisations", a.afterdepolarisations));
+        }
+        vec![upstroke, rest, peak, amplitude, optional(a.apd50), optional(a.apd90), dvdt, remarks.join(", ")]
     };
-    std::iter::once(header.to_vec()).chain(b.action_potentials.iter().take(MOST_ROWS).map(row)).collect()
+    let mut all: Vec<&ActionPotential> = b.action_potentials.iter().chain(&b.failed_captures).collect();
+    all.sort_by(|a, b| a.upstroke.total_cmp(&b.upstroke));
+    std::iter::once(header.to_vec()).chain(all.into_iter().take(MOST_ROWS).map(row)).collect()
 }
 
 fn figure(spec: &Spec, p: &[f64], q: &Quantity, threshold: f64, seen: &Observation) -> Figure {
@@ -295,7 +364,7 @@ fn figure(spec: &Spec, p: &[f64], q: &Quantity, threshold: f64, seen: &Observati
     let caption = std::iter::once(first).chain(changed).collect::<Vec<_>>().join(", ");
     let panel = |from: f64, to: f64| {
         let inside = |t: &f64| (from..=to).contains(t);
-        let (time, potential): (Vec<f64>, Vec<f64>) = (0..v.len()).map(|k| (v.time(k), v.samples()[k])).filter(|(t, _)| inside(t)).unzip();
+        let (time, potential) = v.line(from, to, LINE);
         let spikes: Vec<f64> = b.spikes.iter().copied().filter(inside).collect();
         let level = vec![threshold; spikes.len()];
         Panel::new("", Axis::new("time", &spec.time_unit), Axis::new(&q.name, &q.unit))
@@ -304,7 +373,7 @@ fn figure(spec: &Spec, p: &[f64], q: &Quantity, threshold: f64, seen: &Observati
             .with(Series::line("threshold", Role::Guide, vec![from, to], vec![threshold; 2]))
             .with(Series::points("spikes", Role::Second, spikes, level))
     };
-    let figure = Figure::new("spikes", &spec.id, &caption).with(panel(v.time(0), v.time(v.len() - 1)));
+    let figure = Figure::new("spikes", &spec.id, &caption).with(panel(v.start(), v.end()));
     match detail(b) {
         Some([from, to]) => figure.with(panel(from, to)),
         None => figure,

@@ -97,7 +97,7 @@ impl Comparison<'_> {
     fn window(&self, value: f64, length: f64) -> (f64, f64) {
         let side = &self.sides[0];
         let Some(threshold) = side.spec().spike_threshold else { return (length, length / 10.0) };
-        let options = ObserveOptions { t_end: 1000.0, ..ObserveOptions::new(BiomarkerOptions::at(threshold)) };
+        let options = ObserveOptions::new(BiomarkerOptions::at(threshold));
         let seen = observe(side.system, side.potential(), &side.spec().default_state(), &side.at(value), &Protocol::none(), &options).ok();
         let Some((isi, burst)) = seen.and_then(|o| Some((o.biomarkers.isi?, o.biomarkers.burst_period))) else {
             return (length, length / 10.0);

@@ -109,7 +109,7 @@ impl Comparison<'_> {
         let values = self.values(self.effort.rhythms);
         let mut seen: [Vec<Option<Observation>>; 2] = [Vec::new(), Vec::new()];
         for (side, seen) in self.sides.iter().zip(&mut seen) {
-            let options = ObserveOptions { t_end: 1000.0, ..ObserveOptions::new(BiomarkerOptions::at(threshold)) };
+            let options = ObserveOptions::new(BiomarkerOptions::at(threshold));
             let x0 = side.spec().default_state();
             use rayon::prelude::*;
             *seen = values

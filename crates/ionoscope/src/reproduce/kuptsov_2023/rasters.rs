@@ -164,8 +164,14 @@ fn border(system: &dyn DynamicalSystem) -> Option<f64> {
     let threshold = models::find(MODELS[0]).ok()?.spec().spike_threshold?;
     let solve = SolveOptions { rtol: 1e-8, atol: 1e-10, ..SolveOptions::default() };
     let bursts = |v_s: f64| -> Option<bool> {
-        let options =
-            ObserveOptions { t_end: 400.0, dt: Some(DT), solve: solve.clone(), ..ObserveOptions::new(BiomarkerOptions::at(threshold)) };
+        let options = ObserveOptions {
+            t_transient: Some(100.0),
+            window: Some(100.0),
+            t_end: Some(400.0),
+            dt: Some(DT),
+            solve: solve.clone(),
+            ..ObserveOptions::new(BiomarkerOptions::at(threshold))
+        };
         let seen = observe(system, 0, &system.spec().default_state(), &parameters(system, v_s)?, &Protocol::none(), &options).ok()?;
         Some(seen.biomarkers.regime == Regime::Bursting)
     };
