@@ -1,10 +1,15 @@
 //! What predicted responses are judged by: normalised and physical errors, spikes and action potentials, by variable and by class of stimulus.
 
 use ionoscope_analysis::{
-    biomarkers::{BiomarkerOptions, Potential, biomarkers},
+    biomarkers::{BiomarkerOptions, Drive, Potential, biomarkers_under},
     metrics::{Relative, Spikes, Summary, TimeScale, relative},
 };
-use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
+use ionoscope_dynamics::{
+    models,
+    protocol::{Interpolation, Protocol, Sampled, Stimulus},
+    spec::Spec,
+    system::{DynamicalSystem, Input},
+};
 use ionoscope_learn::{
     architectures::{fno::Fno, neural_map::NeuralMap},
     responses::{ResponseData, Responses},
@@ -206,9 +211,17 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
         .map(|i| TimeScale::of(reference.iter().map(|x| &x[i * points..(i + 1) * points])))
         .collect::<ionoscope_analysis::Result<Vec<_>>>()?;
     let v = spec.membrane_potential.as_ref().and_then(|name| spec.variable_index(name).ok()).zip(spec.spike_threshold);
-    let duration = |v: &[f64], threshold: f64| {
+    let gain = v.and_then(|(v, _)| gain(spec, v));
+    // The current as the network was given it: held over each step.
+    let drive = |k: usize| {
+        let times = (0..points).map(|t| t as f64 * dt).collect();
+        let values = set.input(k).iter().map(|i| f64::from(*i)).collect();
+        let held = Stimulus::Sampled(Sampled { start: 0.0, duration: None, times, values, interpolation: Interpolation::Hold });
+        Some(Drive { signal: Protocol::from(held).signal(t_end), gain: gain? })
+    };
+    let duration = |v: &[f64], drive: &Option<Drive>, threshold: f64| {
         let v = Potential::from_samples(0.0, dt, v.to_vec()).ok()?;
-        biomarkers(&v, &BiomarkerOptions::at(threshold)).ok()?.action_potentials.first()?.apd90
+        biomarkers_under(&v, drive.as_ref(), &BiomarkerOptions::at(threshold)).ok()?.action_potentials.first()?.apd90
     };
     let one = |k: usize| {
         let rows = |i: usize| (&predicted[k][i * points..(i + 1) * points], &reference[k][i * points..(i + 1) * points]);
@@ -220,11 +233,22 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
             normalised: pairs().zip(&scales).map(|((p, x), s)| s.error(p, x)).collect(),
             relative: pairs().map(|(p, x)| relative(p, x, dt)).collect(),
             spikes: v.map(|(v, threshold)| Spikes::of(rows(v).0, rows(v).1, threshold, SAME_SPIKE * points as f64)),
-            apd90: v.and_then(|(v, threshold)| Some([duration(rows(v).0, threshold)?, duration(rows(v).1, threshold)?])),
+            apd90: v.and_then(|(v, threshold)| {
+                let drive = drive(k);
+                Some([duration(rows(v).0, &drive, threshold)?, duration(rows(v).1, &drive, threshold)?])
+            }),
         }
     };
     let samples = (0..set.len()).into_par_iter().map(one).collect();
     Ok(Evaluation { samples, predicted, dt, coverage: None, per_point: false, familiar: None })
+}
+
+/// By how much a stimulus moves the potential, variable `v`: by the equations that the network has learned, where they are known.
+fn gain(spec: &Spec, v: usize) -> Option<f64> {
+    let model = models::find(&spec.id).ok()?;
+    let mut by = vec![0.0; model.dimension()];
+    model.derivative_by(Input::Stimulus, &model.spec().default_state(), 0.0, &model.spec().default_parameters(), &mut by);
+    by.get(v).copied()
 }
 
 impl Evaluation {

@@ -363,8 +363,12 @@ fn spikes_of_a_model_and_of_a_surrogate() {
     refused(2, &["spikes", "hodgkin-huxley-1952", "--protocol", &pulse], &["changes over time", "--t-end"]);
     refused(2, &["spikes", "lorenz-1963"], &["no membrane potential", "--variable", "x, y, z"]);
     refused(2, &["spikes", "lorenz-1963", "--variable", "x"], &["--threshold"]);
-    refused(2, &["spikes", "sherman-1988", "--t-end", "50"], &["a transient of 100", "later end"]);
-    refused(2, &["spikes", "sherman-1988", "--dt", "1e-9"], &["1.000e11 steps", "take another step"]);
+    refused(2, &["spikes", "sherman-1988", "--t-transient", "100", "--t-end", "50"], &["a transient of 100", "later end"]);
+    refused(
+        2,
+        &["spikes", "sherman-1988", "--dt", "1e-9", "--t-transient", "0", "--t-end", "100"],
+        &["1.000e11 steps", "take another step"],
+    );
     refused(2, &["spikes", "sherman-1988", "--plot", "figure.png"], &["figure.png", ".svg"]);
     refused(2, &["spikes", "hodgkin-huxley-1952", "--preset", "rest-60"], &["rest-60", "rest-65"]);
 }

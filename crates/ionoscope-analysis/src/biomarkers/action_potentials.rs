@@ -13,8 +13,8 @@ pub const OWN_SHARE: f64 = 0.1;
 const NOTICED: f64 = 0.01;
 /// It rises less steeply than this share of dV/dt max: what rises as steeply is a spike.
 const GENTLE: f64 = 0.1;
-/// The dome of phase 2 begins within this share of the time from the upstroke to 90 % repolarisation.
-const DOME: f64 = 0.1;
+/// The dome of phase 2 begins within this share of the time from the upstroke to 50 % repolarisation.
+const DOME: f64 = 0.2;
 
 /// What a response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,6 +220,7 @@ fn one(v: &Potential, drive: Option<&Drive>, options: &BiomarkerOptions, all: &[
         return next;
     }
     let last = seen(most).unwrap_or_else(|| until.map_or(end, |n| n.rest[0]));
+    let middle = half.map_or(last, |t| t.min(last));
     let index = out.action_potentials.len();
     let before = out.afterdepolarisations.len();
     // The potential falls from its peak: a turn upward comes first.
@@ -231,7 +232,7 @@ fn one(v: &Potential, drive: Option<&Drive>, options: &BiomarkerOptions, all: &[
         if to[1] - from[1] < NOTICED * amplitude {
             return;
         }
-        let dome = std::mem::take(first) && from[0] - upstroke <= DOME * (last - upstroke);
+        let dome = std::mem::take(first) && from[0] - upstroke <= DOME * (middle - upstroke);
         let pushed = drive.is_some_and(|d| d.push(from[0], from[0], to[0]).is_some());
         if !dome && !pushed && v.steepest(from[0], to[0])[1] < GENTLE * e.steepest[1] {
             let [time, from] = from;

@@ -148,6 +148,8 @@ impl Push<'_> {
         if rise <= 0.0 {
             return 0.0;
         }
+        // Of samples, nothing is known within a step.
+        let parts = if v.dt().is_some() { 1 } else { PARTS };
         let mut own = 0.0;
         for k in v.interval(self.start)..=v.interval(peak_time) {
             let piece = v.piece(k);
@@ -155,9 +157,9 @@ impl Push<'_> {
             if to <= from {
                 continue;
             }
-            let at = |j: usize| from + (to - from) * j as f64 / PARTS as f64;
+            let at = |j: usize| from + (to - from) * j as f64 / parts as f64;
             let value = |t: f64| piece.at(((t - piece.start) / piece.length).clamp(0.0, 1.0));
-            for j in 0..PARTS {
+            for j in 0..parts {
                 let (a, b) = (at(j), at(j + 1));
                 let push = (self.drive.gain * self.drive.signal.mean(a, b) - self.base).max(0.0) * (b - a);
                 own += (value(b) - value(a) - push).max(0.0);

@@ -380,3 +380,155 @@ fn the_peak_at_the_end_of_a_stimulus_is_the_state_there() {
     let capture = o.biomarkers.capture.unwrap();
     assert_eq!((capture.stimuli, capture.captured, capture.failed), (4, 4, 0));
 }
+
+fn captured(o: &Observation) -> (usize, usize, usize) {
+    let c = o.biomarkers.capture.unwrap();
+    (c.stimuli, c.captured, c.failed)
+}
+
+#[test]
+fn a_block_of_two_to_one_is_half_captured() {
+    // Every second stimulus meets a cell that cannot be excited, and lifts it over the threshold all the same.
+    for (id, protocol, from, to, apd90) in [
+        ("luo-rudy-1991", train(80.0, 0.5, 250.0, 10.0), 1505.0, 2505.0, [330.0, 350.0]),
+        ("ten-tusscher-panfilov-2006", train(52.0, 1.0, 260.0, 10.0), 2605.0, 3645.0, [280.0, 400.0]),
+    ] {
+        let o = watched(id, &protocol, &until(0.0, from, to), 1e-8);
+        let b = &o.biomarkers;
+        assert_eq!((captured(&o), b.capture.unwrap().ratio), ((4, 2, 2), Some(0.5)), "{id} {b:?}");
+        assert_eq!((b.spikes.len(), b.failed_captures.len(), b.afterdepolarisations.len()), (2, 2, 0), "{id} {b:?}");
+        for a in &b.action_potentials {
+            assert!(a.kind == Response::ActionPotential && a.disturbed == 1 && a.own_share > 0.3, "{id} {a:?}");
+            assert!(a.apd90.is_some_and(|d| (apd90[0]..apd90[1]).contains(&d)), "{id} {a:?}");
+        }
+        assert!(b.failed_captures.iter().all(|a| a.kind == Response::FailedCapture && a.own_share < 0.01), "{id} {b:?}");
+        assert!((b.isi.unwrap().mean - 2.0 * protocol_period(&protocol)).abs() < 0.1 && b.alternans.is_none(), "{id} {b:?}");
+    }
+}
+
+fn protocol_period(protocol: &Protocol) -> f64 {
+    let Stimulus::PulseTrain(train) = &protocol.stimuli[0] else { panic!("a train") };
+    train.period
+}
+
+#[test]
+fn a_stimulus_that_hides_what_the_cell_does_is_told_by_a_weaker_one() {
+    // From rest all of these capture, however strong and long; without its inward currents the same cell never does.
+    for (id, amplitude, width, threshold, without) in [
+        ("luo-rudy-1991", 600.0, 0.5, 0.0, ["g_na", "g_si"]),
+        ("ten-tusscher-panfilov-2006", 500.0, 1.0, 0.0, ["g_na", "g_ca_l"]),
+        ("ohara-rudy-2011", 400.0, 0.5, 0.0, ["g_na", "p_ca"]),
+        ("hodgkin-huxley-1952", 300.0, 1.0, 40.0, ["g_na", "g_na"]),
+        ("hodgkin-huxley-1952", 60.0, 8.0, 40.0, ["g_na", "g_na"]),
+    ] {
+        let cell = models::find(id).unwrap();
+        let (x0, p) = (cell.spec().default_state(), cell.spec().default_parameters());
+        let end = if threshold == 0.0 { 500.0 } else { 60.0 };
+        let options = until(threshold, 0.0, end);
+        let pulse = Protocol::step(5.0, width, amplitude);
+        let o = observe(&*cell, 0, &x0, &p, &pulse, &options).unwrap();
+        assert_eq!((captured(&o), o.biomarkers.failed_captures.len()), ((1, 1, 0), 0), "{id} {:?}", o.biomarkers);
+        let mut passive = p.clone();
+        for name in without {
+            passive[cell.spec().parameter_index(name).unwrap()] = 0.0;
+        }
+        let o = observe(&*cell, 0, &x0, &passive, &pulse, &options).unwrap();
+        let b = &o.biomarkers;
+        assert_eq!((captured(&o), b.regime), ((1, 0, 1), Regime::Silent), "{id} {b:?}");
+        assert!(b.failed_captures.len() == 1 && b.failed_captures[0].own_share < OWN_SHARE, "{id} {b:?}");
+    }
+}
+
+#[test]
+fn what_spikes_by_itself_is_not_taken_for_the_work_of_a_stimulus() {
+    // Spontaneous spikes, a constant current, an anode break: nothing pushes.
+    let beats = watched("sherman-1988", &Protocol::none(), &until(-40.0, 10.0, 20.0), 1e-8);
+    let constant = watched("hodgkin-huxley-1952", &Protocol::constant(10.0), &until(40.0, 50.0, 150.0), 1e-8);
+    let released = watched("hodgkin-huxley-1952", &Protocol::step(5.0, 20.0, -10.0), &until(40.0, 0.0, 60.0), 1e-8);
+    for o in [&beats, &constant, &released] {
+        let b = &o.biomarkers;
+        assert!(!b.spikes.is_empty() && b.failed_captures.is_empty() && b.capture.is_none(), "{b:?}");
+        assert!(b.action_potentials.iter().all(|a| a.own_share == 1.0), "{b:?}");
+    }
+    assert_eq!(released.biomarkers.spikes.len(), 1);
+    // A long step in which a cell fires again and again: the first spike has the step, the others nothing but themselves.
+    let step = watched("hodgkin-huxley-1952", &Protocol::step(5.0, 200.0, 15.0), &until(40.0, 0.0, 100.0), 1e-8);
+    let shares: Vec<f64> = step.biomarkers.action_potentials.iter().map(|a| a.own_share).collect();
+    assert!(shares.len() > 5 && shares[0] > 0.5 && shares[0] < 1.0 && shares[1..].iter().all(|s| *s == 1.0), "{shares:?}");
+}
+
+#[test]
+fn alternating_durations_are_action_potentials_all() {
+    // Bumps of two widths in turn; and of widths that come together.
+    let bumps = |widths: [f64; 6]| {
+        let f = move |t: f64| {
+            let one = |(k, w): (usize, &f64)| (-((t - 2.0 - 4.0 * k as f64) / w).powi(2)).exp();
+            -80.0 + 120.0 * widths.iter().enumerate().map(one).sum::<f64>()
+        };
+        biomarkers(&sampled(f, 0.0, 26.0, 0.001), &BiomarkerOptions::at(0.0)).unwrap()
+    };
+    let b = bumps([0.5, 0.4, 0.5, 0.4, 0.5, 0.4]);
+    let found = b.alternans.unwrap();
+    // From the steepest rise at w/sqrt(2) before the peak to w sqrt(ln 10) after it.
+    let duration = |w: f64| w * (0.5f64.sqrt() + 10f64.ln().sqrt());
+    assert!((found.long - duration(0.5)).abs() < 1e-4 && (found.short - duration(0.4)).abs() < 1e-4 && found.lasting, "{found:?}");
+    assert_eq!((found.action_potentials, b.complete_action_potentials().count()), (6, 6));
+    assert!(!bumps([0.5, 0.4, 0.46, 0.42, 0.44, 0.43]).alternans.unwrap().lasting);
+    assert_eq!(bumps([0.5, 0.49, 0.48, 0.47, 0.46, 0.45]).alternans, None);
+    assert_eq!(bumps([0.5, 0.5, 0.5, 0.5, 0.5, 0.5]).alternans, None);
+}
+
+#[test]
+fn early_afterdepolarisations_belong_to_their_action_potential() {
+    let cell = models::find("ohara-rudy-2011").unwrap();
+    let spec = cell.spec();
+    let run = |g_kr: f64, p_ca: f64| {
+        let p = spec.parameters_with([("g_kr", g_kr), ("p_ca", p_ca)]).unwrap();
+        observe(&*cell, 0, &spec.default_state(), &p, &Protocol::step(10.0, 0.5, 80.0), &until(0.0, 0.0, 1500.0)).unwrap().biomarkers
+    };
+    // With a tenth of I_Kr and twice I_CaL it does not repolarise: three rises, all of them over the threshold.
+    let b = run(0.0046, 2e-4);
+    assert_eq!((b.spikes.len(), b.action_potentials[0].afterdepolarisations, b.afterdepolarisations.len()), (1, 3, 3), "{b:?}");
+    let times: Vec<f64> = b.afterdepolarisations.iter().flat_map(|a| [a.time, a.peak_time]).collect();
+    for (got, want) in times.iter().zip([528.0, 686.0, 915.0, 1054.0, 1328.0, 1446.0]) {
+        assert!((got - want).abs() < 1.0, "{times:?}");
+    }
+    assert!((b.afterdepolarisations[0].from + 19.8).abs() < 0.1 && (b.afterdepolarisations[0].peak - 6.2).abs() < 0.1);
+    // Neither a long action potential nor the dome of phase 2 is one.
+    for (g_kr, p_ca) in [(0.046, 2e-4), (0.0092, 1e-4)] {
+        let b = run(g_kr, p_ca);
+        assert_eq!((b.spikes.len(), b.afterdepolarisations.len()), (1, 0), "{b:?}");
+    }
+    // Luo-Rudy at 360 ms: its dome crosses the threshold again.
+    let o = watched("luo-rudy-1991", &train(80.0, 0.5, 360.0, 10.0), &until(0.0, 7200.0, 7915.0), 1e-8);
+    assert_eq!((o.biomarkers.spikes.len(), o.biomarkers.complete_action_potentials().count()), (2, 2), "{:?}", o.biomarkers);
+    assert!(o.potential.upward_crossings(0.0).len() > 2 && o.biomarkers.afterdepolarisations.is_empty(), "{:?}", o.biomarkers);
+}
+
+#[test]
+fn a_silent_cell_that_swings_is_said_to() {
+    let silent = |id: &str, protocol: Protocol, options: &ObserveOptions| watched(id, &protocol, options, 1e-8);
+    let at = |threshold: f64| ObserveOptions::new(BiomarkerOptions::at(threshold));
+    for (id, current, threshold) in [
+        ("hodgkin-huxley-1952", 120.0, 40.0),
+        ("hodgkin-huxley-1952", 10.0, 120.0),
+        ("hindmarsh-rose-1984", 2.0, 3.0),
+        ("sherman-1988", 0.0, -10.0),
+        ("fitzhugh-nagumo-1961", 0.5, 2.0),
+    ] {
+        let protocol = if current == 0.0 { Protocol::none() } else { Protocol::constant(current) };
+        let o = silent(id, protocol.clone(), &at(threshold));
+        let swing = o.swing.unwrap_or_else(|| panic!("{id}: {:?}", o.biomarkers));
+        assert_eq!((o.biomarkers.regime, o.stopped), (Regime::Silent, Stopped::NoSpikes), "{id}");
+        // The threshold that it names shows it.
+        let shown = silent(id, protocol, &at(swing.threshold));
+        assert!(shown.biomarkers.regime != Regime::Silent && shown.biomarkers.spikes.len() > 20, "{id} {swing:?} {:?}", shown.biomarkers);
+    }
+    let block = silent("hodgkin-huxley-1952", Protocol::constant(120.0), &at(40.0)).swing.unwrap();
+    assert!((block.high - block.low - 28.0).abs() < 1.0, "{block:?}");
+    // Rest is none.
+    for (id, threshold) in [("hodgkin-huxley-1952", 40.0), ("luo-rudy-1991", 0.0), ("fitzhugh-nagumo-1961", 0.5)] {
+        let o = silent(id, Protocol::none(), &at(threshold));
+        assert_eq!((o.swing, o.stopped), (None, Stopped::AtRest), "{id}");
+    }
+}
