@@ -503,7 +503,7 @@ impl Traveller {
         }
         let finite = self.x.iter().all(|x| x.is_finite());
         match trajectory.outcome {
-            Outcome::Failed { reason: FailureReason::TooManySteps, .. } => self.verdict = Some(Verdict::NotSettled),
+            Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => self.verdict = Some(Verdict::NotSettled),
             Outcome::Failed { .. } => self.verdict = Some(Verdict::Escaped),
             Outcome::Completed if trajectory.len() < expected || !finite || run.escaped(&self.x) => self.verdict = Some(Verdict::Escaped),
             Outcome::Completed => {}

@@ -565,7 +565,7 @@ fn limit(problem: &Problem, here: &Traced, arclength: f64) -> Option<Traced> {
     let mut y: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + arclength * t).collect();
     y[n] = end;
     let (i_stim, p) = problem.inputs(end);
-    let eigenvalues = spectrum(problem.system, &problem.state(&y), i_stim, &p).ok()?.eigenvalues;
+    let eigenvalues = spectrum_within(&problem.laws, problem.system, &problem.state(&y), i_stim, &p, 0).ok()?.eigenvalues;
     Some(Traced { y, tangent: here.tangent.clone(), orientation: here.orientation, eigenvalues })
 }
 

@@ -22,7 +22,6 @@ use super::{
     normal_form,
 };
 use crate::{
-    Result,
     conserved::Laws,
     newton,
     spectrum::{residual, residual_jacobian, spectrum_within},
@@ -612,7 +611,7 @@ impl<'a> Plane<'a> {
     /// whose Jacobian has one eigenvalue zero, is found beside it.
     fn double_zero(&self, q: &At) -> bool {
         let (x, i_stim, p) = self.split(&q.y);
-        let Ok(all) = spectrum(self.system, &x, i_stim, &p) else { return false };
+        let Ok(all) = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0) else { return false };
         let slowest = all.eigenvalues.iter().map(|m| m.modulus()).fold(f64::INFINITY, f64::min);
         if slowest < 0.5 * q.omega {
             return false;

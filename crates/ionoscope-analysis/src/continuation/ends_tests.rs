@@ -194,14 +194,9 @@ fn curves_say_how_they_end() {
     let p = cell.spec().default_parameters();
     let index = |name: &str| Input::Parameter(cell.spec().parameter_index(name).unwrap());
     let found = over("fitzhugh-nagumo-1961", "e", [0.0, 10.0], 0.5);
-    let plane = curves::Plane {
-        system: &*cell,
-        i_stim: 0.5,
-        p: &p,
-        over: [index("e"), index("gamma")],
-        intervals: [[0.0, 10.0], [0.0, 10.0]],
-        bounds: cell.spec().variables.iter().map(|q| q.range).collect(),
-    };
+    let (over, intervals) = ([index("e"), index("gamma")], [[0.0, 10.0], [0.0, 10.0]]);
+    let bounds = cell.spec().variables.iter().map(|q| q.range).collect();
+    let plane = curves::Plane::new(&*cell, 0.5, &p, over, intervals, bounds, cell.spec().default_state());
     let hopf = found[0].special_points.iter().find(|s| s.kind == Bifurcation::Hopf).unwrap();
     let curve = plane.curve(hopf, 0.25);
     assert!(curve.complete(), "{:?}", curve.stopped);

@@ -134,7 +134,7 @@ fn curves_over_two_parameters() {
     let found = branches(&system, 0.0, &p, Input::Parameter(0), [0.5, 4.0], &ContinuationOptions::default()).unwrap();
     let over = [Input::Parameter(0), Input::Parameter(1)];
     let plane = curves::Plane::new(&system, 0.0, &p, over, [[0.5, 4.0], [0.5, 2.0]], vec![[0.0, 5.0], [0.0, 10.0]], vec![0.0; 2]);
-    let curve = plane.curve(&found[0].special_points[0], 1.2).unwrap().unwrap();
+    let curve = plane.curve(&found[0].special_points[0], 1.2);
     assert_eq!(curve.stopped, [curves::CurveStop::EndOfRange, curves::CurveStop::EndOfRange]);
     let [first, last] = [&curve.points[0], &curve.points[curve.points.len() - 1]];
     // From A = .5 to where B = 4.
@@ -153,7 +153,7 @@ fn curves_over_two_parameters() {
     let p = [0.0, 1.0];
     let found = branches(&system, 0.0, &p, Input::Parameter(0), [-1.0, 1.0], &ContinuationOptions::default()).unwrap();
     let plane = curves::Plane::new(&system, 0.0, &p, over, [[-1.0, 1.0], [-1.0, 1.5]], vec![[-2.0, 2.0]], vec![0.0]);
-    let curve = plane.curve(&found[0].special_points[0], 1.0).unwrap().unwrap();
+    let curve = plane.curve(&found[0].special_points[0], 1.0);
     assert!(
         curve.points.iter().all(|q| (27.0 * q.parameters[0].powi(2) - 4.0 * q.parameters[1].powi(3)).abs() < 1e-6),
         "{:?}",
@@ -273,7 +273,7 @@ fn a_hopf_point_on_a_level_has_its_normal_form() {
         vec![[-2.0, 2.0], [-2.1, 2.2], [-0.4, 2.0]],
         vec![0.0, 0.0, 0.5],
     );
-    let curve = plane.curve(s, 0.0).unwrap().unwrap();
+    let curve = plane.curve(s, 0.0);
     assert_eq!(curve.stopped, [curves::CurveStop::EndOfRange, curves::CurveStop::EndOfRange]);
     assert!(curve.points.iter().all(|q| q.parameters[0].abs() < 1e-8 && (q.first_lyapunov_coefficient.unwrap() + 0.8).abs() < 1e-5));
     let options = cycles::CycleOptions::default();
@@ -304,7 +304,7 @@ fn a_saddle_node_on_a_level_and_its_curve() {
     assert!(found[0].points.iter().all(|q| (q.x[0] + q.x[1] - 1.25).abs() < 1e-11 && q.stable == (3.0 * q.x[0] * q.x[0] > 1.0)));
     let over = [Input::Parameter(0), Input::Parameter(1)];
     let plane = curves::Plane::new(&system, 0.0, &p, over, [[-1.0, 1.0], [-1.0, 1.5]], ranges.to_vec(), vec![0.5, 0.75]);
-    let curve = plane.curve(special[0], 1.0).unwrap().unwrap();
+    let curve = plane.curve(special[0], 1.0);
     assert!(curve.points.iter().all(|q| (27.0 * q.parameters[0].powi(2) - 4.0 * q.parameters[1].powi(3)).abs() < 1e-6));
     assert!(curve.points.iter().all(|q| (q.x[0] + q.x[1] - 1.25).abs() < 1e-9));
     assert!(curve.special_points.iter().any(|s| s.kind == curves::Codimension2::Cusp && s.parameters.iter().all(|p| p.abs() < 1e-4)));
