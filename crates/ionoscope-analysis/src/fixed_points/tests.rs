@@ -248,7 +248,7 @@ fn rests_where_it_goes(id: &str, preset: Option<&str>, x0: &[(&str, f64)], param
     let stable: Vec<_> = found.fixed_points.iter().filter(|f| f.stable).collect();
     assert_eq!(stable.len(), 1, "{what}");
     let f = stable[0];
-    // Slow sodium leaves some 1e-6 of the way to go after 1e7 ms.
+    // Long beside the slowest rate, some 1e-5 a ms; what is left is the solver's drift of the charge.
     let end = long_after(&*cell, &start, i_stim, &p, 1e8);
     for ((a, b), q) in f.x.iter().zip(&end).zip(&spec.variables) {
         assert!((a - b).abs() < 2e-6 * (q.range[1] - q.range[0]), "{what}: {} = {a}, long after {b}", q.name);
