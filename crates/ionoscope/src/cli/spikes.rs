@@ -44,6 +44,9 @@ pub struct Arguments {
     /// Stimulus over time (.toml, .csv)
     #[arg(long, value_name = "FILE")]
     protocol: Option<PathBuf>,
+    /// Constant stimulus; positive depolarises
+    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true, conflicts_with = "protocol")]
+    i_stim: Option<f64>,
     /// Time to leave out at the beginning [default: until the cell is seen to rest, to repeat itself or to go on in the same way; 0 with a stimulus that changes over time]
     #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
     t_transient: Option<f64>,
@@ -96,7 +99,11 @@ impl Arguments {
         let Opened { system, spec, p } = self.system.open()?;
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let variable = self.variable(&spec)?;
-        let protocol = self.protocol.as_deref().map_or(Ok(Protocol::none()), protocol_file::read)?;
+        let protocol = match (&self.protocol, self.i_stim) {
+            (Some(path), _) => protocol_file::read(path)?,
+            (None, Some(i_stim)) if i_stim != 0.0 => Protocol::constant(i_stim),
+            (None, _) => Protocol::none(),
+        };
         protocol.check_units(&spec)?;
         let options = self.options(&spec, variable, &protocol)?;
         let seen = observe(&*system, variable, &x0, &p, &protocol, &options)?;
