@@ -347,7 +347,7 @@ impl<'a> Network<'a> {
                 if vanished || steps >= options.max_steps || progress.is_hopeless(steps, t, times.end(), options.max_steps) {
                     self.rule(x, &mut currents, &mut k[0]);
                     let reason = match () {
-                        () if vanished && !error.is_finite() => self.not_finite(x, Some(&k[0])),
+                        () if vanished && !error.is_finite() => self.not_finite(x, Some((&k[0], options.atol))),
                         () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(x, &k[0], &currents, options) },
                         () => FailureReason::TooManySteps {
                             steps,
@@ -365,12 +365,18 @@ impl<'a> Network<'a> {
         Ok((Outcome::Completed, statistics))
     }
 
-    /// The first variable, or derivative, that is not finite.
-    fn not_finite(&self, x: &[f64], f: Option<&[f64]>) -> FailureReason {
+    /// The first variable, or derivative, that is not finite; where all of them are, and only a step leaves the finite numbers, the variable
+    /// that changes most beside its size and the absolute tolerance. `f`: derivatives and that tolerance.
+    fn not_finite(&self, x: &[f64], f: Option<(&[f64], f64)>) -> FailureReason {
         let n = self.system.dimension();
         let of = |what: &str, k: usize| format!("{what}{} of cell {}", self.system.spec().variables[k % n].name, k / n);
         let first = |values: &[f64]| values.iter().position(|v| !v.is_finite());
-        let quantity = first(x).map(|k| of("", k)).or_else(|| first(f?).map(|k| of("the derivative of ", k)));
+        let quantity = first(x).map(|k| of("", k)).or_else(|| {
+            let (f, atol) = f?;
+            let rate = |k: usize| f[k].abs() / (atol + x[k].abs());
+            let most = || (0..x.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b))).map(|k| of("", k));
+            first(f).map(|k| of("the derivative of ", k)).or_else(most)
+        });
         FailureReason::NotFinite { quantity }
     }
 

@@ -147,6 +147,7 @@ fn between(t_end: f64, dt: f64, advice: &str) -> Error {
     let [low, high] = [below * dt, (below + 1.0) * dt].map(few_digits_or_all);
     let ends =
         if below > 0.0 { format!("the nearest ends are t_end = {low} and {high}") } else { format!("the first end is t_end = {high}") };
+    let dt = few_digits_or_all(dt);
     Error::Invalid(format!("t_end = {t_end} is no multiple of the output step dt = {dt}; {ends}{advice}"))
 }
 

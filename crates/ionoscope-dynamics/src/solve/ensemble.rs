@@ -353,7 +353,8 @@ impl<M: Model> Work<'_, M> {
             if let Some(variable) = self.follow {
                 statistics.evaluations += L::WORK.extension;
                 let start = clock.t_before.0[i];
-                if t > times.start {
+                // Right after a switch a step may be shorter than the spacing of the times.
+                if t > times.start && t > start {
                     let (value, terms) = lanes.followed(i, variable);
                     let end = [t, lanes.state(i).nth(variable).unwrap_or(f64::NAN)];
                     seat.curve.push_from(times.start, CurvePiece { start, length: t - start, value, terms }, end);
@@ -406,7 +407,11 @@ impl<M: Model> Work<'_, M> {
             let reason = match () {
                 () if vanished && !error.is_finite() => FailureReason::NotFinite { quantity: Some(self.blame(&x, i_stim, seat.index)) },
                 () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(&x, i_stim, seat.index) },
-                () => FailureReason::TooManySteps { steps, limit: if full { MOST_PIECES as u64 } else { limit }, fastest: self.fastest(&x, i_stim, seat.index) },
+                () => FailureReason::TooManySteps {
+                    steps,
+                    limit: if full { MOST_PIECES as u64 } else { limit },
+                    fastest: self.fastest(&x, i_stim, seat.index),
+                },
             };
             return Next::End(Outcome::Failed { time: t, reason });
         }
