@@ -117,7 +117,7 @@ fn lorenz_has_two_points_chaos_or_a_cycle_and_its_saddle_is_no_attractor() {
 fn rossler_doubles_its_period_before_it_is_aperiodic() {
     use AttractorKind::{Aperiodic, Escaped, NotSettled, Periodic};
     for (c, kind, period) in
-        [(2.5, Periodic, Some(5.7355)), (3.5, Periodic, Some(11.63)), (4.0, Periodic, Some(23.177)), (5.7, Aperiodic, None)]
+        [(2.5, Periodic, Some(5.749)), (3.5, Periodic, Some(11.545)), (4.0, Periodic, Some(23.177)), (5.7, Aperiodic, None)]
     {
         let model = models::find("rossler-1976").unwrap();
         let p = model.spec().parameters_with([("c", c)]).unwrap();
