@@ -217,7 +217,8 @@ impl Known {
     /// The stable fixed points and their traps.
     pub fn fixed_points(run: &Run) -> Result<Known> {
         let mut known = Known { all: Vec::new() };
-        let found = fixed_points(run.system, run.i_stim, run.p, &FixedPointOptions::default())?;
+        let search = FixedPointOptions { start: run.options.level.clone(), ..FixedPointOptions::default() };
+        let found = fixed_points(run.system, run.i_stim, run.p, &search)?;
         for point in found.into_iter().filter(|f| f.stable) {
             known.all.push(What::Point(trap(run, point)?));
         }
