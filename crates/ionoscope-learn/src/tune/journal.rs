@@ -105,6 +105,11 @@ impl Trial {
         self.attributes.get(attribute::RETRY).and_then(Value::as_u64).map_or(self.number, |n| n as usize)
     }
 
+    /// Whether an older version ended it because its worker was no more.
+    pub fn left_behind(&self) -> bool {
+        self.state == State::Failed && self.attributes.contains_key(attribute::ABANDONED)
+    }
+
     /// Values that follow from its own, to meet a budget.
     pub fn fitted(&self) -> BTreeMap<String, Value> {
         self.attributes.get(attribute::FITTED).and_then(Value::as_object).map(|o| o.clone().into_iter().collect()).unwrap_or_default()

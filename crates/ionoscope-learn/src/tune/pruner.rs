@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{journal::Trial, study::left_behind};
+use super::journal::Trial;
 use crate::{Error, Result};
 
 /// When a trial is given up.
@@ -65,7 +65,7 @@ impl Pruner {
             }
             Pruner::Median => {
                 let best = trial.reported.range(..=step).map(|r| *r.1).fold(f64::INFINITY, f64::min);
-                let others = all.iter().filter(|t| t.number != trial.number && t.state.finished() && !left_behind(t));
+                let others = all.iter().filter(|t| t.number != trial.number && t.state.finished() && !t.left_behind());
                 let mut there: Vec<f64> = others.filter_map(|t| t.reported.get(&step).copied()).collect();
                 there.sort_by(f64::total_cmp);
                 there.len() >= FEWEST && best > there[there.len() / 2]
@@ -81,7 +81,7 @@ fn halving(first: u64, factor: u64, step: u64, value: f64, of: &dyn Fn(&Trial) -
         return false;
     }
     // What was begun again counts once.
-    let counted = all.iter().filter(|t| of(t) && !left_behind(t));
+    let counted = all.iter().filter(|t| of(t) && !t.left_behind());
     let mut there: Vec<f64> = counted.filter_map(|t| t.reported.get(&step).copied()).collect();
     there.sort_by(f64::total_cmp);
     let stay = (there.len() as u64 / factor).max(1) as usize;

@@ -20,7 +20,7 @@ use super::{
     Pruner, Sampler, Space,
     journal::{
         Begin, Journal, NewTrial, State, Trial,
-        attribute::{ABANDONED, ALIVE, FITTED, RETRY, WORKER},
+        attribute::{ALIVE, FITTED, RETRY, WORKER},
     },
 };
 use crate::{Error, Result};
@@ -265,7 +265,7 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Wo
     }
     // Older versions ended what was left behind, and began it again under another number.
     let open = |t: &&Trial| {
-        left_behind(t) && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin())
+        t.left_behind() && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin())
     };
     if let Some(left) = known.iter().find(open) {
         attributes.insert(RETRY.into(), json!(left.origin()));
@@ -273,7 +273,7 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Wo
         return Ok(Some(Begin::New(NewTrial { values: left.values.clone(), attributes })));
     }
     // Failures that would come again and again end the study.
-    let failed = known.iter().filter(|t| t.state == State::Failed && !left_behind(t)).count();
+    let failed = known.iter().filter(|t| t.state == State::Failed && !t.left_behind()).count();
     if failed >= 10 * config.trials + 10 {
         return Err(Error::Failed(format!("{failed} of {} trials failed; see what 'problem' says of them in the journal", known.len())));
     }
@@ -297,11 +297,6 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Wo
         }
     }
     Err(Error::Invalid(format!("{MOST_DRAWS} draws in a row could not meet the budget; widen the space or the budget")))
-}
-
-/// Whether an older version ended a trial because its worker was no more.
-pub(super) fn left_behind(t: &Trial) -> bool {
-    t.state == State::Failed && t.attributes.contains_key(ABANDONED)
 }
 
 /// Lets go of what workers that are no more have left running.
@@ -382,7 +377,7 @@ fn lives(worker: &Value, trial: &Trial, grace: u64) -> bool {
 mod tests {
     use std::{path::PathBuf, sync::atomic::AtomicUsize};
 
-    use super::*;
+    use super::{super::journal::attribute::ABANDONED, *};
 
     fn config(trials: usize) -> StudyConfig {
         let space = serde_json::from_str(r#"{"x": {"real": [-5, 5]}, "n": {"integer": [1, 9]}}"#).unwrap();
