@@ -26,8 +26,11 @@ const NULL: [f64; 3] = [1e-10, 1e-12, 1e-14];
 const ORTHOGONAL: f64 = 1e-12;
 /// States at which a candidate is checked.
 const CHECKS: usize = 24;
-/// A weight this near a fraction of small integers is that fraction.
+/// A weight this near a fraction of small integers is that fraction; what is less than `NOISE` beside the largest is rounding; and no weight
+/// is changed by more than the share `COARSE`.
 const FRACTION: f64 = 1e-8;
+const NOISE: f64 = 1e-13;
+const COARSE: f64 = 1e-3;
 /// Newton steps to a level, and the relative distance at which a state is on it.
 const MOST_STEPS: usize = 50;
 const ON_LEVEL: f64 = 1e-14;
@@ -202,9 +205,11 @@ fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> 
     let mut basis: Vec<Vec<f64>> =
         (0..n).filter(|k| values[*k] <= share * values[0]).map(|k| (0..n).map(|j| v[(j, k)]).collect()).collect();
     // Elimination with the largest pivots gives each vector a variable of its own, and zeros.
+    let mut pivots = Vec::new();
     for k in 0..basis.len() {
         let pivot = |j: &usize| basis[k][*j].abs();
         let Some(j) = (0..n).max_by(|a, b| pivot(a).total_cmp(&pivot(b))) else { return Vec::new() };
+        pivots.push(j);
         let lead = basis[k][j];
         basis[k].iter_mut().for_each(|v| *v /= lead);
         let row = basis[k].clone();
@@ -215,19 +220,21 @@ fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> 
             }
         }
     }
-    for w in &mut basis {
-        w.iter_mut().for_each(|v| *v = if v.abs() < FRACTION { 0.0 } else { *v });
-        w.iter_mut().zip(&column).for_each(|(v, c)| *v /= c);
+    // Weights are known to the rounding of the pivot's, 1: those of a variable that hardly moves to few digits, which fractions give back.
+    for (w, pivot) in basis.iter_mut().zip(&pivots) {
+        for (v, size) in w.iter_mut().zip(&column) {
+            let near = (FRACTION + NOISE / v.abs()).min(COARSE);
+            *v = if v.abs() < NOISE { 0.0 } else { fraction(*v * column[*pivot] / size, near) };
+        }
         let largest = w.iter().fold(0.0f64, |m, v| if v.abs() > m.abs() { *v } else { m });
-        w.iter_mut().for_each(|v| *v = fraction(*v / largest));
+        w.iter_mut().for_each(|v| *v /= largest);
     }
     basis
 }
 
-/// The fraction of small integers that a weight is, or the weight.
-fn fraction(w: f64) -> f64 {
-    let near = (1..=12).map(f64::from).map(|q| (w * q).round() / q).find(|f| (f - w).abs() < FRACTION * w.abs());
-    near.unwrap_or(w)
+/// The fraction of small integers that a weight is, up to the share `near` of it, or the weight.
+fn fraction(w: f64, near: f64) -> f64 {
+    (1..=12).map(f64::from).map(|q| (w * q).round() / q).find(|f| (f - w).abs() < near * w.abs()).unwrap_or(w)
 }
 
 /// Whether a vector is none of those that `span` spans.
