@@ -401,13 +401,13 @@ impl Arguments {
                 .enumerate()
                 .try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), text_of(&self.ends(b))))?;
             for (Held { quantity: q, value, .. }, Held { value: end, .. }) in conserved[0].iter().zip(&conserved[1]) {
-                let moves = if value == end {
-                    format!("{} = {value:.10}", q.name)
-                } else {
-                    format!("{} from {value:.10} to {end:.10}, for {} enters it", q.name, self.over.name)
-                };
                 let unit = if q.unit == "1" { String::new() } else { format!(" {}", q.unit) };
-                writeln!(w, "conserved: {moves}{unit} ({}), held at the value of the start", q.description)?;
+                let moves = if value == end {
+                    format!("{} = {value:.10}{unit}", q.name)
+                } else {
+                    format!("{} from {value:.10} to {end:.10}{unit}, since {} enters it", q.name, self.over.name)
+                };
+                writeln!(w, "conserved: {moves} ({}), held at the value of the start", q.description)?;
             }
             if self.cycles {
                 writeln!(w)?;
