@@ -126,8 +126,9 @@ fn diagrams_as_table_and_figure() {
         "--both",
         "--over",
         "v_s=-33:-32:2",
+        // After 10 s the slow variable still moves, which is said on standard error.
         "--transient",
-        "10",
+        "30",
         "--window",
         "5",
         "--json",

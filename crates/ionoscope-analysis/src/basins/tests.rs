@@ -157,6 +157,7 @@ fn starts_on_an_unstable_point_and_escapes_are_classes_of_their_own() {
 }
 
 #[test]
+#[ignore = "minutes: each step of the map is a run of the flow; expected: the same attractor from each start"]
 fn a_map_of_a_flow_has_the_attractors_of_the_flow() {
     let flow = models::find("stankevich-2017").unwrap();
     let map = TestSystem::beta_cell_map(BetaCell::MODIFIED, 0.02);

@@ -414,12 +414,13 @@ fn protocol_period(protocol: &Protocol) -> f64 {
 #[test]
 fn a_stimulus_that_hides_what_the_cell_does_is_told_by_a_weaker_one() {
     // From rest all of these capture, however strong and long; without its inward currents the same cell never does.
-    for (id, amplitude, width, threshold, without) in [
-        ("luo-rudy-1991", 600.0, 0.5, 0.0, ["g_na", "g_si"]),
-        ("ten-tusscher-panfilov-2006", 500.0, 1.0, 0.0, ["g_na", "g_ca_l"]),
-        ("ohara-rudy-2011", 400.0, 0.5, 0.0, ["g_na", "p_ca"]),
-        ("hodgkin-huxley-1952", 300.0, 1.0, 40.0, ["g_na", "g_na"]),
-        ("hodgkin-huxley-1952", 60.0, 8.0, 40.0, ["g_na", "g_na"]),
+    // The last number: how often the stimulus alone brings it over the threshold. The long one does not: potassium holds against it.
+    for (id, amplitude, width, threshold, without, over) in [
+        ("luo-rudy-1991", 600.0, 0.5, 0.0, ["g_na", "g_si"], 1),
+        ("ten-tusscher-panfilov-2006", 500.0, 1.0, 0.0, ["g_na", "g_ca_l"], 1),
+        ("ohara-rudy-2011", 400.0, 0.5, 0.0, ["g_na", "p_ca"], 1),
+        ("hodgkin-huxley-1952", 300.0, 1.0, 40.0, ["g_na", "g_na"], 1),
+        ("hodgkin-huxley-1952", 60.0, 8.0, 40.0, ["g_na", "g_na"], 0),
     ] {
         let cell = models::find(id).unwrap();
         let (x0, p) = (cell.spec().default_state(), cell.spec().default_parameters());
@@ -435,7 +436,7 @@ fn a_stimulus_that_hides_what_the_cell_does_is_told_by_a_weaker_one() {
         let o = observe(&*cell, 0, &x0, &passive, &pulse, &options).unwrap();
         let b = &o.biomarkers;
         assert_eq!((captured(&o), b.regime), ((1, 0, 1), Regime::Silent), "{id} {b:?}");
-        assert!(b.failed_captures.len() == 1 && b.failed_captures[0].own_share < OWN_SHARE, "{id} {b:?}");
+        assert!(b.failed_captures.len() == over && b.failed_captures.iter().all(|f| f.own_share < OWN_SHARE), "{id} {b:?}");
     }
 }
 

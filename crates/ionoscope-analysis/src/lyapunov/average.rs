@@ -97,11 +97,13 @@ impl<'a> Average<'a> {
         let flow = run.system.time() == Time::Continuous;
         let threads = (0..all.len())
             .map(|k| {
-                let unit = (0..n * count).map(|i| f64::from(u8::from(i / count == i % count))).collect();
-                let main = Carried::new(unit, count);
-                let mut random = stream(1, "directions", k as u64);
-                let directions: Vec<f64> = (0..n * count).map(|_| normal(&mut random)).collect();
-                let other = (k < MEASURED).then(|| Carried::new(directions, count));
+                // Any directions: those of the variables may stay among themselves for ever, where some of them do not see the others.
+                let directions = |name: &str| -> Vec<f64> {
+                    let mut random = stream(1, name, k as u64);
+                    (0..n * count).map(|_| normal(&mut random)).collect()
+                };
+                let main = Carried::new(directions("first directions"), count);
+                let other = (k < MEASURED).then(|| Carried::new(directions("directions"), count));
                 let coarse = (k < MEASURED && flow).then(|| main.clone());
                 Thread { x: all.state(k).to_vec(), main, other, coarse, extrapolated: false }
             })
