@@ -249,7 +249,8 @@ fn independent(span: &[Vec<f64>], vector: &[f64], width: &[f64]) -> bool {
             v.iter_mut().zip(b).for_each(|(v, b)| *v -= along * b);
         }
         left = v.iter().map(|v| v * v).sum::<f64>().sqrt();
-        if !(left > 1e-6 * size) {
+        // Not finite counts as nothing left.
+        if left.is_nan() || left <= 1e-6 * size {
             left = 0.0;
             continue;
         }

@@ -137,9 +137,12 @@ pub(crate) fn polish(problem: &Scaled, guess: &[f64], directions: Option<usize>)
     None
 }
 
+/// Vectors, one after the other.
+type Vectors = Vec<Vec<f64>>;
+
 /// Left null vectors of a residual's Jacobian by scaled variables, as weights of the residual's components, and right ones: those of
 /// singular values below `share` of the largest, or of the `count` smallest.
-pub(crate) fn null_vectors(jacobian: &[f64], n: usize, share: f64, count: Option<usize>) -> Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+pub(crate) fn null_vectors(jacobian: &[f64], n: usize, share: f64, count: Option<usize>) -> Option<(Vectors, Vectors)> {
     let rows: Vec<f64> = jacobian
         .chunks_exact(n)
         .map(|row| {

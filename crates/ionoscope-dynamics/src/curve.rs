@@ -44,7 +44,7 @@ impl CurvePiece {
     }
 
     /// What is left of it from a share `s` of its length on.
-    fn from_share(&self, s: f64) -> CurvePiece {
+    fn rest_after(&self, s: f64) -> CurvePiece {
         let mut terms = self.terms;
         // The last column of de Casteljau's triangle.
         for round in 1..TERMS {
@@ -160,7 +160,7 @@ impl Curve {
         if piece.start >= start {
             return self.push(piece, end);
         }
-        let mut rest = piece.from_share((start - piece.start) / piece.length);
+        let mut rest = piece.rest_after((start - piece.start) / piece.length);
         (rest.start, rest.length) = (start, end[0] - start);
         self.push(rest, end);
     }
@@ -183,7 +183,7 @@ mod tests {
         let f = |t: f64| 1.0 + 2.0 * t - t * t * t;
         let slope = |t: f64| 2.0 - 3.0 * t * t;
         let piece = CurvePiece::cubic(3.0, 2.0, [f(0.0), f(2.0)], [slope(0.0), slope(2.0)]);
-        let rest = piece.from_share(0.3);
+        let rest = piece.rest_after(0.3);
         assert_eq!([rest.start, rest.length], [3.6, 1.4]);
         for k in 0..=10 {
             let s = f64::from(k) / 10.0;

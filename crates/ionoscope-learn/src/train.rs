@@ -64,6 +64,9 @@ pub enum Device {
     Cuda,
 }
 
+/// Who is told of records in the course of a training.
+pub type Listener<'a> = &'a mut (dyn FnMut(&[Record]) + Send);
+
 /// The circumstances of a training, which do not change its result beyond rounding.
 pub struct Run<'a, M = NeuralMap> {
     /// Folder for progress, events and checkpoints; without one nothing is written.
@@ -81,7 +84,7 @@ pub struct Run<'a, M = NeuralMap> {
     /// Where to compute; a training begun on one device may go on on another.
     pub device: Device,
     /// Told, where a training goes on, of all records before its interruption.
-    pub before: Option<&'a mut (dyn FnMut(&[Record]) + Send)>,
+    pub before: Option<Listener<'a>>,
     /// Told of every record.
     pub progress: Option<&'a mut (dyn FnMut(&Record) + Send)>,
 }

@@ -325,6 +325,7 @@ impl System {
     }
 
     /// Fixed points as JSON objects.
+    #[allow(clippy::too_many_arguments)]
     fn fixed_points(
         &self,
         py: Python<'_>,

@@ -361,7 +361,7 @@ pub fn learn_again(
                 None => None,
             };
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
-            let before: Option<&mut (dyn FnMut(&[Record]) + Send)> = Some(&mut before);
+            let before: Option<train::Listener> = Some(&mut before);
             let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
             let trained = train_operator(data, config, run)?;
             let (validation, validation_epoch) = trained.validation.unzip();
@@ -383,7 +383,7 @@ pub fn learn_again(
                 None => None,
             };
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
-            let before: Option<&mut (dyn FnMut(&[Record]) + Send)> = Some(&mut before);
+            let before: Option<train::Listener> = Some(&mut before);
             let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
             let trained = train::train(data, &c.train, run)?;
             Ok(Learned {

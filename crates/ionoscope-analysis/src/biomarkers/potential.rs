@@ -221,7 +221,7 @@ impl Potential {
             let piece = self.piece(k);
             let [low, high] = [share(&piece, from).max(0.0), share(&piece, to).min(1.0)];
             // A piece that is only touched tells nothing of the side that is looked at.
-            if high <= 0.0 && from < to || low >= 1.0 && from < to {
+            if from < to && (high <= 0.0 || low >= 1.0) {
                 continue;
             }
             let bound = |all: &[f64]| all.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -525,7 +525,10 @@ mod tests {
         trajectory::{Experiment, SolveOptions, TimeGrid},
     };
 
-    use super::{super::Existing, *};
+    use super::{
+        super::{Existing, Listener},
+        *,
+    };
     use crate::responses::{Condition, respond};
 
     fn data() -> ResponseData {
@@ -785,7 +788,7 @@ mod tests {
                 };
                 let mut before = |records: &[Record]| told = records.len();
                 let (existing, interrupt) = (Existing::Resume, Some(interrupt));
-                let (before, progress): (Option<&mut (dyn FnMut(&[Record]) + Send)>, _) = (Some(&mut before), Some(&mut progress as _));
+                let (before, progress): (Option<Listener>, _) = (Some(&mut before), Some(&mut progress as _));
                 let mut run = Run { directory: Some(&folder), existing, from: Some(&fno), interrupt, before, progress, ..Run::default() };
                 assert_eq!(train_operator(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
                 assert_eq!(told > 0, k > 0);

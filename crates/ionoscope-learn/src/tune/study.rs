@@ -515,7 +515,10 @@ mod tests {
         })
     }
 
-    fn found(trials: &[Trial]) -> Vec<(usize, State, BTreeMap<String, Value>, Vec<f64>, BTreeMap<u64, f64>)> {
+    /// What a trial tried and found: number, state, values, objectives, reports.
+    type Found = (usize, State, BTreeMap<String, Value>, Vec<f64>, BTreeMap<u64, f64>);
+
+    fn found(trials: &[Trial]) -> Vec<Found> {
         trials.iter().map(|t| (t.number, t.state, t.values.clone(), t.objectives(), t.reported.clone())).collect()
     }
 
