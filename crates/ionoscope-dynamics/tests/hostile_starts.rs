@@ -138,6 +138,7 @@ fn every_model_starts_from_every_scale() {
 
 #[test]
 #[ignore = "ten models from 30 scales with all methods and the limit on steps that is the default; some ten minutes"]
+#[allow(clippy::print_stdout)]
 fn every_model_starts_from_every_scale_with_default_options() {
     for id in MODELS {
         for method in METHODS {

@@ -239,8 +239,11 @@ fn wrong_options_are_named() {
     assert!(wrong(LyapunovOptions { trajectories: 1, ..default() }).contains("2 to 1024"));
 }
 
-/// Cases of the ten models: stable rests and stable cycles, each with parameters, stimulus and what continuation follows through it.
-const CASES: &[(&str, f64, &[(&str, f64)])] = &[
+/// A stable rest or a stable cycle of a model: identifier, stimulus, parameters.
+type Case = (&'static str, f64, &'static [(&'static str, f64)]);
+
+/// See [`Case`].
+const CASES: &[Case] = &[
     ("fitzhugh-nagumo-1961", 0.0, &[]),
     ("fitzhugh-nagumo-1961", 0.5, &[]),
     ("hodgkin-huxley-1952", 0.0, &[]),
@@ -270,6 +273,7 @@ const CASES: &[(&str, f64, &[(&str, f64)])] = &[
 
 #[test]
 #[ignore = "prints a table of all models' exponents beside eigenvalues and Floquet multipliers: some minutes"]
+#[allow(clippy::print_stdout)]
 fn exponents_beside_eigenvalues_and_multipliers() {
     for (id, i_stim, changes) in CASES {
         let begin = std::time::Instant::now();
