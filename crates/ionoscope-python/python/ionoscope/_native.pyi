@@ -23,7 +23,7 @@ class System:
         step: float | None, max_steps: int, threads: int | None,
     ) -> tuple[Array, tuple[Array, list[str | None]]]: ...
     def fixed_points(
-        self, p: Array, stimulus: float, bounds: Sequence[Sequence[float]] | None, starts: int, seed: int
+        self, p: Array, stimulus: float, bounds: Sequence[Sequence[float]] | None, starts: int, seed: int, start: Array
     ) -> list[dict[str, Any]]: ...
 
 class Operator:
