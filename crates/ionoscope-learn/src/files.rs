@@ -35,7 +35,7 @@ impl Staged {
     /// The file cannot be made.
     pub fn open(path: &Path) -> Result<(Self, File)> {
         check_destination(path)?;
-        let staged = Staged { path: path.to_owned(), temporary: beside(path) };
+        let staged = Staged { path: path.to_owned(), temporary: beside(path, &std::process::id().to_string()) };
         let file = File::create(&staged.temporary).map_err(|source| Error::Write { path: path.to_owned(), source })?;
         Ok((staged, file))
     }
@@ -50,18 +50,38 @@ impl Staged {
         &self.temporary
     }
 
-    /// Gives the file its name, in place of what had it before. What described that, [`described`], goes first: at no moment, whenever the process ends,
-    /// does a description stand beside data that it does not speak of.
+    /// Gives the file its name, in place of what had it before. What described that, [`described`], is put aside first and removed in the end: at no
+    /// moment, whenever the process ends, does a description stand beside data that it does not speak of. Where the file does not get its name, the old
+    /// one has its description again. A process that ends in between leaves data without a description, and what it had put aside to the next commit,
+    /// which removes it.
     ///
     /// # Errors
-    /// The file cannot be renamed, or the old description not be removed; the temporary file is removed.
+    /// The file cannot be renamed, or the old description not be put aside or removed; the temporary file is removed.
     pub fn commit(self) -> Result<()> {
         let old = described(&self.path);
-        match fs::remove_file(&old) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Write { path: old, source }),
-            _ => {}
+        // Not the name under which a new description is written in the meantime.
+        let aside = beside(&old, "old");
+        let failed = |path: &Path, source| Error::Write { path: path.to_owned(), source };
+        // A folder would be moved, and could not be removed then.
+        if old.is_dir() {
+            return Err(failed(&old, io::ErrorKind::IsADirectory.into()));
         }
-        fs::rename(&self.temporary, &self.path).map_err(|source| Error::Write { path: self.path.clone(), source })
+        let put_aside = match fs::rename(&old, &aside) {
+            Ok(()) => true,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => false,
+            Err(source) => return Err(failed(&old, source)),
+        };
+        if let Err(source) = fs::rename(&self.temporary, &self.path) {
+            if put_aside {
+                // Why the data could not be replaced is what is to be told, whatever becomes of this.
+                let _ = fs::rename(&aside, &old);
+            }
+            return Err(failed(&self.path, source));
+        }
+        match fs::remove_file(&aside) {
+            Err(source) if put_aside && source.kind() != io::ErrorKind::NotFound => Err(failed(&aside, source)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -116,10 +136,11 @@ pub fn check_folder(path: &Path) -> Result<()> {
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
+/// A hidden name beside that of a file, told apart from others by `what`.
+fn beside(path: &Path, what: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{what}.tmp"));
     path.with_file_name(name)
 }
 
@@ -145,6 +166,40 @@ mod tests {
         assert_eq!(there(), [Some("new".to_owned()), None]);
         about.commit().unwrap();
         assert_eq!(there(), ["new", "of new"].map(|s| Some(s.to_owned())));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn data_that_are_not_replaced_keep_their_description() {
+        let folder = std::env::temp_dir().join(format!("ionoscope-kept-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let path = folder.join("data.csv");
+        let stage = |path: &Path, text: &str| Staged::new(path, |w| w.write_all(text.as_bytes())).unwrap();
+        stage(&path, "old").commit().unwrap();
+        stage(&described(&path), "of old").commit().unwrap();
+        let (new, about) = (stage(&path, "new"), stage(&described(&path), "of new"));
+        // Somebody has cleared the folder of what looked temporary.
+        fs::remove_file(new.temporary()).unwrap();
+        let error = new.commit().unwrap_err();
+        assert!(error.to_string().contains("data.csv"), "{error}");
+        drop(about);
+        assert_eq!(names(), ["data.csv", "data.csv.meta.json"]);
+        assert_eq!([&path, &described(&path)].map(|p| fs::read_to_string(p).unwrap()), ["old", "of old"]);
+        // Nothing is left of the old one beside the new, nor of one that was put aside by a process that was killed.
+        stage(&path, "new").commit().unwrap();
+        assert_eq!(names(), ["data.csv"]);
+        fs::write(beside(&described(&path), "old"), "of older").unwrap();
+        stage(&path, "new").commit().unwrap();
+        assert_eq!(names(), ["data.csv"]);
+        // Nor is a folder of that name touched.
+        fs::create_dir(described(&path)).unwrap();
+        assert!(stage(&path, "newer").commit().is_err());
+        assert_eq!((names().len(), fs::read_to_string(&path).unwrap()), (2, "new".to_owned()));
         fs::remove_dir_all(&folder).unwrap();
     }
 
