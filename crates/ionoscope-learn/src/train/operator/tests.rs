@@ -234,6 +234,12 @@ fn a_network_to_start_from_is_never_made_worse_and_the_rate_is_warned_of() {
         let band = spoilt.fno.bands.unwrap();
         assert_eq!(Some(band), fno.bands);
     }
+    // However heavy the parts of the loss are.
+    for weight in [0.01, 100.0] {
+        let loss = LossConfig { normalised: 0.0, physical: weight, slope: 0.0 };
+        let config = OperatorConfig { loss, ..wild(Optimizer::Muon, 3) };
+        assert_eq!(train_operator(&data, &config, &mut Run { from: Some(&fno), ..Run::default() }).unwrap().warnings.len(), 1, "{weight}");
+    }
     // A rate that suits makes it better, and says nothing.
     let fine = OperatorConfig { adam: AdamConfig { learning_rate: 1e-3, ..config(20).adam }, ..config(20) };
     let better = train_operator(&data, &fine, &mut Run { from: Some(&fno), ..Run::default() }).unwrap();
@@ -242,6 +248,20 @@ fn a_network_to_start_from_is_never_made_worse_and_the_rate_is_warned_of() {
     // From random weights there is no start to keep.
     let own = train_operator(&data, &config(2), &mut Run::default()).unwrap();
     assert!(own.start.is_none() && own.warnings.is_empty() && own.validation.unwrap().1 > 0);
+}
+
+#[test]
+fn whatever_the_loss_it_is_the_normalised_error_whose_rise_is_warned_of() {
+    let data = data();
+    let first = |normalised: f64, physical: f64, slope: f64| {
+        let config = OperatorConfig { loss: LossConfig { normalised, physical, slope }, ..config(10) };
+        let trained = train_operator(&data, &config, &mut Run::default()).unwrap();
+        assert_eq!(trained.warnings, [""; 0]);
+        let Record::Adam(r) = &trained.history[0] else { panic!("an epoch") };
+        r.first_batch.clone().unwrap()
+    };
+    let usual = first(1.0, 0.0, 0.0);
+    assert_eq!((first(0.0, 0.01, 0.0), first(100.0, 10.0, 10.0)), (usual.clone(), usual));
 }
 
 #[test]
