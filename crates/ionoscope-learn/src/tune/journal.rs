@@ -59,6 +59,8 @@ pub struct Journal {
     worker: String,
     /// Nobody else writes, and no locks are taken.
     alone: bool,
+    /// [`STALE`].
+    stale: Duration,
     /// When the file was last forced to the disk, and whether anything was written since.
     forced: Option<Instant>,
     open_end: bool,
@@ -129,6 +131,7 @@ impl Journal {
             name: name.to_owned(),
             worker: worker(),
             alone,
+            stale: STALE,
             forced: None,
             open_end: false,
             read: 0,
@@ -207,13 +210,17 @@ impl Journal {
         Ok(Some(number))
     }
 
-    /// Lets go of a running trial, which then waits to be begun again.
+    /// Lets go of trials, which then wait to be begun again: of those of which `theirs` holds when nobody else can write. What was read before that may be
+    /// old, and another may long have begun them again.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn release(&mut self, number: usize) -> Result<()> {
-        let id = self.trials[number].id;
-        self.record(json!({"op_code": operation::STATE, "trial_id": id, "state": State::Waiting.number(), "values": null}))
+    /// The file cannot be read or written.
+    pub fn release(&mut self, theirs: impl Fn(&Trial) -> bool) -> Result<()> {
+        let lock = self.lock()?;
+        self.sync()?;
+        let waits = |t: &Trial| json!({"op_code": operation::STATE, "trial_id": t.id, "state": State::Waiting.number(), "values": null});
+        let records: Vec<Value> = self.trials.iter().filter(|t| theirs(t)).map(waits).collect();
+        if records.is_empty() { Ok(()) } else { self.append(&lock, records) }
     }
 
     /// Ends a trial that cannot be done, with the reason.
@@ -437,7 +444,7 @@ impl Journal {
             if now != last {
                 (since, last) = (Instant::now(), now);
             }
-            if since.elapsed() > STALE {
+            if since.elapsed() > self.stale {
                 // Whoever held it is no more. Renaming first makes sure that only one of several takes it away.
                 let aside = path.with_extension(format!("lock{}.rename", self.worker));
                 if fs::rename(&path, &aside).is_ok() {

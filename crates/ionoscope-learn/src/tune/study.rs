@@ -202,9 +202,10 @@ fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, proble
         let trial = journal.trials()[number].clone();
         (work.tell)(Told::Begun(&trial));
         let ended = attempt(journal, config, &trial, &me, work);
-        if !matches!(ended, Ok(true)) && me.has(&journal.trials()[number]) {
-            // It waits for whoever comes next. Where the journal itself cannot be written, it is found to be left behind.
-            let released = journal.release(number);
+        if !matches!(ended, Ok(true)) {
+            // It waits for whoever comes next, unless it is in other hands by now. Where the journal itself cannot be written, it is found to be left
+            // behind.
+            let released = journal.release(|t| me.has(t));
             if ended.is_ok() {
                 released?;
             }
@@ -301,9 +302,7 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Wo
 
 /// Lets go of what workers that are no more have left running.
 fn abandon(journal: &mut Journal, config: &StudyConfig) -> Result<()> {
-    let gone = |t: &&Trial| t.state == State::Running && t.attributes.get(WORKER).is_some_and(|w| !lives(w, t, config.grace));
-    let left: Vec<usize> = journal.trials().iter().filter(gone).map(|t| t.number).collect();
-    left.into_iter().try_for_each(|number| journal.release(number))
+    journal.release(|t| t.state == State::Running && t.attributes.get(WORKER).is_some_and(|w| !lives(w, t, config.grace)))
 }
 
 fn seconds() -> u64 {

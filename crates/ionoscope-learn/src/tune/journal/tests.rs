@@ -110,6 +110,19 @@ fn without_locks_one_may_write_and_several_objectives_are_kept() {
 }
 
 #[test]
+fn a_lock_whose_holder_was_killed_is_taken_away() {
+    let dir = folder("stale");
+    let path = dir.join("journal.log");
+    let mut journal = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
+    fs::write(dir.join("journal.log.lock"), "").unwrap();
+    journal.stale = Duration::from_millis(20);
+    assert_eq!(journal.start(&space(), |_, _| new(3)).unwrap(), Some(0));
+    assert_eq!(Journal::open(&path, "study", &BTreeMap::new()).unwrap().trials().len(), 1);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn many_writers_lose_nothing() {
     let dir = folder("many");
     let path = dir.join("journal.log");

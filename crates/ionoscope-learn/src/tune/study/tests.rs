@@ -116,6 +116,50 @@ fn what_is_interrupted_or_left_behind_is_begun_again_with_its_seed() {
     assert!(trials.iter().all(|t| t.state.finished()));
 }
 
+/// The attributes of a trial whose worker is of this machine and no more.
+fn dead() -> BTreeMap<String, Value> {
+    BTreeMap::from([(WORKER.to_owned(), json!({"host": host(), "pid": 4_000_000, "began": 1}))])
+}
+
+#[test]
+fn what_was_left_behind_is_let_go_of_once() {
+    let path = file("once");
+    let open = || Journal::open(&path, "study", &BTreeMap::new()).unwrap();
+    let values = BTreeMap::from([("x".to_owned(), json!(0.25)), ("n".to_owned(), json!(7))]);
+    open().start(&config(5).space, |_, _| Ok(Some(Begin::New(NewTrial { values, attributes: dead() })))).unwrap();
+    // Two that go on at the same time, and both have seen what is left behind.
+    let (mut first, mut second) = (open(), open());
+    abandon(&mut first, &config(5)).unwrap();
+    assert_eq!(first.trials()[0].state, State::Waiting);
+    let (me, work) = (Me::new(), work(&quadratic));
+    let begun = first.start(&config(5).space, |number, known| next(&config(5), number, known, &me, &work)).unwrap();
+    assert_eq!((begun, second.trials()[0].state), (Some(0), State::Running));
+    abandon(&mut second, &config(5)).unwrap();
+    assert!(me.has(&open().trials()[0]), "{:?}", open().trials()[0]);
+    // Of one that ends while another has its trial, too.
+    let other = Me::new();
+    second.release(|t| other.has(t)).unwrap();
+    assert!(me.has(&open().trials()[0]));
+    first.release(|t| me.has(t)).unwrap();
+    assert_eq!(open().trials()[0].state, State::Waiting);
+}
+
+#[test]
+fn a_worker_whose_trial_is_in_other_hands_does_not_let_go_of_it() {
+    let path = file("hands");
+    let other = json!({"host": "another", "pid": 1, "began": 1});
+    // Its own error is what ends it: it has not looked at the journal since.
+    let taken = |s: &Suggestion, _: Reporter| {
+        let mut journal = Journal::open(&path, "study", &BTreeMap::new())?;
+        journal.attribute(s.number, WORKER, &other)?;
+        Err(Error::Failed("no disk".into()))
+    };
+    let message = run(Some(&path), &config(5), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&taken)).unwrap_err().to_string();
+    assert!(message.contains("no disk"), "{message}");
+    let journal = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
+    assert_eq!((journal.trials()[0].state, journal.trials()[0].attributes.get(WORKER)), (State::Running, Some(&other)));
+}
+
 /// Samplers, pruners and numbers of objectives, each at least once.
 fn kinds() -> Vec<StudyConfig> {
     let pruners = [Pruner::Asha { first: 1, factor: 2 }, Pruner::Hyperband { first: 1, factor: 2, last: 4 }, Pruner::Median, Pruner::None];
