@@ -443,6 +443,30 @@ mod tests {
     }
 
     #[test]
+    fn what_no_reader_takes_is_not_written() {
+        let model = models::find("fitzhugh-nagumo-1961").unwrap();
+        let vary = [(model.spec().parameters[0].name.clone(), [0.5, 0.9])].into();
+        let data = respond(&*model, &ResponseConfig { points: 20, vary, ..small() }, &|_, _| true).unwrap();
+        let bytes = data.to_bytes().unwrap();
+        assert_eq!(ResponseData::from_bytes(&bytes).unwrap(), data);
+        let message = |spoil: &dyn Fn(&mut ResponseData)| {
+            let mut data = data.clone();
+            spoil(&mut data);
+            data.to_bytes().unwrap_err().to_string()
+        };
+        assert!(message(&|d| d.training.input[3] = f32::NAN).contains("the set 'training' holds NaN"));
+        assert!(message(&|d| d.validation.x[5] = f32::NEG_INFINITY).contains("the set 'validation' holds -inf"));
+        assert!(message(&|d| d.test.p[0] = f64::INFINITY).contains("the set 'test' holds inf"));
+        // What is refused in writing is refused in reading: parameters, in double precision, come first after the header.
+        let at = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for bad in [f64::NAN, f64::INFINITY] {
+            let damaged = [&bytes[..at], &bad.to_le_bytes(), &bytes[at + 8..]].concat();
+            let message = ResponseData::from_bytes(&damaged).unwrap_err();
+            assert!(message.contains(&format!("holds {bad}")), "{message}");
+        }
+    }
+
+    #[test]
     fn what_was_made_before_an_interruption_is_not_made_again() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [600, 10, 10], points: 20, windows: 2, t_end: 20.0, ..ResponseConfig::default() };

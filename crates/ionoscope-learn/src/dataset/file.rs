@@ -38,10 +38,8 @@ impl Dataset {
     /// A number that is not finite, or no pair to train on, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
-        let sets = [&self.training, &self.validation, &self.new_chunks];
-        if sets.iter().flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next)).any(|v| !v.is_finite()) {
-            return Err(fail(&"it holds numbers that are not finite"));
-        }
+        let sets = [("training", &self.training), ("validation", &self.validation), ("new_chunks", &self.new_chunks)];
+        sets.iter().try_for_each(|(name, set)| finite(name, set)).map_err(|e| fail(&e))?;
         if self.training.is_empty() {
             return Err(fail(&"it has no training pairs"));
         }
@@ -55,7 +53,7 @@ impl Dataset {
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (set, pairs) in [("training", &self.training), ("validation", &self.validation), ("new_chunks", &self.new_chunks)] {
+        for (set, pairs) in sets {
             let (n, d, p) = (pairs.len(), pairs.dimension, pairs.parameters);
             for (part, shape, values) in [
                 ("p", vec![n, p], &pairs.p),
@@ -140,10 +138,8 @@ impl Dataset {
                 next: part("next", &[n, d])?,
                 distance: part("distance", &[n])?,
             };
-            match pairs.p.iter().chain(&pairs.u).chain(&pairs.next).find(|v| !v.is_finite()) {
-                Some(bad) => Err(format!("the set '{set}' holds {bad}; expected finite numbers")),
-                None => Ok(pairs),
-            }
+            finite(set, &pairs)?;
+            Ok(pairs)
         };
         let (training, validation, new_chunks) = (read("training")?, read("validation")?, read("new_chunks")?);
         if training.is_empty() {
@@ -158,5 +154,13 @@ impl Dataset {
             new_chunks,
             redrawn: header.redrawn,
         })
+    }
+}
+
+/// What is written is what is read: finite numbers, but for distances where there is no fixed point.
+fn finite(set: &str, pairs: &Pairs) -> std::result::Result<(), String> {
+    match pairs.p.iter().chain(&pairs.u).chain(&pairs.next).find(|v| !v.is_finite()) {
+        Some(bad) => Err(format!("the set '{set}' holds {bad}; expected finite numbers")),
+        None => Ok(()),
     }
 }

@@ -38,15 +38,12 @@ impl ResponseData {
     /// A number that is not finite, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
-        for set in [&self.training, &self.validation, &self.test] {
-            if set.input.iter().chain(&set.x).any(|v| !v.is_finite()) || set.p.iter().any(|v| !v.is_finite()) {
-                return Err(fail(&"it holds numbers that are not finite in single precision"));
-            }
-        }
+        let sets = [("training", &self.training), ("validation", &self.validation), ("test", &self.test)];
+        sets.iter().try_for_each(|(name, set)| finite(name, set)).map_err(|e| fail(&e))?;
         let header = Header { format: FORMAT.into(), config: self.config.clone(), spec: self.spec.clone(), classes: self.classes.clone() };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let mut tensors = Vec::new();
-        for (name, set) in [("training", &self.training), ("validation", &self.validation), ("test", &self.test)] {
+        for (name, set) in sets {
             let bytes = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
             let (n, points) = (set.len(), set.points);
             tensors.push((format!("{name}.input"), Dtype::F32, vec![n, points], bytes(&set.input)));
@@ -100,15 +97,12 @@ impl ResponseData {
             }
             Ok(t.data().to_vec())
         };
-        let single = |bytes: Vec<u8>| -> std::result::Result<Vec<f32>, String> {
-            let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            values.iter().all(|v| v.is_finite()).then_some(values).ok_or_else(|| "it holds numbers that are not finite".into())
-        };
+        let single = |bytes: Vec<u8>| -> Vec<f32> { bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect() };
         let set = |name: &str, classes: &[String]| -> std::result::Result<Responses, String> {
             let n = tensors.tensor(&format!("{name}.class")).ok().and_then(|t| t.shape().first().copied());
             let n = n.ok_or_else(|| format!("tensor '{name}.class' is missing; the header does not match the tensors"))?;
-            let input = single(read(format!("{name}.input"), Dtype::F32, &[n, points])?)?;
-            let x = single(read(format!("{name}.x"), Dtype::F32, &[n, variables, points])?)?;
+            let input = single(read(format!("{name}.input"), Dtype::F32, &[n, points])?);
+            let x = single(read(format!("{name}.x"), Dtype::F32, &[n, variables, points])?);
             let class: Vec<u32> =
                 read(format!("{name}.class"), Dtype::U32, &[n])?.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
             if let Some(c) = class.iter().find(|c| **c as usize >= classes.len()) {
@@ -121,13 +115,21 @@ impl ResponseData {
                 let bytes = read(format!("{name}.p"), Dtype::F64, &[n, parameters])?;
                 bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
             };
-            if p.iter().any(|v| !v.is_finite()) {
-                return Err("it holds numbers that are not finite".into());
-            }
-            Ok(Responses { points, variables, input, x, class, parameters, p })
+            let set = Responses { points, variables, input, x, class, parameters, p };
+            finite(name, &set)?;
+            Ok(set)
         };
         let (training, validation) = (set("training", &header.classes[0])?, set("validation", &header.classes[0])?);
         let test = set("test", &header.classes[1])?;
         Ok(ResponseData { config: header.config, spec: header.spec, classes: header.classes, training, validation, test })
+    }
+}
+
+/// What is written is what is read: finite numbers, in single precision but for parameters.
+fn finite(name: &str, set: &Responses) -> std::result::Result<(), String> {
+    let single = set.input.iter().chain(&set.x).map(|v| f64::from(*v));
+    match single.chain(set.p.iter().copied()).find(|v| !v.is_finite()) {
+        Some(bad) => Err(format!("the set '{name}' holds {bad}; expected numbers that are finite in single precision")),
+        None => Ok(()),
     }
 }
