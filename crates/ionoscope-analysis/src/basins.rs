@@ -10,7 +10,8 @@
 //!
 //! A few trajectories, spread over all starts, go first, so that the others find the attractors known. A new motion counts as an attractor
 //! where states a little beside it come back to it; fixed points and motions that states beside them leave are **unstable**, and only starts
-//! exactly on them or on what leads to them, such as a plane of symmetry, stay.
+//! exactly on them or on what leads to them, such as a plane of symmetry, stay: starts of a grid. A random start that was seen there will leave,
+//! and counts as not settled.
 
 use ionoscope_dynamics::{
     sampling::{stream, uniform},
@@ -383,12 +384,15 @@ pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Ba
 
     let (mut of_start, mut time, mut extrapolated, mut work) = (Vec::with_capacity(count), 0.0, false, 0.0);
     let weight = (system.dimension() as f64).powf(1.5);
-    let mut first = 0;
+    let (mut first, mut off_level) = (0, 0);
     while first < count {
         // Few at a time while there is much to judge.
         let x: Vec<Vec<f64>> = (first..(first + CHUNK).min(count)).map(|k| start(&run, k)).collect();
         first += x.len();
         let ends = if work <= MOST_WORK { run.follow(&x, &known)? } else { run.look_only(&x, &known)? };
+        if !run.laws.is_empty() {
+            off_level += x.iter().filter(|x| !run.is_on_level(x)).count();
+        }
         for end in ends {
             time += end.time;
             work += end.steps as f64 * weight;
@@ -400,6 +404,13 @@ pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Ba
     let mut found = known.described(of_start, time, extrapolated, &run);
     found.conserved = held;
     found.advice = advice(&found, options, work > MOST_WORK);
+    if off_level > 0 {
+        let off = format!(
+            "{off_level} of {count} starts could not be moved to the level of what is conserved within the box, and went on from where they \
+             were: what they reach is on other levels; take a wider box"
+        );
+        found.advice = Some(found.advice.map_or(off.clone(), |advice| format!("{advice}; {off}")));
+    }
     Ok(found)
 }
 

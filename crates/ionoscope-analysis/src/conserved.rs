@@ -31,9 +31,10 @@ const CHECKS: usize = 24;
 const FRACTION: f64 = 1e-8;
 const NOISE: f64 = 1e-13;
 const COARSE: f64 = 1e-3;
-/// Newton steps to a level, and the relative distance at which a state is on it.
+/// Newton steps to a level, the relative distance at which a state is on it, and where steps bring it no nearer, by rounding.
 const MOST_STEPS: usize = 50;
 const ON_LEVEL: f64 = 1e-14;
+const ROUNDING: f64 = 1e-12;
 
 /// A conserved quantity and the value at which it is held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,12 +164,15 @@ impl<'a> Laws<'a> {
         let mut y = x.to_vec();
         let mut free: Vec<bool> = bounds.iter().map(|[low, high]| high > low).collect();
         let limits: Vec<[f64; 2]> = bounds.iter().zip(x).map(|([low, high], x)| [low.min(*x), high.max(*x)]).collect();
+        let mut before = f64::INFINITY;
         for _ in 0..MOST_STEPS {
             let (values, w) = (self.values(&y, p), self.gradients(&y, p));
-            let size = |a: usize| (0..n).map(|j| (w[a * n + j] * y[j]).abs()).sum::<f64>().max(level[a].abs());
-            if (0..k).all(|a| (level[a] - values[a]).abs() <= ON_LEVEL * size(a)) {
+            let size = |a: usize| (0..n).map(|j| (w[a * n + j] * y[j]).abs()).sum::<f64>().max(level[a].abs()).max(f64::MIN_POSITIVE);
+            let off = (0..k).map(|a| (level[a] - values[a]).abs() / size(a)).fold(0.0, f64::max);
+            if off <= ON_LEVEL || (off <= ROUNDING && off >= 0.5 * before) {
                 return y.iter().all(|v| v.is_finite()).then_some(y);
             }
+            before = off;
             // d = S^2 W' (W S^2 W')^-1 (level - Q), S the widths of what is free.
             let scaled = |a: usize, j: usize| if free[j] { w[a * n + j] * (bounds[j][1] - bounds[j][0]) } else { 0.0 };
             let gram = Mat::from_fn(k, k, |a, b| (0..n).map(|j| scaled(a, j) * scaled(b, j)).sum::<f64>());

@@ -166,7 +166,7 @@ pub enum Stop {
     PeriodLimit,
     /// Cycles need a finer mesh than is allowed.
     TooManyIntervals,
-    /// Cycles of a map join a fixed point or a cycle of fewer steps, which doubles or multiplies its period there.
+    /// Cycles join a fixed point of a map or a cycle of a smaller period, which doubles or multiplies its period there.
     SmallerPeriod,
 }
 
@@ -202,7 +202,7 @@ impl std::fmt::Display for Stop {
             Stop::FixedPoint => f.write_str("the cycles shrink to a fixed point"),
             Stop::LongPeriod => f.write_str("the period grows without bound at this value, as it does near a homoclinic orbit"),
             Stop::PeriodLimit => f.write_str("the period grew beyond its limit"),
-            Stop::SmallerPeriod => f.write_str("it joins a fixed point or a cycle of fewer steps, which multiplies its period there"),
+            Stop::SmallerPeriod => f.write_str("it joins a fixed point or a cycle of a smaller period, which multiplies its period there"),
             Stop::TooManyIntervals => f.write_str("the cycles need a finer mesh than is allowed"),
         }
     }
@@ -298,7 +298,7 @@ fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<V
     for s in searched(problem, options.searches) {
         let (i_stim, p) = problem.inputs(s);
         let found = fixed_points::search(problem.system, i_stim, &p, &search)?;
-        if found.unexplained > 0 {
+        if found.unexplained > 0 && !found.fixed_points.is_empty() {
             return Err(Error::Invalid(format!(
                 "fixed points of {} are not isolated at {}: they form families in {} direction(s), and no conserved quantity is known that \
                  tells their members apart, so that there is no branch to follow; fixed-points gives the one to which the start leads",
@@ -327,8 +327,8 @@ fn searched(problem: &Problem, count: usize) -> Vec<f64> {
     all.extend(Some(scaled(own)).filter(inside));
     for sign in [-1.0, 1.0] {
         let [low, high] = [(sign * ends[0]).min(sign * ends[1]), (sign * ends[0]).max(sign * ends[1])];
-        // An interval that holds zero has no smallest order: a hundredth of the parameter's own value or, without one, of one.
-        let least = low.max(SMALLEST_ORDER * if own == 0.0 { 1.0 } else { own.abs() });
+        // An interval that holds zero has no smallest order: a hundredth of the parameter's own value or, without one, of its interval.
+        let least = low.max(SMALLEST_ORDER * if own == 0.0 { 0.1 * high } else { own.abs() });
         if high > WIDE * least {
             all.extend(shares.clone().map(|share| scaled(sign * least * (high / least).powf(share))).filter(inside));
         }

@@ -8,11 +8,13 @@
 //! section.
 //!
 //! Times that are not given follow from the time scales of the system at some of the values ([`crate::time_scales`]): a transient of several
-//! periods or decays, a window of some periods, a step that resolves the fastest motion. A column whose window does not look the same in both
-//! halves says that it has not settled.
+//! periods or decays at most, a window of some periods, a step that resolves the fastest motion. The transient of a column ends where its
+//! motion is seen to rest or to repeat itself, so that one slow value does not make all of them slow. A column whose window neither rests,
+//! nor repeats itself, nor looks the same in both halves says that it has not settled.
 
 use ionoscope_dynamics::{
     protocol::Protocol,
+    spec::Quantity,
     system::{DynamicalSystem, Input, Time},
     trajectory::{Experiment, Outcome, SolveOptions, TimeGrid, Trajectory},
 };
@@ -21,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    returns::extent,
+    fixed_points::refine,
+    returns::{Motion, extent},
     time_scales::{self, TimeScales, time_scales},
 };
 
@@ -59,6 +62,12 @@ const RESOLVED: f64 = 3.0;
 const STATES: [f64; 2] = [2000.0, 65_536.0];
 /// Most states of a transient and window of a map, all columns one after another: what a sweep has patience for.
 const MOST_ITERATES: f64 = 1e7;
+/// Pieces of a transient that are looked at, in windows; how near returns are, in shares of the extent, and a state is to a stable fixed point,
+/// in shares of the ranges, where a transient ends; and how near returns are in a window that has settled.
+const PIECE: f64 = 2.0;
+const ENDS: f64 = 1e-3;
+const AT_REST: f64 = 1e-5;
+const SETTLED: f64 = 1e-2;
 /// Halves of a window whose extents differ by more than this share have not settled, or do not show enough of it.
 const HALVES_AGREE: f64 = 0.25;
 /// The least extent that counts, as a share of a variable's range.
@@ -71,6 +80,10 @@ pub struct SweepOptions {
     pub inherit: Inherit,
     /// Time dropped of each column.
     pub transient: Option<f64>,
+    /// Whether a transient that is given may end where the motion is seen to rest or to repeat itself, as one that is not given does. Not so
+    /// where all columns have the same start.
+    #[serde(default)]
+    pub early: bool,
     /// Time kept of each column.
     pub window: Option<f64>,
     /// Time between two states that are kept; of a map a multiple of its step.
@@ -82,7 +95,7 @@ pub struct SweepOptions {
 impl Default for SweepOptions {
     fn default() -> Self {
         let solve = SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() };
-        SweepOptions { inherit: Inherit::Forward, transient: None, window: None, dt: None, solve }
+        SweepOptions { inherit: Inherit::Forward, transient: None, early: false, window: None, dt: None, solve }
     }
 }
 
@@ -176,7 +189,8 @@ pub struct Column {
     pub window: Trajectory,
     /// Whether it left what a surrogate was trained on; never for equations.
     pub extrapolated: bool,
-    /// Whether both halves of the window span the same values, to a quarter: otherwise it has not settled, or the window is too short to tell.
+    /// Whether it rests or repeats itself or, where it does neither, both halves of the window span the same values, to a quarter: otherwise it has
+    /// not settled, or the window is too short to tell.
     pub settled: bool,
 }
 
@@ -226,13 +240,53 @@ impl Sweep<'_> {
 
     fn column(&self, value: f64, window: Trajectory, p: &[f64]) -> Column {
         let extrapolated = (0..window.len()).step_by(8).any(|k| self.system.spec().extrapolates(window.state(k), p));
-        Column { parameter: value, extrapolated, settled: self.settled(&window), window }
+        Column { parameter: value, extrapolated, settled: self.settled(value, &window), window }
     }
 
-    fn settled(&self, window: &Trajectory) -> bool {
+    /// The state after the transient of a column, or after the part of it at whose end the motion rests or repeats itself; none where it fails.
+    fn led_in(&self, value: f64, x0: &[f64], times: &SweepTimes, solve: &SolveOptions) -> Result<Option<Vec<f64>>> {
+        let run = |x: &[f64], times: TimeGrid| -> Result<Option<Trajectory>> {
+            let found = self.system.solve_ensemble(&[self.experiment(value, x, times)], solve)?.pop();
+            Ok(found.filter(|t| t.outcome == Outcome::Completed))
+        };
+        let count = (PIECE * times.window / times.dt).round().max(1.0) as usize;
+        let (mut x, mut left) = (x0.to_vec(), times.transient);
+        let piece = TimeGrid::new(0.0, times.dt, count + 1)?;
+        while left > piece.end() {
+            let Some(trajectory) = run(&x, piece)? else { return Ok(None) };
+            left -= piece.end();
+            x.copy_from_slice(trajectory.state(count));
+            if self.rests(value, &x) || self.cycle(value, &trajectory, ENDS).is_some_and(|left| left <= 3.0 * ENDS) {
+                return Ok(Some(x));
+            }
+        }
+        if left <= 0.0 {
+            return Ok(Some(x));
+        }
+        Ok(run(&x, TimeGrid::new(left, left, 1)?)?.and_then(|t| t.last().map(<[f64]>::to_vec)))
+    }
+
+    /// Whether a state is at a stable fixed point.
+    fn rests(&self, value: f64, x: &[f64]) -> bool {
+        let (p, i_stim) = self.inputs(value);
+        let Some(point) = refine(self.system, x, i_stim, &p).ok().flatten().filter(|point| point.stable) else { return false };
+        let near = |((a, b), q): ((&f64, &f64), &Quantity)| (a - b).abs() <= AT_REST * (q.range[1] - q.range[0]);
+        point.x.iter().zip(x).zip(&self.system.spec().variables).all(near)
+    }
+
+    /// How far the returns of a motion that repeats itself to the share `same` are from where they lead.
+    fn cycle(&self, value: f64, t: &Trajectory, same: f64) -> Option<f64> {
+        let (p, i_stim) = self.inputs(value);
+        Some(Motion::of(self.system, i_stim, &p, t).cycle(same)?.left)
+    }
+
+    fn settled(&self, value: f64, window: &Trajectory) -> bool {
         let (n, half) = (window.dimension, window.len() / 2 * window.dimension);
         if window.outcome != Outcome::Completed || half == 0 {
             return false;
+        }
+        if let Some(left) = self.cycle(value, window, SETTLED) {
+            return left <= SETTLED;
         }
         let [early, late] = [extent(&window.x[..half], n), extent(&window.x[half..], n)];
         early.iter().zip(&late).zip(&self.system.spec().variables).all(|(([a, b], [c, d]), q)| {
@@ -249,12 +303,25 @@ impl Sweep<'_> {
 /// next one begins where the last complete one ended.
 pub fn sweep(task: Sweep, options: &SweepOptions, progress: &(dyn Fn() + Sync)) -> Result<Vec<Column>> {
     let n = task.values.len();
-    let SweepTimes { transient, window, dt, .. } = sweep_times(task, options)?;
-    let times = TimeGrid::new(transient, dt, (window / dt).round().max(1.0) as usize + 1)?;
+    let chosen = sweep_times(task, options)?;
+    let count = (chosen.window / chosen.dt).round().max(1.0) as usize + 1;
+    let times = TimeGrid::new(chosen.transient, chosen.dt, count)?;
+    let early = (options.early || options.transient.is_none()) && chosen.transient > 0.0;
     let run = |k: usize, x0: &[f64]| -> Result<(Column, Option<Vec<f64>>)> {
-        let e = task.experiment(task.values[k], x0, times);
-        let mut all = task.system.solve_ensemble(std::slice::from_ref(&e), &options.solve)?;
-        let window = all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?;
+        let value = task.values[k];
+        let one = |e: &Experiment| -> Result<Trajectory> {
+            let mut all = task.system.solve_ensemble(std::slice::from_ref(e), &options.solve)?;
+            all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))
+        };
+        let led_in = if early { task.led_in(value, x0, &chosen, &options.solve)? } else { None };
+        let e = task.experiment(value, x0, times);
+        let mut window = None;
+        if let Some(x) = led_in {
+            let after = task.experiment(value, &x, TimeGrid::new(0.0, chosen.dt, count)?);
+            window = Some(one(&after)?).filter(|w| w.outcome == Outcome::Completed);
+        }
+        // In one piece where it fails, so that the time of the failure counts from the start.
+        let window = window.map_or_else(|| one(&e), Ok)?;
         progress();
         let end = if window.outcome == Outcome::Completed { window.last().map(<[f64]>::to_vec) } else { None };
         Ok((task.column(task.values[k], window, &e.p), end))

@@ -32,6 +32,10 @@ const DEFLATED_SHARE: usize = 4;
 /// On a level, a zero's residual may be this share of what a change by the width of the box would make of it, and its quantities off by
 /// this share of their size.
 const RESIDUAL: f64 = 1e-9;
+/// How many times as many starts are tried on a level, to which they are moved: fewer of them lead to a fixed point.
+const ON_LEVEL: usize = 4;
+/// Singular values below this share of the largest make a point suspect of being one of a family.
+const NEARLY_SINGULAR: f64 = 1e-7;
 /// A step along a family, in units of the box, by which it is told from a single degenerate point.
 const ALONG: f64 = 1e-3;
 
@@ -81,7 +85,7 @@ pub struct Search {
 pub struct FixedPointOptions {
     /// Box `[low, high]` for each variable; `None` takes the variables' ranges.
     pub bounds: Option<Vec<[f64; 2]>>,
-    /// Number of quasi-random starts.
+    /// Number of quasi-random starts; four times as many where quantities are conserved.
     pub starts: usize,
     /// Seed of the starts.
     pub seed: u64,
@@ -119,8 +123,19 @@ pub fn search(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Fi
 /// # Errors
 /// A guess or parameters of a wrong length or not finite; a spectrum that fails.
 pub fn refine(system: &dyn DynamicalSystem, guess: &[f64], i_stim: f64, p: &[f64]) -> Result<Option<FixedPoint>> {
+    refine_within(None, system, guess, i_stim, p)
+}
+
+/// As [`refine`], with the conserved quantities that are known already.
+pub(crate) fn refine_within<'a>(
+    laws: Option<&Laws<'a>>,
+    system: &'a dyn DynamicalSystem,
+    guess: &[f64],
+    i_stim: f64,
+    p: &'a [f64],
+) -> Result<Option<FixedPoint>> {
     check_state("guess", system, guess)?;
-    let problem = scaled(system, i_stim, p, &None, guess)?;
+    let problem = scaled(laws, system, i_stim, p, &None, guess)?;
     newton(&problem, &problem.scaled(guess), &[]).map(|z| describe(&problem, problem.state(&z), 0)).transpose()
 }
 
@@ -149,10 +164,11 @@ fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &F
     }
     let start = options.start.clone().unwrap_or_else(|| system.spec().default_state());
     check_state("start", system, &start)?;
-    let problem = scaled(system, i_stim, p, &options.bounds, &start)?;
+    let problem = scaled(None, system, i_stim, p, &options.bounds, &start)?;
     let at_start = problem.scaled(&start);
     let mut starts: Vec<Vec<f64>> = guesses.iter().map(|x| problem.scaled(x)).collect();
-    starts.extend(quasi_random(options.starts, system.dimension(), options.seed));
+    let count = if problem.laws.is_empty() { options.starts } else { ON_LEVEL * options.starts };
+    starts.extend(quasi_random(count, system.dimension(), options.seed));
     let mut relaxed = None;
     if !problem.laws.is_empty() {
         // The motion stays on its level: it leads to rest where starts from all over the box may not.
@@ -178,7 +194,15 @@ fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &F
             families = family(&problem, &at_start).into_iter().collect();
         }
     }
-    let again = &starts[..options.starts.div_ceil(DEFLATED_SHARE)];
+    // A single point next to which the Jacobian is almost singular may be one of a family, and a degenerate one.
+    if families.is_empty() && roots.iter().any(|z| nearly_singular(&problem, z)) {
+        let members = family(&problem, &at_start);
+        if let Some((member, _)) = &members {
+            roots.retain(|z| !nearly_singular(&problem, z) && (0..z.len()).any(|i| (z[i] - member[i]).abs() >= SAME));
+        }
+        families = members.into_iter().collect();
+    }
+    let again = &starts[..count.div_ceil(DEFLATED_SHARE)];
     while !roots.is_empty() && families.is_empty() {
         let known = roots.clone();
         tried += again.len();
@@ -187,7 +211,7 @@ fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &F
         }
     }
     let inside = |z: &[f64]| z.iter().all(|z| (-BORDER..=1.0 + BORDER).contains(z));
-    let unexplained = families.iter().map(|f| f.1).max().unwrap_or(0);
+    let unexplained = families.iter().filter(|(z, _)| inside(z)).map(|f| f.1).max().unwrap_or(0);
     let all: Vec<(Vec<f64>, usize)> = roots.into_iter().map(|z| (z, 0)).chain(families).collect();
     let outside = all.iter().filter(|(z, _)| !inside(z)).count();
     let all = all.into_iter();
@@ -201,6 +225,15 @@ fn on_level(problem: &Scaled, z: &[f64]) -> Vec<f64> {
     let bounds: Vec<[f64; 2]> = problem.low.iter().zip(&problem.width).map(|(l, w)| [*l, l + w]).collect();
     let moved = problem.laws.move_to(&problem.state(z), problem.p, &problem.level, &bounds);
     moved.map_or_else(|| z.to_vec(), |x| problem.scaled(&x))
+}
+
+/// Whether a zero's Jacobian is singular, but for less than would be seen of a simple one, beside what is conserved.
+fn nearly_singular(problem: &Scaled, z: &[f64]) -> bool {
+    let n = z.len();
+    let mut jacobian = vec![0.0; n * n];
+    residual_jacobian(problem.system, &problem.state(z), problem.i_stim, problem.p, &mut jacobian);
+    jacobian.iter_mut().enumerate().for_each(|(e, v)| *v *= problem.width[e % n]);
+    null_vectors(&jacobian, n, NEARLY_SINGULAR, None).is_some_and(|(left, _)| left.len() > problem.laws.len())
 }
 
 /// In how many directions, beside those of conserved quantities that are known, a zero is one of a family.
@@ -278,6 +311,7 @@ fn describe(problem: &Scaled, x: Vec<f64>, unexplained: usize) -> Result<FixedPo
 }
 
 fn scaled<'a>(
+    laws: Option<&Laws<'a>>,
     system: &'a dyn DynamicalSystem,
     i_stim: f64,
     p: &'a [f64],
@@ -302,7 +336,7 @@ fn scaled<'a>(
         }
     }
     let width = ranges.iter().map(|r| r[1] - r[0]).collect();
-    let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
+    let laws = laws.cloned().unwrap_or_else(|| Laws::find(system, &[(i_stim, p.to_vec())], &ranges));
     let level = laws.values(start, p);
     Ok(Scaled { system, i_stim, p, low: ranges.iter().map(|r| r[0]).collect(), width, laws, level })
 }

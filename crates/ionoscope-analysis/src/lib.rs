@@ -28,6 +28,7 @@ pub mod pacing;
 mod relax;
 mod returns;
 pub mod spectrum;
+mod tangent;
 #[cfg(test)]
 mod testing;
 pub mod time_scales;

@@ -23,13 +23,12 @@ use ionoscope_dynamics::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, fixed_points::refine};
+use crate::{Error, Result, conserved::Laws, fixed_points::refine_within};
 
 mod average;
 mod cycle;
 mod dimension;
 mod settle;
-mod tangent;
 #[cfg(test)]
 mod tests;
 
@@ -51,8 +50,9 @@ const RELATIVE: f64 = 1e-5;
 /// Blocks after which to stop by default, or work, if that is less: steps of all trajectories times the variables' third power.
 const LONGEST: f64 = 8000.0;
 const MOST_WORK: f64 = 2e9;
-/// What a step costs beside the third power.
+/// What a step costs beside the third power: of a flow, and of a map, which may be a network.
 const STEP_WORK: f64 = 100.0;
+const MAP_WORK: f64 = 1000.0;
 /// A frame has turned when it was followed for so many times 1 / (distance to the next exponent): what is left is exp of minus that.
 const TURNED: f64 = 12.0;
 /// Standard errors on either side of an exponent that make its interval.
@@ -224,7 +224,9 @@ pub fn lyapunov(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f64]
     options.check(system)?;
     let widths = system.spec().variables.iter().map(|q| q.range[1] - q.range[0]);
     let widths = widths.map(|w| if w > 0.0 { w } else { 1.0 }).collect();
-    let run = Run { system, i_stim, p, options, count: options.count.unwrap_or(system.dimension()), widths };
+    let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
+    let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
+    let run = Run { system, i_stim, p, options, count: options.count.unwrap_or(system.dimension()), widths, laws };
     let settled = run.settle(x0, options.transient.unwrap_or(0.0))?;
     match run.closed_form(&settled)? {
         Some(found) => Ok(found),
@@ -240,6 +242,8 @@ struct Run<'a> {
     count: usize,
     /// Widths of the variables' ranges.
     widths: Vec<f64>,
+    /// What is conserved.
+    laws: Laws<'a>,
 }
 
 impl Run<'_> {
@@ -278,7 +282,8 @@ impl Run<'_> {
 
     /// What a step of a frame costs.
     fn step_work(&self) -> f64 {
-        (self.count * self.widths.len().pow(2)) as f64 + STEP_WORK
+        let own = if self.own_step() > 0.0 { MAP_WORK } else { STEP_WORK };
+        (self.count * self.widths.len().pow(2)) as f64 + own
     }
 
     /// The accuracy that is asked for, where a turn takes the time `scale`.
@@ -313,7 +318,7 @@ impl Run<'_> {
                 if !found.stable(self.system.time(), *period) {
                     return Ok(None);
                 }
-                let closing = vec![found.closing_error; n];
+                let closing = vec![found.phase.abs(); n];
                 (found.exponents, found.step_errors, closing, found.divergence, Some(*period), Some(found.step), *period)
             }
         };
@@ -349,6 +354,13 @@ impl Run<'_> {
     fn average(&self, mut settled: Settled) -> Result<LyapunovSpectrum> {
         let scales = &settled.scales;
         let turn = scales.period.unwrap_or(scales.slowest / LEAST_BLOCKS as f64);
+        if !(turn.is_finite() && turn > 0.0) {
+            return Err(Error::Failed(
+                "the trajectory comes to a state at which nothing happens in some direction, and is neither a rest nor a motion whose exponents \
+                 can be averaged; choose another start or parameter"
+                    .into(),
+            ));
+        }
         let block = self.whole_steps(turn.max(MAP_STEPS * self.own_step()));
         let longest = self.options.longest.unwrap_or(LONGEST * block);
         // Even a short run has two halves.
@@ -441,7 +453,7 @@ impl Run<'_> {
     }
 
     fn at_stable_rest(&self, x: &[f64]) -> bool {
-        let point = refine(self.system, x, self.i_stim, self.p).ok().flatten();
+        let point = refine_within(Some(&self.laws), self.system, x, self.i_stim, self.p).ok().flatten();
         point.is_some_and(|point| point.stable && self.distance(x, &point.x) <= 1e-6)
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Cycle {
     pub period: f64,
     /// Factor by which the difference of returns shrinks in a period; none where it is no more than an error.
     pub shrinks: Option<f64>,
+    /// How far the last return is from where returns lead, as a share of the extent.
+    pub left: f64,
 }
 
 /// Passages of one variable.
@@ -166,16 +168,20 @@ impl<'a> Motion<'a> {
 
     /// The cycle that the motion is on or about to end on, where it repeats itself; differences are in shares of the extent.
     pub fn cycle(&self, same: f64) -> Option<Cycle> {
-        if let Time::Discrete { dt } = self.system.time()
-            && (self.dt - dt).abs() < 0.5 * dt
-            && let Some(iterates) = self.repeats(same)
-        {
-            return Some(Cycle { period: iterates as f64 * dt, shrinks: None });
+        if let Some(cycle) = self.iterates(same) {
+            return Some(cycle);
         }
         // A slow variable first; where its returns do not repeat, the fastest one, whose crossings are best defined.
         let (mut all, _) = self.passages(REPEATS + 1);
         let last = all.pop();
         all.into_iter().next().into_iter().chain(last).find_map(|p| self.cycle_of(&p, same))
+    }
+
+    /// The cycle of a map whose states, one step apart, repeat themselves.
+    pub fn iterates(&self, same: f64) -> Option<Cycle> {
+        let Time::Discrete { dt } = self.system.time() else { return None };
+        let repeats = if (self.dt - dt).abs() < 0.5 * dt { self.repeats(same)? } else { return None };
+        Some(Cycle { period: repeats as f64 * dt, shrinks: None, left: 0.0 })
     }
 
     fn cycle_of(&self, passages: &Passages, same: f64) -> Option<Cycle> {
@@ -208,9 +214,15 @@ impl<'a> Motion<'a> {
             let shrinks = (later > 0.05 * same && later < 0.7 * earlier).then(|| (later / earlier).powf(1.0 / apart));
             let periods = (compared / m).max(1);
             let mean = (returns[last].0 - returns[last - periods * m].0) / periods as f64;
-            Some(Cycle { period: mean * self.dt, shrinks })
+            let left = later * shrinks.map_or(1.0, |q| 1.0 / (1.0 - q));
+            // Returns of different kinds that are no farther apart than they still go may become one.
+            let kinds = (1..m).map(|j| distance(last, last - j)).fold(f64::INFINITY, f64::min);
+            if shrinks.is_some() && left >= 0.5 * kinds {
+                return None;
+            }
+            Some(Cycle { period: mean * self.dt, shrinks, left })
         };
-        (1..=MOST_RETURNS.min((count.saturating_sub(1)) / REPEATS)).find_map(find)
+        (1..=MOST_RETURNS.min(count / (REPEATS + 1))).find_map(find)
     }
 
     /// The extents, at least a small share of the variables' ranges: in what does not move, only errors differ.

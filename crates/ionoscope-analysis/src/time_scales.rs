@@ -14,16 +14,18 @@
 
 use ionoscope_dynamics::{
     protocol::Protocol,
+    spec::Quantity,
     system::{DynamicalSystem, Time},
-    trajectory::{Experiment, Outcome, SolveOptions, TimeGrid, Trajectory},
+    trajectory::{Experiment, FailureReason, Outcome, SolveOptions, TimeGrid, Trajectory},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    fixed_points::refine,
+    conserved::Laws,
+    fixed_points::refine_within,
     returns::{self, SAME_RETURN, extent},
-    spectrum::{Complex, spectrum},
+    spectrum::{Complex, residual, spectrum},
 };
 
 /// States looked at in a window.
@@ -37,6 +39,8 @@ const FIRST: f64 = 16.0;
 /// Shares of the ranges: near a fixed point, and no motion at all.
 const NEAR: f64 = 1e-3;
 const STILL: f64 = 1e-6;
+/// A state so many ranges away has escaped.
+const ESCAPED: f64 = 1e3;
 /// An eigenvalue below this share of the largest is that of a direction in which nothing happens.
 const NEUTRAL: f64 = 1e-12;
 /// Passages in each half of an irregular motion, and by how much the halves may differ.
@@ -89,7 +93,9 @@ pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f
         return Err(Error::Invalid(format!("the stimulus is {i_stim}; expected a finite number")));
     }
     let own = if let Time::Discrete { dt } = system.time() { Some(dt) } else { None };
-    let run = Run { system, i_stim, p, solve, widths: widths(system) };
+    let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
+    let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
+    let run = Run { system, i_stim, p, solve, widths: widths(system), laws };
     let mut x = x0.to_vec();
     let (mut followed, mut work) = (0.0, 0.0);
     let mut window = match own {
@@ -101,8 +107,8 @@ pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f
         let (trajectory, failed) = run.follow(&x, dt)?;
         let steps = trajectory.statistics.accepted + trajectory.statistics.rejected;
         work += (steps * system.dimension() as u64) as f64;
-        if failed || trajectory.len() < 2 {
-            return Ok(run.gave_up(Motion::Escaped, followed + trajectory.len() as f64 * dt, &trajectory, x));
+        if let Some(failed) = failed {
+            return Ok(run.gave_up(failed, followed + trajectory.len() as f64 * dt, &trajectory, x));
         }
         followed += dt * SAMPLES as f64;
         window = followed;
@@ -114,12 +120,12 @@ pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f
                 return Ok(TimeScales { motion: Motion::Rest, fastest, slowest, period: None, settled: true, followed, state: end });
             }
             Rests::Unstable => {
-                x = end.iter().zip(&run.widths).map(|(x, w)| x + NEAR * w).collect();
+                x = run.beside(&end);
                 continue;
             }
             Rests::Moves => {}
         }
-        if let Some(mut found) = run.goes_on(&trajectory) {
+        if let Some(mut found) = run.iterates(&end, dt)?.or_else(|| run.goes_on(&trajectory)) {
             (found.followed, found.state) = (followed, end);
             if found.motion == Motion::Periodic {
                 found.fastest = run.fastest_of_cycle(&found)?;
@@ -144,6 +150,15 @@ pub fn decay_times(eigenvalues: &[Complex]) -> [f64; 2] {
     [1.0 / largest, if slowest.is_finite() { 1.0 / slowest } else { f64::INFINITY }]
 }
 
+/// Whether a state is beyond all that makes sense: so many ranges away.
+pub(crate) fn escaped(system: &dyn DynamicalSystem, x: &[f64]) -> bool {
+    let far = |(x, q): (&f64, &Quantity)| {
+        let [low, high] = q.range;
+        !((low - ESCAPED * (high - low))..=(high + ESCAPED * (high - low))).contains(x)
+    };
+    x.iter().zip(&system.spec().variables).any(far)
+}
+
 fn widths(system: &dyn DynamicalSystem) -> Vec<f64> {
     system.spec().variables.iter().map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE)).collect()
 }
@@ -160,6 +175,7 @@ struct Run<'a> {
     p: &'a [f64],
     solve: &'a SolveOptions,
     widths: Vec<f64>,
+    laws: Laws<'a>,
 }
 
 impl Run<'_> {
@@ -176,8 +192,8 @@ impl Run<'_> {
         if fastest > 0.0 { (1.0 / fastest).clamp(1e-100, 1e100) } else { 1.0 }
     }
 
-    /// A window in steps of `dt`, its start included, and whether it failed.
-    fn follow(&self, x: &[f64], dt: f64) -> Result<(Trajectory, bool)> {
+    /// A window in steps of `dt`, its start included, and as what it counts where it failed.
+    fn follow(&self, x: &[f64], dt: f64) -> Result<(Trajectory, Option<Motion>)> {
         let protocol = if self.i_stim == 0.0 { Protocol::none() } else { Protocol::constant(self.i_stim) };
         let experiment = Experiment { x0: x.to_vec(), p: self.p.to_vec(), protocol, times: TimeGrid::new(0.0, dt, SAMPLES + 1)? };
         let mut options = self.solve.clone();
@@ -185,8 +201,50 @@ impl Run<'_> {
         let mut all = self.system.solve_ensemble(&[experiment], &options)?;
         let trajectory = all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?;
         let finite = trajectory.x.iter().all(|x| x.is_finite());
-        let failed = trajectory.outcome != Outcome::Completed || !finite;
+        let failed = match &trajectory.outcome {
+            // Whether it would have gone anywhere is not known, unless it has.
+            Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => {
+                let away = trajectory.last().is_some_and(|x| escaped(self.system, x));
+                Some(if away { Motion::Escaped } else { Motion::NotSettled })
+            }
+            Outcome::Failed { .. } => Some(Motion::Escaped),
+            Outcome::Completed => {
+                let away = trajectory.last().is_none_or(|x| escaped(self.system, x));
+                (!finite || trajectory.len() < 2 || away).then_some(Motion::Escaped)
+            }
+        };
         Ok((trajectory, failed))
+    }
+
+    /// A state beside an unstable one: a little nearer to the middle of the ranges, and on the level of what is conserved.
+    fn beside(&self, x: &[f64]) -> Vec<f64> {
+        let ranges: Vec<[f64; 2]> = self.system.spec().variables.iter().map(|q| q.range).collect();
+        let step = |k: usize| if x[k] > 0.5 * (ranges[k][0] + ranges[k][1]) { -NEAR } else { NEAR } * self.widths[k];
+        let aside: Vec<f64> = (0..x.len()).map(|k| x[k] + step(k)).collect();
+        if self.laws.is_empty() {
+            return aside;
+        }
+        self.laws.move_to(&aside, self.p, &self.laws.values(x, self.p), &ranges).unwrap_or(aside)
+    }
+
+    /// The cycle of a map whose window was looked at in longer steps than its own, `dt`: states that come back exactly may look like a rest there, or
+    /// like a longer cycle.
+    fn iterates(&self, x: &[f64], dt: f64) -> Result<Option<TimeScales>> {
+        let Time::Discrete { dt: own } = self.system.time() else { return Ok(None) };
+        if dt < 1.5 * own {
+            return Ok(None);
+        }
+        let (trajectory, failed) = self.follow(x, own)?;
+        if failed.is_some() {
+            return Ok(None);
+        }
+        let found = returns::Motion::of(self.system, self.i_stim, self.p, &trajectory).iterates(SAME_RETURN);
+        Ok(found.map(|cycle| self.found(Motion::Periodic, &trajectory, cycle.period, cycle.period)))
+    }
+
+    fn found(&self, motion: Motion, t: &Trajectory, period: f64, slowest: f64) -> TimeScales {
+        let fastest = self.fastest(t);
+        TimeScales { motion, fastest, slowest, period: Some(period), settled: true, followed: 0.0, state: Vec::new() }
     }
 
     /// The distance of two states in units of the ranges.
@@ -204,7 +262,7 @@ impl Run<'_> {
             let [fastest, slowest] = decay_times(eigenvalues);
             Rests::Stable { fastest, slowest }
         };
-        if let Some(point) = refine(self.system, last, self.i_stim, self.p).ok().flatten() {
+        if let Some(point) = refine_within(Some(&self.laws), self.system, last, self.i_stim, self.p).ok().flatten() {
             let [before, after] = [first, last].map(|x| self.distance(x, &point.x));
             let comes = after <= 0.5 * before || after <= 1e-9;
             if after <= NEAR && comes && point.stable {
@@ -217,7 +275,7 @@ impl Run<'_> {
                 return Ok(Rests::Unstable);
             }
         }
-        if moved(0) > STILL {
+        if moved(0) > STILL || !self.stays(last) {
             return Ok(Rests::Moves);
         }
         // Almost no motion over half of all the time, and no isolated point: a rest among others, unless something grows.
@@ -229,18 +287,17 @@ impl Run<'_> {
         Ok(if !grows && long { at(&found.eigenvalues) } else { Rests::Moves })
     }
 
+    /// Whether a state of a map is where its image is: a window of longer steps than the map's own does not show it.
+    fn stays(&self, x: &[f64]) -> bool {
+        let mut moves = vec![0.0; x.len()];
+        residual(self.system, x, self.i_stim, self.p, &mut moves);
+        self.system.time() == Time::Continuous || moves.iter().zip(&self.widths).all(|(m, w)| m.abs() <= STILL * w)
+    }
+
     /// A cycle or an irregular motion that both halves of a window show.
     fn goes_on(&self, t: &Trajectory) -> Option<TimeScales> {
         let motion = returns::Motion::of(self.system, self.i_stim, self.p, t);
-        let found = |motion, period: f64, slowest: f64| TimeScales {
-            motion,
-            fastest: self.fastest(t),
-            slowest,
-            period: Some(period),
-            settled: true,
-            followed: 0.0,
-            state: Vec::new(),
-        };
+        let found = |motion, period: f64, slowest: f64| self.found(motion, t, period, slowest);
         if let Some(cycle) = motion.cycle(SAME_RETURN) {
             let approach = cycle.shrinks.map_or(0.0, |q| -cycle.period / q.ln());
             return Some(found(Motion::Periodic, cycle.period, cycle.period.max(approach)));
@@ -291,7 +348,7 @@ impl Run<'_> {
             Time::Discrete { dt } => dt,
         };
         let (trajectory, failed) = self.follow(&found.state, dt)?;
-        Ok(if failed { found.fastest } else { self.fastest(&trajectory).min(found.fastest) })
+        Ok(if failed.is_some() { found.fastest } else { self.fastest(&trajectory).min(found.fastest) })
     }
 
     fn gave_up(&self, motion: Motion, followed: f64, t: &Trajectory, state: Vec<f64>) -> TimeScales {

@@ -61,15 +61,15 @@ pub struct Effort {
     pub starts: usize,
     /// Values at which basins and spectra are compared.
     pub values: usize,
-    /// Standard error of the Lyapunov exponents, per unit of time.
-    pub accuracy: f64,
+    /// Turns of the motion, or slowest decays, after which the averages of Lyapunov exponents end, whether or not they are accurate.
+    pub turns: f64,
 }
 
 impl Effort {
     /// The whole comparison: some minutes.
-    pub const FULL: Effort = Effort { rhythms: 41, columns: 200, starts: 2000, values: 5, accuracy: 0.01 };
+    pub const FULL: Effort = Effort { rhythms: 41, columns: 200, starts: 2000, values: 5, turns: 2000.0 };
     /// A glance.
-    pub const QUICK: Effort = Effort { rhythms: 6, columns: 40, starts: 200, values: 2, accuracy: 0.05 };
+    pub const QUICK: Effort = Effort { rhythms: 6, columns: 40, starts: 200, values: 2, turns: 200.0 };
 }
 
 impl Side<'_> {

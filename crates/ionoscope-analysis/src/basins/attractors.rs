@@ -2,23 +2,24 @@
 //!
 //! A **fixed point** has a trap: an ellipsoid around it, a level of z' P z in units of the ranges, with P = sum_k (M')^k M^k and M the
 //! linearised map over one look, so that the level falls from look to look near the point. The largest level from whose surface test
-//! trajectories all came well inside is taken. Where quantities are conserved, all this is on the level of the point.
+//! trajectories all came well inside is taken, and none with another fixed point inside. Where quantities are conserved, all this is on the level of the point.
 //!
 //! A **motion** is told by its extent, the smallest and largest value of every variable, and by its period where it has one. It is
 //! recognised on the way by the cells that it visits: the box of its extent cut into equal cells along the variables that move most, and
-//! those beside them. Before it counts as an attractor, states a little beside it are followed: all of them must come back.
+//! those beside them. Before it counts as an attractor, states a little beside it are followed: most of them must be seen to come back, and none
+//! to go elsewhere.
 
 use std::collections::HashSet;
 
 use ionoscope_dynamics::{
     sampling::{normal, stream},
     system::Time,
-    trajectory::{Outcome, Trajectory},
+    trajectory::{FailureReason, Outcome, Trajectory},
 };
 use rayon::prelude::*;
 
 use super::{
-    Attractor, AttractorKind, Basins, Run,
+    Attractor, AttractorKind, Basins, Run, Starts,
     follow::{Seen, Verdict, whole},
     interval_with,
 };
@@ -60,10 +61,13 @@ const MOST_STATES: usize = 1 << 18;
 /// in which they may.
 const BESIDE: [usize; 2] = [4, 8];
 const APART: f64 = 1e-3;
+/// How much nearer those that leave are tried again, and how often a motion may turn out to have been on its way to another.
+const NEARER: f64 = 1e-2;
+const MOST_CHANGES: usize = 6;
 /// Test trajectories of a trap: of a system with few variables, and with many; the share of its level below which all of them must come, and
 /// after how many times of the slowest decay.
 const TESTS: [usize; 2] = [64, 16];
-const WELL_INSIDE: f64 = 0.5;
+const WELL_INSIDE: f64 = 1e-2;
 const DECAYS: f64 = 4.0;
 
 /// A stable fixed point and the ellipsoid from which all states come to it.
@@ -93,6 +97,18 @@ pub struct Lasting {
     /// The extent with a least width, and with a margin.
     box_: Vec<[f64; 2]>,
     cells: HashSet<u64>,
+}
+
+/// What becomes of states beside a motion.
+enum Beside {
+    /// They come back, to these states.
+    Back(Vec<Vec<f64>>),
+    /// Some go elsewhere, and the motion itself goes on.
+    Leaves,
+    /// The motion itself becomes something else.
+    Changes(Verdict),
+    /// None of these in the time in which they were followed.
+    Undecided,
 }
 
 /// What a label stands for.
@@ -219,8 +235,9 @@ impl Known {
         let mut known = Known { all: Vec::new() };
         let search = FixedPointOptions { start: run.options.level.clone(), ..FixedPointOptions::default() };
         let found = fixed_points(run.system, run.i_stim, run.p, &search)?;
-        for point in found.into_iter().filter(|f| f.stable) {
-            known.all.push(What::Point(trap(run, point)?));
+        for point in found.iter().filter(|f| f.stable) {
+            let others: Vec<&[f64]> = found.iter().filter(|f| f.x != point.x).map(|f| &f.x[..]).collect();
+            known.all.push(What::Point(trap(run, point.clone(), &others)?));
         }
         Ok(known)
     }
@@ -261,7 +278,7 @@ impl Known {
                 Ok(match known {
                     Some(k) => k as u16,
                     None => {
-                        let trap = trap(run, point)?;
+                        let trap = trap(run, point, &[])?;
                         self.push(What::Point(trap))
                     }
                 })
@@ -298,86 +315,131 @@ impl Known {
         (self.all.len() - 1) as u16
     }
 
-    /// Learns a new motion: whether what is beside it comes back, and its cells.
+    /// Learns a new motion: whether what is beside it comes back, and its cells. A trajectory beside it by nothing is followed too: where that one
+    /// goes elsewhere, the motion was on its way, and what it came to is what the start reaches.
     fn learn(&mut self, run: &Run, seen: Seen) -> Result<u16> {
-        let kind = match (seen.period, seen.grows) {
-            (Some(_), _) => AttractorKind::Periodic,
-            (None, true) => AttractorKind::Aperiodic,
-            (None, false) => AttractorKind::Quasiperiodic,
-        };
-        let n = seen.range.len();
-        let mut motion = Lasting::new(run, kind, seen);
+        let mut seen = seen;
+        for _ in 0..MOST_CHANGES {
+            let kind = match (seen.period, seen.grows) {
+                (Some(_), _) => AttractorKind::Periodic,
+                (None, true) => AttractorKind::Aperiodic,
+                (None, false) => AttractorKind::Quasiperiodic,
+            };
+            let mut motion = Lasting::new(run, kind, seen);
+            // What leaves from a little beside may come back from less: another basin may begin there.
+            let mut ends = self.beside(run, &mut motion, APART)?;
+            if matches!(ends, Beside::Leaves) {
+                ends = self.beside(run, &mut motion, NEARER * APART)?;
+            }
+            match ends {
+                Beside::Back(x) => return self.keep(run, motion, &x),
+                Beside::Leaves => {
+                    motion.kind = AttractorKind::Unstable;
+                    return Ok(self.push(What::Motion(Box::new(motion))));
+                }
+                Beside::Undecided => return Ok(NOT_SETTLED),
+                Beside::Changes(Verdict::Motion(next)) => match self.motion(run, &next) {
+                    Some(label) => return Ok(label),
+                    None => seen = next,
+                },
+                Beside::Changes(verdict) => return self.label(run, verdict),
+            }
+        }
+        Ok(NOT_SETTLED)
+    }
+
+    /// Follows states beside a motion by the share `apart` of its extent, and one on it.
+    fn beside(&self, run: &Run, motion: &mut Lasting, apart: f64) -> Result<Beside> {
+        let (kind, n) = (motion.kind, motion.seen.range.len());
         let width = run.least_extents(&motion.seen.range);
         let copies = BESIDE[usize::from(kind != AttractorKind::Periodic)];
         let mut random = stream(1, "beside a motion", 0);
         let states = motion.seen.states.len() / n;
-        let starts: Vec<Vec<f64>> = (0..copies)
+        // Along the last half of what was seen; the last one is on it.
+        let mut x: Vec<Vec<f64>> = (0..copies)
             .map(|k| {
-                // Along the last half of what was seen.
                 let at = states - 1 - k * states / (2 * copies);
                 let x = &motion.seen.states[at * n..(at + 1) * n];
-                let beside: Vec<f64> = x.iter().zip(&width).map(|(x, w)| x + APART * w * normal(&mut random)).collect();
+                let beside: Vec<f64> = x.iter().zip(&width).map(|(x, w)| x + apart * w * normal(&mut random)).collect();
                 run.on_level(&beside).unwrap_or(beside)
             })
+            .chain([motion.seen.last().to_vec()])
             .collect();
-        let mut back = vec![false; copies];
+        let mut back = vec![false; copies + 1];
         let mut elsewhere = false;
         // Each as long as it was watched before; longer ones, for those that are on their way.
-        let mut x = starts;
         for round in 0..3 {
             let window = (states as f64 * motion.seen.dt).max(run.times.windows[0]) * f64::from(1 << round);
             let count = states.max(1024);
             let dt = whole(run.system, window / count as f64);
-            let going: Vec<usize> = (0..copies).filter(|k| !back[*k]).collect();
+            let going: Vec<usize> = (0..=copies).filter(|k| !back[*k]).collect();
             let trajectories = run.trajectories(going.iter().map(|k| &x[*k][..]), dt, count, &run.tight())?;
-            let ends: Vec<Result<(bool, bool, Vec<f64>)>> = trajectories
+            type Followed = (bool, Option<Verdict>, Vec<f64>);
+            let ends: Vec<Result<Followed>> = trajectories
                 .par_iter()
                 .map(|t| {
-                    let Some(last) = t.last().filter(|_| t.outcome == Outcome::Completed) else { return Ok((false, true, Vec::new())) };
-                    let verdict = run.judge(t, self, Some(&motion))?;
+                    let last = t.last().unwrap_or(motion.seen.last()).to_vec();
+                    if t.outcome != Outcome::Completed {
+                        // One that went on for too many steps has not gone elsewhere.
+                        let unknown = matches!(t.outcome, Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. });
+                        return Ok((false, (!unknown).then_some(Verdict::Escaped), last));
+                    }
+                    let verdict = run.judge(t, self, Some(motion))?;
                     let is = matches!(&verdict, Some(Verdict::Motion(seen)) if motion.is(run, seen));
                     // What is seen of an irregular motion differs from window to window.
                     let alike = is
                         || (kind != AttractorKind::Periodic
                             && matches!(&verdict, Some(Verdict::Motion(s)) if s.period.is_none() && s.grows == motion.seen.grows));
-                    Ok((alike, verdict.is_some() && !alike, last.to_vec()))
+                    Ok((alike, verdict.filter(|_| !alike), last))
                 })
                 .collect();
             for ((k, end), t) in going.into_iter().zip(ends).zip(&trajectories) {
                 let (is, other, last) = end?;
+                match other {
+                    Some(verdict) if k == copies => return Ok(Beside::Changes(verdict)),
+                    other => elsewhere |= other.is_some(),
+                }
                 back[k] = is;
-                elsewhere |= other;
                 if is {
                     motion.parts.push(extent(&t.x, n));
                 }
                 x[k] = last;
             }
-            if elsewhere || back.iter().all(|b| *b) {
+            if back[copies] && (elsewhere || back.iter().all(|b| *b)) {
                 break;
             }
         }
-        if elsewhere {
-            motion.kind = AttractorKind::Unstable;
+        Ok(if !back[copies] {
+            Beside::Undecided
+        } else if elsewhere {
+            Beside::Leaves
+        } else if 2 * back[..copies].iter().filter(|b| **b).count() < copies {
+            // Most neither came back nor went elsewhere: no answer.
+            Beside::Undecided
         } else {
-            if kind != AttractorKind::Periodic {
-                for part in &motion.parts {
-                    for ([low, high], [a, b]) in motion.seen.range.iter_mut().zip(part) {
-                        (*low, *high) = (low.min(*a), high.max(*b));
-                    }
-                }
-                motion.frame(run);
-                // It may be one that is known, seen as a whole.
-                if let Some(k) = self.motion(run, &motion.seen)
-                    && let What::Motion(known) = &mut self.all[usize::from(k)]
-                {
-                    known.parts.append(&mut motion.parts);
-                    return Ok(k);
+            Beside::Back(x.into_iter().zip(&back).filter(|(_, back)| **back).map(|(x, _)| x).collect())
+        })
+    }
+
+    /// Adds a motion to which what is beside it came back, ending at the states `x`; or what it turns out to be a part of.
+    fn keep(&mut self, run: &Run, mut motion: Lasting, x: &[Vec<f64>]) -> Result<u16> {
+        if motion.kind != AttractorKind::Periodic {
+            for part in &motion.parts {
+                for ([low, high], [a, b]) in motion.seen.range.iter_mut().zip(part) {
+                    (*low, *high) = (low.min(*a), high.max(*b));
                 }
             }
-            let x: Vec<Vec<f64>> = x.into_iter().zip(&back).filter(|(_, back)| **back).map(|(x, _)| x).collect();
-            for t in self.closely(run, &motion.seen, &x)? {
-                motion.add(&t.x);
+            motion.frame(run);
+            // It may be one that is known, seen as a whole.
+            if let Some(k) = self.motion(run, &motion.seen)
+                && let What::Motion(known) = &mut self.all[usize::from(k)]
+            {
+                known.parts.append(&mut motion.parts);
+                return Ok(k);
             }
+        }
+        for t in self.closely(run, &motion.seen, x)? {
+            motion.add(&t.x);
         }
         Ok(self.push(What::Motion(Box::new(motion))))
     }
@@ -409,6 +471,19 @@ impl Known {
     /// The answer. Labels become indices into the attractors: fixed points, motions, what is unstable, escapes, what has not settled.
     pub fn described(self, mut labels: Vec<u16>, time: f64, extrapolated: bool, run: &Run) -> Basins {
         let all = labels.len() as u64;
+        // No random start is exactly on what is unstable: it was seen there, and will leave.
+        if matches!(run.options.starts, Starts::Random { .. }) {
+            let unstable = |what: &What| match what {
+                What::Saddle(_) => true,
+                What::Motion(m) => m.kind == AttractorKind::Unstable,
+                What::Point(_) | What::Still(_) => false,
+            };
+            for label in &mut labels {
+                if self.all.get(usize::from(*label)).is_some_and(unstable) {
+                    *label = NOT_SETTLED;
+                }
+            }
+        }
         let count = |label: u16, labels: &[u16]| labels.iter().filter(|l| **l == label).count() as u64;
         let open = count(NOT_SETTLED, &labels);
         let order = |kind: AttractorKind| match kind {
@@ -475,7 +550,8 @@ impl Known {
     }
 }
 
-fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
+/// The trap of a stable fixed point, which has none of `others` inside.
+fn trap(run: &Run, point: FixedPoint, others: &[&[f64]]) -> Result<Trap> {
     let n = point.x.len();
     let width = run.widths.clone();
     let [_, slowest] = decay_times(&point.eigenvalues);
@@ -506,6 +582,10 @@ fn trap(run: &Run, point: FixedPoint) -> Result<Trap> {
     // From a tenth of the ranges down: P is at least 1.
     let mut level = 0.01f64;
     for _ in 0..16 {
+        if others.iter().any(|x| trap.level_at(x) <= level) {
+            level /= 4.0;
+            continue;
+        }
         let starts: Vec<Vec<f64>> = directions
             .iter()
             .map(|d| {

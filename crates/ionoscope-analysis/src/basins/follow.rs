@@ -15,14 +15,12 @@ use super::{
 use crate::{
     Result,
     conserved::Laws,
-    fixed_points::{FixedPoint, refine},
+    fixed_points::{FixedPoint, refine_within},
     returns::{Motion, extent},
     spectrum::{residual, spectrum},
-    time_scales::decay_times,
+    time_scales::{decay_times, escaped},
 };
 
-/// A state so many ranges away has escaped.
-const ESCAPED: f64 = 1e3;
 /// States of a window that is judged.
 const SAMPLES: usize = 4096;
 /// Relative tolerance at which windows are judged, at most.
@@ -181,15 +179,6 @@ impl<'a> Run<'a> {
         Ok(self.system.solve_ensemble(&batch, solve)?)
     }
 
-    /// Whether a state is beyond all that makes sense.
-    fn escaped(&self, x: &[f64]) -> bool {
-        let far = |(x, q): (&f64, &ionoscope_dynamics::spec::Quantity)| {
-            let [low, high] = q.range;
-            !((low - ESCAPED * (high - low))..=(high + ESCAPED * (high - low))).contains(x)
-        };
-        x.iter().zip(&self.system.spec().variables).any(far)
-    }
-
     /// Follows trajectories until they are known to be on an attractor, or have been judged.
     pub fn follow(&self, starts: &[Vec<f64>], known: &Known) -> Result<Vec<End>> {
         let mut all = Self::travellers(starts);
@@ -297,18 +286,20 @@ impl<'a> Run<'a> {
         if moved(t.len() / 2) > NEAR {
             return None;
         }
-        if let Some(point) = refine(self.system, last, self.i_stim, self.p).ok().flatten() {
+        if let Some(point) = refine_within(Some(&self.laws), self.system, last, self.i_stim, self.p).ok().flatten() {
             let [before, after] = [first, last].map(|x| self.distance(x, &point.x));
             if point.stable && after <= NEAR && (after <= 0.5 * before || after <= STILL) {
                 return Some(Verdict::Point(point));
             }
-            // On its way along the stable manifold, or there from the beginning.
-            let stays = after <= ON || (after <= NEAR && after <= 1e-3 * before);
+            // There from the beginning; or on its way along the stable manifold, where what it is off would have grown in the half of a window for
+            // which it has been near.
+            let grown = point.eigenvalues[0].re * 0.5 * t.times.end();
+            let stays = after <= ON || (after <= NEAR && grown > -ON.ln());
             if !point.stable && stays {
                 return Some(Verdict::Saddle(point));
             }
         }
-        if moved(0) > STILL {
+        if moved(0) > STILL || !self.stays(last) {
             return None;
         }
         // Almost no motion in a window that is long beside every decay, and nothing that grows: a rest among others.
@@ -318,12 +309,20 @@ impl<'a> Run<'a> {
         (!grows && (t.times.end() >= slowest || !slowest.is_finite())).then(|| Verdict::Still(last.to_vec()))
     }
 
+    /// Whether a state of a map is where its image is: a window of longer steps than the map's own does not show it.
+    fn stays(&self, x: &[f64]) -> bool {
+        let mut moves = vec![0.0; x.len()];
+        residual(self.system, x, self.i_stim, self.p, &mut moves);
+        self.system.time() == Time::Continuous || moves.iter().zip(&self.widths).all(|(m, w)| m.abs() <= STILL * w)
+    }
+
     /// What goes on in the same way in a window.
     fn motion(&self, t: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
         let n = t.dimension;
         let range = extent(&t.x, n);
         // What moves no more than this is on its way to rest, or errs.
-        if range.iter().zip(&self.widths).all(|([low, high], width)| high - low <= LEAST_EXTENT * width) {
+        if range.iter().zip(&self.widths).all(|([low, high], width)| high - low <= LEAST_EXTENT * width) && self.stays(t.state(t.len() - 1))
+        {
             return Ok(None);
         }
         let fastest = self.fastest(t, &range);
@@ -354,7 +353,15 @@ impl<'a> Run<'a> {
         let n = t.dimension;
         let close = !std::ptr::eq(t, looked_at);
         // What is looked at closely may drift slowly: then the end of the window is wider.
-        let drifts = |range: &[[f64; 2]], share: f64| close && !self.near(range, &extent(&t.x[t.len() / 2 * n..], n), share);
+        let later = extent(&t.x[t.len() / 2 * n..], n);
+        let drifts = |range: &[[f64; 2]], share: f64| {
+            close
+                && if self.system.time() == Time::Continuous {
+                    !self.near(range, &later, share)
+                } else {
+                    !self.within(&later, range, share)
+                }
+        };
         let of = |period, grows, range| Seen { period, grows, range, states: looked_at.x.clone(), dt: looked_at.times.dt };
         let motion = Motion::of(self.system, self.i_stim, self.p, looked_at);
         if let Some(cycle) = motion.cycle(SAME[usize::from(self.system.time() != Time::Continuous)]) {
@@ -394,6 +401,12 @@ impl<'a> Run<'a> {
     /// Widths of a motion, at least a small share of the variables' ranges.
     pub fn least_extents(&self, range: &[[f64; 2]]) -> Vec<f64> {
         range.iter().zip(&self.widths).map(|([low, high], width)| (high - low).max(LEAST_EXTENT * width)).collect()
+    }
+
+    /// Whether an extent is inside another, but for a share of that: a map's window in longer steps than its own may show less of it.
+    fn within(&self, a: &[[f64; 2]], b: &[[f64; 2]], share: f64) -> bool {
+        let wide = self.least_extents(b);
+        (0..a.len()).all(|i| a[i][0] >= b[i][0] - share * wide[i] && a[i][1] <= b[i][1] + share * wide[i])
     }
 
     /// Whether two extents are the same to a share of the larger.
@@ -447,6 +460,12 @@ impl Run<'_> {
     /// A state moved to the level of the start, where quantities are conserved and that is possible.
     pub fn on_level(&self, x: &[f64]) -> Option<Vec<f64>> {
         if self.laws.is_empty() { None } else { self.laws.move_to(x, self.p, &self.level, &self.free) }
+    }
+
+    /// Whether a state is on the level of the start.
+    pub fn is_on_level(&self, x: &[f64]) -> bool {
+        let free: Vec<[f64; 2]> = x.iter().map(|x| [*x, *x]).collect();
+        self.laws.move_to(x, self.p, &self.level, &free).is_some()
     }
 
     /// Unit vectors, in units of the ranges, orthogonal to the plane in which conserved quantities stay what they are at a state.
@@ -505,7 +524,9 @@ impl Traveller {
         match trajectory.outcome {
             Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => self.verdict = Some(Verdict::NotSettled),
             Outcome::Failed { .. } => self.verdict = Some(Verdict::Escaped),
-            Outcome::Completed if trajectory.len() < expected || !finite || run.escaped(&self.x) => self.verdict = Some(Verdict::Escaped),
+            Outcome::Completed if trajectory.len() < expected || !finite || escaped(run.system, &self.x) => {
+                self.verdict = Some(Verdict::Escaped)
+            }
             Outcome::Completed => {}
         }
     }

@@ -10,8 +10,8 @@ use ionoscope_dynamics::{
     trajectory::{Outcome, SolveOptions, TimeGrid},
 };
 
-use super::follow::experiment;
-use crate::Result;
+use super::follow::{experiment, whole};
+use crate::{Result, returns::extent};
 
 /// Distance of both trajectories, in units of the extent of the motion.
 const APART: f64 = 1e-7;
@@ -22,6 +22,13 @@ const HALF: usize = 24;
 /// it stays, and across a torus it grows with time at most, which is ln(2) from half to half.
 const GROWS: f64 = 8.0;
 const STAYS: f64 = 3.0;
+/// How much longer it is followed then, in which it may grow by less: the largest exponent that is not seen is 1 / 90 of a mean interval.
+const LONGER: f64 = 8.0;
+const STAYS_LONG: f64 = 1.0;
+/// Parts of that time whose extents are compared, looks at it, and the share of the extent by which they may drift.
+const PARTS: usize = 8;
+const LOOKS: usize = 1 << 16;
+const DRIFT: f64 = 1e-4;
 
 /// What small disturbances do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +41,8 @@ pub enum Growth {
     Unclear,
 }
 
-/// The growth along the motion from `x` over `length`; `width` measures the variables.
+/// The growth along the motion from `x` over `length`; `width` measures the variables. That there is none is believed only of a time so many
+/// times longer: a small exponent shows late.
 pub fn growth(
     system: &dyn DynamicalSystem,
     i_stim: f64,
@@ -43,6 +51,53 @@ pub fn growth(
     length: f64,
     width: &[f64],
     solve: &SolveOptions,
+) -> Result<Growth> {
+    match growth_over(system, i_stim, p, x, length, width, solve, STAYS)? {
+        // Plane flows have no tori (Poincare, Bendixson).
+        Growth::Zero if system.time() == Time::Continuous && x.len() < 3 => Ok(Growth::Unclear),
+        Growth::Zero if drifts(system, i_stim, p, x, LONGER * length, width, solve)? => Ok(Growth::Unclear),
+        Growth::Zero => growth_over(system, i_stim, p, x, LONGER * length, width, solve, STAYS_LONG),
+        found => Ok(found),
+    }
+}
+
+/// Whether the extent of a motion shrinks or grows from piece to piece of the time `length`, as on the way to a cycle.
+fn drifts(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    x: &[f64],
+    length: f64,
+    width: &[f64],
+    solve: &SolveOptions,
+) -> Result<bool> {
+    let count = (length / LOOKS as f64).max(if let Time::Discrete { dt } = system.time() { dt } else { 0.0 });
+    let dt = whole(system, count);
+    let options = SolveOptions { rtol: solve.rtol.min(1e-9), atol: solve.atol.min(1e-11), ..solve.clone() };
+    let times = TimeGrid::new(0.0, dt, (length / dt).round().max(PARTS as f64) as usize)?;
+    let all = system.solve_ensemble(&[experiment(x, i_stim, p, times)], &options)?;
+    let Some(t) = all.first().filter(|t| t.outcome == Outcome::Completed) else { return Ok(true) };
+    let parts: Vec<Vec<[f64; 2]>> =
+        (0..PARTS).map(|k| extent(&t.x[k * t.len() / PARTS * t.dimension..(k + 1) * t.len() / PARTS * t.dimension], t.dimension)).collect();
+    Ok((0..t.dimension).any(|i| {
+        (0..2).any(|side| {
+            let steps: Vec<f64> = parts.windows(2).map(|w| (w[1][i][side] - w[0][i][side]) / width[i]).collect();
+            let one_way = steps.iter().all(|s| *s > 0.0) || steps.iter().all(|s| *s < 0.0);
+            one_way && steps.iter().sum::<f64>().abs() > DRIFT
+        })
+    }))
+}
+
+#[allow(clippy::too_many_arguments)] // a motion, and how to follow it
+fn growth_over(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    x: &[f64],
+    length: f64,
+    width: &[f64],
+    solve: &SolveOptions,
+    stays: f64,
 ) -> Result<Growth> {
     let pieces = ALIGN + 2 * HALF;
     let piece = match system.time() {
@@ -77,7 +132,7 @@ pub fn growth(
     let [early, late] = [slope(&all[..HALF]), slope(&all[HALF..])].map(|s| s * HALF as f64);
     Ok(match () {
         () if early > GROWS && late > GROWS && early < 3.0 * late && late < 3.0 * early => Growth::Positive,
-        () if early.abs() < STAYS && late.abs() < STAYS => Growth::Zero,
+        () if early.abs() < stays && late.abs() < stays => Growth::Zero,
         () => Growth::Unclear,
     })
 }

@@ -238,3 +238,68 @@ fn stopping_early_changes_nothing_on_ten_thousand_starts() {
         assert_eq!(different, 0, "at v_s = {v_s}: {:?} {:?}", early.attractors, full.attractors);
     }
 }
+
+#[test]
+fn a_trap_holds_no_other_fixed_point() {
+    // Next to the pitchfork of Lorenz' equations the two points are near each other, and equations and box are symmetric.
+    for rho in [1.0001, 1.02, 1.2] {
+        let found = of("lorenz-1963", 0.0, &[("rho", rho)], 100);
+        let shares: Vec<f64> = found.attractors.iter().map(|a| a.share).collect();
+        assert!(
+            kinds(&found) == [AttractorKind::FixedPoint; 2] && (shares[0] - 0.5).abs() < 0.2 && shares[0] + shares[1] == 1.0,
+            "{rho}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_cycle_that_starts_come_to_slowly_is_neither_unstable_nor_a_torus() {
+    // Periods of runs to t = 1e5 (of plane flows by an own Runge-Kutta method); some are so slow that they do not settle.
+    for (id, i_stim, changes, period) in [
+        ("hindmarsh-rose-1984", 3.5, vec![], 31.743),
+        ("fitzhugh-nagumo-1961", 0.218, vec![], 22.056),
+        ("fitzhugh-nagumo-1961", 0.2172, vec![], 20.0787),
+        ("stankevich-2017", 0.0, vec![("v_s", -34.8)], 1.3367),
+        ("hodgkin-huxley-1952", 6.3, vec![], 19.131),
+        ("hodgkin-huxley-1952", 154.5, vec![], 5.9115),
+        ("hindmarsh-rose-1984", 3.496, vec![], 31.876),
+    ] {
+        let found = of(id, i_stim, &changes, 6);
+        let wrong = |a: &&Attractor| match a.kind {
+            AttractorKind::Periodic => (a.period.unwrap() / period - 1.0).abs() > 0.01,
+            AttractorKind::FixedPoint | AttractorKind::NotSettled => false,
+            _ => true,
+        };
+        assert!(!found.attractors.iter().any(|a| wrong(&a)), "{id} {i_stim}: {found:?}");
+    }
+}
+
+#[test]
+fn weak_chaos_is_no_torus() {
+    // First exponent .00078 per ms, by an own Runge-Kutta method over 1e6 ms.
+    let found = of("hindmarsh-rose-1984", 3.4, &[], 4);
+    assert!(found.attractors.iter().all(|a| matches!(a.kind, AttractorKind::Aperiodic | AttractorKind::NotSettled)), "{found:?}");
+    // The logistic map at 3.578: .087 a step.
+    let rule = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = 3.578 * x[0] * (1.0 - x[0]);
+    let jacobian = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = 3.578 * (1.0 - 2.0 * x[0]);
+    let map = TestSystem::new(&[[0.0, 1.0]], 0, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
+    for start in 1..40 {
+        let x = [f64::from(start) / 40.0];
+        let found = growth::growth(&map, 0.0, &[], &x, 60.0, &[0.6], &SolveOptions::default()).unwrap();
+        assert_ne!(found, growth::Growth::Zero, "{x:?}");
+    }
+}
+
+#[test]
+fn a_map_whose_window_is_strobed_shows_its_cycle() {
+    let rule = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = 3.2 * x[0] * (1.0 - x[0]);
+    let jacobian = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = 3.2 * (1.0 - 2.0 * x[0]);
+    let map = TestSystem::new(&[[0.01, 0.99]], 0, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
+    for longest in [None, Some(20_000.0)] {
+        let options = BasinOptions { longest, ..BasinOptions::new(vec![[0.01, 0.99]], Starts::Random { count: 50, seed: 1 }) };
+        let found = basins(&map, 0.0, &[], &options, &|_| ()).unwrap();
+        assert_eq!((kinds(&found), found.attractors[0].period), (vec![AttractorKind::Periodic], Some(2.0)), "{found:?}");
+    }
+    let scales = time_scales(&map, &[0.3], 0.0, &[], &SolveOptions::default()).unwrap();
+    assert_eq!(scales.period, Some(2.0), "{scales:?}");
+}

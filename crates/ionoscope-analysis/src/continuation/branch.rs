@@ -24,6 +24,8 @@ const MARGIN: f64 = 1e-6;
 /// it counts as that.
 pub const LARGEST_SHARE: f64 = 0.05;
 pub const SMALL: f64 = 0.1;
+/// How far on both sides of a crossing of branches points are taken between which it is interpolated, in scaled arclength.
+const ASIDE: f64 = 1e-3;
 /// How near, in scaled parameter, a branch is followed to an end at which the equations cannot be solved.
 const NEAREST: f64 = 1e-12;
 /// Arclength by which the end of the interval is looked past, and scaled parameter within which a bifurcation there is at the end.
@@ -69,7 +71,7 @@ pub struct Problem<'a> {
 pub struct Traced {
     pub y: Vec<f64>,
     tangent: Vec<f64>,
-    /// Sign of the determinant of the Jacobian bordered by the tangent.
+    /// Determinant of the Jacobian bordered by the tangent, or its sign where it is beyond all numbers.
     orientation: f64,
     eigenvalues: Vec<Complex>,
 }
@@ -351,7 +353,8 @@ impl<'a> Problem<'a> {
             return None;
         }
         tangent.iter_mut().for_each(|t| *t /= length);
-        let orientation = self.bordered(&y, &tangent).1.determinant().signum();
+        let determinant = self.bordered(&y, &tangent).1.determinant();
+        let orientation = if determinant.is_normal() { determinant } else { determinant.signum() };
         let (i_stim, p) = self.inputs(y[n]);
         let eigenvalues = spectrum_within(&self.laws, self.system, &self.state(&y), i_stim, &p, 0).ok()?.eigenvalues;
         Some(Traced { y, tangent, orientation, eigenvalues })
@@ -475,7 +478,8 @@ fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> W
 /// A step out of the box cut off at the face through which variable `k` leaves; the step itself where that point is not found.
 fn onto_the_face(problem: &Problem, here: &Traced, made: Step, k: usize, face: f64) -> Step {
     let advance = dot(&difference(&made.next.y, &here.y), &here.tangent);
-    let found = zero(&|h| Some(problem.at(here, h)?.0), here, &made.next, advance, &|q| q.y[k] - face);
+    let nearest = |a: &Traced, b: &Traced, share: f64| if share < 0.5 { a.clone() } else { b.clone() };
+    let found = zero(&|h| Some(problem.at(here, h)?.0), here, &made.next, advance, &|q| q.y[k] - face, &nearest);
     match found {
         Some((at, next)) if at > 0.0 => {
             let special = bifurcations(problem, here, &next, at, &mut CLOSER_LOOKS.clone());
@@ -630,17 +634,23 @@ fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, looks: 
         }
     }
     let mut found: Vec<(f64, Bifurcation, Vec<f64>)> = Vec::new();
-    let mut locate = |kind, test: &dyn Fn(&Traced) -> f64| {
-        if let Some((at, q)) = zero(&|h| Some(problem.at(here, h)?.0), here, next, h, test) {
+    let mut locate = |kind, test: &dyn Fn(&Traced) -> f64, is: &dyn Fn(&Traced) -> bool| {
+        let between = |a: &Traced, b: &Traced, share: f64| {
+            let y = a.y.iter().zip(&b.y).map(|(a, b)| a + share * (b - a)).collect();
+            Traced { y, ..if share < 0.5 { a.clone() } else { b.clone() } }
+        };
+        if let Some((at, q)) = zero(&|h| Some(problem.at(here, h)?.0), here, next, h, test, &between)
+            && is(&q)
+        {
             found.push((at, kind, q.y));
         }
     };
     let turned = here.tangent[n] * next.tangent[n] < 0.0;
     if turned {
-        locate(Bifurcation::SaddleNode, &|q| q.tangent[n]);
+        locate(Bifurcation::SaddleNode, &|q| q.tangent[n], &|_| true);
     }
     if here.orientation * next.orientation < 0.0 {
-        locate(Bifurcation::BranchPoint, &|q| q.orientation * here.orientation);
+        locate(Bifurcation::BranchPoint, &|q| q.orientation / here.orientation, &|_| true);
     }
     // The eigenvalue that becomes the last unstable one, or the first stable one.
     if before != after {
@@ -650,11 +660,17 @@ fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, looks: 
             let mu = more.eigenvalues[k];
             if let Some(kind) = crossing(problem.system.time(), mu) {
                 // Eigenvalues are sorted by their real parts: the k-th is continuous along the branch, and zero where it passes.
-                locate(kind, &|q| q.eigenvalues[k].re);
+                // What was a pair at the end of the step may have met before, and passes as two real ones: that is a turn.
+                locate(kind, &|q| q.eigenvalues[k].re, &|q| crossing(problem.system.time(), q.eigenvalues[k]) == Some(kind));
                 k += if kind == Bifurcation::PeriodDoubling { 1 } else { 2 };
             } else {
                 k += 1;
             }
+        }
+    }
+    for point in found.iter_mut().filter(|f| f.1 == Bifurcation::BranchPoint) {
+        if let Some((at, y)) = crossing_of_branches(problem, here, h, point.0) {
+            (point.0, point.2) = (at, y);
         }
     }
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -664,13 +680,52 @@ fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, looks: 
     found.into_iter().map(|(_, kind, y)| (kind, y)).collect()
 }
 
+/// Where the branch crosses another, near arclength `near` from `here`, in a step of length `h`. There the equations have no unique solution, and
+/// next to it corrections may end on the other branch: the point is interpolated between points on both sides, through which the determinant
+/// goes smoothly. None where they are not on one smooth branch.
+fn crossing_of_branches(problem: &Problem, here: &Traced, h: f64, near: f64) -> Option<(f64, Vec<f64>)> {
+    let aside = ASIDE.min(0.1 * h);
+    let arclengths = [-3.0, -1.0, 1.0, 3.0].map(|k| near + k * aside);
+    let mut points = Vec::new();
+    for at in arclengths {
+        points.push(problem.at(here, at)?.0);
+    }
+    let straight = points.windows(2).all(|w| dot(&w[0].tangent, &w[1].tangent) > LEAST_COSINE);
+    let d: Vec<f64> = points.iter().map(|q| q.orientation / here.orientation).collect();
+    if !(straight && d[0] > 0.0 && d[1] > 0.0 && d[2] < 0.0 && d[3] < 0.0) {
+        return None;
+    }
+    // Lagrange's polynomials.
+    let weights = |t: f64| -> [f64; 4] {
+        std::array::from_fn(|k| (0..4).filter(|j| *j != k).map(|j| (t - arclengths[j]) / (arclengths[k] - arclengths[j])).product())
+    };
+    let value = |t: f64| weights(t).iter().zip(&d).map(|(w, d)| w * d).sum::<f64>();
+    let (mut low, mut high) = (arclengths[1], arclengths[2]);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if value(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    let w = weights(low);
+    let y = (0..here.y.len()).map(|i| (0..4).map(|k| w[k] * points[k].y[i]).sum()).collect();
+    Some((low, y))
+}
+
 /// Where a test function is zero between two points of a branch, `here` and `next` at arclength `h` from it: bisection, sped up by the
 /// secant (Illinois). `at` gives the point at an arclength.
-pub fn zero<Q: Clone>(at: &dyn Fn(f64) -> Option<Q>, here: &Q, next: &Q, h: f64, test: &dyn Fn(&Q) -> f64) -> Option<(f64, Q)> {
+/// `between` interpolates, where the equations have no unique solution next to the zero.
+pub fn zero<Q: Clone>(
+    at: &dyn Fn(f64) -> Option<Q>,
+    here: &Q,
+    next: &Q,
+    h: f64,
+    test: &dyn Fn(&Q) -> f64,
+    between: &dyn Fn(&Q, &Q, f64) -> Q,
+) -> Option<(f64, Q)> {
     let (mut a, mut b) = ((0.0, test(here)), (h, test(next)));
     if a.1 * b.1 > 0.0 {
         return None;
     }
+    let (mut before, mut after) = ((a, here.clone()), (b, next.clone()));
     let mut best = if a.1.abs() < b.1.abs() { here.clone() } else { next.clone() };
     let mut side = 0;
     for k in 0..200 {
@@ -678,11 +733,20 @@ pub fn zero<Q: Clone>(at: &dyn Fn(f64) -> Option<Q>, here: &Q, next: &Q, h: f64,
         let middle = if k % 4 == 3 || !secant.is_finite() { 0.5 * (a.0 + b.0) } else { secant };
         // At the zero itself the equations may have no unique solution: beside it they have.
         let beside = |share: f64| at(a.0 + share * (b.0 - a.0)).map(|q| (a.0 + share * (b.0 - a.0), q));
-        let Some((middle, q)) = at(middle).map(|q| (middle, q)).or_else(|| beside(0.38)).or_else(|| beside(0.7)) else {
-            return Some((if a.1.abs() < b.1.abs() { a.0 } else { b.0 }, best));
+        let elsewhere = || [0.38, 0.7, 0.2, 0.85, 0.07, 0.95].into_iter().find_map(beside);
+        let Some((middle, q)) = at(middle).map(|q| (middle, q)).or_else(elsewhere) else {
+            // Test values as they were found: those of the bracket may be halved.
+            let ((from, low), (to, high)) = (before.0, after.0);
+            let share = low / (low - high);
+            return Some((from + share * (to - from), between(&before.1, &after.1, share)));
         };
         let value = test(&q);
         best = q;
+        if value * a.1 > 0.0 {
+            before = ((middle, value), best.clone());
+        } else {
+            after = ((middle, value), best.clone());
+        }
         if value == 0.0 || (b.0 - a.0).abs() < 1e-13 {
             return Some((middle, best));
         }

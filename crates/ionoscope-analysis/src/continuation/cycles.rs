@@ -21,6 +21,7 @@ mod collocation;
 mod field;
 pub(crate) mod floquet;
 mod start;
+mod stiff;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -234,5 +235,5 @@ pub fn cycles(
             found.push((Origin::Simulation(at), trace::Raw::not_started(at)));
         }
     }
-    Ok(found.into_iter().map(|(origin, raw)| raw.describe(&problem, origin)).collect())
+    Ok(found.into_iter().map(|(origin, raw)| raw.describe(&field, tracer.accuracy, origin)).collect())
 }

@@ -337,3 +337,29 @@ fn a_ventricular_cell_is_followed_on_the_level_of_its_start() {
         assert_eq!(from[0].value == to[0].value, name == "g_k1");
     }
 }
+
+#[test]
+fn a_branch_point_is_located_wherever_the_interval_ends() {
+    // (v - beta)(v - 1) = -c / (b gamma) crosses v = 0 at beta = -.8.
+    let cell = models::find("fitzhugh-nagumo-1961").unwrap();
+    let p = cell.spec().default_parameters();
+    let beta = Input::Parameter(cell.spec().parameter_index("beta").unwrap());
+    for interval in [[-1.0, 0.0], [-1.0, 1.0], [-0.9, -0.7], [-2.0, 2.0]] {
+        let found = branches(&*cell, 0.0, &p, beta, interval, &ContinuationOptions::default()).unwrap();
+        let at: Vec<f64> =
+            found.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == Bifurcation::BranchPoint).map(|s| s.parameter).collect();
+        assert!(!at.is_empty() && at.iter().all(|b| (b + 0.8).abs() < 1e-6), "{interval:?}: {at:?}");
+    }
+}
+
+#[test]
+fn a_fold_is_no_hopf_point() {
+    // The eigenvalue that passes zero at the fold meets another just beyond: the pair passes at .54290609.
+    let cell = models::find("ten-tusscher-panfilov-2006").unwrap();
+    let p = cell.spec().default_parameters();
+    let g = Input::Parameter(cell.spec().parameter_index("g_k1").unwrap());
+    let found = branches(&*cell, 0.0, &p, g, [0.0, 6.0], &ContinuationOptions::default()).unwrap();
+    let special: Vec<(Bifurcation, f64)> = found.iter().flat_map(|b| &b.special_points).map(|s| (s.kind, s.parameter)).collect();
+    let near = |kind, at: f64| special.iter().filter(|s| s.0 == kind && (s.1 - at).abs() < 1e-5).count();
+    assert_eq!((near(Bifurcation::SaddleNode, 0.54278395), near(Bifurcation::Hopf, 0.54278395)), (1, 0), "{special:?}");
+}

@@ -20,7 +20,7 @@ fn the_logistic_map_doubles_its_period_and_remembers() {
         assert_eq!(seen.len(), want, "{}", column.parameter);
     }
     // At 3.2: (r + 1 +- sqrt((r - 3)(r + 1))) / (2 r); the larger one is every maximum.
-    let maxima = orbit_marks(&columns[1].window, 0, Mark::Maxima);
+    let maxima = orbit_marks(&task, &columns[1], 0, Mark::Maxima);
     let want = (4.2 + (0.2f64 * 4.2).sqrt()) / 6.4;
     assert!(maxima.len() >= 19 && maxima.iter().all(|m| (m - want).abs() < 0.2), "{maxima:?}");
     // Another start, no transient: what is inherited shows.
@@ -55,7 +55,7 @@ fn windows_of_a_burst_are_put_in_line() {
         assert!(aligned == least && aligned < 12.0, "{aligned} {least}");
     }
     // Crossings of -40 upwards: the intervals of spikes in a burst.
-    let intervals = orbit_marks(&columns[0].window, 0, Mark::Intervals(-40.0));
+    let intervals = orbit_marks(&task, &columns[0], 0, Mark::Intervals(-40.0));
     assert!(intervals.len() > 20 && intervals.iter().all(|t| (0.1..8.0).contains(t)), "{intervals:?}");
 }
 
@@ -68,4 +68,29 @@ fn wrong_options_are_named() {
     assert!(wrong(SweepOptions { window: Some(0.0), ..SweepOptions::default() }).contains("window"));
     assert!(wrong(SweepOptions { dt: Some(0.0), ..SweepOptions::default() }).contains("dt"));
     assert!(sweep(Sweep { values: &[], ..task }, &SweepOptions::default(), &|| ()).unwrap_err().to_string().contains("no value"));
+}
+
+#[test]
+fn maxima_are_as_exact_as_the_motion_and_a_rest_is_one_point() {
+    // Spiking of period one: all maxima are 1.64732, by a run with a step of .01.
+    let cell = models::find("hindmarsh-rose-1984").unwrap();
+    let (p, x0) = (cell.spec().default_parameters(), cell.spec().default_state());
+    let values = [3.55, 3.6];
+    let task = Sweep { system: &*cell, over: Input::Stimulus, values: &values, x0: &x0, i_stim: 0.0, p: &p };
+    let times = sweep_times(task, &SweepOptions::default()).unwrap();
+    let options = SweepOptions { dt: Some(times.dt / 4.0), ..SweepOptions::default() };
+    let columns = sweep(task, &options, &|| ()).unwrap();
+    let maxima = orbit_marks(&task, &columns[0], 0, Mark::Maxima);
+    assert!(maxima.len() >= 3 && maxima.iter().all(|m| (m - 1.64732).abs() < 2e-4), "{maxima:?}");
+
+    let lorenz = models::find("lorenz-1963").unwrap();
+    let (p, x0) = (lorenz.spec().default_parameters(), lorenz.spec().default_state());
+    let rho = Input::Parameter(lorenz.spec().parameter_index("rho").unwrap());
+    let values = [0.5, 5.0, 10.0];
+    let task = Sweep { system: &*lorenz, over: rho, values: &values, x0: &x0, i_stim: 0.0, p: &p };
+    for column in sweep(task, &SweepOptions::default(), &|| ()).unwrap() {
+        let marks = orbit_marks(&task, &column, 0, Mark::Maxima);
+        let want = (8.0 / 3.0 * (column.parameter - 1.0).max(0.0)).sqrt();
+        assert!(column.settled && marks.len() == 1 && (marks[0].abs() - want).abs() < 1e-3, "{}: {marks:?} {want}", column.parameter);
+    }
 }

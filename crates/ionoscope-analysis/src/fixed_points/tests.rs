@@ -426,3 +426,28 @@ fn a_search_says_how_it_went() {
     let wrong = FixedPointOptions { start: Some(vec![0.0]), ..Default::default() };
     assert!(search(&polynomial(&[0.0], None), 0.0, &[], &wrong).unwrap_err().to_string().contains("start"));
 }
+
+#[test]
+fn all_rests_of_a_cell_that_conserves_its_charge() {
+    // With three times as much rectifying current there are three rests, as a branch over g_k1 shows.
+    let cell = models::find("ten-tusscher-panfilov-2006").unwrap();
+    let p = cell.spec().parameters_with([("g_k1", 3.0)]).unwrap();
+    for v in [None, Some(-44.0)] {
+        let start = cell.spec().state_with(v.map(|v| ("v", v))).unwrap();
+        let found = fixed_points(&*cell, 0.0, &p, &FixedPointOptions { start: Some(start), ..FixedPointOptions::default() }).unwrap();
+        let v: Vec<f64> = found.iter().map(|f| f.x[cell.spec().variable_index("v").unwrap()]).collect();
+        assert!(v.len() == 3 && (v[0] + 86.19).abs() < 0.02 && (v[1] + 43.97).abs() < 0.05 && (v[2] + 29.33).abs() < 0.05, "{v:?}");
+        assert!(found[0].stable);
+    }
+}
+
+#[test]
+fn a_line_of_fixed_points_is_no_single_one() {
+    // With beta = 0 every (0, 0, z) of Lorenz' equations is one; from z = -5 the motion leads to the line.
+    let lorenz = models::find("lorenz-1963").unwrap();
+    let p = lorenz.spec().parameters_with([("beta", 0.0)]).unwrap();
+    let start = lorenz.spec().state_with([("z", -5.0)]).unwrap();
+    let found = search(&*lorenz, 0.0, &p, &FixedPointOptions { start: Some(start), ..FixedPointOptions::default() }).unwrap();
+    assert_eq!((found.unexplained, found.fixed_points.len()), (1, 1), "{found:?}");
+    assert!(found.fixed_points[0].x[..2].iter().all(|x| x.abs() < 1e-6), "{found:?}");
+}

@@ -11,8 +11,8 @@ use ionoscope_dynamics::{
 };
 use rayon::prelude::*;
 
-use super::{ErrorParts, LEAST_BLOCKS, MOST_STEPS, MOST_WORK, Run, tangent::Frame};
-use crate::{Error, Result};
+use super::{ErrorParts, LEAST_BLOCKS, MOST_STEPS, MOST_WORK, Run};
+use crate::{Error, Result, returns::extent, tangent::Frame};
 
 /// The share of a turn whose multiples spread most evenly.
 const GOLDEN: f64 = 0.618_033_988_749_895;
@@ -26,6 +26,8 @@ const ALIGNED: f64 = 0.1;
 const STEP_SHARE: f64 = 0.25;
 /// An error of the step below this share of the rate of a block is small for every accuracy: the spread is never below it.
 const FINEST: f64 = 1e-5;
+/// How far trajectories start aside of a common one, in shares of the extent.
+const ASIDE: f64 = 1e-3;
 /// Standard errors above which a difference of the two halves is no accident.
 const NO_ACCIDENT: f64 = 3.0;
 
@@ -94,6 +96,7 @@ impl<'a> Average<'a> {
         let times = TimeGrid::new(0.0, run.whole_steps((LEAST_BLOCKS as f64 + GOLDEN) * block), run.options.trajectories)?;
         let all = run.system.simulate(&run.experiment(x, times), &run.options.solve)?;
         let (n, count) = (x.len(), run.count);
+        let starts = beside(run, &all);
         let flow = run.system.time() == Time::Continuous;
         let threads = (0..all.len())
             .map(|k| {
@@ -105,7 +108,7 @@ impl<'a> Average<'a> {
                 let main = Carried::new(directions("first directions"), count);
                 let other = (k < MEASURED).then(|| Carried::new(directions("directions"), count));
                 let coarse = (k < MEASURED && flow).then(|| main.clone());
-                Thread { x: all.state(k).to_vec(), main, other, coarse, extrapolated: false }
+                Thread { x: starts[k].clone(), main, other, coarse, extrapolated: false }
             })
             .collect();
         let mut average = Average { run, threads, block, steps: 64, blocks: 0, from: 0, work: 0.0 };
@@ -286,6 +289,20 @@ impl<'a> Average<'a> {
         means.divergence = divergences.sum::<f64>() / (time * self.threads.len() as f64);
         means
     }
+}
+
+/// The states of a trajectory, each moved a little aside: otherwise every trajectory would pass where the one ahead of it was, and the spread
+/// between them would be that of fewer. What is off the attractor comes back while the frames turn. Where quantities are conserved, states
+/// stay where they are.
+fn beside(run: &Run, all: &Trajectory) -> Vec<Vec<f64>> {
+    let range = extent(&all.x, all.dimension);
+    let aside = |k: usize| {
+        let mut random = stream(1, "beside the trajectory", k as u64);
+        let x = all.state(k).iter().zip(&range);
+        // Not beyond what was seen: a border may be near, past which all escapes.
+        x.map(|(x, [low, high])| (x + ASIDE * (high - low) * normal(&mut random)).clamp(*low, *high)).collect()
+    };
+    (0..all.len()).map(|k| if run.laws.is_empty() { aside(k) } else { all.state(k).to_vec() }).collect()
 }
 
 /// Carries a frame along the states of a block, in every `stride`-th step.

@@ -5,8 +5,8 @@
 
 use ionoscope_dynamics::system::Time;
 
-use super::{MOST_STEPS, Run, tangent::Frame};
-use crate::{Error, Result, continuation::cycles::floquet::logarithms};
+use super::{MOST_STEPS, Run};
+use crate::{Error, Result, continuation::cycles::floquet::logarithms, matrix::multiply, tangent::Frame};
 
 /// Steps of the tangent flow over a period, at first.
 const FIRST_STEPS: usize = 512;
@@ -22,8 +22,8 @@ pub struct CycleSpectrum {
     pub exponents: Vec<f64>,
     /// How far half the step shifts them.
     pub step_errors: Vec<f64>,
-    /// How far the cycle is from closed, as the exponent of the phase, which is zero, shows it; none for a map.
-    pub closing_error: f64,
+    /// The exponent of the phase, as the tangent flow carries the rule around the cycle: it is zero but for errors. None for a map.
+    pub phase: f64,
     pub divergence: f64,
     pub step: f64,
 }
@@ -32,13 +32,14 @@ impl CycleSpectrum {
     /// Whether small disturbances do not grow. Of a flow the exponent of the phase, the one nearest to zero, does not count.
     pub fn stable(&self, time: Time, period: f64) -> bool {
         let phase = if time == Time::Continuous { self.phase() } else { None };
-        let grows = |k: usize| self.exponents[k] > 3.0 * (self.step_errors[k] + self.closing_error) + RESOLVED / period;
+        let grows = |k: usize| self.exponents[k] > 3.0 * (self.step_errors[k] + self.phase.abs()) + RESOLVED / period;
         (0..self.exponents.len()).all(|k| Some(k) == phase || !grows(k))
     }
 
     /// The exponent of the phase.
     pub fn phase(&self) -> Option<usize> {
-        (0..self.exponents.len()).min_by(|a, b| self.exponents[*a].abs().total_cmp(&self.exponents[*b].abs()))
+        let off = |k: &usize| (self.exponents[*k] - self.phase).abs();
+        (0..self.exponents.len()).min_by(|a, b| off(a).total_cmp(&off(b)))
     }
 }
 
@@ -60,24 +61,26 @@ impl Run<'_> {
             let exponents: Vec<f64> = logarithms(&factors, n, ROUNDS).ok_or_else(lost)?.iter().map(|l| l / period).collect();
             let divergence = exponents.iter().sum();
             let step_errors = exponents.iter().map(|e| 1e-12 * e.abs()).collect();
-            return Ok(CycleSpectrum { exponents, step_errors, closing_error: 0.0, divergence, step: dt });
+            return Ok(CycleSpectrum { exponents, step_errors, phase: 0.0, divergence, step: dt });
         }
         let mut before: Option<Vec<f64>> = None;
         let mut steps = FIRST_STEPS;
         loop {
             let states = self.states(x, period / (2 * steps) as f64, 2 * steps + 1)?;
             let factors = Frame::new(n, n).factors(|k, out| self.scaled_jacobian(states.state(k), out), period / steps as f64, steps);
-            let now = factors.and_then(|(factors, divergence)| Some((logarithms(&factors, n, ROUNDS)?, divergence)));
+            let now = factors.and_then(|(factors, divergence)| {
+                let phase = self.growth_of_the_rule(x, &factors) / period;
+                Some((logarithms(&factors, n, ROUNDS)?, divergence, phase))
+            });
             let last = 2 * steps > MOST_STEPS || 2 * steps * n * n * n > MOST_WORK;
-            if let Some((logarithms, divergence)) = &now {
+            if let Some((logarithms, divergence, phase)) = &now {
                 let exponents: Vec<f64> = logarithms.iter().map(|l| l / period).collect();
                 if let Some(before) = &before {
                     let changes: Vec<f64> = exponents.iter().zip(before).map(|(a, b): (&f64, &f64)| (a - b).abs()).collect();
                     let small = |(c, e): (&f64, &f64)| *c <= RESOLVED * (e.abs() + 1.0 / period);
                     if last || changes.iter().zip(&exponents).all(small) {
-                        let closing_error = exponents.iter().map(|e| e.abs()).fold(f64::INFINITY, f64::min);
-                        let step = period / steps as f64;
-                        return Ok(CycleSpectrum { exponents, step_errors: changes, closing_error, divergence: divergence / period, step });
+                        let (phase, divergence, step) = (*phase, divergence / period, period / steps as f64);
+                        return Ok(CycleSpectrum { exponents, step_errors: changes, phase, divergence, step });
                     }
                 }
                 before = Some(exponents);
@@ -87,5 +90,26 @@ impl Run<'_> {
             }
             steps *= 2;
         }
+    }
+
+    /// ln of the factor by which the rule at `x`, scaled by the ranges, is longer after it was carried around.
+    fn growth_of_the_rule(&self, x: &[f64], factors: &[Vec<f64>]) -> f64 {
+        let n = x.len();
+        let (mut f, mut next) = (vec![0.0; n], vec![0.0; n]);
+        self.system.rule(x, self.i_stim, self.p, &mut f);
+        f.iter_mut().zip(&self.widths).for_each(|(f, w)| *f /= w);
+        let mut grown = 0.0;
+        let normalise = |f: &mut Vec<f64>| {
+            let length = f.iter().map(|v| v * v).sum::<f64>().sqrt();
+            f.iter_mut().for_each(|v| *v /= length);
+            length.ln()
+        };
+        normalise(&mut f);
+        for factor in factors {
+            multiply(factor, &f, &mut next, n, 1);
+            std::mem::swap(&mut f, &mut next);
+            grown += normalise(&mut f);
+        }
+        grown
     }
 }

@@ -10,11 +10,12 @@ use ionoscope_dynamics::{
     trajectory::{SolveOptions, TimeGrid},
 };
 
-use super::{Motion, Run, tangent::Frame};
+use super::{Motion, Run};
 use crate::{
-    Result,
-    fixed_points::refine,
+    Error, Result,
+    fixed_points::refine_within,
     spectrum::{Complex, residual_jacobian, spectrum},
+    tangent::Frame,
     time_scales::{self, TimeScales, time_scales},
 };
 
@@ -43,6 +44,8 @@ const MOST_WAITS: usize = 6;
 const SHOTS: usize = 12;
 const CLOSED: f64 = 1e-8;
 const NEARLY_CLOSED: f64 = 1e-6;
+/// Times that a cycle may have been gone round in what looked like its period.
+const MOST_ROUNDS: usize = 6;
 /// Steps of the tangent flow over a period that Newton's method gets.
 const SHOOTING_STEPS: usize = 1024;
 /// Singular values below this share of the largest count as zero: along a conserved quantity.
@@ -72,8 +75,11 @@ impl Run<'_> {
         }
         let scales = time_scales(self.system, &x, self.i_stim, self.p, &self.options.solve)?;
         if scales.motion == time_scales::Motion::Escaped {
-            // Says when, as the solver does.
-            self.advance(&x, 2.0 * scales.followed.max(self.own_step()))?;
+            let time = transient + scales.followed;
+            return Err(Error::Failed(format!(
+                "the trajectory escapes: by t = {time:.6} it is far beyond the ranges of the variables, or no longer finite; choose another start \
+                 or parameter"
+            )));
         }
         x.clone_from(&scales.state);
         transient += scales.followed;
@@ -104,17 +110,18 @@ impl Run<'_> {
 
     /// A rest to which the trajectory has come.
     fn rest(&self, x: &[f64], scales: &TimeScales) -> Result<Found> {
-        let point = refine(self.system, x, self.i_stim, self.p).ok().flatten();
-        if let Some(point) = point.filter(|p| neutral(&p.eigenvalues) == 0) {
+        let point = refine_within(Some(&self.laws), self.system, x, self.i_stim, self.p).ok().flatten();
+        // Isolated, or so on the level of what is conserved.
+        if let Some(point) = point.filter(|p| neutral(&p.eigenvalues) <= p.neutral) {
             let away = self.distance(x, &point.x);
             if away <= AT_REST && point.stable {
-                return Ok(Found::Here(Motion::Rest { x: point.x, stable: true, neutral: 0 }));
+                return Ok(Found::Here(Motion::Rest { x: point.x, stable: true, neutral: point.neutral }));
             }
-            if away <= NEAR_REST {
+            if away <= NEAR_REST && point.stable {
                 return Ok(Found::Near);
             }
         }
-        // Not isolated, as where a quantity is conserved: what moves no more over many of the slowest times.
+        // Not isolated: what moves no more over many of the slowest times.
         let later = self.advance(x, self.waiting(scales))?;
         if self.distance(x, &later) > AT_REST {
             return Ok(Found::Near);
@@ -128,7 +135,7 @@ impl Run<'_> {
     /// An unstable rest to which the start leads, as on a saddle's stable manifold, and at which the trajectory stays, although what it is off
     /// would grow beyond all bounds if it were anything.
     fn unstable_rest(&self, x: &[f64]) -> Option<Motion> {
-        let point = refine(self.system, x, self.i_stim, self.p).ok().flatten()?;
+        let point = refine_within(Some(&self.laws), self.system, x, self.i_stim, self.p).ok().flatten()?;
         let rates = || point.eigenvalues.iter().map(|m| m.re);
         let growth = rates().fold(f64::NEG_INFINITY, f64::max);
         if point.stable || growth <= NEUTRAL * largest(&point.eigenvalues) {
@@ -167,11 +174,24 @@ impl Run<'_> {
     /// The cycle of a flow through or near `x`.
     fn cycle(&self, x: &[f64], guess: f64) -> Result<Found> {
         let Some((orbit, period, height)) = self.shoot(x, guess)? else { return Ok(Found::Nothing) };
+        let period = self.shortest_period(&orbit, period, height)?;
         let away = self.distance(x, &orbit) / height;
         if away <= ON_CYCLE {
             return Ok(Found::Here(Motion::Cycle { x: orbit, period, stable: true }));
         }
         Ok(if away <= NEAR_CYCLE { Found::Near } else { Found::Nothing })
+    }
+
+    /// The period of a cycle that may have been gone round several times.
+    fn shortest_period(&self, x: &[f64], period: f64, height: f64) -> Result<f64> {
+        let back =
+            |m: usize| -> Result<bool> { Ok(self.distance(&self.advance(x, period / m as f64)?, x) <= NEARLY_CLOSED.sqrt() * height) };
+        for m in (2..=MOST_ROUNDS).rev() {
+            if back(m)? {
+                return Ok(period / m as f64);
+            }
+        }
+        Ok(period)
     }
 
     /// Newton's method for a state that comes back after a period: (M - 1) dx + f dT = -(phi - x), f . dx = 0. Gives state, period and

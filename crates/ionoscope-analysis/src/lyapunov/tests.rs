@@ -135,7 +135,7 @@ fn an_average_along_a_cycle_agrees_with_its_multipliers() {
     let (x, p) = (cell.spec().default_state(), cell.spec().default_parameters());
     let exact = of("fitzhugh-nagumo-1961", 0.5, &[], &LyapunovOptions::default());
     let options = LyapunovOptions { accuracy: Some(2e-4), longest: Some(1e5), ..LyapunovOptions::default() };
-    let run = Run { system: &*cell, i_stim: 0.5, p: &p, options: &options, count: 2, widths: vec![1.0; 2] };
+    let run = Run { system: &*cell, i_stim: 0.5, p: &p, options: &options, count: 2, widths: vec![1.0; 2], laws: Laws::stated(&*cell) };
     let settled = run.settle(&x, 0.0).unwrap();
     let block = 4.0 * exact.period.unwrap() * 1.1;
     let mut average = Average::new(&run, &settled.x, block, 2e-4).unwrap();
@@ -218,7 +218,9 @@ fn what_is_not_reached_says_why() {
 #[test]
 fn a_dimension_needs_exponents_that_are_told_from_zero() {
     let other = |exponents: &[f64], errors: &[f64]| dimension::kaplan_yorke(exponents, errors, true, &Motion::Other, 5.0);
-    assert_eq!(other(&[1e-4, -2e-4, -3.0], &[1e-3; 3]), Ok(2.0));
+    // A second zero has to be told well: a cycle that is reached slowly looks like a torus.
+    assert_eq!(other(&[1e-5, -2e-5, -3.0], &[5e-5; 3]), Ok(2.0));
+    assert!(other(&[1e-4, -2e-4, -3.0], &[1e-3; 3]).unwrap_err().contains("zero"));
     assert_eq!(other(&[-2e-7, -0.5, -3.0], &[1e-6; 3]), Ok(1.0));
     assert_eq!(other(&[0.5, 1e-4, -1.0], &[1e-3; 3]), Ok(2.5));
     assert!(other(&[0.05, -0.03, -1.0], &[0.02; 3]).unwrap_err().contains("zero"));
@@ -319,4 +321,26 @@ fn multipliers(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], period: f64
     rates.push(0.0);
     rates.sort_by(|a, b| b.total_cmp(a));
     Some(rates)
+}
+
+#[test]
+fn the_period_of_a_cycle_is_its_shortest() {
+    let got = of("hindmarsh-rose-1984", 3.5, &[], &LyapunovOptions::default());
+    assert!(matches!(got.motion, Motion::Cycle { period, .. } if (period - 31.743).abs() < 0.01), "{:?}", got.motion);
+}
+
+#[test]
+fn a_cycle_that_is_reached_slowly_is_no_torus() {
+    // A plane flow: its second exponent is -.000184, by an own Runge-Kutta method.
+    let got = of("fitzhugh-nagumo-1961", 0.2172, &[], &LyapunovOptions::default());
+    assert!(got.kaplan_yorke_dimension.is_none_or(|d| (d - 1.0).abs() < 0.1), "{got:?}");
+    assert!((got.exponents[1] + 0.000184).abs() <= 3.0 * got.errors[1] + 1e-6, "{got:?}");
+}
+
+#[test]
+fn an_escape_is_told() {
+    let rossler = models::find("rossler-1976").unwrap();
+    let p = rossler.spec().parameters_with([("c", 0.5)]).unwrap();
+    let error = lyapunov(&*rossler, &rossler.spec().default_state(), 0.0, &p, &LyapunovOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("escapes"), "{error}");
 }

@@ -10,7 +10,7 @@ use ionoscope_analysis::{
 };
 use ionoscope_dynamics::{
     spec::Spec,
-    system::{DynamicalSystem, Input},
+    system::{DynamicalSystem, Input, Time},
     trajectory::SolveOptions,
 };
 use serde_json::{Value, json};
@@ -35,6 +35,8 @@ use crate::{
 const ROWS: usize = 400;
 /// Where beside a fixed point `--start fixed-point` begins, as a share of the variables' ranges.
 const BESIDE: f64 = 1e-4;
+/// How much finer than a raster an orbit diagram looks at a flow.
+const FINER: f64 = 4.0;
 
 /// Which diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -149,12 +151,17 @@ impl Arguments {
         let mut options = SweepOptions {
             inherit: self.inherit,
             transient: self.transient,
+            early: self.transient.is_none(),
             window: self.window.map(|window| 2.0 * window),
             dt: self.dt,
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
         let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim, p: &p };
         let times = sweep_times(task, &options)?;
+        let mut times = times;
+        if self.kind == Kind::Orbit && self.dt.is_none() && system.time() == Time::Continuous {
+            times.dt /= FINER;
+        }
         (options.transient, options.window, options.dt) = (Some(times.transient), Some(times.window), Some(times.dt));
         let bytes = values.len() as f64 * times.window / times.dt * 8.0 * spec.variables.len() as f64;
         if bytes > 4e9 {
@@ -208,7 +215,7 @@ impl Arguments {
                     .zip(&columns)
                     .map(|(direction, c)| Marks {
                         direction,
-                        columns: c.iter().map(|c| (c.parameter, orbit_marks(&c.window, shown, mark), c.settled)).collect(),
+                        columns: c.iter().map(|c| (c.parameter, orbit_marks(&task, c, shown, mark), c.settled)).collect(),
                     })
                     .collect();
                 self.orbit(&spec, &p, &unit, shown, &marks, &times, shared)

@@ -191,7 +191,7 @@ impl Comparison<'_> {
         for side in &self.sides {
             let x0 = side.spec().default_state();
             let task = Sweep { system: side.system, over: Input::Parameter(side.over), values: &values, x0: &x0, i_stim: 0.0, p: &side.p };
-            let columns = sweep(task, &SweepOptions { transient, window, ..SweepOptions::default() }, &|| ())?;
+            let columns = sweep(task, &SweepOptions { transient, window, early: true, ..SweepOptions::default() }, &|| ())?;
             let found = raster(&columns, v, 0);
             let end = found.time.last().copied().unwrap_or(1.0);
             let shade = Shade::of_columns(&q.name, &q.unit, &found.values, 300, self.interval, [0.0, end]);
@@ -219,7 +219,7 @@ impl Comparison<'_> {
         columns.push(Column::number("starts that reach the same kind of attractor, of those that settled", "%", Format::Fixed(2)));
         let mut table = Table::new(
             "basins",
-            "Starts that end on a stable fixed point, and whether the same starts end alike in both systems.",
+            "Starts that end on a stable fixed point, and whether the same starts end alike in both systems: at rest, in motion, on something unstable, or away from all that makes sense.",
             columns,
         );
         for value in values {
@@ -236,8 +236,10 @@ impl Comparison<'_> {
             }
             let open = |k: &usize| kinds.iter().any(|kinds| kinds[*k] == AttractorKind::NotSettled);
             let settled: Vec<usize> = (0..kinds[0].len()).filter(|k| !open(k)).collect();
-            let rests = |kind: AttractorKind| kind == AttractorKind::FixedPoint;
-            let same = settled.iter().filter(|k| rests(kinds[0][**k]) == rests(kinds[1][**k])).count();
+            // A cycle of the equations is a closed curve of a map, which steps along it: both are motions, as chaos is.
+            let moves = |kind| matches!(kind, AttractorKind::Periodic | AttractorKind::Quasiperiodic | AttractorKind::Aperiodic);
+            let alike = |a: AttractorKind, b: AttractorKind| a == b || (moves(a) && moves(b));
+            let same = settled.iter().filter(|k| alike(kinds[0][**k], kinds[1][**k])).count();
             row.push((!settled.is_empty()).then(|| 100.0 * same as f64 / settled.len() as f64).into());
             table.push(row);
         }
@@ -254,10 +256,11 @@ impl Comparison<'_> {
         columns.push(Column::number("largest error", &rate, Format::Significant(2)));
         columns.push(Column::text("accuracy"));
         let mut table = Table::new("lyapunov", "Lyapunov exponents of the attractor that the default start reaches.", columns);
+        let longest = self.effort.turns * self.scales()?.length;
         for value in self.values(self.effort.values) {
             for side in &self.sides {
-                // Times come from the system; a comparison has patience for some hundred turns.
-                let options = LyapunovOptions { accuracy: Some(self.effort.accuracy), trajectories: 8, ..LyapunovOptions::default() };
+                // Times come from the system.
+                let options = LyapunovOptions { longest: Some(longest), trajectories: 8, ..LyapunovOptions::default() };
                 let found = lyapunov(side.system, &side.spec().default_state(), 0.0, &side.at(value), &options)?;
                 let mut row: Vec<Cell> = vec![value.into(), side.name.as_str().into()];
                 row.extend(found.exponents.iter().map(|e| Cell::from(*e)));

@@ -76,7 +76,7 @@ fn maps_with_long_steps_are_compared() {
     let flow = models::find("fitzhugh-nagumo-1961").unwrap();
     let maps = [0.5, 0.75].map(|dt| FlowMap { flow: flow.clone(), dt });
     let over = flow.spec().parameter_index("e").unwrap();
-    let effort = Effort { rhythms: 2, columns: 3, starts: 6, values: 1, accuracy: 0.1 };
+    let effort = Effort { rhythms: 2, columns: 3, starts: 6, values: 1, turns: 50.0 };
     let pairs: [[&dyn DynamicalSystem; 2]; 2] = [[&*flow, &maps[0]], [&maps[0], &maps[1]]];
     for (pair, step) in pairs.into_iter().zip([0.5, 1.5]) {
         let sides = pair.map(|system| Side { system, name: "s".into(), p: system.spec().default_parameters(), over });

@@ -45,6 +45,17 @@ impl<'a> Field<'a> {
         self.problem.width.len()
     }
 
+    /// Jacobian of a map's own step at a scaled state `u` and parameter `s`, row-major, scaled.
+    pub fn step(&self, u: &[f64], s: f64) -> Vec<f64> {
+        let Problem { system, width, .. } = self.problem;
+        let n = u.len();
+        let (i_stim, p) = self.problem.inputs(s);
+        let mut jacobian = vec![0.0; n * n];
+        system.jacobian(&self.problem.state(u), i_stim, &p, &mut jacobian);
+        jacobian.iter_mut().enumerate().for_each(|(k, j)| *j *= width[k % n] / width[k / n]);
+        jacobian
+    }
+
     /// The field at a scaled state `u` and parameter `s`.
     pub fn at(&self, u: &[f64], s: f64) -> Linearised {
         let Problem { system, over, width, .. } = self.problem;

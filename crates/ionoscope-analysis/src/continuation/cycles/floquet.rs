@@ -13,12 +13,13 @@ const ROUNDS: usize = 6;
 /// What is left beside the diagonal of multipliers that are told apart; others are solved for together.
 const APART: f64 = 1e-11;
 
-/// Eigenvalues of `factors[last] .. factors[0]`, each n x n and row-major, by descending absolute value.
+/// Eigenvalues of `factors[last] .. factors[0]`, each n x n and row-major, by descending absolute value; 0 below the smallest number of double
+/// precision.
 pub fn multipliers(factors: &[Vec<f64>], n: usize) -> Option<Vec<Complex>> {
     let mut all: Vec<Complex> = scaled_multipliers(factors, n, ROUNDS)?
         .into_iter()
         .map(|(scale, z)| {
-            let factor = scale.clamp(-700.0, 700.0).exp();
+            let factor = scale.min(700.0).exp();
             Complex { re: z.re * factor, im: z.im * factor + 0.0 }
         })
         .collect();

@@ -10,6 +10,7 @@ use ionoscope_dynamics::{
 use super::*;
 use crate::{
     continuation::{ContinuationOptions, branches, tests::system},
+    lyapunov::{LyapunovOptions, lyapunov},
     testing::TestSystem,
 };
 
@@ -94,6 +95,52 @@ fn a_torus_and_a_period_doubling() {
     for q in &found[0].points {
         let want = -((q.parameter.sqrt() - 0.5) * TAU).exp();
         assert!(q.multipliers.iter().any(|m| (m.re / want - 1.0).abs() < 1e-6), "{q:?}, {want}");
+    }
+}
+
+#[test]
+fn multipliers_of_what_decays_fast() {
+    // Beside the cycle r = sqrt a of z: w' = -k (1 + x / 2) w, of which once around leaves exp(-2 pi k).
+    fn damped<const K: u32>(x: &[f64], a: f64, out: &mut [f64]) {
+        let r = x[0] * x[0] + x[1] * x[1];
+        out.copy_from_slice(&[a * x[0] - x[1] - r * x[0], x[0] + a * x[1] - r * x[1], -f64::from(K) * (1.0 + 0.5 * x[0]) * x[2]]);
+    }
+    let rules: [(f64, fn(&[f64], f64, &mut [f64]), f64); 3] =
+        [(1.0, damped::<1>, 1e-7), (10.0, damped::<10>, 2e-5), (100.0, damped::<100>, 1e-3)];
+    for (k, rule, accuracy) in rules {
+        let damped = system(&[[-2.0, 2.0]; 3], Time::Continuous, rule);
+        for q in over_first(&damped, [-0.7, 1.0], &CycleOptions::default()).iter().flat_map(|b| &b.points) {
+            let mut rates: Vec<f64> = q.multipliers.iter().map(|m| -m.modulus().ln() / TAU).collect();
+            rates.sort_by(f64::total_cmp);
+            let mut want = [2.0 * q.parameter, k];
+            want.sort_by(f64::total_cmp);
+            let off = rates.iter().zip(want).map(|(r, w)| (r - w).abs() / w.max(1.0)).fold(0.0, f64::max);
+            assert!(off < accuracy && q.trivial_error < 1e-7, "{rates:?} {want:?} {q:?}");
+        }
+    }
+}
+
+#[test]
+fn multipliers_agree_with_lyapunov_exponents() {
+    for (id, i_stim, interval, accuracy) in [
+        ("fitzhugh-nagumo-1961", 0.5, [0.48, 0.52], 1e-4),
+        ("hindmarsh-rose-1984", 2.0, [1.99, 2.01], 1e-2),
+        ("hodgkin-huxley-1952", 20.0, [19.0, 21.0], 1e-3),
+    ] {
+        let model = models::find(id).unwrap();
+        let p = model.spec().default_parameters();
+        let options = CycleOptions { at: vec![i_stim], searches: 1, ..CycleOptions::default() };
+        let found = cycles(&*model, 0.0, &p, Input::Stimulus, interval, &[], &options).unwrap();
+        let cycle = &found.iter().flat_map(|b| &b.at).find(|c| c.cycle.stable).unwrap().cycle;
+        let exponents = lyapunov(&*model, &model.spec().default_state(), i_stim, &p, &LyapunovOptions::default()).unwrap().exponents;
+        for (m, e) in cycle.multipliers.iter().zip(&exponents[1..]) {
+            // Of exp(-700) nothing is left in double precision.
+            if e * cycle.period < -700.0 {
+                assert_eq!(m.modulus(), 0.0, "{id} {cycle:?} {exponents:?}");
+            } else {
+                assert!((m.modulus().ln() / cycle.period / e - 1.0).abs() < accuracy, "{id} {cycle:?} {exponents:?}");
+            }
+        }
     }
 }
 
@@ -193,4 +240,16 @@ fn a_value_outside_the_interval_is_named() {
     let options = CycleOptions { at: vec![-50.0], ..CycleOptions::default() };
     let error = cycles(&*cell, 0.0, &p, Input::Parameter(0), [-40.0, -30.0], &[], &options).unwrap_err().to_string();
     assert!(error.contains("-50") && error.contains("-40:-30"), "{error}");
+}
+
+#[test]
+fn a_doubled_cycle_begins_where_the_single_one_doubles() {
+    let rossler = models::find("rossler-1976").unwrap();
+    let p = rossler.spec().default_parameters();
+    let c = Input::Parameter(rossler.spec().parameter_index("c").unwrap());
+    let found = cycles(&*rossler, 0.0, &p, c, [2.5, 3.3], &[], &CycleOptions::default()).unwrap();
+    let special: Vec<(Bifurcation, f64)> = found.iter().flat_map(kinds).collect();
+    assert!(special.iter().all(|s| s.0 == Bifurcation::PeriodDoubling), "{special:?}");
+    assert!(special.len() == 1 && (special[0].1 - 2.83244503).abs() < 1e-6, "{special:?}");
+    assert!(found.iter().any(|b| b.stopped.contains(&Stop::SmallerPeriod)), "{:?}", found.iter().map(|b| &b.stopped).collect::<Vec<_>>());
 }

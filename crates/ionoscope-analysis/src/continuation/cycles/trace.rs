@@ -1,16 +1,15 @@
 //! Tracing one branch of cycles.
 
 use super::{
-    super::{
-        Bifurcation, Stop,
-        branch::{Problem, zero},
-    },
+    super::{Bifurcation, Stop, branch::zero},
     CycleBranch, CycleOptions, CyclePoint, CycleSpecialPoint, Origin, Profile,
     collocation::{Orbit, solve},
     field::Field,
     start::FIRST_AMPLITUDE,
+    stiff,
 };
 use crate::spectrum::Complex;
+use rayon::prelude::*;
 
 /// Shortest step and the first one, in scaled arclength.
 const SHORTEST: f64 = 1e-8;
@@ -43,6 +42,8 @@ const FORGOTTEN: f64 = -14.0;
 const PASSES_BY: f64 = 0.05;
 /// Share of its own size that the parameter moves, at most, while the period grows e-fold, where the period grows without bound.
 const STANDS_STILL: f64 = 0.1;
+/// Factor by which the period has grown on a branch that breaks off because of it.
+const GROWN: f64 = 4.0;
 /// Height of cycles, in heights of a first one, below which they end at a fixed point or break off.
 const NO_HEIGHT: f64 = 0.01;
 /// How well frequency and growth rate of a fixed point agree with cycles that shrink to it, relative to the frequency.
@@ -135,15 +136,19 @@ impl Raw {
         Raw { points: Vec::new(), special: Vec::new(), at: Vec::new(), stopped: [stop.clone(), stop] }
     }
 
-    pub fn describe(self, problem: &Problem, started_from: Origin) -> CycleBranch {
-        let point = |q: &Traced| CyclePoint {
-            parameter: problem.value(q.orbit.s),
-            period: q.orbit.log_period.exp(),
-            min: problem.state(&q.extent[0]),
-            max: problem.state(&q.extent[1]),
-            multipliers: q.multipliers.clone(),
-            trivial_error: q.trivial_error,
-            stable: q.unstable() == 0,
+    pub fn describe(self, field: &Field, accuracy: f64, started_from: Origin) -> CycleBranch {
+        let problem = field.problem;
+        let point = |q: &Traced| {
+            let multipliers = stiff::multipliers(field, &q.orbit, &q.multipliers, accuracy);
+            CyclePoint {
+                parameter: problem.value(q.orbit.s),
+                period: q.orbit.log_period.exp(),
+                min: problem.state(&q.extent[0]),
+                max: problem.state(&q.extent[1]),
+                stable: multipliers.iter().all(|m| m.modulus() <= 1.0),
+                multipliers,
+                trivial_error: q.trivial_error,
+            }
         };
         let profile = |q: &Traced| {
             let period = q.orbit.log_period.exp();
@@ -157,7 +162,7 @@ impl Raw {
         };
         CycleBranch {
             started_from,
-            points: self.points.iter().map(point).collect(),
+            points: self.points.par_iter().map(point).collect(),
             special_points: self.special.iter().map(|(kind, q)| CycleSpecialPoint { kind: *kind, cycle: point(q) }).collect(),
             at: self.at.iter().map(profile).collect(),
             stopped: self.stopped,
@@ -336,7 +341,8 @@ impl Tracer<'_> {
                     return (points, special, at, Stop::SingularEnd { within });
                 }
                 if h < shortest {
-                    return (points, special, at, Stop::NoConvergence);
+                    let long = here.orbit.log_period > points[0].orbit.log_period + GROWN.ln() && self.stands_still(&here);
+                    return (points, special, at, if long { Stop::LongPeriod } else { Stop::NoConvergence });
                 }
                 continue;
             };
@@ -344,7 +350,19 @@ impl Tracer<'_> {
             let suspect = before.as_ref().is_some_and(|(q, gone)| {
                 q.multipliers.len() == next.multipliers.len() && { unsure([(q, -gone), (&here, 0.0), (&next, advance)]) }
             });
-            special.extend(self.bifurcations(&here, &next, advance, suspect, &mut CLOSER_LOOKS.clone()));
+            let mut passed = self.bifurcations(&here, &next, advance, suspect, &mut CLOSER_LOOKS.clone());
+            // Where a doubled cycle turns back as one gone round twice, it began: beyond, the same cycles come again, half a period later.
+            let joins =
+                |(kind, q): &(Bifurcation, Traced)| *kind == Bifurcation::SaddleNode && q.orbit.once().log_period < q.orbit.log_period;
+            if let Some(k) = passed.iter().position(joins) {
+                let (_, last) = passed.swap_remove(k);
+                passed.truncate(k);
+                passed.retain(|(kind, _)| *kind != Bifurcation::BranchPoint);
+                special.append(&mut passed);
+                points.push(last);
+                return (points, special, at, Stop::SmallerPeriod);
+            }
+            special.append(&mut passed);
             for s in self.wanted {
                 if (here.orbit.s - s) * (next.orbit.s - s) <= 0.0 && here.orbit.s != *s {
                     at.extend(self.at_parameter(&here, &next, *s));
@@ -383,7 +401,8 @@ impl Tracer<'_> {
                 match self.refitted(&here) {
                     Some(q) => here = q,
                     None if here.orbit.wanted(self.accuracy) > self.options.most_intervals => {
-                        return (points, special, at, Stop::TooManyIntervals);
+                        let long = here.orbit.log_period > points[0].orbit.log_period + GROWN.ln() && self.stands_still(&here);
+                        return (points, special, at, if long { Stop::LongPeriod } else { Stop::TooManyIntervals });
                     }
                     None => {}
                 }
@@ -459,7 +478,8 @@ impl Tracer<'_> {
             }
         }
         let mut found: Vec<(f64, Bifurcation, Traced)> = Vec::new();
-        let locate = |test: &dyn Fn(&Traced) -> f64| zero(&|h| Some(self.at(here, h)?.0), here, next, h, test);
+        let nearest = |a: &Traced, b: &Traced, share: f64| if share < 0.5 { a.clone() } else { b.clone() };
+        let locate = |test: &dyn Fn(&Traced) -> f64| zero(&|h| Some(self.at(here, h)?.0), here, next, h, test, &nearest);
         if turned {
             found.extend(locate(&|q| q.tangent.s).map(|(at, q)| (at, Bifurcation::SaddleNode, q)));
         }
