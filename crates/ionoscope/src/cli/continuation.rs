@@ -27,7 +27,7 @@ use crate::{
     Error, Result,
     artifact::{self, Staged},
     branch_ends::{End, ends, text_of},
-    named::{named, rate_unit, units},
+    named::{angular_unit, named, rate_unit, units},
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
@@ -172,12 +172,12 @@ impl Arguments {
         from.iter().zip(to).map(one).collect()
     }
 
-    /// Both ends of a branch whose points have these values of the parameter, and why it ends there.
-    fn both_ends(&self, parameters: &[f64], stopped: &[Stop; 2]) -> [End; 2] {
+    /// The ends of a branch whose points have these values of the parameter, and why it ends there.
+    fn both_ends(&self, parameters: &[f64], stopped: &[Stop; 2]) -> Vec<End> {
         ends(&self.over.name, [self.over.from, self.over.to], parameters, stopped)
     }
 
-    fn ends(&self, branch: &Branch) -> [End; 2] {
+    fn ends(&self, branch: &Branch) -> Vec<End> {
         self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
     }
 
@@ -232,7 +232,7 @@ impl Arguments {
         let mut units = units(spec);
         units.insert("parameter".into(), json!(unit));
         units.insert("eigenvalues".into(), json!(rate_unit(spec)));
-        units.insert("frequency".into(), json!(rate_unit(spec)));
+        units.insert("frequency".into(), json!(angular_unit(spec)));
         let complete =
             found.iter().all(Branch::complete) && periodic.iter().all(CycleBranch::complete) && curves.iter().all(Curve::complete);
         let mut document = json!({
@@ -265,7 +265,7 @@ impl Arguments {
         Ok(document)
     }
 
-    fn cycle_ends(&self, branch: &CycleBranch) -> [End; 2] {
+    fn cycle_ends(&self, branch: &CycleBranch) -> Vec<End> {
         self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
     }
 
@@ -368,7 +368,7 @@ impl Arguments {
         let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
         let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
         rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
-        rows[0].push("frequency, l1".into());
+        rows[0].push(format!("angular frequency ({}), l1", angular_unit(spec)));
         for (k, branch) in found.iter().enumerate() {
             for s in &branch.special_points {
                 let mut row = vec![k.to_string(), format!("{:?}", s.kind), format!("{:.8}", s.parameter)];
