@@ -7,7 +7,7 @@ use ionoscope_dynamics::{
     spec::{Preset, Quantity, Spec},
     system::{DynamicalSystem, Time},
 };
-use ionoscope_learn::architectures::fno::Fno;
+use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap};
 use serde_json::json;
 
 use super::{Shared, print, print_json, table};
@@ -29,7 +29,14 @@ impl Arguments {
             Some(id) if Path::new(id).is_file() && Fno::is_one(Path::new(id)) => operator(&Fno::load(Path::new(id))?, shared),
             Some(id) => {
                 let system = artifact::open_system(id)?;
-                if shared.json { print_json(&document(&*system)) } else { show(&*system) }
+                if !shared.json {
+                    return show(&*system);
+                }
+                let mut document = document(&*system);
+                if system.spec().trained_on.is_some() {
+                    document["provenance"] = NeuralMap::load(Path::new(id))?.provenance().clone();
+                }
+                print_json(&document)
             }
         }
     }
