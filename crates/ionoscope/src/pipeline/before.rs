@@ -37,7 +37,7 @@ pub fn check_training(configuration: &AnyConfiguration, from: Option<&Surrogate>
 /// Refuses the training of an operator that does not fit the memory.
 pub(super) fn check_memory(config: &OperatorConfig, data: &ResponseConfig, variables: usize) -> Result<()> {
     let needed = config.bytes(data, variables, rayon::current_num_threads());
-    memory::check("this training", needed, "take fewer samples or points, a smaller network, or fewer --threads")
+    memory::check("this training", needed, "take fewer responses.samples or responses.points, a smaller network, or fewer --threads")
 }
 
 /// The operator to start from, if any.
