@@ -6,7 +6,7 @@ use serde_json::Value;
 
 mod command;
 
-use command::{Folder, json, out, refused};
+use command::{Folder, json, out, refused, run};
 
 const MAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pretrained/stankevich-2017-dt0.005.safetensors");
 
@@ -103,6 +103,11 @@ fn basins_lyapunov_and_network_as_json() {
         assert!((answer["exponents"][k].as_f64().unwrap() - want).abs() < 0.05);
         assert!(answer["errors"][k].as_f64().unwrap() <= 0.01);
     }
+
+    // What has not settled comes with the option to change.
+    let open = run(&["basins", "sherman-1988", "--starts", "20", "--t-end", "0.5"]);
+    let message = String::from_utf8_lossy(&open.stderr);
+    assert!(message.contains("20 of 20 starts had not settled") && message.contains("such as 5.0000, with --t-end"), "{message}");
 
     let text = out(&["lyapunov", "lorenz-1963", "--accuracy", "0.01"]);
     assert!(text.contains("mean return time of the slowest variable ") && text.contains(": means over 16 trajectories of "), "{text}");
