@@ -5,7 +5,7 @@ use ionoscope_analysis::continuation::Stop;
 /// An end of a branch and why the branch ends there.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct End {
-    /// Value of the parameter; none where nothing was followed.
+    /// Value of the parameter.
     pub parameter: Option<f64>,
     /// The reason, as the library names it.
     pub reason: Stop,
@@ -18,10 +18,15 @@ pub struct End {
     pub text: String,
 }
 
-/// Both ends of a branch over `name` in `interval` whose points have the values `parameters`.
-pub fn ends(name: &str, interval: [f64; 2], parameters: &[f64], stopped: &[Stop; 2]) -> [End; 2] {
+/// Both ends of a branch over `name` in `interval` whose points have the values `parameters`; one end, where it was seen, of what could not be
+/// followed at all.
+pub fn ends(name: &str, interval: [f64; 2], parameters: &[f64], stopped: &[Stop; 2]) -> Vec<End> {
     let count = parameters.len();
-    [0, 1].map(|k| {
+    if let (0, Stop::NotStarted { parameter }) = (count, &stopped[0]) {
+        let text = format!("broke off at {name} = {}: {}", short(*parameter), stopped[0]);
+        return vec![End { parameter: Some(*parameter), reason: stopped[0].clone(), complete: false, not_followed_to: None, text }];
+    }
+    let one = |k: usize| {
         let reason = stopped[k].clone();
         let complete = reason.complete();
         let parameter = if k == 0 { parameters.first() } else { parameters.last() }.copied();
@@ -30,10 +35,7 @@ pub fn ends(name: &str, interval: [f64; 2], parameters: &[f64], stopped: &[Stop;
         let aim = ahead.map(|d| if (d > 0.0) == (interval[1] > interval[0]) { interval[1] } else { interval[0] });
         let not_followed_to = if complete { None } else { aim };
         let text = match (parameter, not_followed_to) {
-            (None, _) => match reason {
-                Stop::NotStarted { parameter } => format!("broke off: {reason}, at {name} = {}", short(parameter)),
-                _ => format!("broke off: {reason}"),
-            },
+            (None, _) => format!("broke off: {reason}"),
             (Some(at), _) if complete => format!("at {name} = {}: {reason}", short(at)),
             (Some(at), None) => format!("broke off at {name} = {}: {reason}", short(at)),
             (Some(at), Some(aim)) => {
@@ -41,13 +43,13 @@ pub fn ends(name: &str, interval: [f64; 2], parameters: &[f64], stopped: &[Stop;
             }
         };
         End { parameter, reason, complete, not_followed_to, text }
-    })
+    };
+    vec![one(0), one(1)]
 }
 
-/// What is said of both ends, once where nothing was followed.
-pub fn text_of(ends: &[End; 2]) -> String {
-    let [a, b] = ends;
-    if a.text == b.text && a.parameter.is_none() { a.text.clone() } else { format!("{}; {}", a.text, b.text) }
+/// What is said of all ends.
+pub fn text_of(ends: &[End]) -> String {
+    ends.iter().map(|end| end.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// A number with at most six digits; one that has few anyway, such as an end that somebody typed, exactly.
@@ -73,10 +75,15 @@ mod tests {
         let broken = of(&[5.71813124, 6.0, 1000.0], [Stop::NoConvergence, Stop::EndOfRange]);
         assert!(broken.starts_with("broke off at e = 5.71813: ") && broken.contains("not followed to e = 0;"), "{broken}");
         // Over an interval from the larger to the smaller end.
-        let [first, last] = ends("e", [1000.0, 0.0], &[1000.0, 6.0, 5.0], &[Stop::EndOfRange, Stop::TooManySteps]);
+        let both = ends("e", [1000.0, 0.0], &[1000.0, 6.0, 5.0], &[Stop::EndOfRange, Stop::TooManySteps]);
+        let [first, last] = &both[..] else { panic!("{both:?}") };
         assert_eq!((first.complete, last.complete, first.not_followed_to, last.not_followed_to), (true, false, None, Some(0.0)));
-        let nothing = of(&[], [Stop::NotStarted { parameter: 2.0 }, Stop::NotStarted { parameter: 2.0 }]);
-        assert!(nothing.starts_with("broke off: ") && !nothing.contains("NaN") && nothing.matches("broke off").count() == 1, "{nothing}");
+        // What could not be followed has one end, where it was seen.
+        let stopped = [Stop::NotStarted { parameter: 2.0 }, Stop::NotStarted { parameter: 2.0 }];
+        let nothing = ends("e", [0.0, 1000.0], &[], &stopped);
+        assert_eq!((nothing.len(), nothing[0].parameter, nothing[0].complete), (1, Some(2.0), false));
+        let nothing = of(&[], stopped);
+        assert!(nothing.starts_with("broke off at e = 2: ") && nothing.matches("broke off").count() == 1, "{nothing}");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use ionoscope_dynamics::Error as DynamicsError;
+use ionoscope_dynamics::{Error as DynamicsError, models};
 use ionoscope_learn::{
+    architectures::Architecture,
     checkpoint::differences,
     dataset::DatasetConfig,
     responses::ResponseConfig,
@@ -23,6 +24,47 @@ pub struct Configuration {
     pub dataset: DatasetConfig,
     /// How the network is trained.
     pub train: TrainConfig,
+}
+
+impl Configuration {
+    /// Checks the numbers of `[train]`, but for the limits on sizes, which the training itself knows.
+    ///
+    /// # Errors
+    /// Names the first that makes no sense.
+    fn check(&self) -> Result<()> {
+        let train = &self.train;
+        train.adam.check()?;
+        train.second_order.check()?;
+        let model = models::find(&self.dataset.model)?;
+        let variables = &model.spec().variables;
+        for name in train.hidden_of.keys() {
+            model.spec().variable_index(name)?;
+        }
+        // A number that no variable takes may be anything.
+        let own = variables.iter().all(|q| train.hidden_of.contains_key(&q.name));
+        let hidden_of = train.hidden_of.iter().map(|(name, n)| (format!("hidden_of.{name}"), *n as u64));
+        let hidden = (!own).then(|| ("hidden".to_owned(), train.hidden as u64));
+        let counts = hidden.into_iter().chain(hidden_of).chain([("validate_every".to_owned(), train.validate_every)]);
+        for (name, n) in counts {
+            if n == 0 {
+                return Err(Error::Input(format!("train.{name} = 0; expected at least 1")));
+            }
+        }
+        let i = &train.initial;
+        for (name, sd) in [("inner", i.inner), ("beta", i.beta), ("a", i.a), ("alpha", i.alpha), ("b", i.b)] {
+            if !(sd.is_finite() && sd >= 0.0) {
+                return Err(Error::Input(format!("train.initial.{name} = {sd}; expected 0 or more")));
+            }
+        }
+        if train.architecture == Architecture::TwoLayerMap && (train.adam.epochs > 0 || !train.hidden_of.is_empty()) {
+            return Err(Error::Input(
+                "a two_layer_map has one hidden layer for all variables and trains by the second-order stage alone; leave out train.hidden_of \
+                 and set train.adam.epochs = 0"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// A configuration file of a Fourier neural operator: `[responses]` and `[operator]`, each value with a default.
@@ -60,7 +102,7 @@ impl AnyConfiguration {
     /// Names the first that makes no sense.
     pub fn check(&self) -> Result<()> {
         match self {
-            AnyConfiguration::Map(c) => Ok(c.train.adam.check()?),
+            AnyConfiguration::Map(c) => c.check(),
             AnyConfiguration::Operator(c) => Ok(c.operator.check_for(&c.responses)?),
         }
     }

@@ -18,3 +18,8 @@ pub fn units(spec: &Spec) -> Map<String, Value> {
 pub fn rate_unit(spec: &Spec) -> String {
     format!("1/{}", spec.time_unit)
 }
+
+/// The unit of an angular frequency, `rad/s`.
+pub fn angular_unit(spec: &Spec) -> String {
+    if spec.time_unit == "1" { "rad".into() } else { format!("rad/{}", spec.time_unit) }
+}

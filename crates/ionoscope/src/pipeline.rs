@@ -30,6 +30,10 @@ use crate::{
     shard::Shard,
 };
 
+mod before;
+
+pub use before::check_training;
+
 /// What a surrogate is trained on.
 pub enum Data {
     /// Responses to random stimuli, for a Fourier neural operator.
@@ -350,16 +354,9 @@ pub fn learn_again(
     let (mut before, mut progress) = (|r: &[Record]| before(r), |r: &Record| progress(r));
     match (configuration, data) {
         (AnyConfiguration::Operator(c), Data::Responses(data)) => {
-            let (config, variables) = (&c.operator, data.spec.variables.len());
-            let needed = config.bytes(&data.config, variables, rayon::current_num_threads());
-            memory::check("this training", needed, "take fewer samples or points, a smaller network, or fewer --threads")?;
-            let from = match how.from {
-                Some(Surrogate::Map(_)) => {
-                    return Err(Error::Input("the weights to start from are a neural map's; expected an operator's".into()));
-                }
-                Some(Surrogate::Operator(fno)) => Some(fno),
-                None => None,
-            };
+            let config = &c.operator;
+            before::check_memory(config, &data.config, data.spec.variables.len())?;
+            let from = before::operator_of(how.from)?;
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
             let before: Option<train::Listener> = Some(&mut before);
             let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
@@ -375,13 +372,7 @@ pub fn learn_again(
             })
         }
         (AnyConfiguration::Map(c), Data::Pairs(data)) => {
-            let from = match how.from {
-                Some(Surrogate::Operator(_)) => {
-                    return Err(Error::Input("the weights to start from are an operator's; expected a neural map's".into()));
-                }
-                Some(Surrogate::Map(map)) => Some(map),
-                None => None,
-            };
+            let from = before::map_of(how.from)?;
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
             let before: Option<train::Listener> = Some(&mut before);
             let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };

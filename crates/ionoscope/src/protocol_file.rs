@@ -54,6 +54,7 @@ pub fn read(path: &Path) -> Result<Protocol> {
 /// What is wrong, with its line: a text that is no TOML, an unknown shape or field, a number that makes no sense, stimuli that overlap, none
 /// at all.
 pub fn parse(text: &str, folder: Option<&Path>) -> Result<Protocol> {
+    single_table(text, "stimulus")?;
     let raw: Raw = from_toml(text)?;
     if raw.stimulus.is_empty() {
         return Err(Error::Input("it has no stimulus; write at least one [[stimulus]] with its shape, or leave the protocol out".into()));
@@ -83,6 +84,8 @@ pub fn read_family(path: &Path) -> Result<ProtocolFamily> {
 /// # Errors
 /// As [`read_family`].
 pub fn parse_family(text: &str) -> Result<ProtocolFamily> {
+    single_table(text, "class")?;
+    single_table(text, "class.stimulus")?;
     let family: ProtocolFamily = from_toml(text)?;
     family.check().map_err(|e| Error::Input(advice(&e.to_string())))?;
     Ok(family)
@@ -93,6 +96,30 @@ fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
         let place = e.span().map(|s| format!("{}: ", place(text, s.start))).unwrap_or_default();
         Error::Input(format!("{place}{}", advice(e.message())))
     })
+}
+
+/// Refuses a section in single brackets where there may be several.
+fn single_table(text: &str, name: &str) -> Result<()> {
+    let header = format!("[{name}]");
+    let line = text.lines().position(|l| l.split('#').next().is_some_and(|l| l.trim() == header));
+    match line {
+        Some(line) => Err(Error::Input(format!("line {}: {header} in single brackets; write [[{name}]]", line + 1))),
+        None => Ok(()),
+    }
+}
+
+/// The fields of a table whose value is the one that a parser's message speaks of: of a stimulus it does not name the field.
+fn fields_of(table: &Table, message: &str) -> Vec<String> {
+    let spoken_of = |v: &Value| match v {
+        Value::String(s) => message.contains(&format!("string {s:?}")),
+        Value::Boolean(b) => message.contains(&format!("boolean `{b}`")),
+        Value::Integer(n) => message.contains(&format!("integer `{n}`")),
+        Value::Float(x) => message.contains(&format!("floating point `{x:?}`")),
+        Value::Array(_) => message.contains("type: sequence"),
+        Value::Table(_) => message.contains("type: map"),
+        Value::Datetime(_) => false,
+    };
+    table.iter().filter(|(key, v)| key.as_str() != "shape" && spoken_of(v)).map(|(key, _)| key.clone()).collect()
 }
 
 fn stimulus(mut table: Table, folder: Option<&Path>) -> Result<Stimulus> {
@@ -113,7 +140,12 @@ fn stimulus(mut table: Table, folder: Option<&Path>) -> Result<Stimulus> {
     } else if sampled && !(table.contains_key("times") && table.contains_key("values")) {
         return Err(Error::Input("it needs either times and values, or file, the name of a CSV file with columns time,current".into()));
     }
-    let mut stimulus: Stimulus = Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::Input(advice(e.message())))?;
+    let fields = |message: &str| match &fields_of(&table, message)[..] {
+        [] => String::new(),
+        fields => format!("{}: ", fields.join(" or ")),
+    };
+    let wrong = |e: toml::de::Error| Error::Input(format!("{}{}", fields(e.message()), advice(e.message())));
+    let mut stimulus: Stimulus = Value::Table(table.clone()).try_into().map_err(wrong)?;
     if let (Stimulus::Sampled(s), Some(file)) = (&mut stimulus, file) {
         let Some(name) = file.as_str() else { return Err(Error::Input(format!("its file is {file}; expected the name of a CSV file"))) };
         let folder = folder.ok_or_else(|| Error::Input(format!("its file '{name}' cannot be found from here; give times and values")))?;

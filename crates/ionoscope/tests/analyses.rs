@@ -6,7 +6,7 @@ use serde_json::Value;
 
 mod command;
 
-use command::{Folder, json, out, refused};
+use command::{Folder, json, out, refused, run};
 
 const MAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pretrained/stankevich-2017-dt0.005.safetensors");
 
@@ -43,7 +43,10 @@ fn branches_as_json_table_and_figure() {
     );
     assert_eq!(special[0]["x"].as_object().unwrap().keys().collect::<Vec<_>>(), ["v", "m", "h", "n"]);
     assert!(answer["branches"][0]["stopped"].as_str().unwrap().contains("end of the parameter's interval"));
-    assert_eq!(answer["units"]["parameter"], "uA/cm^2");
+    // A frequency is the imaginary part of the pair, in radians per unit of time.
+    assert_eq!((&answer["units"]["parameter"], &answer["units"]["frequency"]), (&"uA/cm^2".into(), &"rad/ms".into()));
+    let pair = special[0]["eigenvalues"].as_array().unwrap().iter().map(|m| m["im"].as_f64().unwrap()).fold(0.0, f64::max);
+    assert!((special[0]["frequency"].as_f64().unwrap() - pair).abs() < 1e-6 * pair);
     let text = fs::read_to_string(&csv).unwrap();
     assert!(text.starts_with("branch,kind,i_stim,v,m,h,n,mu1_re,mu1_im,") && text.contains(",Hopf,"));
     assert!(fs::read_to_string(&svg).unwrap().contains("Hopf"));
@@ -67,6 +70,8 @@ fn a_branch_says_how_it_ends() {
     assert!(ends[0]["reason"]["singular_end"]["within"].as_f64().unwrap() <= 1e-9, "{ends:?}");
     assert_eq!(ends[1]["reason"], "end_of_range");
     assert!(branch["stopped"].as_str().unwrap().starts_with("at e = 0: the end of the parameter's interval, where"));
+    let text = out(&["continue", "fitzhugh-nagumo-1961", "--i-stim", "0.5", "--over", "e=0:1000"]);
+    assert!(text.contains("angular frequency (rad), l1"), "{text}");
 }
 
 #[test]
@@ -98,6 +103,14 @@ fn basins_lyapunov_and_network_as_json() {
         assert!((answer["exponents"][k].as_f64().unwrap() - want).abs() < 0.05);
         assert!(answer["errors"][k].as_f64().unwrap() <= 0.01);
     }
+
+    // What has not settled comes with the option to change.
+    let open = run(&["basins", "sherman-1988", "--starts", "20", "--t-end", "0.5"]);
+    let message = String::from_utf8_lossy(&open.stderr);
+    assert!(message.contains("20 of 20 starts had not settled") && message.contains("such as 5.0000, with --t-end"), "{message}");
+
+    let text = out(&["lyapunov", "lorenz-1963", "--accuracy", "0.01"]);
+    assert!(text.contains("mean return time of the slowest variable ") && text.contains(": means over 16 trajectories of "), "{text}");
 
     let answer = json(&["network", "sherman-1988", "--graph", "ring:4", "--coupling", "0.5", "--t-end", "2", "--json"]);
     assert_eq!((&answer["cells"], &answer["couplings"]), (&Value::from(4), &Value::from(4)));
@@ -145,6 +158,12 @@ fn what_is_wrong_is_named() {
     for (arguments, words) in [
         (vec!["continue", "sherman-1988", "--over", "vs=-40:-30"], "did you mean 'v_s'"),
         (vec!["continue", "sherman-1988", "--over", "v_s=-40"], "expected NAME=FROM:TO"),
+        (vec!["continue", "sherman-1988", "--over", "v_s=-40:-30:5"], "not at a number of values; write v_s=-40:-30"),
+        (vec!["continue", "sherman-1988", "--over", "i_stim=0:1", "--i-stim", "5"], "--over varies i_stim, and --i-stim 5"),
+        (vec!["continue", "sherman-1988", "--over", "v_s=-40:-30", "--param", "v_s=-36"], "--param v_s=-36 gives it one value"),
+        (vec!["diagram", "sherman-1988", "--over", "v_s=-40:-30:3", "--param", "v_s=-36"], "--param v_s=-36 gives it one value"),
+        (vec!["basins", "sherman-1988", "--over", "i_stim=0:1:3", "--i-stim", "0"], "--i-stim 0 gives it one value"),
+        (vec!["basins", "sherman-1988", "--grid", "v:10,v:10"], "--grid has v twice"),
         (vec!["continue", "sherman-1988", "--over", "v_s=-400:-30"], "outside"),
         (vec!["continue", "sherman-1988", "--over", "v_s=-40:-30", "--box", "v=10:20"], "no fixed point"),
         (vec!["basins", "sherman-1988", "--starts", "0"], "0 starts"),
@@ -155,6 +174,7 @@ fn what_is_wrong_is_named() {
         (vec!["diagram", "sherman-1988", "--over", "v_s=-40:-30:400", "--dt", "1e-6"], "GB"),
         (vec!["network", "lorenz-1963", "--graph", "ring:3", "--coupling", "1", "--t-end", "1"], "no membrane potential"),
         (vec!["network", "sherman-1988", "--graph", "rang:3", "--coupling", "1", "--t-end", "1"], "rang:3"),
+        (vec!["network", "sherman-1988", "--graph", "star:5", "--coupling", "1", "--t-end", "1"], "expected ring:N, chain:N, lattice:NxM"),
         (vec!["network", "sherman-1988", "--graph", "lattice:3", "--coupling", "1", "--t-end", "1"], "lattice:NxM"),
         (vec!["compare", "sherman-1988", "stankevich-2017", "-o", "never"], "--over"),
         (vec!["compare", "sherman-1988", "lorenz-1963", "--over", "v_s=-40:-30", "-o", "never"], "unknown parameter"),

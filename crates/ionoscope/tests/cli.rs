@@ -23,6 +23,11 @@ fn fixed_points_of_equations_as_json() {
     assert_eq!(points[0]["eigenvalues"][1]["im"], 0.0);
     assert_eq!((&points[0]["stable"], &points[0]["extrapolated"]), (&Value::from(false), &Value::from(false)));
     assert_eq!(answer["units"], serde_json::json!({"time": "s", "v": "mV", "n": "1", "s": "1", "eigenvalues": "1/s"}));
+    let text = out(&["fixed-points", "sherman-1988", "--param", "v_s=-36"]);
+    for part in ["1 found: searched by ", " runs of Newton's method", "does not prove that there is no other", "--starts 1024 looks harder"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]
@@ -101,6 +106,13 @@ fn simulate_writes_a_csv_and_its_description() {
     assert_eq!((&meta["parameters"]["v_s"], &meta["x0"]["v"], &meta["system"]), (&(-36.0).into(), &(-55.0).into(), &"sherman-1988".into()));
     assert!(meta["statistics"]["accepted"].as_u64().unwrap() > 100);
     assert!(fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    // The work is told of the method that did it.
+    let by = |method: &str| {
+        json(&["simulate", "sherman-1988", "--t-end", "1", "--dt", "0.5", "--method", method, "--json"])["statistics"].clone()
+    };
+    let (stiff, explicit) = (by("stiff"), by("explicit"));
+    assert_eq!((&stiff["ran"], &stiff["stiff_from"], &stiff["stability_limited_the_step"]), (&"stiff".into(), &0.0.into(), &Value::Null));
+    assert!(stiff.get("stiff").is_none() && explicit["ran"] == "explicit" && explicit["stability_limited_the_step"] == false, "{explicit}");
     // The same numbers on standard output, and as JSON.
     assert_eq!(with(&["--rtol", "1e-10", "--atol", "1e-12"]), text);
     let document: Value = serde_json::from_str(&with(&["--rtol", "1e-10", "--atol", "1e-12", "--json"])).unwrap();
@@ -149,6 +161,11 @@ fn wrong_input_is_named_and_ends_with_2() {
     simulate(&["--x0", "v=1e300"], &["v = 1e300 is outside [-75, 25]"]);
     simulate(&["-o", &folder.path("t.xlsx")], &["t.xlsx", "supported: .csv"]);
     simulate(&["-o", &folder.path("no/such/t.csv")], &["no/such/t.csv", "there is no folder"]);
+    simulate(&["--i-stim", "3"], &["simulate takes --stimulus 3"]);
+    simulate(&["--method", "rush-larsen"], &["give --step H, in s"]);
+    refused(2, &["--quiet", "lyapunov", "sherman-1988", "--stimulus=3"], &["lyapunov takes a constant one, --i-stim 3"]);
+    refused(2, &["spikes", "sherman-1988", "--stimulus", "3:1:1"], &["--i-stim I, or --protocol FILE"]);
+    refused(2, &["simulate", "lorenz-1963", "--t-end", "1", "--preset", "foo"], &["lorenz-1963 has no presets"]);
     refused(2, &["simulate", "sherman-1988"], &["--t-end"]);
     refused(2, &["fixed-points", "sherman-1988", "--box", "v=3:1"], &["v=3:1 is empty"]);
     refused(2, &["fixed-points", "sherman-1988", "--starts", "0"], &["0 starts"]);
@@ -234,6 +251,25 @@ fn wrong_configurations_and_folders_end_with_2() {
     set("dataset.dt=nan", &["dt is NaN"]);
     set("dataset.chunks=99999999999999", &["do not fit in memory"]);
     set("dataset.distance_of_start=nan", &["distance_of_start = NaN"]);
+    set("train.hidden=0", &["train.hidden = 0; expected at least 1"]);
+    set("train.hidden_of.v=0", &["train.hidden_of.v = 0; expected at least 1"]);
+    set("train.hidden_of.w=3", &["unknown variable 'w'"]);
+    set("train.validate_every=0", &["train.validate_every = 0; expected at least 1"]);
+    set("train.second_order.pairs=0", &["second_order.pairs = 0"]);
+    // Nor are data made for what cannot be started from.
+    let pretrained = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pretrained");
+    let operator = format!("{pretrained}/fhn-fno.safetensors");
+    let from = |surrogate: &str, changes: &[&str], parts: &[&str]| {
+        let changes: Vec<&str> = changes.iter().flat_map(|c| ["--set", *c]).collect();
+        refused(2, &[&["train", &file, "-o", &out, "--quiet", "--from", surrogate], &changes[..]].concat(), parts);
+    };
+    from(&operator, &[], &["an operator's; expected a neural map's"]);
+    let map = format!("{pretrained}/sherman-1988-dt0.005.safetensors");
+    from(&map, &["dataset.model=stankevich-2017"], &["the model sherman-1988", "the model stankevich-2017"]);
+    from(&map, &["dataset.control={ g_k = [8, 10] }"], &["the control parameters v_s", "the control parameters g_k"]);
+    from(&map, &["dataset.dt=0.001"], &["a step of 0.005", "a step of 0.001"]);
+    from(&map, &["train.hidden=6"], &["[100, 100, 100] hidden units"]);
+    from(&map, &["train.hidden=100"], &["trained on other data", "dataset.chunks was 2000 and is 12"]);
     refused(2, &["train", &file, "-o", &file], &["small.toml is a file"]);
     refused(2, &["reproduce", "kuptsov-2023", "--quick", "-o", &file], &["small.toml is a file"]);
     refused(2, &["report", &folder.path("")], &["report.json"]);
@@ -242,7 +278,6 @@ fn wrong_configurations_and_folders_end_with_2() {
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
 
     // These need the data, which are made once.
-    set("train.hidden=0", &["hidden", "at least 1"]);
     set("train.hidden=999999999999", &["hidden units", "at most"]);
     set("train.hidden=50000", &["second stage", "at most"]);
     set("dataset.model=stankevich-2017", &["dataset.safetensors", "dataset.model was \"sherman-1988\" and is \"stankevich-2017\""]);

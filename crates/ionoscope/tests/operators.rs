@@ -143,6 +143,14 @@ fn an_operator_is_judged_and_used() {
     let v = |line: &String| line.split(',').nth(1).unwrap().parse::<f64>().unwrap();
     assert!(read(&csv).iter().zip(read(&finer).iter().step_by(5)).all(|(a, b)| (v(a) - v(b)).abs() < 1e-9));
     assert!(out(&["models", &surrogate]).contains("a step from t = 0 of"));
+    // No step is listed that the range of currents would refuse; a refusal names the file.
+    let shown = out(&["models", "../../pretrained/fhn-fno.safetensors"]);
+    assert!(shown.contains("  no current\n") && shown.contains("of 0.29789 to 1.9997 for") && !shown.contains("2.0"), "{shown}");
+    refused(
+        2,
+        &["simulate", "../../pretrained/fhn-fno.safetensors", "--stimulus", "2.01:0:50"],
+        &["fhn-fno.safetensors: a stimulus of 2.01"],
+    );
     refused(2, &["simulate", &surrogate, "--stimulus", "1:0:50", "--dt", "1e-9", "-o", &csv], &["larger --dt"]);
     refused(2, &["simulate", &surrogate, "--stimulus", "1:0:50", "--max-steps", "9", "-o", &csv], &["--max-steps"]);
     refused(2, &["simulate", "fitzhugh-nagumo-1961", "--bands", "-o", &csv], &["--bands", "no Fourier neural operator"]);
@@ -205,7 +213,7 @@ fn a_parameter_that_varies_is_taken_within_its_range() {
     out(&train(&fixed, &folder.path("fixed"), &[]));
     let blind = folder.path("fixed/surrogate.safetensors");
     refused(2, &["evaluate", &blind, &format!("{dir}/responses.safetensors")], &["b varies"]);
-    refused(2, &train(&config, &folder.path("from"), &["--from", &blind]), &["taking the current, its charge, b"]);
+    refused(2, &train(&config, &folder.path("from"), &["--from", &blind]), &["no parameters as inputs", "the parameters b as inputs"]);
     refused(2, &train(&config, &folder.path("no"), &["--set", "responses.vary={ bb = [1, 2] }"]), &["bb", "did you mean"]);
 }
 

@@ -71,7 +71,11 @@ fn a_mistake_is_named_with_its_place() {
             &["line 5, column 1: stimulus 2 (step): unknown field `amplitud`", "did you mean `amplitude`?"],
         ),
         ("[[stimulus]]\nshape = \"ramp\"\nfrom = 1\nto = 2\n", &["stimulus 1 (ramp): missing field `duration`"]),
-        ("[[stimulus]]\nshape = \"step\"\namplitude = \"1\"\n", &["stimulus 1 (step): invalid type: string \"1\", expected a number"]),
+        (
+            "[[stimulus]]\nshape = \"step\"\namplitude = \"1\"\n",
+            &["stimulus 1 (step): amplitude: invalid type: string \"1\", expected a number"],
+        ),
+        ("# One.\n[stimulus]\nshape = \"step\"\namplitude = 1\n", &["line 2: [stimulus] in single brackets; write [[stimulus]]"]),
         ("[[stimulus]]\nshape = \"step\"\namplitude = nan\n", &["stimulus 1 (step): its amplitude is NaN"]),
         ("[[stimulus]]\nshape = \"step\"\namplitude = 1\nduration = -2\n", &["line 1, column 1: ", "its duration is -2"]),
         ("overlp = \"add\"\n", &["line 1, column 1: unknown field `overlp`", "did you mean `overlap`?"]),

@@ -41,12 +41,23 @@ impl SystemArguments {
     /// An unknown system, preset or parameter; a value outside its range.
     pub fn open(&self) -> Result<Opened> {
         let system = artifact::open_system(&self.system)?;
-        let spec = match &self.preset {
-            Some(name) => system.spec().with_preset(name)?,
-            None => system.spec().clone(),
-        };
+        let spec = self.under_preset(system.spec())?;
         let p = spec.parameters_with(borrowed(&self.parameters))?;
         Ok(Opened { system, spec, p })
+    }
+
+    /// The system's spec under the preset.
+    ///
+    /// # Errors
+    /// An unknown preset; one of a system that has none.
+    pub fn under_preset(&self, spec: &Spec) -> Result<Spec> {
+        match &self.preset {
+            Some(name) if spec.presets.is_empty() => {
+                Err(Error::Input(format!("--preset {name}: {} has no presets; leave it out", self.system)))
+            }
+            Some(name) => Ok(spec.with_preset(name)?),
+            None => Ok(spec.clone()),
+        }
     }
 }
 
@@ -124,6 +135,21 @@ impl Over {
         Ok((Input::Parameter(k), spec.parameters[k].unit.clone()))
     }
 
+    /// Refuses a single value, by `--i-stim` or `--param`, of what is varied.
+    ///
+    /// # Errors
+    /// Such a value.
+    pub fn refuse_fixed(&self, system: &SystemArguments, i_stim: Option<f64>) -> Result<()> {
+        let fixed = match i_stim.filter(|_| self.name == "i_stim") {
+            Some(value) => Some(format!("--i-stim {value}")),
+            None => system.parameters.iter().find(|(n, _)| *n == self.name).map(|(n, v)| format!("--param {n}={v}")),
+        };
+        match fixed {
+            Some(fixed) => Err(Error::Input(format!("--over varies {}, and {fixed} gives it one value; leave one of them out", self.name))),
+            None => Ok(()),
+        }
+    }
+
     /// The values, `default` of them where their number was not given.
     pub fn values(&self, default: usize) -> Vec<f64> {
         let n = self.count.unwrap_or(default);
@@ -155,6 +181,20 @@ pub fn over(text: &str) -> std::result::Result<Over, String> {
     Ok(Over { name: name.trim().to_owned(), from, to, count })
 }
 
+/// Parses `NAME=FROM:TO`, of what is followed by steps of its own and not at given values.
+pub fn interval(text: &str) -> std::result::Result<Over, String> {
+    let malformed = "expected NAME=FROM:TO, such as v_s=-40:-30";
+    let (name, range) = text.split_once('=').ok_or(malformed)?;
+    match range.split(':').count() {
+        2 => over(text),
+        3 => {
+            let ends = range.rsplit_once(':').map_or(range, |(ends, _)| ends);
+            Err(format!("a branch is followed by steps of its own, not at a number of values; write {name}={ends}"))
+        }
+        _ => Err(malformed.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +207,8 @@ mod tests {
         for bad in ["v_s", "v_s=1", "v_s=1:2:0", "v_s=1:1", "v_s=1:nan", "v_s=1:2:3:4", "v_s=1:2:x"] {
             assert!(over(bad).is_err(), "{bad}");
         }
+        assert_eq!(interval("v_s=-40:-30"), over("v_s=-40:-30"));
+        assert!(interval("v_s=-40:-30:5").unwrap_err().ends_with("write v_s=-40:-30") && interval("v_s=1").is_err());
         let cell = ionoscope_dynamics::models::find("sherman-1988").unwrap();
         assert_eq!(wanted.input(cell.spec()).unwrap().1, "mV");
         assert!(over("vs=-40:-30").unwrap().input(cell.spec()).unwrap_err().to_string().contains("v_s"));

@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Number of random starts, uniform in the box [default: 10000; 1000 of a system with more than four variables]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     starts: Option<usize>,
-    /// Starts on a grid over one or two variables instead, such as v:100,s:100; the others are at --x0
+    /// Starts on a grid over one or more variables instead, such as v:100,s:100; the others are at --x0. --plot draws a grid over two
     #[arg(long, value_name = "NAME:N", value_parser = axis, value_delimiter = ',', conflicts_with = "starts")]
     grid: Vec<(String, usize)>,
     /// Where to start, other than the range of the variable; may be repeated
@@ -53,9 +53,9 @@ pub struct Arguments {
     /// Basins at each of several values of a parameter, or of i_stim
     #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = arguments::over, allow_hyphen_values = true)]
     over: Option<Over>,
-    /// Constant stimulus; positive depolarises
-    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
-    i_stim: f64,
+    /// Constant stimulus; positive depolarises [default: 0]
+    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true)]
+    i_stim: Option<f64>,
     /// Time after which every trajectory is judged, once [default: measured on the system; judged again and again, up to 63 times the first time]
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
@@ -102,7 +102,10 @@ impl Arguments {
         }
         let options = self.options(&spec)?;
         let (input, values) = match &self.over {
-            Some(over) => (Some(over.input(&spec)?.0), over.values(11)),
+            Some(over) => {
+                over.refuse_fixed(&self.system, self.i_stim)?;
+                (Some(over.input(&spec)?.0), over.values(11))
+            }
             None => (None, vec![f64::NAN]),
         };
         let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new((options.starts.count() * values.len()) as u64) };
@@ -111,7 +114,7 @@ impl Arguments {
         }
         let mut all = Vec::new();
         for (k, value) in values.iter().enumerate() {
-            let (mut p, mut i_stim) = (p.clone(), self.i_stim);
+            let (mut p, mut i_stim) = (p.clone(), self.i_stim.unwrap_or(0.0));
             match input {
                 Some(Input::Parameter(index)) => p[index] = *value,
                 Some(Input::Stimulus) => i_stim = *value,
@@ -128,7 +131,8 @@ impl Arguments {
         for found in &all {
             let at = found.value.map(|value| format!("at {} = {value}: ", self.over.as_ref().map_or("", |o| &o.name)));
             if let Some(advice) = &found.basins.advice {
-                shared.warn(&format!("{}{advice}", at.as_deref().unwrap_or("")));
+                // It ends with the advice to give a longest time.
+                shared.warn(&format!("{}{advice}, with --t-end", at.as_deref().unwrap_or("")));
             }
         }
         if let Some(held) = all.first().map(|f| &f.basins.conserved).filter(|h| !h.is_empty()) {
@@ -145,6 +149,9 @@ impl Arguments {
             Starts::Random { count: self.starts.unwrap_or(if spec.variables.len() > 4 { 1000 } else { 10_000 }), seed: self.seed }
         } else {
             let axes = self.grid.iter().map(|(name, n)| Ok((spec.variable_index(name)?, *n))).collect::<Result<Vec<_>>>()?;
+            if let Some(k) = (1..axes.len()).find(|k| axes[..*k].iter().any(|a| a.0 == axes[*k].0)) {
+                return Err(Error::Input(format!("--grid has {} twice; name each variable once", self.grid[k].0)));
+            }
             Starts::Grid { axes, at: spec.state_with(borrowed(&self.x0))? }
         };
         let solve = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };

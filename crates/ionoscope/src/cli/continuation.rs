@@ -27,7 +27,7 @@ use crate::{
     Error, Result,
     artifact::{self, Staged},
     branch_ends::{End, ends, text_of},
-    named::{named, rate_unit, units},
+    named::{angular_unit, named, rate_unit, units},
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
@@ -47,10 +47,10 @@ pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
     /// The parameter, or i_stim, and the interval over which it is varied
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::interval, allow_hyphen_values = true)]
     over: Over,
     /// A second parameter, or i_stim: saddle-nodes and Hopf points are followed over both
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::interval, allow_hyphen_values = true)]
     and: Option<Over>,
     /// Follow periodic orbits too, from Hopf points and from simulations; of a map its invariant closed curves
     #[arg(long)]
@@ -64,14 +64,14 @@ pub struct Arguments {
     /// Start other than the default; may be repeated. Fixed points of cells that conserve charge lie on its level; it matters for no others
     #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
     x0: Vec<(String, f64)>,
-    /// Constant stimulus while a parameter is varied; positive depolarises
-    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
-    i_stim: f64,
+    /// Constant stimulus while a parameter is varied; positive depolarises [default: 0]
+    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true)]
+    i_stim: Option<f64>,
     /// Box that branches may not leave, other than the range of the variable; may be repeated
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
-    /// Values of the parameter at which fixed points are sought to start from, beside the interval's ends and the value in use; as many again
-    /// by orders of magnitude in an interval over several
+    /// Values of the parameter at which fixed points are sought to start from, beside the interval's ends and the model's own value; as many
+    /// again by orders of magnitude in an interval over several
     #[arg(long, value_name = "N", default_value_t = ContinuationOptions::default().searches, allow_negative_numbers = true)]
     searches: usize,
     /// Starts of Newton's method in each of these searches
@@ -99,6 +99,7 @@ impl Arguments {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
+        self.over.refuse_fixed(&self.system, self.i_stim)?;
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
             Some(name) => spec.variable_index(name)?,
             None => 0,
@@ -113,10 +114,10 @@ impl Arguments {
             ..ContinuationOptions::default()
         };
         let interval = [self.over.from, self.over.to];
-        let conserved = held(&*system, self.i_stim, &p, over, interval, &options)?;
+        let conserved = held(&*system, self.i_stim(), &p, over, interval, &options)?;
         let found = match self.period {
-            Some(steps) => map_cycles(&*system, steps, self.i_stim, &p, over, interval, &options)?,
-            None => branches(&*system, self.i_stim, &p, over, interval, &options)?,
+            Some(steps) => map_cycles(&*system, steps, self.i_stim(), &p, over, interval, &options)?,
+            None => branches(&*system, self.i_stim(), &p, over, interval, &options)?,
         };
         let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
         if outside > 0 {
@@ -125,7 +126,7 @@ impl Arguments {
         }
         let periodic = if self.cycles {
             let options = CycleOptions { bounds, at: self.at.clone(), searches: self.searches, ..CycleOptions::default() };
-            cycles(&*system, self.i_stim, &p, over, interval, &found, &options)?
+            cycles(&*system, self.i_stim(), &p, over, interval, &found, &options)?
         } else {
             Vec::new()
         };
@@ -158,6 +159,10 @@ impl Arguments {
         if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves, &conserved) }
     }
 
+    fn i_stim(&self) -> f64 {
+        self.i_stim.unwrap_or(0.0)
+    }
+
     /// What is conserved, with its values at both ends of the interval: where the parameter enters it, the level moves with the parameter.
     fn conserved_document(&self, [from, to]: &[Vec<Held>; 2]) -> Value {
         let one = |(a, b): (&Held, &Held)| {
@@ -172,12 +177,12 @@ impl Arguments {
         from.iter().zip(to).map(one).collect()
     }
 
-    /// Both ends of a branch whose points have these values of the parameter, and why it ends there.
-    fn both_ends(&self, parameters: &[f64], stopped: &[Stop; 2]) -> [End; 2] {
+    /// The ends of a branch whose points have these values of the parameter, and why it ends there.
+    fn both_ends(&self, parameters: &[f64], stopped: &[Stop; 2]) -> Vec<End> {
         ends(&self.over.name, [self.over.from, self.over.to], parameters, stopped)
     }
 
-    fn ends(&self, branch: &Branch) -> [End; 2] {
+    fn ends(&self, branch: &Branch) -> Vec<End> {
         self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
     }
 
@@ -189,7 +194,7 @@ impl Arguments {
         }
         let value = match second {
             Input::Parameter(k) => p[k],
-            Input::Stimulus => self.i_stim,
+            Input::Stimulus => self.i_stim(),
         };
         let [low, high] = [and.from.min(and.to), and.from.max(and.to)];
         if !(low..=high).contains(&value) {
@@ -200,7 +205,7 @@ impl Arguments {
         }
         let intervals = [[self.over.from, self.over.to], [and.from, and.to]];
         let (bounds, start) = (arguments::box_with(spec, &self.bounds)?, spec.state_with(borrowed(&self.x0))?);
-        let plane = Plane::new(system, self.i_stim, p, [first, second], intervals, bounds, start);
+        let plane = Plane::new(system, self.i_stim(), p, [first, second], intervals, bounds, start);
         let mut curves: Vec<Curve> = Vec::new();
         for s in found.iter().flat_map(|b| &b.special_points) {
             let followed = matches!(s.kind, Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker);
@@ -232,7 +237,7 @@ impl Arguments {
         let mut units = units(spec);
         units.insert("parameter".into(), json!(unit));
         units.insert("eigenvalues".into(), json!(rate_unit(spec)));
-        units.insert("frequency".into(), json!(rate_unit(spec)));
+        units.insert("frequency".into(), json!(angular_unit(spec)));
         let complete =
             found.iter().all(Branch::complete) && periodic.iter().all(CycleBranch::complete) && curves.iter().all(Curve::complete);
         let mut document = json!({
@@ -265,7 +270,7 @@ impl Arguments {
         Ok(document)
     }
 
-    fn cycle_ends(&self, branch: &CycleBranch) -> [End; 2] {
+    fn cycle_ends(&self, branch: &CycleBranch) -> Vec<End> {
         self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
     }
 
@@ -368,7 +373,7 @@ impl Arguments {
         let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
         let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
         rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
-        rows[0].push("frequency, l1".into());
+        rows[0].push(format!("angular frequency ({}), l1", angular_unit(spec)));
         for (k, branch) in found.iter().enumerate() {
             for s in &branch.special_points {
                 let mut row = vec![k.to_string(), format!("{:?}", s.kind), format!("{:.8}", s.parameter)];

@@ -94,9 +94,9 @@ pub struct Arguments {
     /// A start other than the default; may be repeated
     #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
     x0: Vec<(String, f64)>,
-    /// Constant stimulus while a parameter is varied; positive depolarises
-    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
-    i_stim: f64,
+    /// Constant stimulus while a parameter is varied; positive depolarises [default: 0]
+    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true)]
+    i_stim: Option<f64>,
     /// Variable that is shown [default: the membrane potential, or the first]
     #[arg(long, value_name = "NAME")]
     show: Option<String>,
@@ -141,6 +141,7 @@ impl Arguments {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
+        self.over.refuse_fixed(&self.system, self.i_stim)?;
         let values = self.over.values(if self.kind == Kind::Raster { 400 } else { 201 });
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
             Some(name) => spec.variable_index(name)?,
@@ -156,7 +157,7 @@ impl Arguments {
             dt: self.dt,
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
-        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim, p: &p };
+        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim.unwrap_or(0.0), p: &p };
         let times = sweep_times(task, &options)?;
         let mut times = times;
         if self.kind == Kind::Orbit && self.dt.is_none() && system.time() == Time::Continuous {
@@ -245,7 +246,7 @@ impl Arguments {
             Inherit::Backward => values[values.len() - 1],
             _ => values[0],
         };
-        let (mut p, mut i_stim) = (p.to_vec(), self.i_stim);
+        let (mut p, mut i_stim) = (p.to_vec(), self.i_stim.unwrap_or(0.0));
         match over {
             Input::Parameter(k) => p[k] = value,
             Input::Stimulus => i_stim = value,

@@ -1,4 +1,4 @@
-//! `ionoscope fixed-points`: all fixed points in a box, their eigenvalues and stability.
+//! `ionoscope fixed-points`: the fixed points that a search of a box finds, their eigenvalues and stability.
 
 use ionoscope_analysis::{
     conserved::Held,
@@ -18,7 +18,7 @@ use crate::{
     named::{named, rate_unit, units},
 };
 
-/// Finds all fixed points in a box, with eigenvalues and stability
+/// Searches a box for fixed points, and gives their eigenvalues and stability
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   ionoscope fixed-points sherman-1988 --param v_s=-36
@@ -58,7 +58,7 @@ impl Arguments {
         if outside > 0 {
             shared.warn(&format!("{outside} of {} fixed points: state or parameters outside the training range", points.len()));
         }
-        if shared.json { print_json(&document(&spec, &start, &bounds, &found)) } else { show(&spec, &found) }
+        if shared.json { print_json(&document(&spec, &start, &bounds, &found)) } else { show(&spec, &found, self.starts) }
     }
 }
 
@@ -124,7 +124,7 @@ fn document(spec: &Spec, start: &[f64], bounds: &[[f64; 2]], found: &Search) -> 
     document
 }
 
-fn show(spec: &Spec, found: &Search) -> Result<()> {
+fn show(spec: &Spec, found: &Search, starts: usize) -> Result<()> {
     let unit = |u: &str| if u == "1" { String::new() } else { format!(" ({u})") };
     let mut header: Vec<String> = spec.variables.iter().map(|q| format!("{}{}", q.name, unit(&q.unit))).collect();
     header.extend(["".into(), format!("eigenvalues ({})", rate_unit(spec))]);
@@ -140,6 +140,7 @@ fn show(spec: &Spec, found: &Search) -> Result<()> {
             writeln!(w, "no fixed point found in the box: {}; a wider --box or more --starts may find one", worth(found))?;
         } else {
             table::write(w, &rows)?;
+            writeln!(w, "{} found: {}; --starts {} looks harder", found.fixed_points.len(), worth(found), starts.saturating_mul(4))?;
         }
         held(w, &found.conserved)?;
         if let Some(text) = unexplained(found) {

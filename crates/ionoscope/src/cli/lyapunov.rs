@@ -73,7 +73,13 @@ impl Arguments {
         if found.extrapolated {
             shared.warn("a trajectory went outside the training range (of state or parameters)");
         }
-        if shared.json { print_json(&document(&spec, &p, &found)) } else { show(&spec, &found) }
+        if shared.json {
+            let mut document = document(&spec, &p, &found);
+            document["trajectories"] = json!((found.motion == Motion::Other).then_some(self.trajectories));
+            print_json(&document)
+        } else {
+            show(&spec, &found, self.trajectories)
+        }
     }
 }
 
@@ -91,8 +97,11 @@ fn document(spec: &Spec, p: &[f64], found: &LyapunovSpectrum) -> Value {
     document
 }
 
-fn show(spec: &Spec, found: &LyapunovSpectrum) -> Result<()> {
-    let rate = rate_unit(spec);
+fn show(spec: &Spec, found: &LyapunovSpectrum, trajectories: usize) -> Result<()> {
+    let (rate, unit) = match spec.time_unit.as_str() {
+        "1" => ("per unit of time".into(), String::new()),
+        unit => (rate_unit(spec), format!(" {unit}")),
+    };
     let parts = &found.error_parts;
     let mut rows = vec![vec![format!("exponent ({rate})"), "error".into()]];
     let averaged = found.motion == Motion::Other;
@@ -108,25 +117,27 @@ fn show(spec: &Spec, found: &LyapunovSpectrum) -> Result<()> {
         }
         rows.push(row);
     }
-    let unit = &spec.time_unit;
     print(|w| {
         table::write(w, &rows)?;
         let transient = table::short(found.transient);
         match &found.motion {
             Motion::Rest { stable, neutral, .. } => {
                 let kind = if *stable { "a stable rest" } else { "an unstable rest" };
-                writeln!(w, "{kind}, after {transient} {unit}: the real parts of its eigenvalues")?;
+                writeln!(w, "{kind}, after {transient}{unit}: the real parts of its eigenvalues")?;
                 if *neutral > 0 {
                     writeln!(w, "  exponents that are zero there: {neutral}, by a quantity that is conserved or at a bifurcation")?;
                 }
             }
             Motion::Cycle { period, .. } => {
-                writeln!(w, "a cycle of period {} {unit}, after {transient} {unit}: from its multipliers", table::short(*period))?;
+                writeln!(w, "a cycle of period {}{unit}, after {transient}{unit}: from its multipliers", table::short(*period))?;
             }
             Motion::Other => {
-                let turn = found.period.map_or(String::new(), |t| format!(", one turn taking {} {unit}", table::short(t)));
-                let time = table::short(found.time);
-                writeln!(w, "neither rest nor cycle{turn}: means over {time} {unit}, after {transient} {unit}")?;
+                let of = |t: f64| format!(", mean return time of the slowest variable {}{unit}", table::short(t));
+                let (turn, each) = (found.period.map_or(String::new(), of), table::short(found.time / trajectories as f64));
+                writeln!(
+                    w,
+                    "neither rest nor cycle{turn}: means over {trajectories} trajectories of {each}{unit} each, after {transient}{unit}"
+                )?;
             }
         }
         writeln!(w, "accuracy {:.1e} {rate}: {}", found.accuracy, if found.reached { "reached" } else { "not reached" })?;

@@ -7,7 +7,7 @@ use ionoscope_dynamics::{
     spec::{Preset, Quantity, Spec},
     system::{DynamicalSystem, Time},
 };
-use ionoscope_learn::architectures::fno::Fno;
+use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap};
 use serde_json::json;
 
 use super::{Shared, print, print_json, table};
@@ -29,7 +29,14 @@ impl Arguments {
             Some(id) if Path::new(id).is_file() && Fno::is_one(Path::new(id)) => operator(&Fno::load(Path::new(id))?, shared),
             Some(id) => {
                 let system = artifact::open_system(id)?;
-                if shared.json { print_json(&document(&*system)) } else { show(&*system) }
+                if !shared.json {
+                    return show(&*system);
+                }
+                let mut document = document(&*system);
+                if system.spec().trained_on.is_some() {
+                    document["provenance"] = NeuralMap::load(Path::new(id))?.provenance().clone();
+                }
+                print_json(&document)
             }
         }
     }
@@ -71,9 +78,15 @@ fn operator(fno: &Fno, shared: &Shared) -> Result<()> {
         } else {
             writeln!(w, "knows one start: {}", named_defaults(spec))?;
         }
-        writeln!(w, "trained on currents of {}{current}", range(seen.input))?;
+        writeln!(w, "trained on currents of {}{current}, as means from each time to the next", range(seen.input))?;
         for s in &seen.steps {
-            writeln!(w, "  a step from t = 0 of {}{current} for {}{time}", range(s.amplitude), range(s.duration))?;
+            if s.amplitude == [0.0; 2] {
+                writeln!(w, "  no current")?;
+                continue;
+            }
+            // The ends of a class are estimated, beyond its samples; no current beyond those of the training is taken.
+            let amplitude = s.amplitude.map(|v| v.max(seen.input[0]).min(seen.input[1]));
+            writeln!(w, "  a step from t = 0 of {}{current} for {}{time}", range(amplitude), range(s.duration))?;
         }
         for (name, r) in &seen.parameters {
             writeln!(w, "  {name} of {}", range(*r))?;
@@ -115,12 +128,17 @@ fn show(system: &dyn DynamicalSystem) -> Result<()> {
         match time {
             Time::Continuous if spec.time_unit == "1" => writeln!(w, "time and stimulus without a unit")?,
             Time::Continuous => writeln!(w, "time in {}, stimulus in {}", spec.time_unit, spec.stimulus_unit)?,
+            Time::Discrete { dt } if spec.time_unit == "1" => writeln!(w, "a map with a step of {dt}")?,
             Time::Discrete { dt } => writeln!(w, "a map with a step of {dt} {}", spec.time_unit)?,
         }
         let trained = spec.trained_on.as_ref();
         for (title, list, ranges) in
             [("variables", &spec.variables, trained.map(|t| &t.state)), ("parameters", &spec.parameters, trained.map(|t| &t.parameters))]
         {
+            if list.is_empty() {
+                writeln!(w, "\nno {title}")?;
+                continue;
+            }
             let header = if ranges.is_some() { "trained on" } else { "range" };
             let mut rows = vec![[title, "default", "unit", header, ""].map(String::from).to_vec()];
             rows.extend(list.iter().enumerate().map(|(k, q)| row(q, ranges.and_then(|r| r.get(k)).unwrap_or(&q.range))));
@@ -148,6 +166,14 @@ fn show(system: &dyn DynamicalSystem) -> Result<()> {
                 trained.model,
                 if fixed.is_empty() { "nothing fixed".into() } else { fixed.join(", ") }
             )?;
+            match trained.stimulus {
+                Some([low, high]) => {
+                    let unit = if spec.stimulus_unit == "1" { String::new() } else { format!(" {}", spec.stimulus_unit) };
+                    let (low, high) = (table::short(low), table::short(high));
+                    writeln!(w, "under stimuli of {low} to {high}{unit}, as means over a step; it takes any --stimulus and --protocol")?;
+                }
+                None => writeln!(w, "without a stimulus, and takes none")?,
+            }
         }
         Ok(())
     })

@@ -302,7 +302,10 @@ impl Arguments {
 
 /// `ring:N`, `chain:N`, `lattice:NxM`, or a file of pairs.
 fn graph(text: &str) -> Result<Graph> {
-    let expected = || Error::Input(format!("--graph {text}; expected ring:N, chain:N, lattice:NxM, or a table of pairs of cells"));
+    let expected = || {
+        let message = format!("--graph {text}; expected ring:N, chain:N, lattice:NxM, or the file of a table of pairs of cells");
+        Error::Input(if text.contains(':') { message } else { format!("{message}, which is not there") })
+    };
     let count = |n: &str| n.trim().parse::<usize>().map_err(|_| expected());
     Ok(match text.split_once(':') {
         Some(("ring", n)) => Graph::ring(count(n)?)?,
@@ -311,6 +314,7 @@ fn graph(text: &str) -> Result<Graph> {
             let (rows, columns) = size.split_once('x').ok_or_else(expected)?;
             Graph::lattice(count(rows)?, count(columns)?)?
         }
+        _ if !std::path::Path::new(text).exists() => return Err(expected()),
         _ => {
             let content = artifact::read_text(std::path::Path::new(text))?;
             let mut pairs = Vec::new();

@@ -6,7 +6,7 @@ use ionoscope_dynamics::{
     protocol::{Protocol, Step, Stimulus},
     spec::Spec,
     system::{DynamicalSystem, Time},
-    trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
+    trajectory::{Experiment, Method, SolveOptions, Statistics, TimeGrid, Trajectory},
 };
 use serde_json::{Map, Value, json};
 
@@ -179,11 +179,30 @@ impl Arguments {
             "extrapolated": outside > 0,
             "extrapolated_states": outside,
             "rows": trajectory.len(),
-            "statistics": trajectory.statistics,
+            "statistics": self.statistics(system.time(), &trajectory.statistics),
         });
         extend(&mut meta, result);
         extend(&mut meta, error);
         self.deliver(spec, &experiment, &trajectory, meta, &shown, shared)
+    }
+
+    /// The work of a run, and by which method it was done. Whether stability limited the explicit method's step is told of a run that it began.
+    fn statistics(&self, time: Time, statistics: &Statistics) -> Value {
+        let mut value = json!(statistics);
+        if let Some(entries) = value.as_object_mut() {
+            entries.remove("stiff");
+        }
+        let ran = match (time, self.method, statistics.stiff_from) {
+            (Time::Discrete { .. }, ..) => None,
+            (_, MethodArgument::RushLarsen, _) => Some("rush-larsen"),
+            (.., None) => Some("explicit"),
+            (.., Some(t)) if t > 0.0 => Some("explicit, then stiff"),
+            _ => Some("stiff"),
+        };
+        value["ran"] = json!(ran);
+        let explicit = ran.is_some_and(|ran| ran.starts_with("explicit"));
+        value["stability_limited_the_step"] = json!(explicit.then_some(statistics.stiff));
+        value
     }
 
     /// Refuses --bands for what has none.
@@ -348,6 +367,10 @@ impl Arguments {
             if self.method != MethodArgument::Auto || self.step.is_some() {
                 return Err(Error::Input(format!("{id} is a map and needs no integrator; leave out --method and --step")));
             }
+        }
+        if self.method == MethodArgument::RushLarsen && self.step.is_none() {
+            let unit = if spec.time_unit == "1" { String::new() } else { format!(", in {}", spec.time_unit) };
+            return Err(Error::Input(format!("--method rush-larsen has a fixed step; give --step H{unit}")));
         }
         if self.method == MethodArgument::RushLarsen && self.rtol.or(self.atol).is_some() {
             return Err(Error::Input("rush-larsen has a fixed step and no tolerances; leave out --rtol and --atol".into()));

@@ -314,7 +314,7 @@ fn show(spec: &Spec, q: &Quantity, stimulated: bool, seen: &Observation) -> Resu
     if let Some(a) = b.alternans {
         let [long, short, last] = [a.long, a.short, a.last].map(table::short);
         let dying = if a.lasting { "" } else { ", dying away" };
-        rows.push(("alternans", format!("APD90 {long} and {short} {time} in turn, {last} at the end{dying}")));
+        rows.push(("alternans", format!("APD90 {long} and {short} {time} in turn, their difference {last} {time} at the end{dying}")));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print(|w| {

@@ -63,8 +63,8 @@ impl Arguments {
         let time_limit = self.time_limit.map(|s| duration("--time-limit", s)).transpose()?;
         let checkpoint_every = duration("--checkpoint-every", self.checkpoint_every)?;
         let configuration = self.configuration.load()?;
-        pipeline::check_device(&configuration, self.device.into())?;
         let from = self.from.as_deref().map(Surrogate::load).transpose()?;
+        pipeline::check_training(&configuration, from.as_ref(), self.device.into())?;
         let stop = interrupt()?;
         let (data, _) = self.configuration.data(&configuration, &stop, shared)?;
         let output = &self.configuration.output;

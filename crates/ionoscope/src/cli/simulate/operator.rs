@@ -51,8 +51,7 @@ impl Arguments {
                 self.system.system
             )));
         }
-        let spec_with = |preset: &Option<String>| preset.as_ref().map_or_else(|| Ok(spec.clone()), |name| spec.with_preset(name));
-        let given = spec_with(&self.system.preset)?;
+        let given = self.system.under_preset(spec)?;
         let p = given.parameters_with(borrowed(&self.system.parameters))?;
         let (times, points) = self.grid(&fno)?;
         let protocol = match &self.protocol {
@@ -113,21 +112,23 @@ impl Arguments {
                     return Err(Error::Input(format!(
                         "{}the network knows one value of {name} (`ionoscope models {}`); leave it out of --param and the columns",
                         place(k),
-                        fno.spec.id
+                        self.system.system
                     )));
                 }
                 if e.x0 != x0 && !fno.takes_start() {
                     return Err(Error::Input(format!(
                         "{}the network knows one start (`ionoscope models {}`); leave out --x0 and its columns",
                         place(k),
-                        fno.spec.id
+                        self.system.system
                     )));
                 }
                 let checked = fno.check_protocol(&e.protocol, e.times.end().max(fno.dt()));
                 match checked.and_then(|()| fno.check_start(&e.x0)).and_then(|()| fno.check_parameters(&e.p)) {
                     Ok(()) => Ok(false),
                     Err(_) if self.extrapolate => Ok(true),
-                    Err(error) => Err(Error::Input(format!("{}{error}; --extrapolate does it and marks it", place(k)))),
+                    Err(error) => {
+                        Err(Error::Input(format!("{}{}: {error}; --extrapolate does it and marks it", place(k), self.system.system)))
+                    }
                 }
             })
             .collect()
