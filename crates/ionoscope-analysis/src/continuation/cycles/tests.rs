@@ -105,8 +105,8 @@ fn multipliers_of_what_decays_fast() {
         let r = x[0] * x[0] + x[1] * x[1];
         out.copy_from_slice(&[a * x[0] - x[1] - r * x[0], x[0] + a * x[1] - r * x[1], -f64::from(K) * (1.0 + 0.5 * x[0]) * x[2]]);
     }
-    let rules: [(f64, fn(&[f64], f64, &mut [f64]), f64); 3] =
-        [(1.0, damped::<1>, 1e-7), (10.0, damped::<10>, 2e-5), (100.0, damped::<100>, 1e-3)];
+    type Rule = fn(&[f64], f64, &mut [f64]);
+    let rules: [(f64, Rule, f64); 3] = [(1.0, damped::<1>, 1e-7), (10.0, damped::<10>, 2e-5), (100.0, damped::<100>, 1e-3)];
     for (k, rule, accuracy) in rules {
         let damped = system(&[[-2.0, 2.0]; 3], Time::Continuous, rule);
         for q in over_first(&damped, [-0.7, 1.0], &CycleOptions::default()).iter().flat_map(|b| &b.points) {
