@@ -25,6 +25,9 @@ const CERTAIN: f64 = 0.5;
 const FOOT: f64 = 10.0;
 /// A strength between one that does not reach the threshold and one that does is looked for until they differ by less than this share, and no lower than it.
 const STRENGTH: f64 = 1e-3;
+/// Where the share is below a hundredth, by less than this.
+const NOTHING: f64 = 0.01;
+const COARSE: f64 = 0.06;
 /// The response to a weaker stimulus has ended when so much of its largest distance from the run without any is left.
 const OVER: f64 = 0.1;
 /// How often the time for which it is followed is doubled until then, and points at which the two are compared.
@@ -122,7 +125,9 @@ struct Excursion {
     stimulus_share: f64,
     /// Where the stimulus that pushed began.
     push: Option<f64>,
-    /// Whether it did a good part of the rise.
+    /// Whether that is a single one.
+    single: bool,
+    /// Whether it is, or did a good part of the rise.
     pushed: bool,
     failed: bool,
     /// Whether it cannot be told what it is.
@@ -214,7 +219,9 @@ fn excitable(weaker: &Weaker<'_>, push: &Push<'_>, until: f64, options: &Biomark
         let own = |share: f64, own: f64, end: f64| Some(Tried::Own([share, own, push.start() + end]));
         let (mut low, mut high) = (0.0, 1.0);
         let mut tried: Vec<[f64; 2]> = Vec::new();
-        while high - low > STRENGTH * high && high > STRENGTH {
+        // Where the cell does next to nothing near the weakest that reaches the threshold, it does no more nearer to that.
+        let near = |tried: &[[f64; 2]]| if tried.last().is_some_and(|t| t[1] < NOTHING) { COARSE } else { STRENGTH };
+        while high - low > near(&tried) * high && high > STRENGTH {
             let middle = 0.5 * (low + high);
             match trial.outcome(middle)? {
                 Outcome::Own(share, end) => return own(middle, share, end),
@@ -271,6 +278,8 @@ fn excursions(
     let (start, end) = (v.start(), v.end());
     let mut all: Vec<Excursion> = Vec::with_capacity(crossings.len());
     let mut before = start;
+    // The last action potential: its rest and its peak.
+    let mut last: Option<[f64; 2]> = None;
     for (k, crossing) in crossings.iter().enumerate() {
         let next = crossings.get(k + 1).copied().unwrap_or(end);
         let rest = v.lowest(before, *crossing);
@@ -293,6 +302,7 @@ fn excursions(
             own_share,
             stimulus_share: 1.0,
             push: push.map(|p| p.start()),
+            single,
             pushed: push.is_some() && (single || own_share < 1.0 - OWN_SHARE),
             failed: false,
             undecided: cut && own_share < if push.is_some_and(|p| p.on(end)) { CERTAIN } else { OWN_SHARE },
@@ -300,7 +310,11 @@ fn excursions(
             unseen: rest[0] <= start && unseen(v, push.as_ref(), *crossing, rest[1], peak[1] - rest[1], upstroke),
             weaker: None,
         };
-        if let Some(push) = push.filter(|_| own_share < OWN_SHARE && !cut) {
+        // A stimulus on the plateau has failed, whatever follows: where that is the cell's work, it is an early afterdepolarisation.
+        let plateau = last.is_some_and(|[low, high]| rest[1] > high - PLATEAU * (high - low));
+        if plateau && e.pushed && !cut {
+            e.failed = true;
+        } else if let Some(push) = push.filter(|_| own_share < OWN_SHARE && !cut) {
             let until = v.next_downward(peak[0], peak[1] - 0.9 * (peak[1] - rest[1])).unwrap_or(end);
             match weaker.map(|weaker| excitable(weaker, &push, until, options)) {
                 Some(Tried::Own([share, own, end])) => {
@@ -312,10 +326,12 @@ fn excursions(
                 None => e.failed = !hidden,
             }
         }
+        if !e.failed && !e.undecided && !(plateau && push.is_none()) {
+            last = Some([rest[1], peak[1]]);
+        }
         all.push(e);
         before = peak[0];
     }
-    on_the_plateau(&mut all);
     // Where the action potential comes in a later excursion, the one before it was the stimulus alone.
     for k in 1..all.len() {
         let n = all[k];
@@ -327,22 +343,6 @@ fn excursions(
         }
     }
     all
-}
-
-/// A stimulus on the plateau of an action potential has failed, whatever the rise that follows: where that is the cell's work, it is an early afterdepolarisation.
-fn on_the_plateau(all: &mut [Excursion]) {
-    let mut last: Option<Excursion> = None;
-    for e in all {
-        let plateau = last.is_some_and(|a| e.rest[1] > a.peak[1] - PLATEAU * (a.peak[1] - a.rest[1]));
-        if e.pushed && plateau && !e.cut {
-            if let Some([own_share, _]) = e.weaker.take() {
-                (e.own_share, e.stimulus_share) = (own_share, 1.0);
-            }
-            (e.failed, e.undecided) = (true, false);
-        } else if !e.failed && !(plateau && e.push.is_none()) {
-            last = Some(*e);
-        }
-    }
 }
 
 /// Whether the lowest potential before an excursion, which is at the beginning of the recording, may lie before that: the potential rises there already. Up to the
@@ -443,7 +443,7 @@ impl Recording<'_> {
             return next;
         }
         // What the next one begins with is its own: its stimulus, or the lowest point before it.
-        let begin = until.map_or(end, |n| n.push.filter(|_| n.pushed || n.undecided).map_or(n.rest[0], |p| p.max(n.rest[0])));
+        let begin = until.map_or(end, |n| n.push.filter(|_| n.single).map_or(n.rest[0], |p| p.max(n.rest[0])));
         let last = seen(most).unwrap_or(begin).min(begin);
         let between = |p: &&[f64; 2]| e.crossing < p[0] && p[0] < last && p[1] < end;
         measured.disturbed = pulses.iter().filter(between).count().max(failed.len());

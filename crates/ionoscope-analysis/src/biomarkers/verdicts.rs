@@ -233,32 +233,28 @@ fn means_are_over_what_was_seen_from_its_beginning() {
 
 #[test]
 fn stimuli_that_begin_anywhere_can_be_made_weaker() {
-    // A strong sine pushes from the last peak on, where no state was kept. With its inward currents the cell answers the first wave; without, none.
-    let wave = sine(200.0, 0.0, 20.0);
+    // A strong sine pushes from the last peak on, where no state was kept. With its inward currents the cell answers the first wave; without, never.
+    let wave = sine(20.0, 20.0, 20.0);
     let b = run("luo-rudy-1991", &[], None, &wave, 100.0).biomarkers;
     assert!(b.spikes.first().is_some_and(|t| *t < 5.0), "{b:?}");
     let b = run("luo-rudy-1991", &[("g_na", 0.0), ("g_si", 0.0)], None, &wave, 100.0).biomarkers;
-    assert!(b.spikes.is_empty() && b.failed_captures.len() > 3 && b.action_potentials.is_empty(), "{b:?}");
+    assert!(b.spikes.is_empty() && b.failed_captures.len() == 1 && b.action_potentials.is_empty(), "{b:?}");
 }
 
 #[test]
 fn samples_that_hide_what_the_cell_does_are_taken_for_action_potentials() {
-    let pulse = pulses(80.0, 0.5, 1000.0, 0.0, 1);
-    let curve = run("luo-rudy-1991", &[], None, &pulse, 500.0).potential;
     let threshold = BiomarkerOptions::at(0.0);
-    // The current as it is held over each step: all of the pulse in the first.
-    for dt in [0.1, 2.0] {
-        let v = (0..=(400.0 / dt) as usize).map(|k| curve.at(k as f64 * dt)).collect();
+    // With and without its inward currents. In steps of 2 all of the stimulus, held over the first, is over before anything is known.
+    for (parameters, amplitude, dt, spikes) in
+        [(&[][..], 80.0, 0.1, 1), (&[], 80.0, 2.0, 1), (&[], 300.0, 2.0, 1), (&[("g_na", 0.0), ("g_si", 0.0)], 300.0, 0.1, 0)]
+    {
+        let curve = run("luo-rudy-1991", parameters, None, &pulses(amplitude, 0.5, 1000.0, 0.0, 1), 500.0).potential;
+        let v = (0..=(400.0 / dt) as usize).map(|k| curve.at(f64::from(k as u32) * dt)).collect();
         let v = Potential::from_samples(0.0, dt, v).unwrap();
-        let held = |strength: f64| Drive {
-            signal: Protocol::step(0.0, dt.max(0.5), strength * 40.0 / dt.max(0.5)).signal(400.0),
-            gain: 1.0,
-            before: 0.0,
-        };
-        for (strength, spikes) in [(1.0, 1), (3.0, usize::from(dt > 1.0))] {
-            let b = biomarkers_under(&v, Some(&held(strength)), &threshold).unwrap();
-            assert_eq!((b.spikes.len(), b.failed_captures.len()), (spikes, 1 - spikes), "{dt} {strength} {b:?}");
-        }
+        let width = f64::max(dt, 0.5);
+        let signal = Protocol::step(0.0, width, amplitude * 0.5 / width).signal(400.0);
+        let b = biomarkers_under(&v, Some(&Drive { signal, gain: 1.0, before: 0.0 }), &threshold).unwrap();
+        assert_eq!((b.spikes.len(), b.failed_captures.len()), (spikes, 1 - spikes), "{dt} {amplitude} {b:?}");
     }
 }
 
