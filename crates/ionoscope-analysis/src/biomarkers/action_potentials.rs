@@ -307,7 +307,7 @@ fn excursions(
             failed: false,
             undecided: cut && own_share < if push.is_some_and(|p| p.on(end)) { CERTAIN } else { OWN_SHARE },
             cut,
-            unseen: rest[0] <= start && unseen(v, push.as_ref(), *crossing, rest[1], peak[1] - rest[1], upstroke),
+            unseen: start > 0.0 && rest[0] <= start && unseen(v, push.as_ref(), *crossing, rest[1], peak[1] - rest[1], upstroke),
             weaker: None,
         };
         // A stimulus on the plateau has failed, whatever follows: where that is the cell's work, it is an early afterdepolarisation.
@@ -336,10 +336,9 @@ fn excursions(
     for k in 1..all.len() {
         let n = all[k];
         let e = &mut all[k - 1];
-        if let Some([own_share, _]) = e.weaker.filter(|w| n.crossing < w[1] && n.weaker.is_none() && !n.failed && !n.undecided) {
-            if n.push.is_none_or(|begin| Some(begin) == e.push) {
-                (e.failed, e.own_share, e.stimulus_share) = (true, own_share, 1.0);
-            }
+        let itself = n.weaker.is_none() && !n.failed && !n.undecided && n.push.is_none_or(|begin| Some(begin) == e.push);
+        if let Some([own_share, _]) = e.weaker.filter(|w| itself && n.crossing < w[1]) {
+            (e.failed, e.own_share, e.stimulus_share) = (true, own_share, 1.0);
         }
     }
     all
@@ -347,6 +346,7 @@ fn excursions(
 
 /// Whether the lowest potential before an excursion, which is at the beginning of the recording, may lie before that: the potential rises there already. Up to the
 /// foot of the spike it may have risen by no more than what is noticed; where it begins within the foot, within an upstroke by no more than a tenth of that.
+/// Before time 0 there is none.
 fn unseen(v: &Potential, push: Option<&Push<'_>>, crossing: f64, rest: f64, amplitude: f64, upstroke: f64) -> bool {
     let start = v.start();
     match push.filter(|p| p.begins_after(start)) {
@@ -522,11 +522,7 @@ fn rises(turns: impl Iterator<Item = [f64; 2]>, least: f64, found: &mut Vec<[[f6
     let mut from: Option<[f64; 2]> = None;
     let mut highest: Option<[f64; 2]> = None;
     let mut close = |from: Option<[f64; 2]>, to: Option<[f64; 2]>| {
-        if let (Some(from), Some(to)) = (from, to) {
-            if to[1] - from[1] >= least {
-                found.push([from, to]);
-            }
-        }
+        found.extend(from.zip(to).filter(|(from, to)| to[1] - from[1] >= least).map(|(from, to)| [from, to]));
     };
     for turn in turns {
         match (from, highest) {

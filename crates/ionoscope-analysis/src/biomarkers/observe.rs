@@ -196,7 +196,7 @@ pub fn observe(
         let kept = RefCell::new(None);
         let weaker = |push: &Push<'_>, share: f64, length: f64, until: f64| {
             let x = watch.state(&window, &drive, push.start(), own, &kept)?;
-            watch.weaker(&x, &drive, push, share, length, until, own)
+            watch.weaker(&x, &drive, push, share, [length, until], own)
         };
         let counted = count(&window.potential, Some(&drive), Some(&weaker), &options.definitions)?;
         return watch.observation(window.potential, counted, Stopped::AsAsked, scales, extrapolated, states);
@@ -396,8 +396,7 @@ impl Watch<'_> {
         drive: &Drive,
         push: &Push<'_>,
         share: f64,
-        length: f64,
-        until: f64,
+        [length, until]: [f64; 2],
         own: Option<f64>,
     ) -> Option<(Potential, Drive)> {
         let length = own.map_or(length, |dt| (length / dt).round().max(2.0) * dt);
