@@ -15,6 +15,8 @@ mod observe;
 mod potential;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verdicts;
 
 pub use action_potentials::{ActionPotential, Afterdepolarisation, OWN_SHARE, Response};
 pub use drive::Drive;
@@ -36,7 +38,7 @@ pub enum Upstroke {
 pub struct BiomarkerOptions {
     /// A spike is an upward crossing of this potential.
     pub threshold: f64,
-    /// A burst ends where an interval exceeds so many median intervals.
+    /// A burst ends where an interval exceeds so many usual ones: the longest of the shorter half of all, which is the median or the one before it.
     pub pause: f64,
     /// From when durations of action potentials are counted.
     pub upstroke: Upstroke,
@@ -119,7 +121,8 @@ pub struct Biomarkers {
     pub spikes: Vec<f64>,
     /// The bursts, incomplete ones too; none when there is no pause at all.
     pub bursts: Vec<Burst>,
-    /// One a spike.
+    /// One a spike, in order; and, incomplete, what could not be told because the recording ends on its rise. Their excursions and the failed captures add up to
+    /// the crossings of the threshold.
     pub action_potentials: Vec<ActionPotential>,
     /// What the stimulus lifted over the threshold without an action potential, measured as if it were one.
     pub failed_captures: Vec<ActionPotential>,
@@ -142,7 +145,7 @@ pub struct Capture {
     pub captured: usize,
     /// Those that are not.
     pub failed: usize,
-    /// Those at the end of the recording of which this is not known.
+    /// Those of which this is not known: at the end of the recording.
     pub open: usize,
     /// Captured over captured and failed: 0.5 for a 2:1 block; none where neither is known.
     pub ratio: Option<f64>,
@@ -164,9 +167,10 @@ pub struct Alternans {
 }
 
 impl Biomarkers {
-    /// Those whose beginning and end were seen.
+    /// Those that means are over: of which beginning and end were seen, and that no stimulus disturbed. Where all are disturbed, as in a block, these.
     pub fn complete_action_potentials(&self) -> impl Iterator<Item = &ActionPotential> {
-        self.action_potentials.iter().filter(|a| a.complete)
+        let alone = self.action_potentials.iter().any(|a| a.complete && a.disturbed == 0);
+        self.action_potentials.iter().filter(move |a| a.complete && !(alone && a.disturbed > 0))
     }
 
     /// Number of action potentials whose peak or repolarisation was not seen.
@@ -188,17 +192,19 @@ pub fn biomarkers(v: &Potential, options: &BiomarkerOptions) -> Result<Biomarker
 /// # Errors
 /// Options that make no sense.
 pub fn biomarkers_under(v: &Potential, drive: Option<&Drive>, options: &BiomarkerOptions) -> Result<Biomarkers> {
-    count(v, drive, &|_, _, _| None, options)
+    count(v, drive, None, options)
 }
 
 /// As [`biomarkers_under`], where weaker stimuli can be tried.
-fn count(v: &Potential, drive: Option<&Drive>, weaker: &Weaker<'_>, options: &BiomarkerOptions) -> Result<Biomarkers> {
+fn count(v: &Potential, drive: Option<&Drive>, weaker: Option<&Weaker<'_>>, options: &BiomarkerOptions) -> Result<Biomarkers> {
     options.check()?;
-    let Responses { spikes, action_potentials, failed, afterdepolarisations } = action_potentials::measure(v, drive, weaker, options);
     let pulses = drive.map_or(Vec::new(), |d| d.pulses(v.start(), v.end()));
-    let (capture, failed) = capture(v, &pulses, &spikes, failed);
+    let responses = action_potentials::measure(v, drive, &pulses, weaker, options);
+    let capture = capture(v, &pulses, &responses);
+    let Responses { spikes, action_potentials, failed, afterdepolarisations, .. } = responses;
+    let failed = failed.into_iter().map(|f| f.1).collect();
     let isi = intervals(&spikes);
-    let pause = options.pause * isi.map_or(f64::INFINITY, |i| i.median);
+    let pause = options.pause * usual(&spikes).unwrap_or(f64::INFINITY);
     let bursts = bursts(&spikes, pause);
     let complete: Vec<&Burst> = bursts.iter().filter(|b| b.complete).collect();
     // Complete bursts are neighbours, and each is followed by one more.
@@ -230,42 +236,34 @@ fn count(v: &Potential, drive: Option<&Drive>, weaker: &Weaker<'_>, options: &Bi
     })
 }
 
-/// What the stimuli did, and the failed captures. A crossing by a stimulus whose action potential comes later is no failed capture.
-fn capture(
-    v: &Potential,
-    pulses: &[[f64; 2]],
-    spikes: &[f64],
-    failed: Vec<(f64, ActionPotential)>,
-) -> (Option<Capture>, Vec<ActionPotential>) {
-    let all = |failed: Vec<(f64, ActionPotential)>| failed.into_iter().map(|f| f.1).collect();
-    if pulses.is_empty() {
-        return (None, all(failed));
-    }
+/// What the stimuli did.
+fn capture(v: &Potential, pulses: &[[f64; 2]], responses: &Responses) -> Option<Capture> {
+    let [begin, end] = *pulses.last()?;
     let window = |k: usize| [pulses[k][0], pulses.get(k + 1).map_or(f64::INFINITY, |p| p[0])];
-    let within = |[from, to]: [f64; 2]| {
-        let first = spikes.partition_point(|t| *t < from);
-        spikes.get(first).is_some_and(|t| *t < to)
+    let within = |times: &[f64], [from, to]: [f64; 2]| {
+        let first = times.partition_point(|t| *t < from);
+        times.get(first).is_some_and(|t| *t < to)
     };
-    let captured: Vec<bool> = (0..pulses.len()).map(|k| within(window(k))).collect();
-    // A stimulus at the end may still be followed by something: that is known once the pause between two has passed, or the potential is over it.
+    let captured: Vec<bool> = (0..pulses.len()).map(|k| within(&responses.spikes, window(k))).collect();
+    // What could not be told leaves its stimulus open.
+    let told = |k: usize| !within(&responses.undecided, window(k));
+    // A stimulus at the end may still be followed by something, until its response has been told, the potential has come back, or as long as the shortest time
+    // between two has passed.
     let pause = pulses.windows(2).map(|w| w[1][0] - w[0][0]).fold(f64::INFINITY, f64::min);
+    let failed = || responses.failed.last().is_some_and(|f| f.0 >= begin);
+    let over = v.end() > end && (failed() || back(v, begin, end) || v.end() - begin >= pause * (1.0 - 1e-9));
     let last = pulses.len() - 1;
-    let seen = v.end() - pulses[last][0];
-    let open = usize::from(!captured[last] && (v.end() <= pulses[last][1] || pause.is_finite() && seen < 0.5 * pause));
+    let open = (0..=last).filter(|k| !captured[*k] && (!told(*k) || *k == last && !over)).count();
     let hits = captured.iter().filter(|c| **c).count();
     let known = pulses.len() - open;
-    let count = Capture {
-        stimuli: pulses.len(),
-        captured: hits,
-        failed: known - hits,
-        open,
-        ratio: (known > 0).then(|| hits as f64 / known as f64),
-    };
-    let alone = |(t, _): &(f64, ActionPotential)| {
-        let next = pulses.partition_point(|p| p[0] <= *t);
-        next == 0 || !captured[next - 1]
-    };
-    (Some(count), all(failed.into_iter().filter(alone).collect()))
+    let ratio = (known > 0).then(|| hits as f64 / known as f64);
+    Some(Capture { stimuli: pulses.len(), captured: hits, failed: known - hits, open, ratio })
+}
+
+/// Whether the potential has lost again nine tenths of what it rose from the begin of a stimulus, after its end.
+fn back(v: &Potential, begin: f64, end: f64) -> bool {
+    let (from, [time, high]) = (v.at(begin), v.highest(begin, v.end()));
+    v.lowest(time.max(end), v.end())[1] <= from + 0.1 * (high - from)
 }
 
 /// Shortest stretch in which durations are said to alternate, and smallest difference, as a share of the mean.
@@ -302,6 +300,13 @@ fn intervals(spikes: &[f64]) -> Option<Intervals> {
     let variance = sorted.iter().map(|i| (i - mean).powi(2)).sum::<f64>() / n;
     let median = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
     Some(Intervals { mean, min, max, median, cv: variance.sqrt() / mean })
+}
+
+/// The interval that pauses are measured by: the longest of the shorter half. Of bursts of two, half of the intervals or one more are pauses.
+fn usual(spikes: &[f64]) -> Option<f64> {
+    let mut sorted: Vec<f64> = spikes.windows(2).map(|w| w[1] - w[0]).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() / 2).max(1) - 1).copied()
 }
 
 fn bursts(spikes: &[f64], pause: f64) -> Vec<Burst> {

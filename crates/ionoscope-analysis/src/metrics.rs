@@ -132,7 +132,7 @@ impl Spikes {
     }
 }
 
-/// Mean, percentiles and worst of some numbers.
+/// Mean, percentiles and worst of some numbers. A percentile between two of them is interpolated linearly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Mean.
@@ -156,7 +156,12 @@ impl Summary {
     pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut all: Vec<f64> = values.collect();
         all.sort_by(f64::total_cmp);
-        let at = |share: f64| all[((all.len() - 1) as f64 * share).round() as usize];
+        // Between two numbers that a share falls between, in proportion: the median of an even number is the mean of the two in the middle.
+        let at = |share: f64| {
+            let place = (all.len() - 1) as f64 * share;
+            let (low, high) = (all[place.floor() as usize], all[place.ceil() as usize]);
+            if low == high { low } else { low + (place - place.floor()) * (high - low) }
+        };
         (!all.is_empty()).then(|| Summary {
             mean: all.iter().sum::<f64>() / all.len() as f64,
             p05: at(0.05),
@@ -198,6 +203,12 @@ mod tests {
         assert_eq!(s.shifts, [1.0, 1.0]);
         let s = Summary::of((0..=100).map(f64::from)).unwrap();
         assert_eq!((s.mean, s.median, s.p95, s.worst), (50.0, 50.0, 95.0, 100.0));
+        let s = Summary::of([4.0, 1.0, 2.0, 3.0].into_iter()).unwrap();
+        for (got, want) in [(s.p05, 1.15), (s.p25, 1.75), (s.median, 2.5), (s.p75, 3.25), (s.p95, 3.85), (s.worst, 4.0)] {
+            assert!((got - want).abs() < 1e-14, "{s:?}");
+        }
+        let one = Summary::of([7.0].into_iter()).unwrap();
+        assert_eq!((one.p05, one.median, one.worst), (7.0, 7.0, 7.0));
         assert!(Summary::of([].into_iter()).is_none());
     }
 }

@@ -217,7 +217,7 @@ pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>
         let times = (0..points).map(|t| t as f64 * dt).collect();
         let values = set.input(k).iter().map(|i| f64::from(*i)).collect();
         let held = Stimulus::Sampled(Sampled { start: 0.0, duration: None, times, values, interpolation: Interpolation::Hold });
-        Some(Drive { signal: Protocol::from(held).signal(t_end), gain: gain? })
+        Some(Drive { signal: Protocol::from(held).signal(t_end), gain: gain?, before: 0.0 })
     };
     let duration = |v: &[f64], drive: &Option<Drive>, threshold: f64| {
         let v = Potential::from_samples(0.0, dt, v.to_vec()).ok()?;

@@ -1,5 +1,7 @@
 //! Runs a system until there is enough to count.
 
+use std::cell::RefCell;
+
 use ionoscope_dynamics::{
     protocol::{Protocol, Signal},
     system::{DynamicalSystem, Input, Time},
@@ -168,18 +170,35 @@ pub fn observe(
         protocol.check_until(t_end)?;
         let signal = protocol.signal(t_end);
         let level = signal.value(0.0);
-        let scales = match options.t_transient {
+        let mut scales = match options.t_transient {
             None if constant_from == Some(0.0) => Some(time_scales(system, x0, level, p, &options.solve)?),
             _ => None,
         };
+        if let Some(scales) = scales.as_mut() {
+            fit(scales, t_end);
+        }
+        // Of a map the samples that are asked for meet the end, and begin on one of them.
+        let step = match own {
+            Some(own) => {
+                let dt = watch.multiple(options.dt.unwrap_or(own), own)?;
+                TimeGrid::until_of_map(t_end, dt, own)?;
+                Some(dt)
+            }
+            None => None,
+        };
+        let whole = |t: f64| step.map_or(t, |dt| (t / dt - 1e-6).ceil() * dt);
         let transient = whole(options.t_transient.unwrap_or_else(|| scales.as_ref().map_or(0.0, |s| s.followed)));
         ends(transient, t_end)?;
         let drive = watch.drive(x0, signal, own);
         let window = watch.window(x0, protocol, transient, t_end - transient, options.dt, own)?;
         let states = window.states.len();
         let extrapolated = (0..states).filter(|k| system.spec().extrapolates(window.states.state(*k), p)).count();
-        let weaker = |push: &Push<'_>, share: f64, until: f64| watch.weaker(&window, &drive, push, share, until, own);
-        let counted = count(&window.potential, Some(&drive), &weaker, &options.definitions)?;
+        let kept = RefCell::new(None);
+        let weaker = |push: &Push<'_>, share: f64, length: f64, until: f64| {
+            let x = watch.state(&window, &drive, push.start(), own, &kept)?;
+            watch.weaker(&x, &drive, push, share, [length, until], own)
+        };
+        let counted = count(&window.potential, Some(&drive), Some(&weaker), &options.definitions)?;
         return watch.observation(window.potential, counted, Stopped::AsAsked, scales, extrapolated, states);
     }
     // From here on time is counted in the stimulus' own; a window begins at `begin` in state `x`.
@@ -193,13 +212,17 @@ pub fn observe(
     let level = protocol.signal(begin).value(begin);
     let constant = if level == 0.0 { Protocol::none() } else { Protocol::constant(level) };
     let mut x = watch.run(x0, protocol, TimeGrid::new(begin, own.unwrap_or(1.0), 1)?)?.x;
-    let scales = if options.t_transient.is_none() || options.t_end.is_none() {
+    let mut scales = if options.t_transient.is_none() || options.t_end.is_none() {
         Some(time_scales(system, &x, level, p, &options.solve)?)
     } else {
         None
     };
     let mut transient = begin;
-    if let Some(scales) = scales.as_ref().filter(|s| options.t_transient.is_none() && s.motion != Motion::Escaped) {
+    if let Some(scales) = scales.as_mut().filter(|s| options.t_transient.is_none() && s.motion != Motion::Escaped) {
+        if options.t_end.is_some_and(|t_end| fit(scales, t_end - begin)) {
+            scales.followed = whole(scales.followed);
+            scales.state = watch.run(&x, &constant, TimeGrid::new(scales.followed, own.unwrap_or(1.0), 1)?)?.x;
+        }
         transient += scales.followed;
         x.clone_from(&scales.state);
     }
@@ -253,6 +276,18 @@ pub fn observe(
     }
 }
 
+/// Where the measured transient leaves less than this share of the time until the end, half of that is taken.
+const LEFT: f64 = 0.1;
+
+/// Makes a measured transient fit: what it settles to is then not known. Whether that was needed.
+fn fit(scales: &mut TimeScales, t_end: f64) -> bool {
+    let late = scales.followed > (1.0 - LEFT) * t_end;
+    if late {
+        (scales.followed, scales.settled) = (0.5 * t_end, false);
+    }
+    late
+}
+
 fn too_many(window: f64, dt: f64, most: usize) -> Error {
     let steps = window / dt;
     Error::Invalid(format!(
@@ -286,7 +321,7 @@ impl Watch<'_> {
     fn drive(&self, x0: &[f64], signal: Signal, own: Option<f64>) -> Drive {
         let mut by = vec![0.0; x0.len()];
         self.system.derivative_by(Input::Stimulus, x0, signal.value(0.0), self.p, &mut by);
-        Drive { signal, gain: by[self.variable] / own.unwrap_or(1.0) }
+        Drive { signal, gain: by[self.variable] / own.unwrap_or(1.0), before: 0.0 }
     }
 
     /// From `begin` over a window: of a flow to its end; of a map as far as its steps reach.
@@ -324,31 +359,51 @@ impl Watch<'_> {
         Ok(Window { potential, states, switches })
     }
 
-    /// What a weaker push would have done: from the state where it begins, where that was kept.
+    /// The state at a time: that of the nearest switch, sample or earlier question before it, and a run from there. None where that fails.
+    fn state(&self, window: &Window, drive: &Drive, t: f64, own: Option<f64>, kept: &RefCell<Option<(f64, Vec<f64>)>>) -> Option<Vec<f64>> {
+        let states = &window.states;
+        if let Some(own) = own {
+            // A map takes the mean of the current over its step: the step in which the push begins is the first.
+            let near = states.times.reached(t * (1.0 + 1e-12)).checked_sub(1)?;
+            let (from, x) = (states.times.time(near), states.state(near).to_vec());
+            let steps = ((t * (1.0 + 1e-12) - from) / own).floor().max(0.0);
+            let to = from + steps * own;
+            return if steps == 0.0 { Some(x) } else { self.between(&x, drive, from, to, Some(own)) };
+        }
+        let last = window.switches.partition_point(|(at, _)| *at <= t).checked_sub(1);
+        let mut near = last.map_or((states.times.start, states.state(0)), |k| (window.switches[k].0, window.switches[k].1.as_slice()));
+        let earlier = kept.borrow().clone();
+        if let Some((at, x)) = earlier.as_ref().filter(|(at, _)| near.0 < *at && *at <= t) {
+            near = (*at, x);
+        }
+        if near.0 == t {
+            return Some(near.1.to_vec());
+        }
+        let x = self.between(near.1, drive, near.0, t, None)?;
+        *kept.borrow_mut() = Some((t, x.clone()));
+        Some(x)
+    }
+
+    fn between(&self, x: &[f64], drive: &Drive, from: f64, to: f64, own: Option<f64>) -> Option<Vec<f64>> {
+        let times = TimeGrid::new(to - from, own.unwrap_or(1.0), 1).ok()?;
+        self.run(x, &drive.between(from, to), times).ok().map(|t| t.x)
+    }
+
+    /// What a weaker push would have done from the state where it begins.
     fn weaker(
         &self,
-        window: &Window,
+        x: &[f64],
         drive: &Drive,
         push: &Push<'_>,
         share: f64,
-        until: f64,
+        [length, until]: [f64; 2],
         own: Option<f64>,
     ) -> Option<(Potential, Drive)> {
-        let (begin, states) = (push.start(), &window.states);
-        let x = match own {
-            // A map takes the mean of the current over its step: the step in which the push begins is the first.
-            Some(_) => states.state(states.times.reached(begin * (1.0 + 1e-12)).checked_sub(1)?),
-            None if begin == states.times.start => states.state(0),
-            None => {
-                let near = window.switches.partition_point(|(t, _)| *t < begin);
-                window.switches.get(near).filter(|(t, _)| *t == begin)?.1.as_slice()
-            }
-        };
-        let length = own.map_or(until - begin, |dt| ((until - begin) / dt).round().max(2.0) * dt);
-        let protocol = push.weaker(share, begin + length);
+        let length = own.map_or(length, |dt| (length / dt).round().max(2.0) * dt);
+        let protocol = push.weaker(share, length, until);
         let signal = protocol.signal(length);
         let found = self.window(x, &protocol, 0.0, length, None, own).ok()?;
-        Some((found.potential, Drive { signal, gain: drive.gain }))
+        Some((found.potential, Drive { signal, gain: drive.gain, before: push.level() }))
     }
 
     fn observation(

@@ -250,7 +250,7 @@ fn options_that_make_no_sense_are_refused() {
 }
 
 /// A recording from `t_transient` to `t_end`.
-fn until(threshold: f64, t_transient: f64, t_end: f64) -> ObserveOptions {
+pub(super) fn until(threshold: f64, t_transient: f64, t_end: f64) -> ObserveOptions {
     ObserveOptions {
         t_transient: Some(t_transient),
         t_end: Some(t_end),
@@ -259,12 +259,12 @@ fn until(threshold: f64, t_transient: f64, t_end: f64) -> ObserveOptions {
     }
 }
 
-fn train(amplitude: f64, width: f64, period: f64, start: f64) -> Protocol {
+pub(super) fn train(amplitude: f64, width: f64, period: f64, start: f64) -> Protocol {
     Stimulus::PulseTrain(PulseTrain { start, period, width, amplitude, count: None, until: None }).into()
 }
 
 /// A model at its defaults under a protocol; `rtol` other than the default, with an atol of a hundredth.
-fn watched(id: &str, protocol: &Protocol, options: &ObserveOptions, rtol: f64) -> Observation {
+pub(super) fn watched(id: &str, protocol: &Protocol, options: &ObserveOptions, rtol: f64) -> Observation {
     let cell = models::find(id).unwrap();
     let (x0, p) = (cell.spec().default_state(), cell.spec().default_parameters());
     let variable = cell.spec().variable_index(cell.spec().membrane_potential.as_ref().unwrap()).unwrap();

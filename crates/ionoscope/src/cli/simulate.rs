@@ -368,12 +368,12 @@ impl Arguments {
                 return Err(Error::Input(format!("{id} is a map and needs no integrator; leave out --method and --step")));
             }
         }
+        if self.method == MethodArgument::RushLarsen && self.rtol.or(self.atol).is_some() {
+            return Err(Error::Input("rush-larsen has a fixed step and no tolerances; leave out --rtol and --atol".into()));
+        }
         if self.method == MethodArgument::RushLarsen && self.step.is_none() {
             let unit = if spec.time_unit == "1" { String::new() } else { format!(", in {}", spec.time_unit) };
             return Err(Error::Input(format!("--method rush-larsen has a fixed step; give --step H{unit}")));
-        }
-        if self.method == MethodArgument::RushLarsen && self.rtol.or(self.atol).is_some() {
-            return Err(Error::Input("rush-larsen has a fixed step and no tolerances; leave out --rtol and --atol".into()));
         }
         let default = SolveOptions::default();
         let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));

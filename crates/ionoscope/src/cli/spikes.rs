@@ -65,7 +65,7 @@ pub struct Arguments {
     /// A spike is an upward crossing of this value [default: the system's own]
     #[arg(long, value_name = "V", value_parser = arguments::number, allow_negative_numbers = true)]
     threshold: Option<f64>,
-    /// A burst ends where an interval exceeds so many median intervals
+    /// A burst ends where an interval exceeds so many usual ones, the longest of the shorter half of all
     #[arg(long, value_name = "N", default_value_t = BiomarkerOptions::at(0.0).pause, value_parser = arguments::positive, allow_negative_numbers = true)]
     pause: f64,
     /// From when durations of action potentials are counted
@@ -182,7 +182,7 @@ impl Arguments {
         }
         if let Some(scales) = seen.scales.as_ref().filter(|s| !s.settled) {
             let (t, unit) = (table::short(scales.followed), &spec.time_unit);
-            shared.warn(&format!("{} had not settled after {t} {unit}; give a longer --t-transient", spec.id));
+            shared.warn(&format!("{} had not settled after {t} {unit}; give a longer --t-end, or --t-transient", spec.id));
         }
         let advice = match seen.stopped {
             Stopped::TimeLimit => "see --t-limit",
