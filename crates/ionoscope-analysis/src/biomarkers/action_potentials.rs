@@ -326,7 +326,8 @@ fn excursions(
                 None => e.failed = !hidden,
             }
         }
-        if !e.failed && !e.undecided && !(plateau && push.is_none()) {
+        let goes_on = plateau && push.is_none();
+        if !(e.failed || e.undecided || goes_on) {
             last = Some([rest[1], peak[1]]);
         }
         all.push(e);

@@ -174,32 +174,32 @@ fn what_the_end_of_a_recording_hides_is_not_told() {
 #[test]
 fn early_afterdepolarisations_end_with_the_next_stimulus() {
     // Neither cell repolarises any more: all rises belong to the first action potential, and the stimuli on its plateau fail.
-    let cells: [(_, &[(&str, f64)], _, _, _, _, &[[f64; 2]]); 2] = [
+    let cells = [
         (
             "ohara-rudy-2011",
-            &[("g_kr", 0.005), ("g_na_l", 0.03)],
+            [("g_kr", 0.005), ("g_na_l", 0.03)],
             Some("mid"),
             train(52.0, 1.0, 2000.0, 10.0),
             8000.0,
             3,
-            &[[700.0, 865.0], [1041.0, 1205.0], [2255.0, 2408.0]],
+            [[700.0, 865.0], [1041.0, 1205.0], [2255.0, 2408.0]],
         ),
         (
             "luo-rudy-1991",
-            &[("g_si", 0.2), ("g_k", 0.15)],
+            [("g_si", 0.2), ("g_k", 0.15)],
             None,
             train(80.0, 0.5, 1500.0, 10.0),
             4500.0,
             2,
-            &[[681.0, 830.0], [1629.0, 1775.0], [3128.0, 3274.0]],
+            [[681.0, 830.0], [1629.0, 1775.0], [3128.0, 3274.0]],
         ),
     ];
     for (id, parameters, preset, protocol, t_end, disturbed, wanted) in cells {
-        let o = run(id, parameters, preset, &protocol, t_end);
+        let o = run(id, &parameters, preset, &protocol, t_end);
         let b = &o.biomarkers;
         assert_eq!((b.spikes.len(), b.action_potentials[0].disturbed), (1, disturbed), "{b:?}");
         let found: Vec<[f64; 2]> = b.afterdepolarisations.iter().map(|a| [a.time.round(), a.peak_time.round()]).collect();
-        assert_eq!(found[..3], *wanted, "{b:?}");
+        assert_eq!(found[..3], wanted, "{b:?}");
         for a in &b.afterdepolarisations {
             // A low point and a high one, but for the rise that a stimulus ends.
             let (v, d) = (&o.potential, 1.0);
