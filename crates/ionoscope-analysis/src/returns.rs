@@ -20,6 +20,8 @@ const MOST_RETURNS: usize = 96;
 const MOST_ITERATES: usize = 1024;
 /// Returns repeat where they differ by less than this share of the extent, and times by less than this share of the period.
 pub(crate) const SAME_RETURN: f64 = 1e-2;
+/// Returns of different kinds whose distance falls below this share of what it was come nearer each other.
+const MERGES: f64 = 0.97;
 /// Periods that have to repeat.
 const REPEATS: usize = 3;
 
@@ -215,9 +217,13 @@ impl<'a> Motion<'a> {
             let periods = (compared / m).max(1);
             let mean = (returns[last].0 - returns[last - periods * m].0) / periods as f64;
             let left = later * shrinks.map_or(1.0, |q| 1.0 / (1.0 - q));
-            // Returns of different kinds that are no farther apart than they still go may become one.
-            let kinds = (1..m).map(|j| distance(last, last - j)).fold(f64::INFINITY, f64::min);
-            if shrinks.is_some() && left >= 0.5 * kinds {
+            // Returns of different kinds that are no farther apart than they still go, or come nearer each other, may become one.
+            let first = last - (compared - 1) / m * m;
+            let merge = |j: usize| {
+                let [early, late] = [first, last].map(|k| if k >= j { distance(k, k - j) } else { f64::NAN });
+                (shrinks.is_some() && left >= 0.5 * late) || late < MERGES * early
+            };
+            if (1..m).any(merge) {
                 return None;
             }
             Some(Cycle { period: mean * self.dt, shrinks, left })
