@@ -31,6 +31,7 @@ mod follow;
 mod growth;
 #[cfg(test)]
 mod tests;
+mod trap;
 
 use attractors::Known;
 use follow::{Run, whole};

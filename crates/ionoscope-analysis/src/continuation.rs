@@ -36,6 +36,7 @@ pub mod cycles;
 mod ends_tests;
 pub mod map_cycles;
 mod normal_form;
+mod passed;
 #[cfg(test)]
 mod tests;
 

@@ -1,14 +1,16 @@
 //! Tracing one branch.
 //!
 //! Three things keep a bifurcation from being stepped over. A step moves the parameter by no more than a share of its own size, so that
-//! an interval over orders of magnitude is gone through by orders of magnitude. Every step is looked at once more in its middle: where a
-//! growth rate does not run straight enough to be sure that it keeps its sign, both halves are looked at in the same way. And the
-//! end of an interval is looked past, since a bifurcation there belongs to the interval.
+//! an interval over orders of magnitude is gone through by orders of magnitude. Every step is looked at once more in its middle (see
+//! `passed.rs`). And the end of an interval is looked past, since a bifurcation there belongs to the interval.
 
 use faer::{Mat, linalg::solvers::Solve};
 use ionoscope_dynamics::system::{DynamicalSystem, Input};
 
-use super::{Bifurcation, BranchPoint, ContinuationOptions, Stop, crossing};
+use super::{
+    BranchPoint, ContinuationOptions, Stop,
+    passed::{Special, bifurcations, zero},
+};
 use crate::{
     Error, Result,
     conserved::Laws,
@@ -24,21 +26,11 @@ const MARGIN: f64 = 1e-6;
 /// it counts as that.
 pub const LARGEST_SHARE: f64 = 0.05;
 pub const SMALL: f64 = 0.1;
-/// How far on both sides of a crossing of branches points are taken between which it is interpolated, in scaled arclength.
-const ASIDE: f64 = 1e-3;
 /// How near, in scaled parameter, a branch is followed to an end at which the equations cannot be solved.
 const NEAREST: f64 = 1e-12;
 /// Arclength by which the end of the interval is looked past, and scaled parameter within which a bifurcation there is at the end.
 const PAST: f64 = 1e-7;
 const AT_END: f64 = 1e-9;
-/// Arclength within which two eigenvalues that change sides are not told apart.
-const CLOSEST: f64 = 1e-7;
-/// A growth rate is sure to keep its sign over a step where it is larger than so many times what it differs from a straight line in the
-/// middle of the step; where it changes its sign, it does so once if the difference is below this share of the change.
-const SURE: f64 = 2.0;
-const STRAIGHT: f64 = 0.25;
-/// Growth rates below this share of the fastest are zero but for rounding.
-const ZERO_RATE: f64 = 1e-11;
 /// Points that are spent on looking closer at one step.
 const CLOSER_LOOKS: usize = 400;
 /// Newton corrections a step, and their length at which they end.
@@ -47,7 +39,7 @@ const CONVERGED: f64 = 1e-12;
 const ROUNDING: f64 = 1e-9;
 /// Least cosine of the angle by which the tangent may turn in a step; at a corner of a rule that is not smooth, and the step below which a
 /// turn that no step makes smaller is a corner.
-const LEAST_COSINE: f64 = 0.995;
+pub const LEAST_COSINE: f64 = 0.995;
 const LEAST_COSINE_CORNER: f64 = 0.2;
 const CORNER: f64 = 1e-7;
 
@@ -70,14 +62,14 @@ pub struct Problem<'a> {
 #[derive(Clone)]
 pub struct Traced {
     pub y: Vec<f64>,
-    tangent: Vec<f64>,
+    pub tangent: Vec<f64>,
     /// Determinant of the Jacobian bordered by the tangent, or its sign where it is beyond all numbers.
-    orientation: f64,
-    eigenvalues: Vec<Complex>,
+    pub orientation: f64,
+    pub eigenvalues: Vec<Complex>,
 }
 
 impl Traced {
-    fn unstable(&self) -> usize {
+    pub fn unstable(&self) -> usize {
         self.eigenvalues.iter().filter(|m| m.re > 0.0).count()
     }
 
@@ -99,7 +91,7 @@ enum Failure {
 /// A branch before it is described.
 pub struct Raw {
     pub points: Vec<Traced>,
-    pub special: Vec<(Bifurcation, Vec<f64>)>,
+    pub special: Special,
     pub stopped: [Stop; 2],
 }
 
@@ -136,7 +128,7 @@ fn norm(a: &[f64]) -> f64 {
     a.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
@@ -361,7 +353,7 @@ impl<'a> Problem<'a> {
     }
 
     /// The point of the branch at arclength `h` along the tangent of another.
-    fn at(&self, from: &Traced, h: f64) -> Option<(Traced, usize)> {
+    pub fn at(&self, from: &Traced, h: f64) -> Option<(Traced, usize)> {
         let guess: Vec<f64> = from.y.iter().zip(&from.tangent).map(|(y, t)| y + h * t).collect();
         let (y, corrections) = self.correct(&guess, &from.tangent)?;
         Some((self.traced(y, &from.tangent)?, corrections))
@@ -397,7 +389,6 @@ pub fn trace(problem: &Problem, start: &[f64], options: &ContinuationOptions) ->
     Some(Raw { points, special, stopped: [begin, end] })
 }
 
-type Special = Vec<(Bifurcation, Vec<f64>)>;
 type Way = (Vec<Traced>, Special, Stop);
 
 /// A step that was made.
@@ -489,7 +480,7 @@ fn onto_the_face(problem: &Problem, here: &Traced, made: Step, k: usize, face: f
     }
 }
 
-fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+pub fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
@@ -595,174 +586,4 @@ fn returned(problem: &Problem, here: &Traced, first: &Traced, gone: f64) -> bool
     }
     let Some((q, _)) = problem.at(here, dot(&home, &here.tangent)) else { return false };
     norm(&difference(&q.y, &first.y)) < 1e-6 + 1e-3 * gone
-}
-
-/// Whether what is between two points needs a closer look: whether a growth rate may have another number of zeros there than its values at
-/// both ends and in the middle say.
-fn unsure(here: &Traced, middle: &Traced, next: &Traced) -> bool {
-    let fastest = [here, middle, next].iter().flat_map(|q| &q.eigenvalues).map(|m| m.modulus()).fold(0.0, f64::max);
-    (0..here.eigenvalues.len()).any(|k| {
-        let [a, m, b] = [here, middle, next].map(|q| q.eigenvalues[k].re);
-        if a.abs().max(m.abs()).max(b.abs()) <= ZERO_RATE * fastest {
-            return false;
-        }
-        let bend = (m - 0.5 * (a + b)).abs();
-        if a * b > 0.0 { a * m < 0.0 || a.abs().min(b.abs()).min(m.abs()) < SURE * bend } else { bend > STRAIGHT * (b - a).abs() }
-    })
-}
-
-/// The bifurcations between two neighbouring points, in order, each located along the branch. `looks` is how many points may be spent on
-/// looking closer.
-fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, looks: &mut usize) -> Special {
-    let n = here.y.len() - 1;
-    let (before, after) = (here.unstable(), next.unstable());
-    let more = if after > before { next } else { here };
-    if h > CLOSEST
-        && *looks > 0
-        && let Some((middle, _)) = problem.at(here, 0.5 * h)
-    {
-        *looks -= 1;
-        // Two real eigenvalues on one side of zero at one end and on the other at the other end may have met, passed as a complex pair and
-        // parted again between: look closer until the pair is seen, or one of them passes alone.
-        let real = |k: usize| crossing(problem.system.time(), more.eigenvalues[k]).is_none();
-        let met = before.abs_diff(after) > 1 && (before.min(after)..before.max(after)).any(real);
-        if met || unsure(here, &middle, next) {
-            let rest = dot(&difference(&next.y, &middle.y), &middle.tangent);
-            let mut both = bifurcations(problem, here, &middle, 0.5 * h, looks);
-            both.extend(bifurcations(problem, &middle, next, rest, looks));
-            return both;
-        }
-    }
-    let mut found: Vec<(f64, Bifurcation, Vec<f64>)> = Vec::new();
-    let mut locate = |kind, test: &dyn Fn(&Traced) -> f64, is: &dyn Fn(&Traced) -> bool| {
-        let between = |a: &Traced, b: &Traced, share: f64| {
-            let y = a.y.iter().zip(&b.y).map(|(a, b)| a + share * (b - a)).collect();
-            Traced { y, ..if share < 0.5 { a.clone() } else { b.clone() } }
-        };
-        if let Some((at, q)) = zero(&|h| Some(problem.at(here, h)?.0), here, next, h, test, &between)
-            && is(&q)
-        {
-            found.push((at, kind, q.y));
-        }
-    };
-    let turned = here.tangent[n] * next.tangent[n] < 0.0;
-    if turned {
-        locate(Bifurcation::SaddleNode, &|q| q.tangent[n], &|_| true);
-    }
-    if here.orientation * next.orientation < 0.0 {
-        locate(Bifurcation::BranchPoint, &|q| q.orientation / here.orientation, &|_| true);
-    }
-    // The eigenvalue that becomes the last unstable one, or the first stable one.
-    if before != after {
-        let (low, high) = (before.min(after), before.max(after));
-        let mut k = low;
-        while k < high {
-            let mu = more.eigenvalues[k];
-            if let Some(kind) = crossing(problem.system.time(), mu) {
-                // Eigenvalues are sorted by their real parts: the k-th is continuous along the branch, and zero where it passes.
-                // What was a pair at the end of the step may have met before, and passes as two real ones: that is a turn.
-                locate(kind, &|q| q.eigenvalues[k].re, &|q| crossing(problem.system.time(), q.eigenvalues[k]) == Some(kind));
-                k += if kind == Bifurcation::PeriodDoubling { 1 } else { 2 };
-            } else {
-                k += 1;
-            }
-        }
-    }
-    for point in found.iter_mut().filter(|f| f.1 == Bifurcation::BranchPoint) {
-        if let Some((at, y)) = crossing_of_branches(problem, here, h, point.0) {
-            (point.0, point.2) = (at, y);
-        }
-    }
-    found.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Where another branch crosses, the one through it may turn back as well; that is no saddle-node.
-    let crossings: Vec<f64> = found.iter().filter(|f| f.1 == Bifurcation::BranchPoint).map(|f| f.0).collect();
-    found.retain(|f| f.1 != Bifurcation::SaddleNode || crossings.iter().all(|c| (c - f.0).abs() > 1e-6));
-    found.into_iter().map(|(_, kind, y)| (kind, y)).collect()
-}
-
-/// Where the branch crosses another, near arclength `near` from `here`, in a step of length `h`. There the equations have no unique solution, and
-/// next to it corrections may end on the other branch: the point is interpolated between points on both sides, through which the determinant
-/// goes smoothly. None where they are not on one smooth branch.
-fn crossing_of_branches(problem: &Problem, here: &Traced, h: f64, near: f64) -> Option<(f64, Vec<f64>)> {
-    let aside = ASIDE.min(0.1 * h);
-    let arclengths = [-3.0, -1.0, 1.0, 3.0].map(|k| near + k * aside);
-    let mut points = Vec::new();
-    for at in arclengths {
-        points.push(problem.at(here, at)?.0);
-    }
-    let straight = points.windows(2).all(|w| dot(&w[0].tangent, &w[1].tangent) > LEAST_COSINE);
-    let d: Vec<f64> = points.iter().map(|q| q.orientation / here.orientation).collect();
-    if !(straight && d[0] > 0.0 && d[1] > 0.0 && d[2] < 0.0 && d[3] < 0.0) {
-        return None;
-    }
-    // Lagrange's polynomials.
-    let weights = |t: f64| -> [f64; 4] {
-        std::array::from_fn(|k| (0..4).filter(|j| *j != k).map(|j| (t - arclengths[j]) / (arclengths[k] - arclengths[j])).product())
-    };
-    let value = |t: f64| weights(t).iter().zip(&d).map(|(w, d)| w * d).sum::<f64>();
-    let (mut low, mut high) = (arclengths[1], arclengths[2]);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if value(middle) > 0.0 { low = middle } else { high = middle }
-    }
-    let w = weights(low);
-    let y = (0..here.y.len()).map(|i| (0..4).map(|k| w[k] * points[k].y[i]).sum()).collect();
-    Some((low, y))
-}
-
-/// Where a test function is zero between two points of a branch, `here` and `next` at arclength `h` from it: bisection, sped up by the
-/// secant (Illinois). `at` gives the point at an arclength.
-/// `between` interpolates, where the equations have no unique solution next to the zero.
-pub fn zero<Q: Clone>(
-    at: &dyn Fn(f64) -> Option<Q>,
-    here: &Q,
-    next: &Q,
-    h: f64,
-    test: &dyn Fn(&Q) -> f64,
-    between: &dyn Fn(&Q, &Q, f64) -> Q,
-) -> Option<(f64, Q)> {
-    let (mut a, mut b) = ((0.0, test(here)), (h, test(next)));
-    if a.1 * b.1 > 0.0 {
-        return None;
-    }
-    let (mut before, mut after) = ((a, here.clone()), (b, next.clone()));
-    let mut best = if a.1.abs() < b.1.abs() { here.clone() } else { next.clone() };
-    let mut side = 0;
-    for k in 0..200 {
-        let secant = (a.0 * b.1 - b.0 * a.1) / (b.1 - a.1);
-        let middle = if k % 4 == 3 || !secant.is_finite() { 0.5 * (a.0 + b.0) } else { secant };
-        // At the zero itself the equations may have no unique solution: beside it they have.
-        let beside = |share: f64| at(a.0 + share * (b.0 - a.0)).map(|q| (a.0 + share * (b.0 - a.0), q));
-        let elsewhere = || [0.38, 0.7, 0.2, 0.85, 0.07, 0.95].into_iter().find_map(beside);
-        let Some((middle, q)) = at(middle).map(|q| (middle, q)).or_else(elsewhere) else {
-            // Test values as they were found: those of the bracket may be halved.
-            let ((from, low), (to, high)) = (before.0, after.0);
-            let share = low / (low - high);
-            return Some((from + share * (to - from), between(&before.1, &after.1, share)));
-        };
-        let value = test(&q);
-        best = q;
-        if value * a.1 > 0.0 {
-            before = ((middle, value), best.clone());
-        } else {
-            after = ((middle, value), best.clone());
-        }
-        if value == 0.0 || (b.0 - a.0).abs() < 1e-13 {
-            return Some((middle, best));
-        }
-        if value * a.1 > 0.0 {
-            a = (middle, value);
-            if side == 1 {
-                b.1 *= 0.5;
-            }
-            side = 1;
-        } else {
-            b = (middle, value);
-            if side == 2 {
-                a.1 *= 0.5;
-            }
-            side = 2;
-        }
-    }
-    Some((0.5 * (a.0 + b.0), best))
 }

@@ -1,7 +1,7 @@
 //! Tracing one branch of cycles.
 
 use super::{
-    super::{Bifurcation, Stop, branch::zero},
+    super::{Bifurcation, Stop, passed::zero},
     CycleBranch, CycleOptions, CyclePoint, CycleSpecialPoint, Origin, Profile,
     collocation::{Orbit, solve},
     field::Field,
