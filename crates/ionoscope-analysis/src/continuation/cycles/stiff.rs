@@ -18,6 +18,8 @@ const MOST_STEPS: f64 = 20_000.0;
 /// Relative distance within which two numbers stand for one multiplier, at least and at most; between, so many times the accuracy of the curve: between
 /// the points of collocation it is known less well.
 const SAME: [f64; 2] = [1e-3, 0.5];
+/// A multiplier above this is one of the slow motion, which collocation knows better: it is the same within ten times as much.
+const SLOW: f64 = 1e-6;
 const ACCURACIES: f64 = 5e3;
 
 /// The multipliers of a cycle known to `accuracy` but for the one along it, by descending absolute value; `collocated` are those of its
@@ -31,7 +33,10 @@ pub fn multipliers(field: &Field, orbit: &Orbit, collocated: &[Complex], accurac
     all.remove(along);
     for m in &mut all {
         let nearest = collocated.iter().min_by(|a, b| distance(**a, *m).total_cmp(&distance(**b, *m)));
-        if let Some(nearest) = nearest.filter(|c| distance(**c, *m) <= same * m.modulus()) {
+        if let Some(nearest) = nearest.filter(|c| {
+            let same = if m.modulus() > SLOW { 10.0 * same } else { same };
+            distance(**c, *m) <= same.min(SAME[1]) * m.modulus()
+        }) {
             *m = *nearest;
         }
     }
