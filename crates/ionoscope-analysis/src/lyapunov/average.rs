@@ -12,7 +12,7 @@ use ionoscope_dynamics::{
 use rayon::prelude::*;
 
 use super::{ErrorParts, LEAST_BLOCKS, MOST_STEPS, MOST_WORK, Run};
-use crate::{Error, Result, returns::extent, tangent::Frame};
+use crate::{Error, Result, tangent::Frame};
 
 /// The share of a turn whose multiples spread most evenly.
 const GOLDEN: f64 = 0.618_033_988_749_895;
@@ -26,8 +26,8 @@ const ALIGNED: f64 = 0.1;
 const STEP_SHARE: f64 = 0.25;
 /// An error of the step below this share of the rate of a block is small for every accuracy: the spread is never below it.
 const FINEST: f64 = 1e-5;
-/// How far trajectories start aside of a common one, in shares of the extent.
-const ASIDE: f64 = 1e-3;
+/// Blocks from the start of one trajectory to that of the next.
+const APART: f64 = 3.0 * LEAST_BLOCKS as f64 + GOLDEN;
 /// Standard errors above which a difference of the two halves is no accident.
 const NO_ACCIDENT: f64 = 3.0;
 
@@ -91,12 +91,11 @@ pub struct Means {
 impl<'a> Average<'a> {
     /// Trajectories that follow each other along the one from `x`, their frames turned.
     pub fn new(run: &'a Run<'a>, x: &[f64], block: f64, accuracy: f64) -> Result<Self> {
-        // As far apart as the shortest run is long, or they would follow each other over the same states, and at different phases of a motion
+        // Farther apart than a short run is long, or they would follow each other over the same states, and at different phases of a motion
         // that returns, or all would err alike.
-        let times = TimeGrid::new(0.0, run.whole_steps((LEAST_BLOCKS as f64 + GOLDEN) * block), run.options.trajectories)?;
+        let times = TimeGrid::new(0.0, run.whole_steps(APART * block), run.options.trajectories)?;
         let all = run.system.simulate(&run.experiment(x, times), &run.options.solve)?;
         let (n, count) = (x.len(), run.count);
-        let starts = beside(run, &all);
         let flow = run.system.time() == Time::Continuous;
         let threads = (0..all.len())
             .map(|k| {
@@ -108,7 +107,7 @@ impl<'a> Average<'a> {
                 let main = Carried::new(directions("first directions"), count);
                 let other = (k < MEASURED).then(|| Carried::new(directions("directions"), count));
                 let coarse = (k < MEASURED && flow).then(|| main.clone());
-                Thread { x: starts[k].clone(), main, other, coarse, extrapolated: false }
+                Thread { x: all.state(k).to_vec(), main, other, coarse, extrapolated: false }
             })
             .collect();
         let mut average = Average { run, threads, block, steps: 64, blocks: 0, from: 0, work: 0.0 };
@@ -254,6 +253,18 @@ impl<'a> Average<'a> {
         }
     }
 
+    /// Factor by which the spread between trajectories is too small, because one that was followed to the start of the next goes over the same states
+    /// until the error of the integration has grown at the rate of the first exponent, `rate`: 1 + 2 sum (1 - j / K) o_j / T, under a root, for K
+    /// trajectories over the time T, of which those j apart have the time o_j in common.
+    fn repeated(&self, rate: f64) -> f64 {
+        let count = self.threads.len() as f64;
+        let error = if self.run.system.time() == Time::Continuous { self.run.options.solve.rtol } else { f64::EPSILON };
+        let alike = if rate > 0.0 { -error.ln() / rate } else { f64::INFINITY };
+        let (time, apart) = (self.followed(), APART * self.block);
+        let common = |j: usize| (1.0 - j as f64 / count) * (time - j as f64 * apart).max(0.0).min(alike);
+        (1.0 + 2.0 / time * (1..self.threads.len()).map(common).sum::<f64>()).sqrt()
+    }
+
     /// Means over the blocks that count, and the parts of their errors.
     pub fn means(&self) -> Means {
         let (from, to) = (self.from, self.blocks);
@@ -263,6 +274,7 @@ impl<'a> Average<'a> {
             let apart = |t: &Thread| pick(t).map(|c| (c.between(k, from, to) - t.main.between(k, from, to)).abs() / time);
             self.threads.iter().filter_map(apart).fold(0.0, f64::max)
         };
+        let repeated = self.repeated((0..count).map(|k| measured_rate(&self.threads, k, from, to, time)).fold(f64::NEG_INFINITY, f64::max));
         let mut means = Means { exponents: Vec::new(), parts: ErrorParts::default(), divergence: 0.0 };
         for k in 0..count {
             let rate = |a: usize, b: usize| -> Vec<f64> {
@@ -279,7 +291,7 @@ impl<'a> Average<'a> {
                 0.0
             };
             means.exponents.push(mean);
-            means.parts.spread.push(spread);
+            means.parts.spread.push(spread * repeated);
             means.parts.alignment.push(measured(k, &|t| t.other.as_ref()));
             // And what rounding does in every step.
             means.parts.step.push(measured(k, &|t| t.coarse.as_ref()) + f64::EPSILON / self.step());
@@ -289,20 +301,6 @@ impl<'a> Average<'a> {
         means.divergence = divergences.sum::<f64>() / (time * self.threads.len() as f64);
         means
     }
-}
-
-/// The states of a trajectory, each moved a little aside: otherwise every trajectory would pass where the one ahead of it was, and the spread
-/// between them would be that of fewer. What is off the attractor comes back while the frames turn. Where quantities are conserved, states
-/// stay where they are.
-fn beside(run: &Run, all: &Trajectory) -> Vec<Vec<f64>> {
-    let range = extent(&all.x, all.dimension);
-    let aside = |k: usize| {
-        let mut random = stream(1, "beside the trajectory", k as u64);
-        let x = all.state(k).iter().zip(&range);
-        // Not beyond what was seen: a border may be near, past which all escapes.
-        x.map(|(x, [low, high])| (x + ASIDE * (high - low) * normal(&mut random)).clamp(*low, *high)).collect()
-    };
-    (0..all.len()).map(|k| if run.laws.is_empty() { aside(k) } else { all.state(k).to_vec() }).collect()
 }
 
 /// Carries a frame along the states of a block, in every `stride`-th step.
@@ -322,6 +320,11 @@ fn carry(run: &Run, carried: &mut Carried, states: &Trajectory, block: f64, step
     }
     after.push(growth.iter().chain([&*divergence]).copied().collect());
     Ok(())
+}
+
+/// Mean growth of column `k` over all trajectories.
+fn measured_rate(threads: &[Thread], k: usize, from: usize, to: usize, time: f64) -> f64 {
+    threads.iter().map(|t| t.main.between(k, from, to)).sum::<f64>() / (time * threads.len() as f64)
 }
 
 /// Mean, and its standard error from the spread.
