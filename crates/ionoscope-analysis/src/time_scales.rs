@@ -37,15 +37,15 @@ const MOST_WINDOWS: usize = 64;
 /// The first window, in fastest times.
 const FIRST: f64 = 16.0;
 /// Shares of the ranges: near a fixed point, and no motion at all.
-const NEAR: f64 = 1e-3;
-const STILL: f64 = 1e-6;
+pub(crate) const NEAR: f64 = 1e-3;
+pub(crate) const STILL: f64 = 1e-6;
 /// A state so many ranges away has escaped.
 const ESCAPED: f64 = 1e3;
 /// An eigenvalue below this share of the largest is that of a direction in which nothing happens.
 const NEUTRAL: f64 = 1e-12;
 /// Passages in each half of an irregular motion, and by how much the halves may differ.
-const PASSAGES: usize = 10;
-const HALVES_AGREE: f64 = 0.1;
+pub(crate) const PASSAGES: usize = 10;
+pub(crate) const HALVES_AGREE: f64 = 0.1;
 
 /// What a system was seen to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +157,14 @@ pub(crate) fn escaped(system: &dyn DynamicalSystem, x: &[f64]) -> bool {
         !((low - ESCAPED * (high - low))..=(high + ESCAPED * (high - low))).contains(x)
     };
     x.iter().zip(&system.spec().variables).any(far)
+}
+
+/// Whether a state of a map is where its image is, in units of `widths`: a window of longer steps than the map's own does not show it. A flow's window
+/// does.
+pub(crate) fn stays(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], widths: &[f64]) -> bool {
+    let mut moves = vec![0.0; x.len()];
+    residual(system, x, i_stim, p, &mut moves);
+    system.time() == Time::Continuous || moves.iter().zip(widths).all(|(m, w)| m.abs() <= STILL * w)
 }
 
 fn widths(system: &dyn DynamicalSystem) -> Vec<f64> {
@@ -275,7 +283,7 @@ impl Run<'_> {
                 return Ok(Rests::Unstable);
             }
         }
-        if moved(0) > STILL || !self.stays(last) {
+        if moved(0) > STILL || !stays(self.system, last, self.i_stim, self.p, &self.widths) {
             return Ok(Rests::Moves);
         }
         // Almost no motion over half of all the time, and no isolated point: a rest among others, unless something grows.
@@ -285,13 +293,6 @@ impl Run<'_> {
         let decays = decay_times(&found.eigenvalues)[1];
         let long = (t.times.end() >= decays) || !decays.is_finite();
         Ok(if !grows && long { at(&found.eigenvalues) } else { Rests::Moves })
-    }
-
-    /// Whether a state of a map is where its image is: a window of longer steps than the map's own does not show it.
-    fn stays(&self, x: &[f64]) -> bool {
-        let mut moves = vec![0.0; x.len()];
-        residual(self.system, x, self.i_stim, self.p, &mut moves);
-        self.system.time() == Time::Continuous || moves.iter().zip(&self.widths).all(|(m, w)| m.abs() <= STILL * w)
     }
 
     /// A cycle or an irregular motion that both halves of a window show.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{
     BasinOptions, Starts, Times,
     attractors::{Known, Lasting},
-    growth::{Growth, growth},
+    growth::{Disturbed, Growth},
 };
 use crate::{
     Result,
@@ -18,17 +18,15 @@ use crate::{
     fixed_points::{FixedPoint, refine_within},
     returns::{Motion, extent},
     spectrum::{residual, spectrum},
-    time_scales::{decay_times, escaped},
+    time_scales::{HALVES_AGREE, NEAR, PASSAGES, STILL, decay_times, escaped, stays},
 };
 
 /// States of a window that is judged.
 const SAMPLES: usize = 4096;
 /// Relative tolerance at which windows are judged, at most.
 const TIGHT: f64 = 1e-7;
-/// Shares of the ranges: near a fixed point, on it, and no motion at all.
-const NEAR: f64 = 1e-3;
+/// Share of the ranges: on a fixed point.
 const ON: f64 = 1e-7;
-const STILL: f64 = 1e-6;
 /// By how much returns of a cycle may differ, as a share of its extent: of a flow, and of a map, whose returns lie between its steps.
 const SAME: [f64; 2] = [1e-3, 1e-2];
 /// States of an oscillation at least, in the shortest time in which it would cross its extent, for its returns to be seen.
@@ -36,9 +34,6 @@ const RESOLVED: f64 = 4.0;
 /// States of what is looked at closely: at first, and values of it at most.
 const CLOSELY: usize = 4 * SAMPLES;
 const MOST_CLOSELY: usize = 1 << 21;
-/// Passages in each half of an irregular motion, and the share of the extent by which the halves may differ.
-const PASSAGES: usize = 10;
-const HALVES_AGREE: f64 = 0.1;
 /// The least extent of a variable, in units of its range: below, errors are compared.
 pub const LEAST_EXTENT: f64 = 1e-4;
 
@@ -309,11 +304,8 @@ impl<'a> Run<'a> {
         (!grows && (t.times.end() >= slowest || !slowest.is_finite())).then(|| Verdict::Still(last.to_vec()))
     }
 
-    /// Whether a state of a map is where its image is: a window of longer steps than the map's own does not show it.
     fn stays(&self, x: &[f64]) -> bool {
-        let mut moves = vec![0.0; x.len()];
-        residual(self.system, x, self.i_stim, self.p, &mut moves);
-        self.system.time() == Time::Continuous || moves.iter().zip(&self.widths).all(|(m, w)| m.abs() <= STILL * w)
+        stays(self.system, x, self.i_stim, self.p, &self.widths)
     }
 
     /// What goes on in the same way in a window.
@@ -390,8 +382,10 @@ impl<'a> Run<'a> {
             }
         }
         let width: Vec<f64> = self.least_extents(&range);
-        let found = growth(self.system, self.i_stim, self.p, t.state(t.len() - 1), t.times.end(), &width, &self.options.solve)?;
-        Ok(match found {
+        let end = t.state(t.len() - 1);
+        let disturbed =
+            Disturbed { system: self.system, i_stim: self.i_stim, p: self.p, x: end, width: &width, solve: &self.options.solve };
+        Ok(match disturbed.growth(t.times.end())? {
             Growth::Positive => Some(Verdict::Motion(of(None, true, range))),
             Growth::Zero => Some(Verdict::Motion(of(None, false, range))),
             Growth::Unclear => None,

@@ -286,7 +286,8 @@ fn weak_chaos_is_no_torus() {
     let map = TestSystem::new(&[[0.0, 1.0]], 0, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
     for start in 1..40 {
         let x = [f64::from(start) / 40.0];
-        let found = growth::growth(&map, 0.0, &[], &x, 60.0, &[0.6], &SolveOptions::default()).unwrap();
+        let disturbed = growth::Disturbed { system: &map, i_stim: 0.0, p: &[], x: &x, width: &[0.6], solve: &SolveOptions::default() };
+        let found = disturbed.growth(60.0).unwrap();
         assert_ne!(found, growth::Growth::Zero, "{x:?}");
     }
 }

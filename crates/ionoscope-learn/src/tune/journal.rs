@@ -29,6 +29,8 @@ const STALE: Duration = Duration::from_secs(30);
 
 /// How often the file is forced to the disk while it is written to.
 const FORCED: Duration = Duration::from_secs(1);
+/// Differences that are named of two studies.
+const MOST_NAMED: usize = 5;
 
 /// A new trial, as far as the journal is concerned.
 pub struct NewTrial {
@@ -105,9 +107,12 @@ impl Journal {
         let there = journal.study.map(|s| &journal.studies[s].1);
         for (key, value) in attributes {
             if let Some(other) = there.and_then(|a| a.get(key)).filter(|other| *other != value) {
+                let all = differences(key, other, value);
                 return Err(Error::Invalid(format!(
-                    "{} holds a study '{name}' whose {key} is {other}; this one's is {value}: choose another folder or another name",
-                    path.display()
+                    "{} holds a study '{name}' of another kind: {}; give what it was begun with, all its replacements included, to go on with it, or \
+                     choose another folder or another name",
+                    path.display(),
+                    all[..all.len().min(MOST_NAMED)].join(", ")
                 )));
             }
         }
@@ -501,6 +506,16 @@ fn now() -> String {
     let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
     let year = yoe + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}+00:00", of_day / 3600, of_day / 60 % 60, of_day % 60)
+}
+
+/// Where two values differ, as sentences: objects are compared key by key, by the path of each.
+fn differences(path: &str, there: &Value, here: &Value) -> Vec<String> {
+    let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
+        return if there == here { Vec::new() } else { vec![format!("{path} is {there} there and {here} here")] };
+    };
+    let added = b.keys().filter(|k| !a.contains_key(*k));
+    let of = |k: &String| differences(&format!("{path}.{k}"), a.get(k).unwrap_or(&Value::Null), b.get(k).unwrap_or(&Value::Null));
+    a.keys().chain(added).flat_map(of).collect()
 }
 
 #[cfg(test)]

@@ -92,29 +92,48 @@ impl Seen {
         let [low, high] = self.input;
         let slack = 1e-6 * (high - low);
         if let Some(v) = means.iter().find(|v| !(low - slack..=high + slack).contains(*v)) {
-            return Err(Error::Invalid(format!("a stimulus of {v}; {name} was trained on {low} to {high}")));
+            return Err(Error::Invalid(format!(
+                "a stimulus of {}; the network of {name} was trained on {}",
+                outside(*v, self.input),
+                shown_range(self.input)
+            )));
         }
         if !self.steps_from_zero {
             return Ok(());
         }
         let Some([amplitude, cells]) = step_from_zero(means) else {
-            return Err(Error::Invalid(format!("a stimulus that is not one step from t = 0; {name} was trained on those alone")));
+            return Err(Error::Invalid(format!(
+                "a stimulus that is not one step from t = 0; the network of {name} was trained on those alone"
+            )));
         };
         if self.steps.is_empty() || self.class(means, dt).is_some() {
             return Ok(());
         }
         let duration = cells * dt;
-        let round = |v: f64| format!("{v:.2e}").parse::<f64>().unwrap_or(v);
-        let range =
-            |[low, high]: [f64; 2]| if low == high { format!("{}", round(low)) } else { format!("{} to {}", round(low), round(high)) };
-        let known: Vec<String> = self.steps.iter().map(|s| format!("{} for {}", range(s.amplitude), range(s.duration))).collect();
+        let known: Vec<String> =
+            self.steps.iter().map(|s| format!("{} for {}", shown_range(s.amplitude), shown_range(s.duration))).collect();
         Err(Error::Invalid(format!(
-            "a step of {} for {}; {name} was trained on steps of {}",
-            round(amplitude),
-            round(duration),
+            "a step of {} for {}; the network of {name} was trained on steps of {}",
+            shown(amplitude),
+            shown(duration),
             known.join(", of ")
         )))
     }
+}
+
+/// A number with three digits.
+fn shown(v: f64) -> f64 {
+    format!("{v:.2e}").parse().unwrap_or(v)
+}
+
+/// A range, its ends with three digits.
+pub(super) fn shown_range([low, high]: [f64; 2]) -> String {
+    if low == high { shown(low).to_string() } else { format!("{} to {}", shown(low), shown(high)) }
+}
+
+/// A number outside a range: with three digits, or with all where these would be those of an end.
+pub(super) fn outside(v: f64, range: [f64; 2]) -> f64 {
+    if range.iter().any(|end| shown(*end) == shown(v)) { v } else { shown(v) }
 }
 
 impl Steps {

@@ -15,7 +15,7 @@ use super::{
     Bands, FnoConfig,
     apply::{Apply, Memory},
     scaling::{Frame, PerPoint, Scaling},
-    seen::Seen,
+    seen::{Seen, outside, shown_range},
 };
 use crate::{
     Error, Result, files,
@@ -241,7 +241,13 @@ impl Fno {
             // Where all were alike, the start itself is at the border.
             let slack = 0.01 * (high - low);
             if !(low - slack..=high + slack).contains(x) {
-                return Err(Error::Invalid(format!("a start of {} = {x}; {} was trained on {low} to {high}", q.name, self.spec.id)));
+                return Err(Error::Invalid(format!(
+                    "a start of {} = {}; the network of {} was trained on {}",
+                    q.name,
+                    outside(*x, [*low, *high]),
+                    self.spec.id,
+                    shown_range([*low, *high])
+                )));
             }
         }
         Ok(())
@@ -255,7 +261,13 @@ impl Fno {
         for (q, p) in self.spec.parameters.iter().zip(p) {
             let Some([low, high]) = self.seen.parameters.get(&q.name) else { continue };
             if !(*low..=*high).contains(p) {
-                return Err(Error::Invalid(format!("{} = {p}; {} was trained on {low} to {high}", q.name, self.spec.id)));
+                return Err(Error::Invalid(format!(
+                    "{} = {}; the network of {} was trained on {}",
+                    q.name,
+                    outside(*p, [*low, *high]),
+                    self.spec.id,
+                    shown_range([*low, *high])
+                )));
             }
         }
         Ok(())

@@ -148,3 +148,15 @@ fn times_are_those_of_the_calendar() {
     assert_eq!((text.len(), &text[4..5], &text[10..11], &text[26..]), (32, "-", "T", "+00:00"));
     assert!(text.as_str() > "2026-01-01");
 }
+
+#[test]
+fn what_differs_is_named_and_nothing_else() {
+    let dir = folder("differs");
+    let path = dir.join("journal.log");
+    let about = |hidden: u32| BTreeMap::from([("base".to_owned(), json!({"train": {"hidden": hidden, "rate": 0.1}, "seed": 1}))]);
+    drop(Journal::open(&path, "study", &about(20)).unwrap());
+    let message = Journal::open(&path, "study", &about(50)).err().unwrap().to_string();
+    assert!(message.contains("base.train.hidden is 20 there and 50 here") && !message.contains("rate"), "{message}");
+    Journal::open(&path, "study", &about(20)).unwrap();
+    fs::remove_dir_all(&dir).unwrap();
+}
