@@ -68,7 +68,7 @@ fn other_studies_newer_files_and_no_journals_are_refused() {
     let path = dir.join("journal.log");
     Journal::open(&path, "study", &BTreeMap::from([("space".to_owned(), json!(1))])).unwrap();
     let message = |name: &str| Journal::open(&path, name, &BTreeMap::from([("space".to_owned(), json!(2))])).err().map(|e| e.to_string());
-    assert!(message("study").unwrap().contains("whose space is 1"));
+    assert!(message("study").unwrap().contains("space is 1 there"));
     assert!(message("new").is_none());
     fs::write(&path, "{\"op_code\": 11}\n").unwrap();
     assert!(message("study").unwrap().contains("newer version"));
