@@ -17,6 +17,7 @@ use ionoscope_dynamics::{
     sampling::{stream, uniform},
     system::{DynamicalSystem, Time},
     trajectory::SolveOptions,
+    watch::Watcher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -350,11 +351,11 @@ impl Basins {
 }
 
 /// The basins of all attractors that the starts reach, under a constant stimulus. Where quantities are conserved, starts are moved to the
-/// level of [`BasinOptions::level`]. `progress` is told the number of starts decided so far. The same for any number of threads.
+/// level of [`BasinOptions::level`]. `watch` hears how many starts are decided. The same for any number of threads.
 ///
 /// # Errors
 /// Options that make no sense; the errors of the fixed-point search.
-pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &BasinOptions, progress: &dyn Fn(usize)) -> Result<Basins> {
+pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &BasinOptions, watch: &Watcher) -> Result<Basins> {
     options.check(system)?;
     let count = options.starts.count();
     let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
@@ -400,7 +401,7 @@ pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Ba
             extrapolated |= end.extrapolated;
             of_start.push(known.label(&run, end.verdict)?);
         }
-        progress(of_start.len());
+        watch.progress(of_start.len(), count, "starts");
     }
     let mut found = known.described(of_start, time, extrapolated, &run);
     found.conserved = held;

@@ -12,11 +12,14 @@
 //! motion is seen to rest or to repeat itself, so that one slow value does not make all of them slow. A column whose window neither rests,
 //! nor repeats itself, nor looks the same in both halves says that it has not settled.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ionoscope_dynamics::{
     protocol::Protocol,
     spec::Quantity,
     system::{DynamicalSystem, Input, Time},
     trajectory::{Experiment, Outcome, SolveOptions, TimeGrid, Trajectory},
+    watch::Watcher,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -296,13 +299,13 @@ impl Sweep<'_> {
     }
 }
 
-/// All columns of a sweep, in the order of the values. `progress` is told of each one that is done.
+/// All columns of a sweep, in the order of the values. `watch` hears how many are done.
 ///
 /// # Errors
 /// No values, options that make no sense, times that a map does not reach. A trajectory that fails is no error: its column says so, and the
 /// next one begins where the last complete one ended.
-pub fn sweep(task: Sweep, options: &SweepOptions, progress: &(dyn Fn() + Sync)) -> Result<Vec<Column>> {
-    let n = task.values.len();
+pub fn sweep(task: Sweep, options: &SweepOptions, watch: &Watcher) -> Result<Vec<Column>> {
+    let (n, done) = (task.values.len(), AtomicUsize::new(0));
     let chosen = sweep_times(task, options)?;
     let count = (chosen.window / chosen.dt).round().max(1.0) as usize + 1;
     let times = TimeGrid::new(chosen.transient, chosen.dt, count)?;
@@ -322,7 +325,8 @@ pub fn sweep(task: Sweep, options: &SweepOptions, progress: &(dyn Fn() + Sync)) 
         }
         // In one piece where it fails, so that the time of the failure counts from the start.
         let window = window.map_or_else(|| one(&e), Ok)?;
-        progress();
+        // Outwards, the middle is run twice.
+        watch.progress((done.fetch_add(1, Ordering::Relaxed) + 1).min(n), n, "columns");
         let end = if window.outcome == Outcome::Completed { window.last().map(<[f64]>::to_vec) } else { None };
         Ok((task.column(task.values[k], window, &e.p), end))
     };
@@ -359,8 +363,8 @@ pub fn sweep(task: Sweep, options: &SweepOptions, progress: &(dyn Fn() + Sync)) 
                 let batch: Vec<Experiment> = values.iter().map(|v| task.experiment(*v, task.x0, times)).collect();
                 let windows = task.system.solve_ensemble(&batch, &options.solve)?;
                 let made: Vec<Column> = (windows, &batch, values).into_par_iter().map(|(w, e, v)| task.column(*v, w, &e.p)).collect();
-                made.iter().for_each(|_| progress());
                 columns.extend(made);
+                watch.progress(columns.len(), n, "columns");
             }
             Ok(columns)
         }

@@ -110,6 +110,11 @@ impl Scaled<'_> {
         let mut jacobian = vec![0.0; n * n];
         let x = self.state(z);
         residual_jacobian(self.system, &x, self.i_stim, self.p, &mut jacobian);
+        let residual = self.residual(z);
+        // Factors would take long to say the same.
+        if jacobian.iter().chain(&residual).any(|v| !v.is_finite()) {
+            return None;
+        }
         let (lu, rows) = if self.laws.is_empty() {
             (Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * self.width[j]).partial_piv_lu(), None)
         } else {
@@ -119,7 +124,7 @@ impl Scaled<'_> {
             (b.matrix.partial_piv_lu(), Some(b.rows))
         };
         let mut here = Linearised { lu, rows, step: Vec::new() };
-        here.step = here.solve(&self.residual(z), -1.0, n);
+        here.step = here.solve(&residual, -1.0, n);
         here.step.iter().all(|d| d.is_finite()).then_some(here)
     }
 }

@@ -44,7 +44,7 @@ pub enum Error {
         reason: String,
     },
     /// The one who watches asked to stop.
-    #[error("interrupted; nothing of this batch was kept")]
+    #[error("interrupted; nothing was kept")]
     Interrupted,
 }
 

@@ -28,5 +28,7 @@ pub mod solve;
 pub mod spec;
 pub mod system;
 pub mod trajectory;
+pub mod watch;
+pub mod watched;
 
 pub use error::{Error, Result};

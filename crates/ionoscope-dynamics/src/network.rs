@@ -260,7 +260,7 @@ impl<'a> Network<'a> {
             )));
         }
         match self.system.time() {
-            Time::Discrete { dt } => self.iterate(&mut x, dt, times, observe),
+            Time::Discrete { dt } => self.iterate(&mut x, dt, times, options, observe),
             Time::Continuous => self.integrate(&mut x, times, options, observe),
         }
     }
@@ -270,6 +270,7 @@ impl<'a> Network<'a> {
         x: &mut Vec<f64>,
         dt: f64,
         times: TimeGrid,
+        options: &SolveOptions,
         observe: &mut dyn FnMut(usize, f64, &[f64]) -> bool,
     ) -> Result<(Outcome, Statistics)> {
         let whole = |t: f64, what: &str| {
@@ -285,6 +286,7 @@ impl<'a> Network<'a> {
         let mut statistics = Statistics::default();
         for k in 0..times.count {
             for _ in 0..if k == 0 { first } else { every } {
+                options.watch.check()?;
                 self.step(x, &mut work, &mut next);
                 std::mem::swap(x, &mut next);
                 statistics.accepted += 1;
@@ -318,6 +320,7 @@ impl<'a> Network<'a> {
         for index in 0..times.count {
             let end = times.time(index);
             while t < end {
+                options.watch.check()?;
                 let last = t + 1.01 * h >= end;
                 let step = if last { end - t } else { h };
                 for stage in 1..=12 {

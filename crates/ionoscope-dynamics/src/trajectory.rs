@@ -1,10 +1,8 @@
 //! Experiments and what they give: start, parameters and times in, states over time out.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, protocol::Protocol, spec::Spec};
+use crate::{Error, Result, protocol::Protocol, spec::Spec, watch::Watcher};
 
 /// Output times `start + k dt` for k = 0 .. count - 1. The integration itself always begins at t = 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -168,46 +166,6 @@ impl Experiment {
     /// The default start and parameters, without a stimulus.
     pub fn from_defaults(spec: &Spec, times: TimeGrid) -> Self {
         Experiment { x0: spec.default_state(), p: spec.default_parameters(), protocol: Protocol::none(), times }
-    }
-}
-
-/// Follows a long batch from outside. Called from several threads, and often: keep it cheap.
-pub trait Watch: Send + Sync {
-    /// So many more trajectories of the batch have ended.
-    fn finished(&self, _trajectories: usize) {}
-
-    /// Whether to give the batch up; [`DynamicalSystem::solve_ensemble`](crate::system::DynamicalSystem::solve_ensemble) then soon returns
-    /// [`Error::Interrupted`].
-    fn interrupted(&self) -> bool {
-        false
-    }
-}
-
-/// A [`Watch`] or nobody. Two options with different watchers are equal: a watcher does not change the numbers.
-#[derive(Clone, Default)]
-pub struct Watcher(Option<Arc<dyn Watch>>);
-
-impl Watcher {
-    /// This one.
-    pub fn new(watch: Arc<dyn Watch>) -> Self {
-        Watcher(Some(watch))
-    }
-
-    /// The one who watches, if anybody.
-    pub fn get(&self) -> Option<&dyn Watch> {
-        self.0.as_deref()
-    }
-}
-
-impl PartialEq for Watcher {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl std::fmt::Debug for Watcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Watcher(somebody)" } else { "Watcher(nobody)" })
     }
 }
 

@@ -12,7 +12,8 @@ use ionoscope_dynamics::{
     real::Real,
     spec::{Quantity, Spec},
     system::{DynamicalSystem, Model},
-    trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory, Watch, Watcher},
+    trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory},
+    watch::{Watch, Watcher},
 };
 
 /// Two variables, one parameter `a`.
@@ -157,11 +158,12 @@ struct Count {
 }
 
 impl Watch for Count {
-    fn finished(&self, trajectories: usize) {
-        self.finished.fetch_add(trajectories, Ordering::Relaxed);
+    fn progress(&self, _done: usize, of: usize, what: &str) {
+        assert_eq!((of, what), (100, "trajectories"));
+        self.finished.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn interrupted(&self) -> bool {
+    fn stopped(&self) -> bool {
         self.finished.load(Ordering::Relaxed) >= self.stop_after
     }
 }

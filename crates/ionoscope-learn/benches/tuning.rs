@@ -7,8 +7,9 @@
 //! printed too. `benches/tuning.sh` runs it in turn with Optuna.
 #![allow(clippy::print_stdout, missing_docs)]
 
-use std::{collections::BTreeMap, path::Path, sync::atomic::AtomicBool, time::Instant};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
+use ionoscope_dynamics::watch::Watcher;
 use ionoscope_learn::tune::{Outcome, Pruner, Reporter, Sampler, StudyConfig, Suggestion, Work, run};
 
 fn main() {
@@ -38,7 +39,7 @@ fn main() {
     }
     let work = Work { defaults: BTreeMap::new(), fit: &|_| Some(BTreeMap::new()), objective: &objective, tell: &|_| (), alone: false };
     let begin = Instant::now();
-    let trials = run(path.as_deref(), &config, &BTreeMap::new(), 1, &AtomicBool::new(false), &work).expect("a study");
+    let trials = run(path.as_deref(), &config, &BTreeMap::new(), 1, &Watcher::default(), &work).expect("a study");
     let seconds = begin.elapsed().as_secs_f64();
     let best = trials.iter().filter_map(|t| t.value).fold(f64::INFINITY, f64::min);
     println!("{}", serde_json::json!({"seconds": seconds, "best": best, "trials": trials.len()}));

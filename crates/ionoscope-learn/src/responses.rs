@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 
 use ionoscope_dynamics::{
+    Error as DynamicsError,
     protocol::{Member, ProtocolFamily},
     sampling::{stream, uniform},
     spec::Spec,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
+    watch::Watcher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -247,14 +249,13 @@ pub(crate) fn member(family: &ProtocolFamily, seed: u64, draw: u64, k: u64, coun
     family.member(seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15)), index)
 }
 
-/// Makes a dataset. The same configuration gives the same numbers for any number of threads. `tell` hears how many of all samples are done and
-/// says whether to go on.
+/// Makes a dataset. The same configuration gives the same numbers for any number of threads. `watch` hears how many of all samples are done.
 ///
 /// # Errors
 /// A configuration that does not fit the system; a family whose runs end before the grid; an experiment that fails, by its class and member;
-/// being told to stop.
-pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, tell: &dyn Fn(usize, usize) -> bool) -> Result<ResponseData> {
-    respond_in_parts(system, config, None, tell)
+/// being stopped.
+pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, watch: &Watcher) -> Result<ResponseData> {
+    respond_in_parts(system, config, None, watch)
 }
 
 /// As [`respond`]; batches that stand in `parts` are taken from there, and new ones are kept there.
@@ -265,9 +266,9 @@ pub fn respond_in_parts(
     system: &dyn DynamicalSystem,
     config: &ResponseConfig,
     parts: Option<&Parts>,
-    tell: &dyn Fn(usize, usize) -> bool,
+    watch: &Watcher,
 ) -> Result<ResponseData> {
-    make(system, config, parts, None, tell)
+    make(system, config, parts, None, watch)
 }
 
 /// Makes every `of`-th batch, from number `index` on, and keeps it in `parts`: several processes share the work so, and
@@ -280,9 +281,9 @@ pub fn respond_shard(
     config: &ResponseConfig,
     parts: &Parts,
     [index, of]: [usize; 2],
-    tell: &dyn Fn(usize, usize) -> bool,
+    watch: &Watcher,
 ) -> Result<()> {
-    make(system, config, Some(parts), Some([index, of]), tell).map(|_| ())
+    make(system, config, Some(parts), Some([index, of]), watch).map(|_| ())
 }
 
 fn make(
@@ -290,7 +291,7 @@ fn make(
     config: &ResponseConfig,
     parts: Option<&Parts>,
     shard: Option<[usize; 2]>,
-    tell: &dyn Fn(usize, usize) -> bool,
+    watch: &Watcher,
 ) -> Result<ResponseData> {
     config.check()?;
     let mut spec = system.spec().clone();
@@ -305,6 +306,10 @@ fn make(
     }
     let [training, test] = [config.training_family.family()?, config.test_family.family()?];
     let all = config.samples.iter().sum();
+    let interrupted = || {
+        let kept = if parts.is_some() { "the same command goes on from here" } else { "nothing was written" };
+        Error::Failed(format!("interrupted; {kept}"))
+    };
     let mut done = 0;
     let mut batches = 0..;
     // Members are drawn under `seed`, all else that is random under `other`.
@@ -352,8 +357,11 @@ fn make(
                 Ok(Experiment { x0: x0.clone(), p, protocol: m.protocol.clone(), times })
             };
             let batch: Vec<Experiment> = members.iter().enumerate().map(one).collect::<Result<_>>()?;
-            let options = SolveOptions { rtol: config.rtol, atol: config.atol, ..SolveOptions::default() };
-            for (r, (member, run)) in members.iter().zip(system.solve_ensemble(&batch, &options)?).enumerate() {
+            let options = SolveOptions { rtol: config.rtol, atol: config.atol, watch: watch.silent(), ..SolveOptions::default() };
+            let runs = system
+                .solve_ensemble(&batch, &options)
+                .map_err(|e| if e == DynamicsError::Interrupted { interrupted() } else { e.into() })?;
+            for (r, (member, run)) in members.iter().zip(runs).enumerate() {
                 let run: Trajectory = run.completed()?;
                 let mut rng = stream(other, "window", (first + r) as u64);
                 let signal = member.protocol.signal(member.t_end);
@@ -373,9 +381,9 @@ fn make(
                 parts.save(&part, before, &set)?;
             }
             done += set.len() - before;
-            if !tell(done, all) {
-                let kept = if parts.is_some() { "the same command goes on from here" } else { "nothing was written" };
-                return Err(Error::Failed(format!("interrupted; {kept}")));
+            watch.progress(done, all, "responses");
+            if watch.stopped() {
+                return Err(interrupted());
             }
         }
         Ok(set)
@@ -396,7 +404,13 @@ fn make(
 
 #[cfg(test)]
 mod tests {
-    use ionoscope_dynamics::{models, protocol::Protocol};
+    use std::sync::{Arc, Mutex};
+
+    use ionoscope_dynamics::{
+        models,
+        protocol::Protocol,
+        watch::{StopFlag, Watch},
+    };
 
     use super::*;
 
@@ -409,7 +423,7 @@ mod tests {
         let means = cell_means(&Protocol::step(0.0, 2.5, 3.0), 10.0, 10);
         assert_eq!(means, [3.0, 3.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        let data = respond(&*model, &small(), &|_, _| true).unwrap();
+        let data = respond(&*model, &small(), &Watcher::default()).unwrap();
         assert_eq!((data.training.len(), data.validation.len(), data.test.len()), (30, 10, 10));
         // The published trajectory at I = 1 for 50 of 100, by the same path.
         let reference = Protocol::step(0.0, 50.0, 1.0);
@@ -430,7 +444,7 @@ mod tests {
         for test_family in [family.clone(), ResponseConfig::default().test_family] {
             let vary = [(name.clone(), [0.5, 0.9])].into();
             let config = ResponseConfig { samples: [40; 3], points: 20, vary, training_family: family.clone(), test_family, ..small() };
-            let data = respond(&*model, &config, &|_, _| true).unwrap();
+            let data = respond(&*model, &config, &Watcher::default()).unwrap();
             let sets = [&data.training, &data.validation, &data.test];
             for (a, b) in [(0, 1), (0, 2), (1, 2)].map(|(a, b)| (sets[a], sets[b])) {
                 let stimulated = |s: &Responses, k: usize| s.input(k).iter().any(|v| *v != 0.0);
@@ -446,7 +460,7 @@ mod tests {
     fn what_no_reader_takes_is_not_written() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let vary = [(model.spec().parameters[0].name.clone(), [0.5, 0.9])].into();
-        let data = respond(&*model, &ResponseConfig { points: 20, vary, ..small() }, &|_, _| true).unwrap();
+        let data = respond(&*model, &ResponseConfig { points: 20, vary, ..small() }, &Watcher::default()).unwrap();
         let bytes = data.to_bytes().unwrap();
         assert_eq!(ResponseData::from_bytes(&bytes).unwrap(), data);
         let message = |spoil: &dyn Fn(&mut ResponseData)| {
@@ -466,23 +480,38 @@ mod tests {
         }
     }
 
+    /// Notes what is done, and stops where that is so much.
+    #[derive(Default)]
+    struct Notes {
+        told: Mutex<Vec<usize>>,
+        stop_at: usize,
+    }
+
+    impl Watch for Notes {
+        fn stopped(&self) -> bool {
+            self.told.lock().unwrap().last().is_some_and(|done| *done >= self.stop_at)
+        }
+
+        fn progress(&self, done: usize, _of: usize, _what: &str) {
+            self.told.lock().unwrap().push(done);
+        }
+    }
+
     #[test]
     fn what_was_made_before_an_interruption_is_not_made_again() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [600, 10, 10], points: 20, windows: 2, t_end: 20.0, ..ResponseConfig::default() };
-        let whole = respond(&*model, &config, &|_, _| true).unwrap();
+        let whole = respond(&*model, &config, &Watcher::default()).unwrap();
         let dir = std::env::temp_dir().join(format!("ionoscope-parts-{}", std::process::id()));
         let parts = Parts::open(&dir, &config).unwrap();
-        let stopped = respond_in_parts(&*model, &config, Some(&parts), &|done, _| done < 500).unwrap_err();
+        let stopped =
+            respond_in_parts(&*model, &config, Some(&parts), &Watcher::new(Notes { stop_at: 500, ..Notes::default() })).unwrap_err();
         assert!(stopped.to_string().contains("goes on from here"));
         // One of the parts was cut short: it is made again.
         std::fs::write(dir.join("training-0"), [0; 7]).unwrap();
-        let told = std::sync::Mutex::new(Vec::new());
+        let notes = Arc::new(Notes { stop_at: usize::MAX, ..Notes::default() });
+        let (told, note) = (&notes.told, Watcher::new(notes.clone()));
         let parts = Parts::open(&dir, &config).unwrap();
-        let note = |done, _| {
-            told.lock().unwrap().push(done);
-            true
-        };
         assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
         assert_eq!(*told.lock().unwrap(), [512, 600, 610, 620]);
         // So is one in which a bit changed.
@@ -506,7 +535,7 @@ mod tests {
     fn windows_are_pieces_of_runs() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [50, 10, 10], t_end: 20.0, points: 40, windows: 3, ..ResponseConfig::default() };
-        let data = respond(&*model, &config, &|_, _| true).unwrap();
+        let data = respond(&*model, &config, &Watcher::default()).unwrap();
         assert_eq!((data.training.len(), data.validation.len(), data.test.len()), (50, 10, 10));
         assert_eq!(ResponseData::from_bytes(&data.to_bytes().unwrap()).unwrap(), data);
         let mut moved = 0;
@@ -529,7 +558,7 @@ mod tests {
     #[test]
     fn a_file_holds_every_bit_and_wrong_configurations_are_refused() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        let data = respond(&*model, &small(), &|_, _| true).unwrap();
+        let data = respond(&*model, &small(), &Watcher::default()).unwrap();
         let bytes = data.to_bytes().unwrap();
         assert_eq!(ResponseData::from_bytes(&bytes).unwrap(), data);
         for cut in [0, 100, bytes.len() / 2, bytes.len() - 1] {
@@ -538,11 +567,13 @@ mod tests {
         let refuse = |change: &dyn Fn(&mut ResponseConfig)| {
             let mut c = small();
             change(&mut c);
-            respond(&*model, &c, &|_, _| true).unwrap_err().to_string()
+            respond(&*model, &c, &Watcher::default()).unwrap_err().to_string()
         };
+        let stopped = StopFlag::default();
+        stopped.raise();
         assert!(refuse(&|c| c.t_end = 200.0).contains("ends at 100"));
         assert!(refuse(&|c| c.training_family = FamilySource::Named("fitzhugh-nagumo-trian".into())).contains("did you mean"));
         assert!(refuse(&|c| c.points = 1).contains("at least 2 points"));
-        assert!(respond(&*model, &small(), &|_, _| false).unwrap_err().to_string().contains("interrupted"));
+        assert!(respond(&*model, &small(), &Watcher::new(stopped)).unwrap_err().to_string().contains("interrupted"));
     }
 }

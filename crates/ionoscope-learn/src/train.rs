@@ -3,14 +3,10 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem};
+use ionoscope_dynamics::{spec::Spec, system::DynamicalSystem, watch::Watcher};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -48,7 +44,7 @@ use rise::Rise;
 pub enum Ending {
     /// All its stages are done.
     Completed,
-    /// The interrupt flag was raised.
+    /// Whoever watches stopped it.
     Interrupted,
     /// The time was up.
     TimeLimit,
@@ -77,8 +73,8 @@ pub struct Run<'a, M = NeuralMap> {
     pub from: Option<&'a M>,
     /// Stop, as if interrupted, after this time.
     pub time_limit: Option<Duration>,
-    /// Raised by whoever wants the training to stop soon.
-    pub interrupt: Option<Arc<AtomicBool>>,
+    /// Who may stop the training.
+    pub watch: Watcher,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     /// Where to compute; a training begun on one device may go on on another.
@@ -96,7 +92,7 @@ impl<M> Default for Run<'_, M> {
             existing: Existing::Refuse,
             from: None,
             time_limit: None,
-            interrupt: None,
+            watch: Watcher::default(),
             checkpoint_every: Duration::from_secs(60),
             device: Device::default(),
             before: None,
@@ -277,7 +273,7 @@ impl<'t, 'r> Training<'t, 'r> {
 
     /// Whether to stop now, and why.
     fn stop(&self) -> Option<Ending> {
-        if self.run.interrupt.as_ref().is_some_and(|i| i.load(Ordering::Relaxed)) {
+        if self.run.watch.stopped() {
             return Some(Ending::Interrupted);
         }
         self.run.time_limit.is_some_and(|limit| self.clock.elapsed() >= limit).then_some(Ending::TimeLimit)
@@ -345,7 +341,12 @@ impl<'t, 'r> Training<'t, 'r> {
             }
             let start = Instant::now();
             shuffled.arrange(self.epoch);
-            let training = trainees.epoch(&shuffled.rows)?;
+            let before = trainees.learners();
+            let Some(training) = trainees.epoch(&shuffled.rows, &self.run.watch)? else {
+                // In its midst: it is made again, from where it began.
+                self.take(before);
+                return Ok(Ending::Interrupted);
+            };
             self.epoch += 1;
             if let Some(i) = training.iter().position(|t| !t.is_finite()) {
                 return Err(self.diverged(i, self.epoch));

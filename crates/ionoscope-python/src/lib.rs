@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
     time::Duration,
@@ -16,7 +15,7 @@ use std::{
 use ionoscope::{
     Error, artifact,
     config::{self, AnyConfiguration},
-    pipeline::{self, Circumstances, Data, Measured, Surrogate, Watch},
+    pipeline::{self, Circumstances, Data, Measured, Surrogate},
     protocol_file,
     tuning::Tuning,
 };
@@ -26,7 +25,9 @@ use ionoscope_dynamics::{
     protocol::{Overlap, Protocol},
     spec::Spec,
     system::{DynamicalSystem, Time},
-    trajectory::{self, Experiment, Method, SolveOptions, TimeGrid, Trajectory},
+    trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
+    watch::{StopFlag, Watch, Watcher},
+    watched::Watched,
 };
 use ionoscope_learn::{
     architectures::fno::Fno,
@@ -71,7 +72,7 @@ enum Message {
 
 /// The work's side.
 struct Link {
-    stop: Arc<AtomicBool>,
+    stop: StopFlag,
     send: Mutex<Sender<Message>>,
 }
 
@@ -81,23 +82,23 @@ impl Link {
         let _ = self.send.lock().unwrap_or_else(PoisonError::into_inner).send(message);
     }
 
-    fn say(&self, text: &str) {
-        self.send(Message::Say(text.to_owned()));
-    }
-
     /// Hands a record to the callback and waits for what it says.
     fn record(&self, record: &Record) {
         let (answer, wait) = mpsc::channel();
         self.send(Message::Record(json!(record), answer));
         if !wait.recv().unwrap_or(false) {
-            self.stop.store(true, Ordering::Relaxed);
+            self.stop.raise();
         }
     }
 }
 
-impl trajectory::Watch for Link {
-    fn interrupted(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+impl Watch for Link {
+    fn stopped(&self) -> bool {
+        self.stop.stopped()
+    }
+
+    fn tell(&self, text: &str) {
+        self.send(Message::Say(text.to_owned()));
     }
 }
 
@@ -110,7 +111,7 @@ fn run<T: Send>(
     work: impl FnOnce(&Arc<Link>) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     let (send, receive) = mpsc::channel();
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = StopFlag::default();
     let link = Arc::new(Link { stop: stop.clone(), send: Mutex::new(send) });
     let pool = threads.map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build()).transpose();
     let pool = pool.map_err(|e| input(format!("threads = {threads:?}: {e}")))?;
@@ -138,7 +139,7 @@ fn run<T: Send>(
                 }
             };
             if let Err(e) = handled.and_then(|()| py.check_signals()) {
-                stop.store(true, Ordering::Relaxed);
+                stop.raise();
                 problem.get_or_insert(e);
             }
         }
@@ -317,7 +318,7 @@ impl System {
         let batch = experiments(rows(&x0, d, "x0")?, rows(&p, q, "p")?, protocols, times)?;
         let options = SolveOptions { rtol, atol, method, step, max_steps, ..SolveOptions::default() };
         let done = run(py, threads, None, None, |link| {
-            let options = SolveOptions { watch: trajectory::Watcher::new(link.clone()), ..options };
+            let options = SolveOptions { watch: Watcher::new(link.clone()), ..options };
             Ok(self.inner.solve_ensemble(&batch, &options)?)
         })?;
         let t = (0..times.count).map(|k| times.time(k)).collect::<Vec<_>>();
@@ -339,7 +340,11 @@ impl System {
         let p = vector(&p, self.inner.spec().parameters.len(), "p")?;
         let start = Some(vector(&start, self.inner.spec().variables.len(), "x0")?);
         let options = FixedPointOptions { bounds, starts, seed, start };
-        let found = run(py, None, None, None, |_| Ok(fixed_points(&*self.inner, stimulus, &p, &options)?))?;
+        let found = run(py, None, None, None, |link| {
+            let watch = Watcher::new(link.clone());
+            let system = Watched::shared(self.inner.clone(), &watch);
+            Ok(watch.unless_stopped(fixed_points(&*system, stimulus, &p, &options))?)
+        })?;
         Ok(loads(py, &json!(found))?.unbind())
     }
 }
@@ -492,8 +497,7 @@ fn dataset<'py>(
 ) -> PyResult<(PathBuf, Bound<'py, PyDict>)> {
     let configuration = text_of(file, document).and_then(|text| config::parse_any(&text, &changes)).map_err(wrong)?;
     let (data, path) = run(py, threads, None, say.as_ref(), |link| {
-        let watch = Watch { tell: &|m| link.say(m), made: &|_, _| (), stop: link.stop.clone() };
-        let found = pipeline::data_in(&folder, &configuration, &watch)?;
+        let found = pipeline::data_in(&folder, &configuration, &Watcher::new(link.clone()))?;
         pipeline::keep(&folder, &configuration)?;
         Ok(found)
     })?;
@@ -544,14 +548,13 @@ fn train(
     let answer = run(py, threads, callback.as_ref(), say.as_ref(), |link| {
         let from = start.as_deref().map(Surrogate::load).transpose()?;
         pipeline::check_device(&configuration, device)?;
-        let watch = Watch { tell: &|m| link.say(m), made: &|_, _| (), stop: link.stop.clone() };
+        let watch = Watcher::new(link.clone());
         let (data, _) = pipeline::data_in(&folder, &configuration, &watch)?;
         if !checkpoint::exists(&folder) {
             pipeline::keep(&folder, &configuration)?;
         }
         let existing = if resume { Existing::Resume } else { Existing::Refuse };
-        let stop = link.stop.clone();
-        let how = Circumstances { folder: Some(&folder), existing, from: from.as_ref(), time_limit, checkpoint_every, stop, device };
+        let how = Circumstances { folder: Some(&folder), existing, from: from.as_ref(), time_limit, checkpoint_every, watch, device };
         let learned = pipeline::learn(&configuration, &data, &how, &mut |record: &Record| link.record(record))?;
         let surrogate = folder.join("surrogate.safetensors");
         learned.surrogate.save(&surrogate)?;
@@ -595,7 +598,7 @@ fn tune(
         return Err(input(format!("{} holds a study already; resume=True goes on with it", folder.display())));
     }
     let trials = run(py, threads, None, say.as_ref(), |link| {
-        let tuning = Tuning { file: &file, dir: &folder, workers, stop: link.stop.clone(), single_writer: false, say: &|m| link.say(m) };
+        let tuning = Tuning { file: &file, dir: &folder, workers, watch: Watcher::new(link.clone()), single_writer: false };
         tuning.run()
     })?;
     Ok(loads(py, &Value::Array(trials.iter().map(trial).collect()))?.unbind())

@@ -9,7 +9,6 @@ use std::{
 };
 
 use ionoscope_dynamics::{
-    Error as DynamicsError,
     spec::Spec,
     system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, Trajectory},
@@ -186,9 +185,6 @@ impl Job<'_> {
                     summary.add(&columns);
                 }
             }
-            if let Some(watch) = self.options.watch.get() {
-                watch.finished(summary.experiments as usize);
-            }
         }
         thread::scope(|scope| {
             // A rendezvous: one part is computed while one is written, and no more are held.
@@ -262,10 +258,9 @@ impl Job<'_> {
     }
 
     fn solve(&self, part: Part) -> Result<(usize, Vec<Trajectory>, Vec<bool>)> {
-        if self.options.watch.get().is_some_and(|w| w.interrupted()) {
-            return Err(DynamicsError::Interrupted.into());
-        }
-        let trajectories = self.system.solve_ensemble(&part.experiments, self.options)?;
+        self.options.watch.check()?;
+        let watch = self.options.watch.part(part.first, self.survey.rows, "experiments");
+        let trajectories = self.system.solve_ensemble(&part.experiments, &SolveOptions { watch, ..self.options.clone() })?;
         let spec = self.system.spec();
         let outside = |(t, e): (&Trajectory, &Experiment)| extrapolated_states(spec, e, t) > 0;
         let extrapolated = match spec.trained_on {

@@ -12,6 +12,8 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+use ionoscope_dynamics::watch::Watcher;
+
 use crate::{Error, Result};
 
 mod arguments;
@@ -31,6 +33,7 @@ mod reproduce;
 mod simulate;
 mod spikes;
 mod table;
+mod terminal;
 mod train;
 mod training;
 mod tune;
@@ -101,27 +104,26 @@ pub struct Shared {
     /// Errors only on standard error: no warnings, no progress
     #[arg(long, global = true)]
     pub quiet: bool,
+    /// Who is told how far the work is, and may stop it: the terminal.
+    #[arg(skip)]
+    pub watch: Watcher,
 }
 
 impl Shared {
     /// Tells the user how far the work is.
     pub fn tell(&self, message: &str) {
-        if !self.quiet {
-            let _ = writeln!(io::stderr(), "{message}");
-        }
+        self.watch.tell(message);
     }
 
     /// Tells the user something that does not stop the work.
     pub fn warn(&self, message: &str) {
-        if !self.quiet {
-            let _ = writeln!(io::stderr(), "warning: {message}");
-        }
+        self.watch.tell(&format!("warning: {message}"));
     }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
             if let Some(message) = other_option(&e, &std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -133,7 +135,13 @@ pub fn main() -> ExitCode {
             return if e.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    match set_threads(&cli.shared).and_then(|()| cli.verb.run(&cli.shared)) {
+    let done = terminal::watch("at work", cli.shared.quiet).and_then(|watch| {
+        cli.shared.watch = watch;
+        set_threads(&cli.shared)?;
+        cli.verb.run(&cli.shared)
+    });
+    terminal::clear();
+    match done {
         Err(e) if !e.is_broken_pipe() => {
             let _ = writeln!(io::stderr(), "error: {e}");
             ExitCode::from(e.exit_code())
@@ -168,6 +176,7 @@ fn set_threads(shared: &Shared) -> Result<()> {
 
 /// Writes data to standard output, buffered.
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    terminal::clear();
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     write(&mut out).and_then(|()| out.flush()).map_err(Error::Stdout)
 }

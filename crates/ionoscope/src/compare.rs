@@ -7,6 +7,7 @@ use ionoscope_dynamics::{
     spec::Spec,
     system::{DynamicalSystem, Time},
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
+    watch::Watcher,
 };
 use serde::Serialize;
 
@@ -117,11 +118,11 @@ fn tight() -> SolveOptions {
 const ROLES: [Role; 2] = [Role::Equations, Role::Network];
 
 impl Comparison<'_> {
-    /// All sections, in order. `tell` hears what is being done.
+    /// All sections, in order.
     ///
     /// # Errors
-    /// Systems with different variables; whatever an analysis fails at.
-    pub fn answers(&self, tell: &dyn Fn(&str)) -> Result<Vec<Answer>> {
+    /// Systems with different variables; whatever an analysis fails at; being stopped.
+    pub fn answers(&self, watch: &Watcher) -> Result<Vec<Answer>> {
         let [a, b] = &self.sides;
         let names = |s: &Side| s.spec().variables.iter().map(|q| q.name.clone()).collect::<Vec<_>>();
         if names(a) != names(b) {
@@ -142,8 +143,8 @@ impl Comparison<'_> {
             .into_iter()
             .map(|(name, section)| {
                 let begin = Instant::now();
-                let answer = section();
-                tell(&format!("{name}: {:.1} s", begin.elapsed().as_secs_f64()));
+                let answer = watch.unless_stopped(section());
+                watch.tell(&format!("{name}: {:.1} s", begin.elapsed().as_secs_f64()));
                 answer
             })
             .collect()

@@ -3,15 +3,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
 use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
-use ionoscope_dynamics::models;
+use ionoscope_dynamics::{models, watch::Watcher, watched::Watched};
 use ionoscope_learn::{
     architectures::{fno::Fno, neural_map::NeuralMap},
     dataset::{self, Dataset, DatasetConfig},
@@ -42,54 +38,36 @@ pub enum Data {
     Pairs(Dataset),
 }
 
-/// Who is told how far the work is, and may stop it.
-pub struct Watch<'a> {
-    /// Told in words.
-    pub tell: &'a dyn Fn(&str),
-    /// Told how many responses of how many are made.
-    pub made: &'a dyn Fn(usize, usize),
-    /// Raised to stop soon.
-    pub stop: Arc<AtomicBool>,
-}
-
-impl Watch<'_> {
-    fn goes_on(&self) -> bool {
-        !self.stop.load(Ordering::Relaxed)
-    }
-}
-
 /// Samples a dataset of a model, away from the model's fixed points.
 ///
 /// # Errors
-/// An unknown model, a configuration that does not fit it, trajectories that fail however often they are drawn.
-pub fn sample(config: &DatasetConfig) -> Result<Dataset> {
-    let system = models::find(&config.model)?;
+/// An unknown model, a configuration that does not fit it, trajectories that fail however often they are drawn; being stopped.
+pub fn sample(config: &DatasetConfig, watch: &Watcher) -> Result<Dataset> {
+    let system = Watched::shared(models::find(&config.model)?, watch);
     // Where the search fails, nothing is known to keep away from.
     let known = |start: &[f64], p: &[f64]| {
         let options = FixedPointOptions { starts: 16, start: Some(start.to_vec()), ..FixedPointOptions::default() };
         fixed_points(&*system, 0.0, p, &options).map(|f| f.into_iter().map(|f| f.x).collect()).unwrap_or_default()
     };
-    Ok(dataset::sample(&*system, config, &known)?)
+    let made = dataset::sample(&*system, config, &known);
+    watch.check()?;
+    Ok(made?)
 }
 
 /// The data of a configuration, in memory.
 ///
 /// # Errors
 /// An unknown model, a configuration that does not fit it, solves that fail.
-pub fn make(configuration: &AnyConfiguration, watch: &Watch) -> Result<Data> {
+pub fn make(configuration: &AnyConfiguration, watch: &Watcher) -> Result<Data> {
     configuration.check()?;
     Ok(match configuration {
         AnyConfiguration::Operator(c) => {
-            (watch.tell)(&counted(&c.responses));
-            let made = |done, all| {
-                (watch.made)(done, all);
-                watch.goes_on()
-            };
-            Data::Responses(respond(&*models::find(&c.responses.model)?, &c.responses, &made)?)
+            watch.tell(&counted(&c.responses));
+            Data::Responses(respond(&*models::find(&c.responses.model)?, &c.responses, watch)?)
         }
         AnyConfiguration::Map(c) => {
-            (watch.tell)(&format!("{} chunks of {}", c.dataset.chunks.saturating_add(c.dataset.new_chunks), c.dataset.model));
-            Data::Pairs(sample(&c.dataset)?)
+            watch.tell(&format!("{} chunks of {}", c.dataset.chunks.saturating_add(c.dataset.new_chunks), c.dataset.model));
+            Data::Pairs(sample(&c.dataset, watch)?)
         }
     })
 }
@@ -108,11 +86,11 @@ fn other(path: &Path, difference: &str) -> Error {
 ///
 /// # Errors
 /// Data in the folder that are damaged or others; such as cannot be made or saved.
-pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -> Result<(Data, PathBuf)> {
+pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watcher) -> Result<(Data, PathBuf)> {
     configuration.check()?;
     artifact::check_folder(folder)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
-    let found = |path: &Path| (watch.tell)(&format!("{}: found, made by the same configuration", path.display()));
+    let found = |path: &Path| watch.tell(&format!("{}: found, made by the same configuration", path.display()));
     match configuration {
         AnyConfiguration::Map(c) => {
             let path = folder.join("dataset.safetensors");
@@ -139,12 +117,9 @@ pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -
             let system = models::find(&config.model)?;
             let needed = config.bytes(system.spec().variables.len()).saturating_mul(3);
             memory::check("making and writing these responses", needed, "take fewer responses.samples or responses.points")?;
-            (watch.tell)(&counted(config));
+            watch.tell(&counted(config));
             let parts = Parts::open(&folder.join("responses.parts"), config)?;
-            let data = respond_in_parts(&*system, config, Some(&parts), &|done, all| {
-                (watch.made)(done, all);
-                watch.goes_on()
-            })?;
+            let data = respond_in_parts(&*system, config, Some(&parts), watch)?;
             data.save(&path)?;
             parts.remove()?;
             Ok((Data::Responses(data), path))
@@ -157,7 +132,7 @@ pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watch) -
 ///
 /// # Errors
 /// Pairs, which are made by one process; as [`data_in`].
-pub fn shard_in(folder: &Path, configuration: &AnyConfiguration, shard: Shard, watch: &Watch) -> Result<()> {
+pub fn shard_in(folder: &Path, configuration: &AnyConfiguration, shard: Shard, watch: &Watcher) -> Result<()> {
     let AnyConfiguration::Operator(c) = configuration else {
         return Err(Error::Input("--shard is for responses; pairs are made by one process, in moments".into()));
     };
@@ -167,17 +142,13 @@ pub fn shard_in(folder: &Path, configuration: &AnyConfiguration, shard: Shard, w
     let whole = folder.join("responses.safetensors");
     if whole.exists() {
         config::same("responses", &ResponseData::load(&whole)?.config, &c.responses).map_err(|d| other(&whole, &d))?;
-        (watch.tell)("the responses are there already");
+        watch.tell("the responses are there already");
         return Ok(());
     }
     let (config, Shard { index, of }) = (&c.responses, shard);
-    (watch.tell)(&format!("shard {index} of {of} of {}", counted(config)));
+    watch.tell(&format!("shard {index} of {of} of {}", counted(config)));
     let parts = Parts::open(&folder.join("responses.parts"), config)?;
-    let made = |done, all| {
-        (watch.made)(done, all);
-        watch.goes_on()
-    };
-    Ok(respond_shard(&*models::find(&config.model)?, config, &parts, [index, of], &made)?)
+    Ok(respond_shard(&*models::find(&config.model)?, config, &parts, [index, of], watch)?)
 }
 
 /// Keeps the resolved configuration beside the results, as `config.toml`.
@@ -212,8 +183,8 @@ pub struct Circumstances<'a> {
     pub time_limit: Option<Duration>,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Raised to stop soon.
-    pub stop: Arc<AtomicBool>,
+    /// Who may stop it.
+    pub watch: Watcher,
     /// Where to compute.
     pub device: Device,
 }
@@ -350,7 +321,7 @@ pub fn learn_again(
 ) -> Result<Learned> {
     let Circumstances { folder: directory, existing, time_limit, checkpoint_every, device, .. } = *how;
     check_device(configuration, device)?;
-    let interrupt = Some(how.stop.clone());
+    let watch = how.watch.clone();
     let (mut before, mut progress) = (|r: &[Record]| before(r), |r: &Record| progress(r));
     match (configuration, data) {
         (AnyConfiguration::Operator(c), Data::Responses(data)) => {
@@ -359,7 +330,7 @@ pub fn learn_again(
             let from = before::operator_of(how.from)?;
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
             let before: Option<train::Listener> = Some(&mut before);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, watch, device, before, progress };
             let trained = train_operator(data, config, run)?;
             let (validation, validation_epoch) = trained.validation.unzip();
             Ok(Learned {
@@ -375,7 +346,7 @@ pub fn learn_again(
             let from = before::map_of(how.from)?;
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
             let before: Option<train::Listener> = Some(&mut before);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, interrupt, device, before, progress };
+            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, watch, device, before, progress };
             let trained = train::train(data, &c.train, run)?;
             Ok(Learned {
                 weights: trained.map.weight_count(),
@@ -462,7 +433,7 @@ mod tests {
             atol: 1e-11,
             ..DatasetConfig::default()
         };
-        let pairs = sample(&config).unwrap().training;
+        let pairs = sample(&config, &Watcher::default()).unwrap().training;
         let model = models::find(&config.model).unwrap();
         let n = pairs.dimension;
         for (k, x) in pairs.u.chunks_exact(n).enumerate() {

@@ -3,13 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
+use ionoscope_dynamics::watch::{StopFlag, Watcher};
 use ionoscope_learn::{
     train::{Device, Ending, Existing, Record},
     tune::{
@@ -26,7 +23,7 @@ use objective::Objective;
 use crate::{
     Error, Result, artifact,
     config::{AnyConfiguration, StudyFile},
-    pipeline::{self, Circumstances, Data, Learned, Watch},
+    pipeline::{self, Circumstances, Data, Learned},
 };
 
 mod budget;
@@ -44,12 +41,10 @@ pub struct Tuning<'a> {
     pub dir: &'a Path,
     /// Trials at once; the threads are shared out among them.
     pub workers: usize,
-    /// Raised to stop, with checkpoints.
-    pub stop: Arc<AtomicBool>,
+    /// Told how far it is, and may stop it, with checkpoints.
+    pub watch: Watcher,
     /// Nobody else works on the study: no locks are taken.
     pub single_writer: bool,
-    /// Told how far it is.
-    pub say: &'a (dyn Fn(&str) + Sync),
 }
 
 /// Trains what a configuration says; from the checkpoint in the folder, if there is one, whose records `before` is told of.
@@ -57,12 +52,12 @@ fn train(
     configuration: &AnyConfiguration,
     data: &Data,
     folder: Option<&Path>,
-    stop: Arc<AtomicBool>,
+    watch: Watcher,
     before: &mut (dyn FnMut(&[Record]) + Send),
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
     let (existing, checkpoint_every) = (Existing::Resume, Duration::from_secs(30));
-    let how = Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, stop, device: Device::Cpu };
+    let how = Circumstances { folder, existing, from: None, time_limit: None, checkpoint_every, watch, device: Device::Cpu };
     pipeline::learn_again(configuration, data, &how, before, progress)
 }
 
@@ -135,10 +130,10 @@ impl Tuning<'_> {
             let pool = pool.map_err(|e| ionoscope_learn::Error::Failed(format!("no threads for a trial: {e}")))?;
             self.trial(s, common.as_ref(), &objectives, report, &pool)
         };
-        let tell = |told: Told| (self.say)(&line(&told));
+        let tell = |told: Told| self.watch.tell(&line(&told));
         let work = Work { defaults: self.file.defaults()?, fit: &fit, objective: &objective, tell: &tell, alone: self.single_writer };
-        let trials = run(Some(&self.dir.join(JOURNAL)), &self.file.study, &self.attributes()?, self.workers, &self.stop, &work)?;
-        if self.stop.load(Ordering::Relaxed) {
+        let trials = run(Some(&self.dir.join(JOURNAL)), &self.file.study, &self.attributes()?, self.workers, &self.watch, &work)?;
+        if self.watch.stopped() {
             return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
         }
         self.keep(&trials)?;
@@ -146,7 +141,7 @@ impl Tuning<'_> {
     }
 
     fn data(&self, configuration: &AnyConfiguration) -> Result<Data> {
-        pipeline::make(configuration, &Watch { tell: &|m| (self.say)(m), made: &|_, _| (), stop: self.stop.clone() })
+        pipeline::make(configuration, &self.watch)
     }
 
     fn trial(
@@ -168,14 +163,14 @@ impl Tuning<'_> {
         let dir = self.folder(s.origin);
         std::fs::create_dir_all(&dir).map_err(|e| failed(Error::write(&dir, e)))?;
         pipeline::write_configuration(&dir.join("config.toml"), configuration).map_err(failed)?;
-        let flag = Arc::new(AtomicBool::new(false));
+        let flag = StopFlag::default();
         let (mut pruned, mut problem) = (false, None);
         // The reporter stays on this thread; the training asks it, and waits for the answer.
         let (send, receive) = std::sync::mpsc::channel::<Question>();
         let trained = std::thread::scope(|scope| {
-            let (flag, dir, stop) = (flag.clone(), &dir, &self.stop);
+            let (watch, dir) = (self.watch.silent_or(flag.clone()), &dir);
             let training = scope.spawn(move || {
-                let (raised, raised_before, send_before) = (flag.clone(), flag.clone(), send.clone());
+                let (raised, raised_before, send_before) = (flag.clone(), flag, send.clone());
                 // What was reported before an interruption is reported again, so that the trial and those after it are judged as without one. That
                 // it went on after all but the last of these is decided; whether it does after the last may not have been heard.
                 let mut before = move |records: &[Record]| {
@@ -183,17 +178,17 @@ impl Tuning<'_> {
                     for (k, error) in records.iter().enumerate().filter_map(|(k, r)| Some((k, validated(r)?))) {
                         let binding = Some(k) == last;
                         if !ask(&send_before, error, binding) && binding {
-                            raised_before.store(true, Ordering::Relaxed);
+                            raised_before.raise();
                         }
                     }
                 };
                 let mut progress = move |record: &Record| {
                     let go_on = validated(record).is_none_or(|error| ask(&send, error, true));
-                    if !go_on || stop.load(Ordering::Relaxed) {
-                        raised.store(true, Ordering::Relaxed);
+                    if !go_on {
+                        raised.raise();
                     }
                 };
-                pool.install(|| train(configuration, data, Some(dir), flag, &mut before, &mut progress))
+                pool.install(|| train(configuration, data, Some(dir), watch, &mut before, &mut progress))
             });
             for (epoch, value, binding, answer) in receive {
                 let go_on = report(epoch, value).unwrap_or_else(|e| {
@@ -298,16 +293,15 @@ impl Tuning<'_> {
         let data = self.data(&configuration)?;
         // A trial that was given up is trained as far as it came.
         let last = trial.last().map_or(u64::MAX, |l| l.0);
-        let flag = Arc::new(AtomicBool::new(false));
-        let (raised, stop) = (flag.clone(), self.stop.clone());
+        let flag = StopFlag::default();
         let mut progress = |record: &Record| {
-            if matches!(record, Record::Adam(r) if trial.state == State::Pruned && r.epoch >= last) || stop.load(Ordering::Relaxed) {
-                raised.store(true, Ordering::Relaxed);
+            if matches!(record, Record::Adam(r) if trial.state == State::Pruned && r.epoch >= last) {
+                flag.raise();
             }
         };
-        let trained = train(&configuration, &data, None, flag, &mut |_| (), &mut progress)?;
+        let trained = train(&configuration, &data, None, self.watch.silent_or(flag.clone()), &mut |_| (), &mut progress)?;
         let first = &self.objectives(&configuration)?[..1];
-        if self.stop.load(Ordering::Relaxed) {
+        if self.watch.stopped() {
             return Err(Error::Failed("interrupted; nothing was written".into()));
         }
         let dir = self.dir.join("reruns");

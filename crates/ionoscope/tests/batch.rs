@@ -13,6 +13,7 @@ use ionoscope_dynamics::{
     models,
     protocol::Protocol,
     trajectory::{Experiment, SolveOptions, TimeGrid},
+    watch::{Watch, Watcher},
 };
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
@@ -456,15 +457,11 @@ struct Editor {
     done: std::sync::atomic::AtomicBool,
 }
 
-impl ionoscope_dynamics::trajectory::Watch for Editor {
-    fn finished(&self, _: usize) {
+impl Watch for Editor {
+    fn progress(&self, _: usize, _: usize, _: &str) {
         if !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
             fs::write(&self.table, &self.text).unwrap();
         }
-    }
-
-    fn interrupted(&self) -> bool {
-        false
     }
 }
 
@@ -486,7 +483,7 @@ fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
         let survey = survey(Path::new(&table), &*cell, &base, &options)?;
         if let Some(text) = edited {
             let editor = Editor { table: table.clone(), text, done: Default::default() };
-            options.watch = ionoscope_dynamics::trajectory::Watcher::new(std::sync::Arc::new(editor));
+            options.watch = Watcher::new(editor);
         }
         let layout = layout(&*cell, &base, &survey, Precision::Double);
         let configuration = json!({"hash": survey.hash});

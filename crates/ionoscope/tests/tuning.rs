@@ -100,7 +100,7 @@ fn a_study_is_made_and_a_trial_comes_out_the_same_again() {
     assert_eq!(values(&two), values(&answer));
     refused(2, &tune(&study, &dir, &[]), &["--resume"]);
     refused(2, &tune(&study, &dir, &["--rerun", "9"]), &["no trial 9"]);
-    refused(2, &tune(&study, &dir, &["--resume", "--seed", "2"]), &["whose", "another folder"]);
+    refused(2, &tune(&study, &dir, &["--resume", "--seed", "2"]), &["seed is 1 there and 2 here", "another folder"]);
 }
 
 #[test]

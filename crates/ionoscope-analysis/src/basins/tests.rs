@@ -12,7 +12,7 @@ fn of(id: &str, i_stim: f64, changes: &[(&str, f64)], starts: usize) -> Basins {
     let model = models::find(id).unwrap();
     let p = model.spec().parameters_with(changes.iter().copied()).unwrap();
     let bounds = model.spec().variables.iter().map(|q| q.range).collect();
-    basins(&*model, i_stim, &p, &BasinOptions::new(bounds, Starts::Random { count: starts, seed: 1 }), &|_| ()).unwrap()
+    basins(&*model, i_stim, &p, &BasinOptions::new(bounds, Starts::Random { count: starts, seed: 1 }), &Watcher::default()).unwrap()
 }
 
 fn kinds(found: &Basins) -> Vec<AttractorKind> {
@@ -31,7 +31,7 @@ fn a_bistable_map_has_basins_of_known_size() {
     let jacobian = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = if x[0].abs() > 9.0 { 4.0 } else { 0.5 };
     let map = TestSystem::new(&[[-2.0, 2.0]], 0, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
     let options = BasinOptions::new(vec![[-1.0, 10.0]], Starts::Random { count: 2000, seed: 3 });
-    let found = basins(&map, 0.0, &[], &options, &|_| ()).unwrap();
+    let found = basins(&map, 0.0, &[], &options, &Watcher::default()).unwrap();
     let kinds: Vec<AttractorKind> = found.attractors.iter().map(|a| a.kind).collect();
     assert_eq!(kinds, [AttractorKind::FixedPoint, AttractorKind::FixedPoint, AttractorKind::Escaped]);
     for (attractor, share) in found.attractors.iter().zip([1.0 / 11.0, 9.0 / 11.0, 1.0 / 11.0]) {
@@ -51,7 +51,7 @@ fn the_modified_cell_is_bistable_and_stopping_early_changes_nothing() {
     let p = cell.spec().parameters_with([("v_s", -36.0)]).unwrap();
     let early = cell_options(600);
     let full = BasinOptions { early: false, ..early.clone() };
-    let [early, full] = [early, full].map(|o| basins(&*cell, 0.0, &p, &o, &|_| ()).unwrap());
+    let [early, full] = [early, full].map(|o| basins(&*cell, 0.0, &p, &o, &Watcher::default()).unwrap());
     assert_eq!(early.attractors.len(), 2, "{:?}", early.attractors);
     let different = early.of_start.iter().zip(&full.of_start).filter(|(a, b)| a != b).count();
     assert_eq!(different, 0);
@@ -82,7 +82,7 @@ fn what_has_not_settled_is_no_attractor_and_every_interval_allows_for_it() {
     let p = model.spec().default_parameters();
     let bounds = model.spec().variables.iter().map(|q| q.range).collect();
     let options = BasinOptions { longest: Some(150.0), early: false, ..BasinOptions::new(bounds, Starts::Random { count: 60, seed: 1 }) };
-    let found = basins(&*model, 1.0, &p, &options, &|_| ()).unwrap();
+    let found = basins(&*model, 1.0, &p, &options, &Watcher::default()).unwrap();
     let open = found.attractors.iter().find(|a| a.kind == AttractorKind::NotSettled).expect("some have not settled");
     assert!(open.count > 0 && found.not_settled == open.share && found.advice.as_ref().unwrap().contains("longest time"), "{found:?}");
     let point = found.attractors.iter().find(|a| a.kind == AttractorKind::FixedPoint).unwrap();
@@ -98,7 +98,7 @@ fn lorenz_has_two_points_chaos_or_a_cycle_and_its_saddle_is_no_attractor() {
         let p = lorenz.spec().parameters_with([("rho", rho)]).unwrap();
         let starts = Starts::Grid { axes: vec![(0, 5), (1, 5)], at: vec![0.0; 3] };
         let options = BasinOptions::new(vec![[-20.0, 20.0], [-20.0, 20.0], [0.0, 1.0]], starts);
-        basins(&*lorenz, 0.0, &p, &options, &|_| ()).unwrap()
+        basins(&*lorenz, 0.0, &p, &options, &Watcher::default()).unwrap()
     };
     // The middle of the grid is the origin, and starts exactly on it stay; their share is no basin.
     let found = grid(20.0);
@@ -122,7 +122,7 @@ fn rossler_doubles_its_period_before_it_is_aperiodic() {
         let model = models::find("rossler-1976").unwrap();
         let p = model.spec().parameters_with([("c", c)]).unwrap();
         let options = BasinOptions::new(vec![[-4.0, 4.0], [-4.0, 4.0], [0.0, 1.0]], Starts::Random { count: 40, seed: 1 });
-        let found = basins(&*model, 0.0, &p, &options, &|_| ()).unwrap();
+        let found = basins(&*model, 0.0, &p, &options, &Watcher::default()).unwrap();
         let all: Vec<&Attractor> = found.attractors.iter().filter(|a| !matches!(a.kind, Escaped | NotSettled)).collect();
         assert_eq!((all.len(), all[0].kind, found.not_settled), (1, kind, 0.0), "{c}: {found:?}");
         if let (Some(want), got) = (period, all[0].period) {
@@ -137,7 +137,7 @@ fn a_torus_is_neither_periodic_nor_aperiodic() {
     let system = Ode::<_, 4, 2, 1>::new(Oscillators);
     for (rate, ratio, kind) in [(1.0, 0.5f64.sqrt(), Quasiperiodic), (1e6, 0.5f64.sqrt(), Quasiperiodic), (1e-3, 2.0, Periodic)] {
         let options = BasinOptions::new(vec![[-2.0, 2.0]; 4], Starts::Random { count: 30, seed: 1 });
-        let found = basins(&system, 0.0, &[rate, ratio], &options, &|_| ()).unwrap();
+        let found = basins(&system, 0.0, &[rate, ratio], &options, &Watcher::default()).unwrap();
         assert_eq!((kinds(&found), found.attractors[0].count), (vec![kind], 30), "{ratio}: {found:?}");
     }
 }
@@ -147,12 +147,12 @@ fn starts_on_an_unstable_point_and_escapes_are_classes_of_their_own() {
     use AttractorKind::{Escaped, FixedPoint, Unstable};
     let starts = Starts::Grid { axes: vec![(0, 17)], at: vec![0.0, 1.0] };
     let options = BasinOptions::new(vec![[-2.0, 2.0], [-2.0, 2.0]], starts);
-    let found = basins(&Ode::<_, 2, 1, 1>::new(TwoPoints), 0.0, &[0.25], &options, &|_| ()).unwrap();
+    let found = basins(&Ode::<_, 2, 1, 1>::new(TwoPoints), 0.0, &[0.25], &options, &Watcher::default()).unwrap();
     // From -2 in steps of a quarter: nine below 1/4, one on it, seven above.
     assert_eq!(kinds(&found), [FixedPoint, FixedPoint, Unstable], "{found:?}");
     assert_eq!(found.attractors.iter().map(|a| a.count).collect::<Vec<_>>(), [9, 7, 1]);
     let random = BasinOptions::new(vec![[0.1, 2.0], [-2.0, 2.0]], Starts::Random { count: 20, seed: 1 });
-    let found = basins(&Ode::<_, 2, 0, 1>::new(BlowUp), 0.0, &[], &random, &|_| ()).unwrap();
+    let found = basins(&Ode::<_, 2, 0, 1>::new(BlowUp), 0.0, &[], &random, &Watcher::default()).unwrap();
     assert_eq!((kinds(&found), found.attractors[0].count), (vec![Escaped], 20), "{found:?}");
 }
 
@@ -162,7 +162,7 @@ fn a_map_of_a_flow_has_the_attractors_of_the_flow() {
     let flow = models::find("stankevich-2017").unwrap();
     let map = TestSystem::beta_cell_map(BetaCell::MODIFIED, 0.02);
     let p = flow.spec().parameters_with([("v_s", -36.0)]).unwrap();
-    let [a, b] = [&*flow as &dyn DynamicalSystem, &map].map(|s| basins(s, 0.0, &p, &cell_options(60), &|_| ()).unwrap());
+    let [a, b] = [&*flow as &dyn DynamicalSystem, &map].map(|s| basins(s, 0.0, &p, &cell_options(60), &Watcher::default()).unwrap());
     assert_eq!(kinds(&a), [AttractorKind::FixedPoint, AttractorKind::Periodic], "{a:?}");
     assert_eq!((kinds(&a), &a.of_start), (kinds(&b), &b.of_start), "{b:?}");
     assert!((a.attractors[1].period.unwrap() / b.attractors[1].period.unwrap() - 1.0).abs() < 0.01, "{a:?} {b:?}");
@@ -188,7 +188,7 @@ fn every_model_at_defaults_and_ten_times_as_long() {
         let bounds = model.spec().variables.iter().map(|q| q.range).collect();
         let long = BasinOptions { longest: Some(longest), early: false, ..BasinOptions::new(bounds, Starts::Random { count, seed: 1 }) };
         let p = model.spec().default_parameters();
-        let long = basins(&*model, 0.0, &p, &long, &|_| ()).unwrap();
+        let long = basins(&*model, 0.0, &p, &long, &Watcher::default()).unwrap();
         println!("{} ({count} starts, up to {:.4} {}):", model.spec().id, longest, model.spec().time_unit);
         for (name, found) in [("default", &found), ("long", &long)] {
             for a in &found.attractors {
@@ -217,7 +217,7 @@ fn a_grid_has_its_ends_and_wrong_options_are_named() {
     assert_eq!((all[0].clone(), all[1].clone(), all[5].clone()), (vec![0.0, 8.0, 5.0], vec![0.0, 8.0, 6.0], vec![1.0, 8.0, 6.0]));
     let cell = models::find("stankevich-2017").unwrap();
     let p = cell.spec().default_parameters();
-    let wrong = |o: BasinOptions| basins(&*cell, 0.0, &p, &o, &|_| ()).unwrap_err().to_string();
+    let wrong = |o: BasinOptions| basins(&*cell, 0.0, &p, &o, &Watcher::default()).unwrap_err().to_string();
     assert!(wrong(cell_options(0)).contains("0 starts"));
     let mut reversed = cell_options(10);
     reversed.bounds[1] = [0.2, 0.1];
@@ -233,7 +233,7 @@ fn stopping_early_changes_nothing_on_ten_thousand_starts() {
         let p = cell.spec().parameters_with([("v_s", v_s)]).unwrap();
         let early = cell_options(10_000);
         let full = BasinOptions { early: false, ..early.clone() };
-        let [early, full] = [early, full].map(|o| basins(&*cell, 0.0, &p, &o, &|_| ()).unwrap());
+        let [early, full] = [early, full].map(|o| basins(&*cell, 0.0, &p, &o, &Watcher::default()).unwrap());
         let fixed = |b: &Basins, k: usize| b.attractors[usize::from(b.of_start[k])].kind == AttractorKind::FixedPoint;
         let different = (0..10_000).filter(|k| fixed(&early, *k) != fixed(&full, *k)).count();
         assert_eq!(different, 0, "at v_s = {v_s}: {:?} {:?}", early.attractors, full.attractors);
@@ -299,7 +299,7 @@ fn a_map_whose_window_is_strobed_shows_its_cycle() {
     let map = TestSystem::new(&[[0.01, 0.99]], 0, Time::Discrete { dt: 1.0 }, Box::new(rule), Box::new(jacobian));
     for longest in [None, Some(20_000.0)] {
         let options = BasinOptions { longest, ..BasinOptions::new(vec![[0.01, 0.99]], Starts::Random { count: 50, seed: 1 }) };
-        let found = basins(&map, 0.0, &[], &options, &|_| ()).unwrap();
+        let found = basins(&map, 0.0, &[], &options, &Watcher::default()).unwrap();
         assert_eq!((kinds(&found), found.attractors[0].period), (vec![AttractorKind::Periodic], Some(2.0)), "{found:?}");
     }
     let scales = time_scales(&map, &[0.3], 0.0, &[], &SolveOptions::default()).unwrap();

@@ -111,6 +111,7 @@ struct Work<'a, M> {
     follow: Option<usize>,
     curve: Mutex<Curve>,
     next: AtomicUsize,
+    ended: AtomicUsize,
     stiff: Mutex<VecDeque<Seat>>,
     stop: AtomicBool,
 }
@@ -158,6 +159,7 @@ fn work<M: Model, const D: usize, const P: usize, const W: usize>(
         follow,
         curve: Mutex::default(),
         next: AtomicUsize::new(0),
+        ended: AtomicUsize::new(0),
         stiff: Mutex::default(),
         stop: AtomicBool::new(false),
     };
@@ -455,14 +457,13 @@ impl<M: Model> Work<'_, M> {
 
     fn finish(&self, index: usize, trajectory: Trajectory, done: &mut Vec<(usize, Trajectory)>) {
         done.push((index, trajectory));
-        if let Some(watch) = self.options.watch.get() {
-            watch.finished(1);
-        }
+        let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        self.options.watch.progress(ended, self.batch.len(), "trajectories");
     }
 
     /// Whether to give up, here or because another worker saw it.
     fn interrupted(&self) -> bool {
-        if self.options.watch.get().is_some_and(|w| w.interrupted()) {
+        if self.options.watch.stopped() {
             self.stop.store(true, Ordering::Relaxed);
         }
         self.stop.load(Ordering::Relaxed)

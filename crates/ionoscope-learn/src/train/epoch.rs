@@ -9,6 +9,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
+use ionoscope_dynamics::watch::Watcher;
+
 use super::pairs::{Batches, Rows};
 use crate::{
     Result,
@@ -106,11 +108,12 @@ impl Trainees {
         lock(&self.networks[i].state).by_batch.iter().enumerate().map(|(b, mse)| (length(b), *mse)).collect()
     }
 
-    /// One pass over `rows`. Returns the mean squared error of each sub-network on the way (before the step of each batch).
+    /// One pass over `rows`. Returns the mean squared error of each sub-network on the way (before the step of each batch); none where `watch` stopped it,
+    /// which leaves the sub-networks at batches of their own.
     ///
     /// # Errors
     /// Rows that do not fit.
-    pub fn epoch(&mut self, rows: &Rows) -> Result<Vec<f64>> {
+    pub fn epoch(&mut self, rows: &Rows, watch: &Watcher) -> Result<Option<Vec<f64>>> {
         for n in &mut self.networks {
             *n.ticket.get_mut() = 0;
             *n.finished.get_mut() = 0;
@@ -125,7 +128,7 @@ impl Trainees {
             for t in 0..this.scratch.len() {
                 let (failure, stop) = (&failure, &stop);
                 scope.spawn(move |_| {
-                    if let Err(e) = this.work(t, rows, stop) {
+                    if let Err(e) = this.work(t, rows, stop, watch) {
                         stop.store(true, Ordering::Relaxed);
                         *lock(failure) = Some(e);
                     }
@@ -134,17 +137,22 @@ impl Trainees {
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(e) => Err(e),
-            None => Ok(self.networks.iter().map(|n| lock(&n.state).squares / rows.len() as f64).collect()),
+            None if watch.stopped()
+                && self.networks.iter().any(|n| (n.ticket.load(Ordering::Acquire) >> 32) as usize != self.batches.count) =>
+            {
+                Ok(None)
+            }
+            None => Ok(Some(self.networks.iter().map(|n| lock(&n.state).squares / rows.len() as f64).collect())),
         }
     }
 
     /// What one thread does until the epoch is over.
-    fn work(&self, thread: usize, rows: &Rows, stop: &AtomicBool) -> Result<()> {
+    fn work(&self, thread: usize, rows: &Rows, stop: &AtomicBool, watch: &Watcher) -> Result<()> {
         let count = self.networks.len();
         let mut scratch = lock(&self.scratch[thread]);
         let mut current = thread % count;
         let mut idle = 0u32;
-        while !stop.load(Ordering::Relaxed) {
+        while !stop.load(Ordering::Relaxed) && !watch.stopped() {
             let mut done = 0;
             let mut found = false;
             // The sub-network of the last chunk first: its weights are in this core's cache.

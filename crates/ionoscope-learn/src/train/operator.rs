@@ -4,12 +4,12 @@
 //! is divided by s(t), the standard deviation over the training samples at that time but at least [`FLOOR`] of that over all times: what
 //! networks are judged by. It is averaged over variables and samples. Interrupted and resumed, a training gives the same bits as one that ran through.
 
-use std::{ops::ControlFlow, sync::atomic::Ordering, time::Instant};
+use std::{cell::Cell, time::Instant};
 
 use ionoscope_dynamics::sampling::{permutation, stream};
 use serde::{Deserialize, Serialize};
 
-use engine::{Cpu, Engine, Moving};
+use engine::{Cpu, Engine, Epoch, Moving};
 use loss::Problem;
 pub use loss::{LossConfig, overall_sd, time_statistics};
 
@@ -217,6 +217,8 @@ struct State {
     moving: Moving,
     best: Option<(f64, u64, Vec<f64>)>,
     epoch: u64,
+    /// Of an epoch that is not over: the losses `[sample][variable]` of the batches that are done, in its order.
+    losses: Vec<f64>,
     history: Vec<Record>,
     /// Seconds before this run.
     before: f64,
@@ -241,10 +243,12 @@ impl State {
         };
         let mut networks = vec![own, plain(average, Vec::new())];
         networks.extend(self.best.as_ref().map(|(error, epoch, weights)| plain(weights, vec![*error, *epoch as f64])));
+        networks.extend((!self.losses.is_empty()).then(|| plain(&self.losses, Vec::new())));
         Checkpoint { identity: identity.clone(), epoch: self.epoch, seconds, progress_bytes: 0, event_bytes: 0, networks }
     }
 
-    fn restore(&mut self, checkpoint: Checkpoint, history: Vec<Record>) -> Result<()> {
+    /// Takes up what a checkpoint holds; an epoch has so many losses.
+    fn restore(&mut self, checkpoint: Checkpoint, history: Vec<Record>, most_losses: usize) -> Result<()> {
         let count = self.moving.weights.len();
         let mut networks = checkpoint.networks.into_iter();
         let misfit = || Error::Invalid("the checkpoint is of another size than the configuration's network; start anew".into());
@@ -254,11 +258,18 @@ impl State {
         }
         let adam = Adam { first: own.first, second: own.second, steps: own.steps };
         self.moving = Moving { weights: own.weights, adam, average: average.weights };
-        self.best = match networks.next() {
-            Some(best) if best.weights.len() == count && best.first.len() == 2 => Some((best.first[0], best.first[1] as u64, best.weights)),
-            Some(_) => return Err(misfit()),
-            None => None,
-        };
+        let mut next = networks.next();
+        if let Some(best) = next.take_if(|n| n.first.len() == 2) {
+            self.best = Some((best.first[0], best.first[1] as u64, best.weights)).filter(|b| b.2.len() == count);
+            if self.best.is_none() {
+                return Err(misfit());
+            }
+            next = networks.next();
+        }
+        self.losses = next.map(|n| n.weights).unwrap_or_default();
+        if self.losses.len() > most_losses || networks.next().is_some() {
+            return Err(misfit());
+        }
         (self.epoch, self.before, self.history) = (checkpoint.epoch, checkpoint.seconds, history);
         Ok(())
     }
@@ -330,13 +341,13 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let varied = if data.config.vary.is_empty() { [].iter() } else { data.training.p.iter() };
     let numbers = numbers.chain(varied.copied());
     let identity = Identity { configuration, dataset: fingerprint(numbers), from: run.from.map(|_| fingerprint(weights.iter().copied())) };
-    let mut state = State { moving: Moving::new(weights), best: None, epoch: 0, history: Vec::new(), before: 0.0 };
+    let mut state = State { moving: Moving::new(weights), best: None, epoch: 0, losses: Vec::new(), history: Vec::new(), before: 0.0 };
     let mut directory = None;
     if let Some(path) = run.directory {
         let (opened, found) = Directory::open(path, run.existing, &identity)?;
         directory = Some(opened);
         if let Some((checkpoint, history)) = found {
-            state.restore(checkpoint, history)?;
+            state.restore(checkpoint, history, data.training.len() * data.spec.variables.len())?;
         }
     }
     let (training, validation) = (problem.set(&data.training), problem.set(&data.validation));
@@ -350,7 +361,9 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let variables: Vec<String> = data.spec.variables.iter().map(|q| q.name.clone()).collect();
     let samples = data.training.len();
     let batches = engine::batches(samples, config) as u64;
-    let (clock, mut saved, first) = (Instant::now(), Instant::now(), state.epoch);
+    let (clock, saved, first) = (Instant::now(), Cell::new(Instant::now()), state.epoch);
+    let has_folder = directory.is_some();
+    let due = || has_folder && saved.get().elapsed() >= run.checkpoint_every;
     if let (Some(before), false) = (&mut run.before, state.history.is_empty()) {
         before(&state.history);
     }
@@ -387,29 +400,33 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         }
         keep(&mut state, &mut directory, Record::Start(StartRecord { epoch: 0, validation }))?;
     }
+    let stopped = || match run.time_limit {
+        _ if run.watch.stopped() => Some(Ending::Interrupted),
+        Some(limit) if clock.elapsed() >= limit => Some(Ending::TimeLimit),
+        _ => None,
+    };
     let ending = loop {
         let stale = state.best.as_ref().is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
         if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
             break Ending::Completed;
         }
-        if run.interrupt.as_ref().is_some_and(|i| i.load(Ordering::Relaxed)) {
-            break Ending::Interrupted;
+        if let Some(ending) = stopped() {
+            break ending;
         }
-        if run.time_limit.is_some_and(|limit| clock.elapsed() >= limit) {
-            break Ending::TimeLimit;
-        }
-        if let Some(directory) = &mut directory
-            && saved.elapsed() >= run.checkpoint_every
-        {
+        if let (true, Some(directory)) = (due(), &mut directory) {
             directory.checkpoint(state.checkpoint(&identity, state.before + clock.elapsed().as_secs_f64()))?;
-            saved = Instant::now();
+            saved.set(Instant::now());
         }
         let start = Instant::now();
         let order = permutation(&mut stream(config.seed, "operator order", state.epoch), samples);
-        let losses = match engine.epoch(&mut state.moving, &order)? {
-            ControlFlow::Continue(losses) => losses,
-            ControlFlow::Break(batch) => return Err(diverged(state.epoch + 1, &format!(", batch {batch}"))),
-        };
+        let begun = state.losses.len() / variables.len();
+        match engine.epoch(&mut state.moving, &order, &mut state.losses, &|| stopped().is_some() || due())? {
+            Epoch::Done => {}
+            // Behind a batch: it is kept above, and the epoch goes on.
+            Epoch::Stopped => continue,
+            Epoch::Diverged(batch) => return Err(diverged(state.epoch + 1, &format!(", batch {batch}"))),
+        }
+        let losses = std::mem::take(&mut state.losses);
         state.epoch += 1;
         let outputs = variables.len();
         // Weights are used in single precision.
@@ -435,7 +452,7 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
             first_batch: (state.epoch == 1).then(|| engine::means(&losses[..of_batch(0).end * outputs], outputs)),
             validation: measured,
             learning_rate: config.adam.rate(state.epoch * batches - 1, batches),
-            samples_per_second: samples as f64 / start.elapsed().as_secs_f64().max(1e-9),
+            samples_per_second: (samples - begun) as f64 / start.elapsed().as_secs_f64().max(1e-9),
             seconds: state.before + clock.elapsed().as_secs_f64(),
             seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64 * (config.adam.epochs - state.epoch) as f64,
         });

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::*;
 use crate::{
@@ -6,7 +11,10 @@ use crate::{
     dataset::{DatasetConfig, sample},
     second_order::SecondOrderConfig,
 };
-use ionoscope_dynamics::models;
+use ionoscope_dynamics::{
+    models,
+    watch::{StopFlag, Watch},
+};
 
 fn data() -> Dataset {
     let system = models::find("sherman-1988").unwrap();
@@ -118,14 +126,16 @@ fn training_lowers_the_error_and_goes_on_from_weights() {
 
 /// Runs with a flag that is raised when the given number of records has been made.
 fn stopped_after(data: &Dataset, config: &TrainConfig, folder: Option<&Path>, existing: Existing, records: usize) -> Trained {
-    let flag = Arc::new(AtomicBool::new(false));
+    let flag = StopFlag::default();
     let raise = flag.clone();
     let mut count = 0;
     let mut progress = move |_: &Record| {
         count += 1;
-        raise.store(count == records, Ordering::Relaxed);
+        if count == records {
+            raise.raise();
+        }
     };
-    let mut run = Run { directory: folder, existing, interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
+    let mut run = Run { directory: folder, existing, watch: Watcher::new(flag), progress: Some(&mut progress), ..Run::default() };
     train(data, config, &mut run).unwrap()
 }
 
@@ -166,6 +176,34 @@ fn interrupted_and_resumed_gives_the_same_bits() {
         // Once more: all is there already.
         let again = train(&data, &config, &mut Run { directory: Some(&folder.0), existing: Existing::Resume, ..Run::default() }).unwrap();
         assert!(again.map.networks() == through.map.networks() && again.history == resumed.history);
+    }
+}
+
+/// Stops when it was asked so often.
+struct AfterAsks(AtomicUsize);
+
+impl Watch for AfterAsks {
+    fn stopped(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1))) == Ok(0)
+    }
+}
+
+#[test]
+fn stopped_in_the_midst_of_an_epoch_it_goes_on_to_the_same_bits() {
+    let data = data();
+    let config = quick(3);
+    let through = train(&data, &config, &mut Run::default()).unwrap();
+    // An epoch asks at every chunk, so often that these lie inside the first, the second and the third.
+    for asks in [[3, 40], [25, 60], [50, 5]] {
+        let folder = Folder::new(&format!("midst-{}", asks[0]));
+        for asks in asks {
+            let watch = Watcher::new(AfterAsks(AtomicUsize::new(asks)));
+            let mut run = Run { directory: Some(&folder.0), existing: Existing::Resume, watch, ..Run::default() };
+            train(&data, &config, &mut run).unwrap();
+        }
+        let resumed = train(&data, &config, &mut Run { directory: Some(&folder.0), existing: Existing::Resume, ..Run::default() }).unwrap();
+        assert!(resumed.map.networks() == through.map.networks() && errors(&resumed) == errors(&through), "{asks:?}");
+        assert_eq!(resumed.history.len(), through.history.len());
     }
 }
 
@@ -280,14 +318,16 @@ fn interrupted_with_a_map_to_start_from_it_gives_the_same_bits_scores_and_warnin
     let kinds = |t: &Trained| t.history.iter().map(std::mem::discriminant).collect::<Vec<_>>();
     for stop in [1, 2, 3, 5, 8] {
         let folder = Folder::new(&format!("from-{stop}"));
-        let flag = Arc::new(AtomicBool::new(false));
+        let flag = StopFlag::default();
         let (raise, mut count) = (flag.clone(), 0);
         let mut progress = |_: &Record| {
             count += 1;
-            raise.fetch_or(count == stop, Ordering::Relaxed);
+            if count == stop {
+                raise.raise();
+            }
         };
         let (directory, existing, from) = (Some(&*folder.0), Existing::Resume, Some(&map));
-        let mut run = Run { directory, existing, from, interrupt: Some(flag), progress: Some(&mut progress), ..Run::default() };
+        let mut run = Run { directory, existing, from, watch: Watcher::new(flag), progress: Some(&mut progress), ..Run::default() };
         assert_eq!(train(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
         let resumed = train(&data, &config, &mut Run { directory, existing, from, ..Run::default() }).unwrap();
         assert_eq!(

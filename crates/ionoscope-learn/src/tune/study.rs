@@ -8,11 +8,12 @@ use std::{
     path::Path,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use ionoscope_dynamics::watch::Watcher;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -160,7 +161,7 @@ pub fn run(
     config: &StudyConfig,
     attributes: &BTreeMap<String, Value>,
     workers: usize,
-    stop: &AtomicBool,
+    watch: &Watcher,
     work: &Work,
 ) -> Result<Vec<Trial>> {
     config.check()?;
@@ -169,7 +170,7 @@ pub fn run(
     }
     let Some(path) = path else {
         let (mut journal, problem) = (Journal::in_memory(&config.name, attributes)?, Mutex::new(None));
-        worker(&mut journal, config, stop, &problem, work)?;
+        worker(&mut journal, config, watch, &problem, work)?;
         return Ok(journal.into_trials());
     };
     let open = || Journal::open_as(path, &config.name, attributes, work.alone);
@@ -178,7 +179,7 @@ pub fn run(
     std::thread::scope(|s| {
         for _ in 0..workers.max(1) {
             s.spawn(|| {
-                let done = open().and_then(|mut j| worker(&mut j, config, stop, &problem, work));
+                let done = open().and_then(|mut j| worker(&mut j, config, watch, &problem, work));
                 if let Err(e) = done {
                     problem.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
                 }
@@ -191,11 +192,11 @@ pub fn run(
     Ok(open()?.trials().to_vec())
 }
 
-fn worker(journal: &mut Journal, config: &StudyConfig, stop: &AtomicBool, problem: &Mutex<Option<Error>>, work: &Work) -> Result<()> {
+fn worker(journal: &mut Journal, config: &StudyConfig, watch: &Watcher, problem: &Mutex<Option<Error>>, work: &Work) -> Result<()> {
     let me = Me::new();
     loop {
         let broken = problem.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if stop.load(Ordering::Relaxed) || broken {
+        if watch.stopped() || broken {
             return Ok(());
         }
         let Some(number) = journal.start(&config.space, |number, known| next(config, number, known, &me, work))? else { return Ok(()) };

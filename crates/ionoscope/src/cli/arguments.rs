@@ -6,8 +6,10 @@ use clap::Args;
 use ionoscope_dynamics::{
     spec::Spec,
     system::{DynamicalSystem, Input},
+    watched::Watched,
 };
 
+use super::Shared;
 use crate::{Error, Result, artifact};
 
 /// A system, a preset of it, and its parameters.
@@ -35,12 +37,12 @@ pub struct Opened {
 }
 
 impl SystemArguments {
-    /// The system, its spec under the preset, and its parameters.
+    /// The system, which stops its solves when the process should, its spec under the preset, and its parameters.
     ///
     /// # Errors
     /// An unknown system, preset or parameter; a value outside its range.
-    pub fn open(&self) -> Result<Opened> {
-        let system = artifact::open_system(&self.system)?;
+    pub fn open(&self, shared: &Shared) -> Result<Opened> {
+        let system = Watched::shared(artifact::open_system(&self.system)?, &shared.watch);
         let spec = self.under_preset(system.spec())?;
         let p = spec.parameters_with(borrowed(&self.parameters))?;
         Ok(Opened { system, spec, p })

@@ -2,7 +2,6 @@
 
 use std::{io::Write, path::PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ionoscope_analysis::basins::{Attractor, AttractorKind, BasinOptions, Basins, Starts, basins};
 use ionoscope_dynamics::{
     spec::Spec,
@@ -91,7 +90,7 @@ struct Found {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -108,10 +107,6 @@ impl Arguments {
             }
             None => (None, vec![f64::NAN]),
         };
-        let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new((options.starts.count() * values.len()) as u64) };
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} starts, {eta} left") {
-            bar.set_style(style);
-        }
         let mut all = Vec::new();
         for (k, value) in values.iter().enumerate() {
             let (mut p, mut i_stim) = (p.clone(), self.i_stim.unwrap_or(0.0));
@@ -120,11 +115,11 @@ impl Arguments {
                 Some(Input::Stimulus) => i_stim = *value,
                 None => {}
             }
-            let before = k * options.starts.count();
-            let found = basins(&*system, i_stim, &p, &options, &|n| bar.set_position((before + n) as u64))?;
+            let starts = options.starts.count();
+            let watch = shared.watch.part(k * starts, values.len() * starts, "starts");
+            let found = shared.watch.unless_stopped(basins(&*system, i_stim, &p, &options, &watch))?;
             all.push(Found { value: input.map(|_| *value), basins: found });
         }
-        bar.finish_and_clear();
         if all.iter().any(|f| f.basins.extrapolated) {
             shared.warn("trajectories went outside the training range (of state or parameters)");
         }

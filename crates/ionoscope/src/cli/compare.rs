@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ionoscope_dynamics::system::Input;
+use ionoscope_dynamics::{system::Input, watched::Watched};
 
 use super::{
     Shared,
@@ -46,7 +46,8 @@ impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         artifact::check_folder(&self.output)?;
-        let [a, b] = [artifact::open_system(&self.a)?, artifact::open_system(&self.b)?];
+        let [a, b] =
+            [artifact::open_system(&self.a)?, artifact::open_system(&self.b)?].map(|system| Watched::shared(system, &shared.watch));
         let over = match &self.over {
             Some(over) => over.clone(),
             None => [&a, &b]
@@ -85,7 +86,7 @@ impl Arguments {
             footer: vec![provenance::version(), provenance::command(), provenance::machine()],
         };
         let comparison = Comparison { sides, over: over.name.clone(), interval: [over.from, over.to], effort };
-        let answers = comparison.answers(&|message| shared.tell(message))?;
+        let answers = comparison.answers(&shared.watch)?;
         store::save(&self.output, &heading, &answers)?;
         store::draw(&self.output)?;
         if shared.json {

@@ -94,7 +94,7 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -114,11 +114,11 @@ impl Arguments {
             ..ContinuationOptions::default()
         };
         let interval = [self.over.from, self.over.to];
-        let conserved = held(&*system, self.i_stim(), &p, over, interval, &options)?;
-        let found = match self.period {
-            Some(steps) => map_cycles(&*system, steps, self.i_stim(), &p, over, interval, &options)?,
-            None => branches(&*system, self.i_stim(), &p, over, interval, &options)?,
-        };
+        let conserved = shared.watch.unless_stopped(held(&*system, self.i_stim(), &p, over, interval, &options))?;
+        let found = shared.watch.unless_stopped(match self.period {
+            Some(steps) => map_cycles(&*system, steps, self.i_stim(), &p, over, interval, &options),
+            None => branches(&*system, self.i_stim(), &p, over, interval, &options),
+        })?;
         let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
         if outside > 0 {
             let all: usize = found.iter().map(|b| b.points.len()).sum();
@@ -126,12 +126,12 @@ impl Arguments {
         }
         let periodic = if self.cycles {
             let options = CycleOptions { bounds, at: self.at.clone(), searches: self.searches, ..CycleOptions::default() };
-            cycles(&*system, self.i_stim(), &p, over, interval, &found, &options)?
+            shared.watch.unless_stopped(cycles(&*system, self.i_stim(), &p, over, interval, &found, &options))?
         } else {
             Vec::new()
         };
         let curves = match &self.and {
-            Some(and) => self.curves(&*system, &spec, &p, and, &found)?,
+            Some(and) => shared.watch.unless_stopped(self.curves(&*system, &spec, &p, and, &found))?,
             None => Vec::new(),
         };
         let mut document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;

@@ -10,13 +10,10 @@ use ionoscope_learn::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    Shared, print, print_json,
-    training::{ConfigurationArguments, interrupt},
-};
+use super::{Shared, print, print_json, training::ConfigurationArguments};
 use crate::{
     Result,
-    pipeline::{self, Data, Watch},
+    pipeline::{self, Data},
     shard::Shard,
 };
 
@@ -56,15 +53,14 @@ impl Arguments {
         let configuration = self.configuration.load()?;
         if let Some(shard) = &self.shard {
             let shard = Shard::parse(shard)?;
-            let watch = Watch { tell: &|m| shared.tell(m), made: &|_, _| (), stop: interrupt()? };
-            pipeline::shard_in(&self.configuration.output, &configuration, shard, &watch)?;
+            pipeline::shard_in(&self.configuration.output, &configuration, shard, &shared.watch)?;
             if shared.json {
                 return print_json(&json!({"shard": [shard.index, shard.of]}));
             }
             shared.tell("done; when all shards are, the same command without --shard puts them together");
             return Ok(());
         }
-        let (data, file) = self.configuration.data(&configuration, &interrupt()?, shared)?;
+        let (data, file) = self.configuration.data(&configuration, shared)?;
         // Beside a training stands the configuration that made it.
         if !checkpoint::exists(&self.configuration.output) {
             pipeline::keep(&self.configuration.output, &configuration)?;

@@ -3,7 +3,6 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use ionoscope_analysis::{
     diagram::{Column, Inherit, Mark, Raster, Section, Sweep, SweepOptions, SweepTimes, orbit_marks, raster, sweep, sweep_times},
     fixed_points::{FixedPointOptions, fixed_points},
@@ -136,7 +135,7 @@ struct Marks {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -148,7 +147,7 @@ impl Arguments {
             None => 0,
         };
         let mark = self.mark(&spec)?;
-        let x0 = self.start(&*system, &spec, &p, over, &values)?;
+        let x0 = shared.watch.unless_stopped(self.start(&*system, &spec, &p, over, &values))?;
         let mut options = SweepOptions {
             inherit: self.inherit,
             transient: self.transient,
@@ -158,7 +157,7 @@ impl Arguments {
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
         let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim.unwrap_or(0.0), p: &p };
-        let times = sweep_times(task, &options)?;
+        let times = shared.watch.unless_stopped(sweep_times(task, &options))?;
         let mut times = times;
         if self.kind == Kind::Orbit && self.dt.is_none() && system.time() == Time::Continuous {
             times.dt /= FINER;
@@ -181,15 +180,12 @@ impl Arguments {
             ));
         }
         let sweeps = if self.both { vec![Inherit::Forward, Inherit::Backward] } else { vec![self.inherit] };
-        let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new((values.len() * sweeps.len()) as u64) };
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} columns, {eta} left") {
-            bar.set_style(style);
-        }
         let mut columns = Vec::new();
-        for inherit in sweeps {
-            columns.push(sweep(task, &SweepOptions { inherit, ..options.clone() }, &|| bar.inc(1))?);
+        let whole = values.len() * sweeps.len();
+        for (k, inherit) in sweeps.into_iter().enumerate() {
+            let watch = shared.watch.part(k * values.len(), whole, "columns");
+            columns.push(shared.watch.unless_stopped(sweep(task, &SweepOptions { inherit, ..options.clone() }, &watch))?);
         }
-        bar.finish_and_clear();
         let all = || columns.iter().flatten();
         let failed: Vec<&Column> = all().filter(|c| c.failure().is_some()).collect();
         if let Some(first) = failed.first() {

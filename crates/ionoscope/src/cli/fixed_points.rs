@@ -48,11 +48,11 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         let bounds = arguments::box_with(&spec, &self.bounds)?;
         let start = spec.state_with(borrowed(&self.x0))?;
         let options = FixedPointOptions { bounds: Some(bounds.clone()), starts: self.starts, seed: self.seed, start: Some(start.clone()) };
-        let found = search(&*system, self.i_stim, &p, &options)?;
+        let found = shared.watch.unless_stopped(search(&*system, self.i_stim, &p, &options))?;
         let points = &found.fixed_points;
         let outside = points.iter().filter(|f| f.extrapolated).count();
         if outside > 0 {

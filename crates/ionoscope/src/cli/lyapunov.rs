@@ -52,7 +52,7 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let options = LyapunovOptions {
             count: self.count,
@@ -63,7 +63,7 @@ impl Arguments {
             longest: self.t_end,
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
-        let found = lyapunov(&*system, &x0, self.i_stim, &p, &options)?;
+        let found = shared.watch.unless_stopped(lyapunov(&*system, &x0, self.i_stim, &p, &options))?;
         if !found.reached {
             shared.warn(&format!("not reached: {}", found.not_reached_because.join("; ")));
         }

@@ -2,7 +2,6 @@
 
 use std::{io::Write, path::PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ionoscope_dynamics::{
     network::{Graph, Network, Scheme},
     sampling::{stream, uniform},
@@ -147,7 +146,7 @@ impl Seen {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { mut system, spec, p } = self.system.open()?;
+        let Opened { mut system, spec, p } = self.system.open(shared)?;
         if self.precision == Precision::Single {
             system = artifact::open_single(&self.system.system)?;
         }
@@ -173,19 +172,14 @@ impl Arguments {
         let x0 = self.starts(&*system, &spec, &p, graph.cells())?;
         let name = spec.membrane_potential.as_deref().unwrap_or_default();
         let (n, variable) = (spec.variables.len(), spec.variable_index(name)?);
-        let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new(times.count as u64) };
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent} %, {eta} left") {
-            bar.set_style(style);
-        }
         let (mut seen, mut outside) = (Seen::default(), false);
-        let options = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };
+        let options = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, watch: shared.watch.silent(), ..SolveOptions::default() };
         let (outcome, statistics) = network.run(x0, times, &options, &mut |k, _, x| {
             seen.look(x.iter().skip(variable).step_by(n).copied(), keep);
             outside |= system.spec().trained_on.is_some() && x.chunks_exact(n).any(|x| system.spec().extrapolates(x, &p));
-            bar.set_position(k as u64 + 1);
-            true
+            shared.watch.progress(k + 1, times.count, "times");
+            !shared.watch.stopped()
         })?;
-        bar.finish_and_clear();
         if let Outcome::Failed { time, reason } = &outcome {
             return Err(Error::Failed(format!("the network failed at t = {time}: {reason}")));
         }

@@ -2,12 +2,10 @@
 
 use std::{path::PathBuf, time::Instant};
 
+use ionoscope_dynamics::watch::{Watch, Watcher};
 use ionoscope_learn::train::Device;
 
-use super::{
-    Shared, print,
-    training::{On, interrupt},
-};
+use super::{Shared, print, training::On};
 use crate::{
     Error, Result, artifact,
     reproduce::{kuptsov_2023, pellegrini_2025},
@@ -67,12 +65,31 @@ enum Model {
     All,
 }
 
+/// Says beside each line how long the whole has taken.
+struct Timed {
+    start: Instant,
+    watch: Watcher,
+}
+
+impl Watch for Timed {
+    fn stopped(&self) -> bool {
+        self.watch.stopped()
+    }
+
+    fn progress(&self, done: usize, of: usize, what: &str) {
+        self.watch.progress(done, of, what);
+    }
+
+    fn tell(&self, text: &str) {
+        self.watch.tell(&format!("[{:7.1} s] {text}", self.start.elapsed().as_secs_f64()));
+    }
+}
+
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         artifact::check_folder(&self.output)?;
-        let start = Instant::now();
-        let say = |message: &str| shared.tell(&format!("[{:7.1} s] {message}", start.elapsed().as_secs_f64()));
+        let watch = Watcher::new(Timed { start: Instant::now(), watch: shared.watch.clone() });
         let (quick, seed, resume, dir) = (self.quick, self.seed, self.resume, self.output.clone());
         match self.paper {
             Paper::Kuptsov2023 if self.model.is_some() => {
@@ -83,7 +100,7 @@ impl Arguments {
             }
             Paper::Kuptsov2023 => {
                 let options = kuptsov_2023::Options { quick, seeds: self.seeds.unwrap_or(1), seed, resume, dir };
-                kuptsov_2023::run(&options, &interrupt()?, &say)?;
+                kuptsov_2023::run(&options, &watch)?;
             }
             Paper::Pellegrini2025 if self.seeds.is_some() => {
                 return Err(Error::Input("--seeds belongs to kuptsov-2023; for pellegrini-2025 give --seed, run by run".into()));
@@ -98,7 +115,7 @@ impl Arguments {
                 };
                 let (free, device) = (self.free, self.device.map_or(Device::Cpu, Device::from));
                 let options = pellegrini_2025::Options { cells, quick, free, device, seed, resume, dir, pretrained: "pretrained".into() };
-                pellegrini_2025::run(&options, &interrupt()?, &say)?;
+                pellegrini_2025::run(&options, &watch)?;
             }
         }
         print(|w| writeln!(w, "{}", self.output.join("report.html").display()))

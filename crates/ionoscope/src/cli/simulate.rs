@@ -143,17 +143,18 @@ impl Arguments {
     fn run_one(&self, shared: &Shared) -> Result<()> {
         self.no_bands()?;
         self.check_files()?;
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         let spec = &spec;
         let shown = plot::shown(spec, &self.show)?;
         let (mut experiment, options) = self.experiment(spec, system.time(), p)?;
         // Its state is the start, which stands under its own name.
-        let paced = self.pace.map(|period| pace::from_orbit(&*system, &mut experiment, period, &options, shared)).transpose()?;
+        let paced = self.pace.map(|period| pace::from_orbit(&*system, &mut experiment, period, &options, shared)).transpose();
+        let paced = shared.watch.unless_stopped(paced)?;
         let mut pacing = json!(paced);
         if let Some(object) = pacing.as_object_mut() {
             object.remove("state");
         }
-        let trajectory = system.simulate(&experiment, &options)?;
+        let trajectory = shared.watch.unless_stopped(system.simulate(&experiment, &options))?;
 
         let outside = extrapolated_states(spec, &experiment, &trajectory);
         if outside > 0 {

@@ -96,7 +96,7 @@ impl Arguments {
             }
             artifact::check_destination(path)?;
         }
-        let Opened { system, spec, p } = self.system.open()?;
+        let Opened { system, spec, p } = self.system.open(shared)?;
         let x0 = spec.state_with(borrowed(&self.x0))?;
         let variable = self.variable(&spec)?;
         let protocol = match (&self.protocol, self.i_stim) {
@@ -106,7 +106,7 @@ impl Arguments {
         };
         protocol.check_units(&spec)?;
         let options = self.options(&spec, variable, &protocol)?;
-        let seen = observe(&*system, variable, &x0, &p, &protocol, &options)?;
+        let seen = shared.watch.unless_stopped(observe(&*system, variable, &x0, &p, &protocol, &options))?;
         self.warn(shared, &spec, &spec.variables[variable], options.definitions.threshold, &seen);
         if let Some(path) = &self.plot {
             let drawing = svg::draw(&figure(&spec, &p, &spec.variables[variable], options.definitions.threshold, &seen));

@@ -12,7 +12,7 @@ use super::{
     Shared,
     arguments::positive,
     print, print_json,
-    training::{ConfigurationArguments, On, interrupt},
+    training::{ConfigurationArguments, On},
 };
 use crate::{
     Error, Result,
@@ -65,8 +65,7 @@ impl Arguments {
         let configuration = self.configuration.load()?;
         let from = self.from.as_deref().map(Surrogate::load).transpose()?;
         pipeline::check_training(&configuration, from.as_ref(), self.device.into())?;
-        let stop = interrupt()?;
-        let (data, _) = self.configuration.data(&configuration, &stop, shared)?;
+        let (data, _) = self.configuration.data(&configuration, shared)?;
         let output = &self.configuration.output;
         let how = Circumstances {
             folder: Some(output),
@@ -74,7 +73,7 @@ impl Arguments {
             from: from.as_ref(),
             time_limit,
             checkpoint_every,
-            stop,
+            watch: shared.watch.clone(),
             device: self.device.into(),
         };
         // Once the folder is this training's own: until then another one may be at work there.

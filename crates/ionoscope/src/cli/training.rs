@@ -1,22 +1,14 @@
-//! What `dataset` and `train` share: their configuration, the data in the folder, the stop.
+//! What `dataset` and `train` share: their configuration and the data in the folder.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ionoscope_learn::train::Device;
 
 use super::Shared;
 use crate::{
-    Error, Result,
+    Result,
     config::{self, AnyConfiguration},
-    pipeline::{self, Data, Watch},
+    pipeline::{self, Data},
 };
 
 /// A configuration, what replaces single values of it, and the folder of the results.
@@ -70,39 +62,11 @@ impl ConfigurationArguments {
         Ok(configuration)
     }
 
-    /// The data in the folder, or new ones, as of [`pipeline::data_in`], with a progress bar.
+    /// The data in the folder, or new ones, as of [`pipeline::data_in`].
     ///
     /// # Errors
     /// As there.
-    pub fn data(&self, configuration: &AnyConfiguration, stop: &Arc<AtomicBool>, shared: &Shared) -> Result<(Data, PathBuf)> {
-        let visible = !shared.quiet && io::stderr().is_terminal();
-        let bar = if visible { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len}, {eta} left") {
-            bar.set_style(style);
-        }
-        let made = |done: usize, all: usize| {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-        };
-        let found = pipeline::data_in(&self.output, configuration, &Watch { tell: &|m| shared.tell(m), made: &made, stop: stop.clone() });
-        bar.finish_and_clear();
-        found
+    pub fn data(&self, configuration: &AnyConfiguration, shared: &Shared) -> Result<(Data, PathBuf)> {
+        pipeline::data_in(&self.output, configuration, &shared.watch)
     }
-}
-
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
-///
-/// # Errors
-/// The signal cannot be watched.
-pub fn interrupt() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = flag.clone();
-    let handler = move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        let _ = writeln!(io::stderr(), "stopping at the next step; Ctrl-C again stops at once");
-    };
-    ctrlc::set_handler(handler).map_err(|e| Error::Failed(format!("cannot watch for Ctrl-C: {e}")))?;
-    Ok(flag)
 }

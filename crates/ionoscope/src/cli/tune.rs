@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ionoscope_learn::tune::journal::{State, Trial};
 use serde_json::{Value, json};
 
-use super::{Shared, print, print_json, table, training::interrupt};
+use super::{Shared, print, print_json, table};
 use crate::{
     Error, Result,
     config::load_study,
@@ -62,14 +62,12 @@ impl Arguments {
                 self.output.display()
             )));
         }
-        let say = |message: &str| shared.tell(message);
         let tuning = Tuning {
             file: &file,
             dir: &self.output,
             workers: usize::from(self.workers),
-            stop: interrupt()?,
+            watch: shared.watch.clone(),
             single_writer: self.single_writer,
-            say: &say,
         };
         if let Some(number) = self.rerun {
             let again = tuning.rerun(number)?;

@@ -7,7 +7,7 @@ use ionoscope_analysis::{
     diagram::{Sweep, SweepOptions, raster, sweep, sweep_times},
     lyapunov::{LyapunovOptions, lyapunov},
 };
-use ionoscope_dynamics::{protocol::Protocol, system::Input};
+use ionoscope_dynamics::{protocol::Protocol, system::Input, watch::Watcher};
 
 use super::{Comparison, ROLES};
 use crate::{
@@ -191,7 +191,7 @@ impl Comparison<'_> {
         for side in &self.sides {
             let x0 = side.spec().default_state();
             let task = Sweep { system: side.system, over: Input::Parameter(side.over), values: &values, x0: &x0, i_stim: 0.0, p: &side.p };
-            let columns = sweep(task, &SweepOptions { transient, window, early: true, ..SweepOptions::default() }, &|| ())?;
+            let columns = sweep(task, &SweepOptions { transient, window, early: true, ..SweepOptions::default() }, &Watcher::default())?;
             let found = raster(&columns, v, 0);
             let end = found.time.last().copied().unwrap_or(1.0);
             let shade = Shade::of_columns(&q.name, &q.unit, &found.values, 300, self.interval, [0.0, end]);
@@ -226,7 +226,7 @@ impl Comparison<'_> {
             let mut row: Vec<Cell> = vec![value.into()];
             let mut kinds: Vec<Vec<AttractorKind>> = Vec::new();
             for side in &self.sides {
-                let found = basins(side.system, 0.0, &side.at(value), &options, &|_| ())?;
+                let found = basins(side.system, 0.0, &side.at(value), &options, &Watcher::default())?;
                 let (share, [low, high]) = found.share_of(AttractorKind::FixedPoint);
                 row.push(share.into());
                 row.push(format!("{low:.4} to {high:.4}").into());

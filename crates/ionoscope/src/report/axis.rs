@@ -2,6 +2,9 @@
 
 use super::figure::{Axis, LARGEST, Scale};
 
+/// Values that differ by less than this share of their size are drawn as one: enlarged to the height of a panel, rounding errors would look like an answer.
+const ROUNDING: f64 = 1e-9;
+
 /// The ends of an axis, and the map from values to [0, 1] along it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Extent {
@@ -37,7 +40,8 @@ impl Extent {
         }
         match axis.scale {
             Scale::Linear => {
-                let room = if high > low { 0.04 * (high - low) } else { 0.5 * high.abs().max(1.0) };
+                let same = high - low <= ROUNDING * low.abs().max(high.abs());
+                let room = if !same { 0.04 * (high - low) } else { 0.5 * high.abs().max(1.0) };
                 Extent { low: low - room, high: high + room, scale: Scale::Linear }
             }
             Scale::Log => {
@@ -77,10 +81,12 @@ impl Extent {
         let (first, last) = ((self.low / step - 1e-9).ceil(), (self.high / step + 1e-9).floor());
         let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
         let large = self.low.abs().max(self.high.abs());
+        // As powers of ten they have three digits, which have to tell them apart.
+        let as_powers = (large >= 1e5 || step < 1e-5) && large <= 100.0 * step;
         (0..=(last - first).min(1000.0) as usize)
             .map(|k| {
                 let value = (first + k as f64) * step;
-                let label = if large >= 1e5 || step < 1e-5 { power_label(value) } else { format!("{value:.decimals$}") };
+                let label = if as_powers { power_label(value) } else { format!("{value:.decimals$}") };
                 Tick { value, label: label.replace('-', "\u{2212}") }
             })
             .collect()
@@ -137,6 +143,9 @@ mod tests {
         assert_eq!(labels(0.172, 0.188, Scale::Linear, 4), ["0.175", "0.180", "0.185"]);
         assert_eq!(labels(-0.3, 0.3, Scale::Linear, 3), ["−0.2", "0.0", "0.2"]);
         assert_eq!(labels(0.0, 1e6, Scale::Linear, 2), ["0", "5·10^{5}", "10^{6}"]);
+        // No two of them read alike.
+        assert_eq!(labels(0.1290880, 0.1290881, Scale::Linear, 2), ["0.12908800", "0.12908805", "0.12908810"]);
+        assert_eq!(labels(1e6, 1e6 + 2.0, Scale::Linear, 2), ["1000000", "1000001", "1000002"]);
     }
 
     #[test]
@@ -153,6 +162,11 @@ mod tests {
         let linear = Extent::of(&Axis::new("x", "1"), [3.0, f64::NAN, 3.0].into_iter());
         assert!(linear.low < 3.0 && linear.high > 3.0);
         assert!((linear.position(3.0) - 0.5).abs() < 1e-12);
+        // What differs by rounding alone is one line in the middle.
+        let rounded = Extent::of(&Axis::new("x", "1"), [3.0, 3.0 + 4e-16, 3.0 - 4e-10].into_iter());
+        assert!(rounded.low < 2.0 && rounded.high > 4.0, "{rounded:?}");
+        let apart = Extent::of(&Axis::new("x", "1"), [3.0, 3.0 + 1e-7].into_iter());
+        assert!(apart.high - apart.low < 2e-7, "{apart:?}");
     }
 
     #[test]

@@ -1,13 +1,9 @@
 //! Kuptsov, Stankevich, Bagautdinova (2023), Chaos, Solitons & Fractals 167, 113027, doi 10.1016/j.chaos.2022.113027: a neural map trained on
 //! bursting and spiking alone finds the fixed point that it was never shown.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
-use ionoscope_dynamics::{models, system::DynamicalSystem, trajectory::TimeGrid};
+use ionoscope_dynamics::{models, system::DynamicalSystem, trajectory::TimeGrid, watch::Watcher, watched::Watched};
 use ionoscope_learn::{dataset::DatasetConfig, second_order::SecondOrderConfig, train::TrainConfig};
 use serde::{Deserialize, Serialize};
 
@@ -126,34 +122,36 @@ pub(crate) struct Outcome {
 /// Runs everything and writes the folder: `report.html`, `summary.json`, `figures/`, `tables/`, `answers/`, `networks/`, `data/` and
 /// `pretrained/`, which holds of each network the seed with the lowest validation error.
 ///
-/// `interrupt` stops it soon, with checkpoints; `say` is told how far it is.
+/// `watch` is told how far it is, and stops it, with checkpoints.
 ///
 /// # Errors
 /// A folder that cannot be written, a training or an analysis that fails or is interrupted.
-pub fn run(options: &Options, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+pub fn run(options: &Options, watch: &Watcher) -> Result<()> {
     if options.seeds == 0 {
         return Err(Error::Input("0 seeds; expected at least one".into()));
     }
-    run_recipes(options, options.recipes(), interrupt, say)
+    run_recipes(options, options.recipes(), watch)
 }
 
-fn run_recipes(options: &Options, recipes: Vec<Recipe>, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+fn run_recipes(options: &Options, recipes: Vec<Recipe>, watch: &Watcher) -> Result<()> {
     let start = Instant::now();
     for folder in ["", "data", "networks", "pretrained"] {
         store::make(&options.dir.join(folder))?;
     }
-    say("fixed points and rhythms of the equations");
-    let cells = MODELS.iter().map(|m| cell(m, options)).collect::<Result<Vec<_>>>()?;
-    let workshop = Workshop { dir: &options.dir, resume: options.resume, interrupt: interrupt.clone(), say };
+    watch.tell("fixed points and rhythms of the equations");
+    let cells = MODELS.iter().map(|m| cell(m, options, watch)).collect::<Result<Vec<_>>>()?;
+    watch.check()?;
+    let workshop = Workshop { dir: &options.dir, resume: options.resume, watch: watch.clone() };
     let mut analysis = start.elapsed();
     let (mut maps, mut networks) = (Vec::new(), Vec::new());
     for recipe in &recipes {
         let made = workshop.make(recipe)?;
-        say(&format!("{}: fixed points and rhythms", recipe.file_stem()));
+        watch.tell(&format!("{}: fixed points and rhythms", recipe.file_stem()));
         let begin = Instant::now();
         let cell =
             cells.iter().find(|c| c.system == recipe.dataset.model).ok_or_else(|| Error::Failed("a network without a model".into()))?;
-        let network = analyse(&made, recipe, cell, options)?;
+        let network = analyse(&made, recipe, cell, options, watch)?;
+        watch.check()?;
         analysis += begin.elapsed();
         // What the paper's own method gives in the paper's 2000 epochs, for the two main networks of a full run.
         let first_order = !options.quick && recipe.dataset.dt == DT;
@@ -167,13 +165,13 @@ fn run_recipes(options: &Options, recipes: Vec<Recipe>, interrupt: &Arc<AtomicBo
             map.save(&options.dir.join(format!("pretrained/{}.safetensors", recipe.name())))?;
         }
     }
-    say("figures");
+    watch.tell("figures");
     let begin = Instant::now();
-    let figures = drawing::draw(options, &recipes, &cells, &networks, &maps)?;
-    say("raster diagrams, borders and basins");
+    let figures = drawing::draw(options, &recipes, &cells, &networks, &maps, watch)?;
+    watch.tell("raster diagrams, borders and basins");
     let shipped = |model: &str| networks.iter().position(|n| n.shipped && n.system == model && n.dt == DT).map(|k| &maps[k]);
     let rasters = match MODELS.map(shipped) {
-        [Some(a), Some(b)] => rasters::draw(options, [a, b])?,
+        [Some(a), Some(b)] => rasters::draw(options, [a, b], watch)?,
         _ => Rasters::default(),
     };
     analysis += begin.elapsed();
@@ -203,8 +201,8 @@ figures/        every figure as SVG, and its data as CSV\n\
 tables/         every table as CSV\n\
 answers/        what the report is drawn from\n";
 
-fn cell(model: &str, options: &Options) -> Result<Cell> {
-    let system = models::find(model)?;
+fn cell(model: &str, options: &Options, watch: &Watcher) -> Result<Cell> {
+    let system = Watched::shared(models::find(model)?, watch);
     let points = fixed_points::of_equations(&*system, &fixed_points::grid(), options.starts())?;
     let borders = fixed_points::borders(&*system, &points)?;
     Ok(Cell { system: model.into(), borders, points, rhythms: rhythms(&*system, DT)? })
@@ -221,11 +219,11 @@ fn rhythms(system: &dyn DynamicalSystem, dt: f64) -> Result<Vec<(f64, oscillatio
     RHYTHMS.iter().map(one).collect()
 }
 
-fn analyse(made: &networks::Made, recipe: &Recipe, cell: &Cell, options: &Options) -> Result<Network> {
-    let (map, data) = (&made.map, &made.data);
+fn analyse(made: &networks::Made, recipe: &Recipe, cell: &Cell, options: &Options, watch: &Watcher) -> Result<Network> {
+    let (map, data) = (&Watched::new(&made.map, watch), &made.data);
     let comparisons = fixed_points::of_map(map, &cell.points, data, options.starts())?;
     let borders = fixed_points::borders(map, comparisons.iter().map(|c| &c.point))?;
-    let equations = models::find(&recipe.dataset.model)?;
+    let equations = Watched::shared(models::find(&recipe.dataset.model)?, watch);
     let pairs = &data.new_chunks;
     let starts: Vec<(Vec<f64>, f64)> =
         (0..RUNS.min(pairs.len())).map(|k| k * pairs.len() / RUNS).map(|k| (pairs.u(k).to_vec(), pairs.p(k)[0])).collect();
@@ -235,7 +233,7 @@ fn analyse(made: &networks::Made, recipe: &Recipe, cell: &Cell, options: &Option
         system: recipe.dataset.model.clone(),
         dt: recipe.dataset.dt,
         seed: recipe.seed,
-        weights: [map.networks().first().map_or(0, |n| n.weight_count()), map.weight_count()],
+        weights: [made.map.networks().first().map_or(0, |n| n.weight_count()), made.map.weight_count()],
         metrics: made.metrics.clone(),
         adam_alone: None,
         comparisons,
@@ -248,6 +246,8 @@ fn analyse(made: &networks::Made, recipe: &Recipe, cell: &Cell, options: &Option
 
 #[cfg(test)]
 mod tests {
+    use ionoscope_dynamics::watch::StopFlag;
+
     use super::*;
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
         };
         let run = |resume| {
             let options = Options { quick: true, seeds: 1, seed: 1, resume, dir: dir.clone() };
-            run_recipes(&options, recipes(), &Arc::default(), &|_| ()).unwrap();
+            run_recipes(&options, recipes(), &Watcher::default()).unwrap();
             std::fs::read_to_string(dir.join("summary.json")).unwrap()
         };
         let first = run(false);
@@ -296,7 +296,9 @@ mod tests {
         // A raised flag ends the training, and the folder can be gone on with.
         std::fs::remove_dir_all(&dir).unwrap();
         let options = Options { quick: true, seeds: 1, seed: 1, resume: true, dir: dir.clone() };
-        let stopped = run_recipes(&options, recipes(), &Arc::new(AtomicBool::new(true)), &|_| ()).unwrap_err();
+        let raised = StopFlag::default();
+        raised.raise();
+        let stopped = run_recipes(&options, recipes(), &Watcher::new(raised)).unwrap_err();
         assert!(!stopped.is_input() && stopped.to_string().contains("--resume"), "{stopped}");
         let without_time = |text: &str| {
             let mut v: serde_json::Value = serde_json::from_str(text).unwrap();

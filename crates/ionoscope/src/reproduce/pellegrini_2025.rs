@@ -1,13 +1,9 @@
 //! Pellegrini, Ghiotto, Centofanti, Pavarino (2025), arXiv 2505.14039: Fourier neural operators from a stimulus to all variables of a cell. The
 //! paper's networks of fixed size and ours with at most as many weights, on the same stimuli, judged by what users care about.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
-use ionoscope_dynamics::{models, trajectory::SolveOptions};
+use ionoscope_dynamics::{models, trajectory::SolveOptions, watch::Watcher};
 use ionoscope_learn::{
     architectures::fno::Fno,
     responses::{ResponseConfig, ResponseData, respond},
@@ -80,18 +76,18 @@ pub(crate) struct Outcome {
 
 /// Runs everything and writes the folder: `report.html`, `summary.json`, `figures/`, `tables/`, `answers/`, `networks/`.
 ///
-/// `interrupt` stops it soon, with checkpoints; `say` is told how far it is.
+/// `watch` is told how far it is, and stops it, with checkpoints.
 ///
 /// # Errors
 /// A folder that cannot be written, a training that fails or is interrupted.
-pub fn run(options: &Options, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+pub fn run(options: &Options, watch: &Watcher) -> Result<()> {
     let start = Instant::now();
     check_device(options.device)?;
     for folder in ["", "networks"] {
         store::make(&options.dir.join(folder))?;
     }
-    let outcomes = options.cells.iter().map(|cell| one(cell, options, interrupt, say)).collect::<Result<Vec<_>>>()?;
-    say("report");
+    let outcomes = options.cells.iter().map(|cell| one(cell, options, watch)).collect::<Result<Vec<_>>>()?;
+    watch.tell("report");
     let summary: Vec<_> = outcomes.iter().map(report::summary).collect();
     write_json(&options.dir.join("summary.json"), &json!({ "cells": summary, "quick": options.quick, "seed": options.seed }))?;
     let (heading, sections) = report::report(options, &outcomes, start.elapsed().as_secs_f64());
@@ -109,18 +105,18 @@ tables/         every table as CSV\n\
 answers/        what the report is drawn from\n";
 
 /// Test sets of a cell by the paper's recipe, each under a seed of its own.
-fn draws(cell: &Cell, seed: u64) -> Result<Vec<ResponseData>> {
+fn draws(cell: &Cell, seed: u64, watch: &Watcher) -> Result<Vec<ResponseData>> {
     let system = models::find(cell.model)?;
     let draw = |k: u64| {
         let config = ResponseConfig { samples: [1, 1, SAMPLES], seed: seed.wrapping_add(1000 + k), ..cell.responses(seed) };
-        Ok(respond(&*system, &config, &|_, _| true)?)
+        Ok(respond(&*system, &config, &watch.silent())?)
     };
     (1..=DRAWS).map(draw).collect()
 }
 
-fn one(cell: &'static Cell, options: &Options, interrupt: &Arc<AtomicBool>, say: &(dyn Fn(&str) + Sync)) -> Result<Outcome> {
-    let workshop = Workshop { options, interrupt, say };
-    let draws = draws(cell, options.seed)?;
+fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcome> {
+    let workshop = Workshop { options, watch };
+    let draws = draws(cell, options.seed, watch)?;
     let (mut all, data) = workshop.train(cell)?;
     let path = options.pretrained.join(format!("{}-fno.safetensors", cell.name));
     if path.is_file() {
@@ -128,7 +124,7 @@ fn one(cell: &'static Cell, options: &Options, interrupt: &Arc<AtomicBool>, say:
         all.push(Made { name: COMES_ALONG.into(), about: path.display().to_string(), fno, curve: Vec::new(), seconds: None });
     }
     let judge = |made: Made| {
-        say(&format!("{}: {} on {DRAWS} test sets", cell.name, made.name));
+        watch.tell(&format!("{}: {} on {DRAWS} test sets", cell.name, made.name));
         let mut seconds = f64::INFINITY;
         let mut evaluations = Vec::new();
         for draw in &draws {
@@ -141,17 +137,17 @@ fn one(cell: &'static Cell, options: &Options, interrupt: &Arc<AtomicBool>, say:
         Ok(Judged { made, evaluations, inference: seconds })
     };
     let networks = all.into_iter().map(judge).collect::<Result<Vec<_>>>()?;
-    let solver = solver_seconds(cell, options.seed)?;
+    let solver = solver_seconds(cell, options.seed, watch)?;
     Ok(Outcome { cell, data, draws, networks, solver })
 }
 
 /// How long the equations take for the traces of a test set, at tolerances whose errors are far below those of any network.
-fn solver_seconds(cell: &Cell, seed: u64) -> Result<f64> {
+fn solver_seconds(cell: &Cell, seed: u64, watch: &Watcher) -> Result<f64> {
     let system = models::find(cell.model)?;
     let options = SolveOptions::default();
     let config = ResponseConfig { samples: [0, 0, SAMPLES], rtol: options.rtol, atol: options.atol, ..cell.responses(seed) };
     let begin = Instant::now();
-    respond(&*system, &config, &|_, _| true)?;
+    respond(&*system, &config, &watch.silent())?;
     Ok(begin.elapsed().as_secs_f64())
 }
 
@@ -162,6 +158,8 @@ fn interrupted() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use ionoscope_dynamics::watch::StopFlag;
+
     use super::*;
 
     /// Networks far too small to be any good: whatever they do, there is a report, and it is the same when resumed.
@@ -185,17 +183,19 @@ mod tests {
             summary["cells"][0]["networks"][1]["error"].clone()
         };
         // A raised flag ends the training, and the folder can be gone on with.
-        let stopped = run(&options(false), &Arc::new(AtomicBool::new(true)), &|_| ()).unwrap_err();
+        let raised = StopFlag::default();
+        raised.raise();
+        let stopped = run(&options(false), &Watcher::new(raised)).unwrap_err();
         assert!(!stopped.is_input() && stopped.to_string().contains("--resume"), "{stopped}");
-        run(&options(true), &Arc::default(), &|_| ()).unwrap();
+        run(&options(true), &Watcher::default()).unwrap();
         let first = errors(&dir);
         for file in ["report.html", "figures/fhn-worst.svg", "tables/fhn-errors.csv", "networks/fhn-paper-1/surrogate.safetensors"] {
             assert!(dir.join(file).is_file(), "{file}");
         }
-        run(&options(true), &Arc::default(), &|_| ()).unwrap();
+        run(&options(true), &Watcher::default()).unwrap();
         assert_eq!(errors(&dir), first);
         // Without --resume another training is not overwritten.
-        assert!(run(&options(false), &Arc::default(), &|_| ()).is_err());
+        assert!(run(&options(false), &Watcher::default()).is_err());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

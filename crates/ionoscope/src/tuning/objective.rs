@@ -1,7 +1,7 @@
 //! What a study makes small: what is measured of a surrogate that a trial trained, by name.
 
 use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
-use ionoscope_dynamics::{Error as DynamicsError, models, spec::Spec, system::DynamicalSystem};
+use ionoscope_dynamics::{Error as DynamicsError, models, spec::Spec, system::DynamicalSystem, watch::Watcher};
 use ionoscope_learn::{
     architectures::neural_map::NeuralMap,
     responses::{ResponseConfig, ResponseData, respond},
@@ -149,7 +149,7 @@ fn traces(configuration: &AnyConfiguration, data: &Data, surrogate: &Surrogate) 
                 seed: c.dataset.seed,
                 ..ResponseConfig::default()
             };
-            let data: ResponseData = respond(&*models::find(&config.model)?, &config, &|_, _| true)?;
+            let data: ResponseData = respond(&*models::find(&config.model)?, &config, &Watcher::default())?;
             evaluate_map(map, &data, &data.validation)
         }
         _ => Err(Error::Failed("data of another kind than the surrogate".into())),

@@ -459,7 +459,7 @@ impl Fno {
 mod tests {
     use std::collections::BTreeMap;
 
-    use ionoscope_dynamics::{models, trajectory::TimeGrid};
+    use ionoscope_dynamics::{models, trajectory::TimeGrid, watch::Watcher};
 
     use super::{
         super::{scaling::CHANNELS, seen::Steps},
@@ -597,7 +597,7 @@ mod tests {
         use ionoscope_dynamics::protocol::ProtocolFamily;
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [600, 0, 0], points: 200, rtol: 1e-4, atol: 1e-6, ..ResponseConfig::default() };
-        let data = respond(&*model, &config, &|_, _| true).unwrap();
+        let data = respond(&*model, &config, &Watcher::default()).unwrap();
         let fno = Fno { seen: Seen::of(&data.training, &data.config), ..random() };
         let refused = |family: &str| {
             let family = ProtocolFamily::find(family).unwrap();

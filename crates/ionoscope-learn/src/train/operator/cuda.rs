@@ -3,14 +3,12 @@
 //!
 //! What a layer of the network keeps for the way back is `[sample][channel][time]`, modes are `[sample][re then im, by mode][channel]`.
 
-use std::ops::ControlFlow;
-
 use launch::{Buffer, Finish, Gpu, Matrix, NULL, Pointer};
 use memory::{Group, Samples, Tables, Weights, Work, bytes, groups};
 
 use super::{
     OperatorConfig, Optimizer,
-    engine::{self, Engine, Epoch, Moving, batch, batches},
+    engine::{self, Engine, Epoch, Moving, batch, batch_behind, batches},
     loss::{Problem, Set},
 };
 use crate::{
@@ -351,9 +349,9 @@ impl Engine for Cuda<'_> {
         format!("CUDA on {}", self.gpu.name())
     }
 
-    fn epoch(&mut self, moving: &mut Moving, order: &[u32]) -> Result<Epoch> {
-        let batches = batches(order.len(), self.config);
-        let variables = self.problem.layout.outputs;
+    fn epoch(&mut self, moving: &mut Moving, order: &[u32], losses: &mut Vec<f64>, _stop: &dyn Fn() -> bool) -> Result<Epoch> {
+        let (batches, variables) = (batches(order.len(), self.config), self.problem.layout.outputs);
+        let begin = batch_behind(losses.len() / variables, batches, order.len());
         self.use_weights(&moving.weights)?;
         self.gpu.write(order, &mut self.training.order)?;
         let Weights { weights, first, second, average, status, .. } = &mut self.weights;
@@ -363,19 +361,20 @@ impl Engine for Cuda<'_> {
             self.gpu.write(numbers, buffer)?;
         }
         self.gpu.clear(status)?;
-        for b in 0..batches {
+        for b in begin..batches {
             let at = batch(b, batches, order.len());
             let (members, set) = (at.len(), &self.training);
             let places = [set.order.from(at.start), set.losses.from(at.start * variables)];
             self.forward(set, places[0], members)?;
             self.loss(set, places, self.work.d.at, members)?;
             self.backward(members)?;
-            self.step(moving.adam.steps + b as u64, batches as u64, b + 1)?;
+            self.step(moving.adam.steps + (b - begin) as u64, batches as u64, b + 1)?;
         }
-        let losses = self.losses(&self.training)?;
+        let all = self.losses(&self.training)?;
+        losses.extend_from_slice(&all[losses.len()..]);
         let status = self.gpu.read(&self.weights.status, 1)?;
         if let [launch::Status { bad: 1.., .. }] = status[..] {
-            return Ok(ControlFlow::Break(status[0].bad as usize));
+            return Ok(Epoch::Diverged(status[0].bad as usize));
         }
         let count = self.problem.layout.count;
         let Weights { weights, first, second, average, .. } = &self.weights;
@@ -383,8 +382,8 @@ impl Engine for Cuda<'_> {
         moving.adam.first = self.gpu.read(first, count)?;
         moving.adam.second = self.gpu.read(second, count)?;
         moving.average = self.gpu.read(average, count)?;
-        moving.adam.steps += batches as u64;
-        Ok(ControlFlow::Continue(losses))
+        moving.adam.steps += (batches - begin) as u64;
+        Ok(Epoch::Done)
     }
 
     fn evaluate(&mut self, weights: &[f64]) -> Result<Vec<f64>> {
@@ -406,6 +405,7 @@ mod tests {
     use ionoscope_dynamics::{
         models,
         sampling::{normal, stream},
+        watch::Watcher,
     };
 
     use super::*;
@@ -422,7 +422,7 @@ mod tests {
     fn data(points: usize, windows: usize) -> ResponseData {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let config = ResponseConfig { samples: [11, 7, 0], points, windows, ..ResponseConfig::default() };
-        respond(&*model, &config, &|_, _| true).unwrap()
+        respond(&*model, &config, &Watcher::default()).unwrap()
     }
 
     fn configs() -> Vec<OperatorConfig> {

@@ -1,9 +1,6 @@
 //! What moves the weights: a pass over the samples, on the CPU or a GPU.
 
-use std::{
-    ops::ControlFlow,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -37,15 +34,24 @@ impl Moving {
     }
 }
 
-/// A batch (from 1) with a gradient that was not finite, or the losses `[sample][variable]` of all samples in the order of the epoch.
-pub(super) type Epoch = ControlFlow<usize, Vec<f64>>;
+/// How far a pass over the samples came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Epoch {
+    /// To the end.
+    Done,
+    /// To a batch (from 1) with a gradient that was not finite.
+    Diverged(usize),
+    /// To the end of a batch behind which it was to stop.
+    Stopped,
+}
 
 /// A device that trains.
 pub(super) trait Engine {
     /// What it computes with, for the record.
     fn name(&self) -> String;
-    /// One step a batch through the training samples in `order`.
-    fn epoch(&mut self, moving: &mut Moving, order: &[u32]) -> Result<Epoch>;
+    /// One step a batch through the training samples in `order`. `losses` are those, `[sample][variable]` in that order, of the batches that are done; it goes
+    /// on behind them, and adds its own. `stop` is asked behind each batch, by a device on which a batch takes long.
+    fn epoch(&mut self, moving: &mut Moving, order: &[u32], losses: &mut Vec<f64>, stop: &dyn Fn() -> bool) -> Result<Epoch>;
     /// Mean loss of each variable over the validation set.
     fn evaluate(&mut self, weights: &[f64]) -> Result<Vec<f64>>;
 }
@@ -58,6 +64,11 @@ pub(super) fn batches(samples: usize, config: &OperatorConfig) -> usize {
 /// The samples of batch `b`.
 pub(super) fn batch(b: usize, batches: usize, samples: usize) -> std::ops::Range<usize> {
     b * samples / batches..(b + 1) * samples / batches
+}
+
+/// The batch behind so many samples.
+pub(super) fn batch_behind(done: usize, batches: usize, samples: usize) -> usize {
+    (0..batches).find(|b| batch(*b, batches, samples).start >= done).unwrap_or(batches)
 }
 
 /// Mean loss of each variable of losses `[sample][variable]`, added in order.
@@ -161,16 +172,19 @@ impl Engine for Cpu<'_> {
         Backend::detect().name().into()
     }
 
-    fn epoch(&mut self, moving: &mut Moving, order: &[u32]) -> Result<Epoch> {
-        let config = self.config;
-        let batches = batches(order.len(), config);
-        let mut all = Vec::with_capacity(order.len() * self.training.data.variables);
-        for b in 0..batches {
-            let losses = self.gradient(&moving.weights, &order[batch(b, batches, order.len())]);
-            losses.iter().for_each(|l| all.extend_from_slice(l));
+    fn epoch(&mut self, moving: &mut Moving, order: &[u32], losses: &mut Vec<f64>, stop: &dyn Fn() -> bool) -> Result<Epoch> {
+        let (config, samples) = (self.config, order.len());
+        let batches = batches(samples, config);
+        let first = batch_behind(losses.len() / self.training.data.variables, batches, samples);
+        for b in first..batches {
+            if b > first && stop() {
+                return Ok(Epoch::Stopped);
+            }
+            let of_batch = self.gradient(&moving.weights, &order[batch(b, batches, samples)]);
+            of_batch.iter().for_each(|l| losses.extend_from_slice(l));
             let length = self.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             if !length.is_finite() {
-                return Ok(ControlFlow::Break(b + 1));
+                return Ok(Epoch::Diverged(b + 1));
             }
             if config.clip > 0.0 && length > config.clip {
                 self.gradient.iter_mut().for_each(|g| *g *= config.clip / length);
@@ -183,7 +197,7 @@ impl Engine for Cpu<'_> {
             let kept = kept(config, adam.steps);
             average.iter_mut().zip(weights).for_each(|(a, w)| *a = kept * *a + (1.0 - kept) * *w);
         }
-        Ok(ControlFlow::Continue(all))
+        Ok(Epoch::Done)
     }
 
     fn evaluate(&mut self, weights: &[f64]) -> Result<Vec<f64>> {

@@ -208,7 +208,7 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
-    use ionoscope_dynamics::models;
+    use ionoscope_dynamics::{models, watch::Watcher};
 
     use super::*;
     use crate::responses::{ResponseConfig, respond};
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn gradients_of_all_parts_agree_with_differences() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        let data =
-            respond(&*model, &ResponseConfig { samples: [40, 0, 0], points: 100, ..ResponseConfig::default() }, &|_, _| true).unwrap();
+        let data = respond(&*model, &ResponseConfig { samples: [40, 0, 0], points: 100, ..ResponseConfig::default() }, &Watcher::default())
+            .unwrap();
         for weights in [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.5, 2.0, 0.3]] {
             let [normalised, physical, slope] = weights;
             let config = OperatorConfig { loss: LossConfig { normalised, physical, slope }, ..OperatorConfig::default() };

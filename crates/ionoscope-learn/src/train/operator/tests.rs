@@ -1,9 +1,10 @@
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ionoscope_dynamics::{
     models,
     protocol::Protocol,
     trajectory::{Experiment, SolveOptions, TimeGrid},
+    watch::{StopFlag, Watch, Watcher},
 };
 
 use super::{
@@ -14,7 +15,7 @@ use crate::responses::{Condition, respond};
 
 fn data() -> ResponseData {
     let model = models::find("fitzhugh-nagumo-1961").unwrap();
-    respond(&*model, &ResponseConfig { samples: [40, 10, 10], points: 100, ..ResponseConfig::default() }, &|_, _| true).unwrap()
+    respond(&*model, &ResponseConfig { samples: [40, 10, 10], points: 100, ..ResponseConfig::default() }, &Watcher::default()).unwrap()
 }
 
 fn config(epochs: u64) -> OperatorConfig {
@@ -61,7 +62,7 @@ fn a_parameter_that_varies_is_an_input() {
     let default = model.spec().parameters[0].default;
     let range = [0.5 * default, 1.5 * default];
     let varied = ResponseConfig { vary: [(name.clone(), range)].into(), samples: [200, 40, 0], ..data().config };
-    let set = respond(&*model, &varied, &|_, _| true).unwrap();
+    let set = respond(&*model, &varied, &Watcher::default()).unwrap();
     assert_eq!(ResponseData::from_bytes(&set.to_bytes().unwrap()).unwrap(), set);
     // Each run is one of the equations at its own value.
     let Condition { current, p, start } = set.training.condition(3);
@@ -94,7 +95,7 @@ fn a_parameter_that_varies_is_an_input() {
     assert!(with < 0.8 * without, "{with} {without}");
     for (vary, wrong) in [("nothing", [0.0, 1.0]), (name.as_str(), [1.0, 1.0])] {
         let config = ResponseConfig { vary: [(vary.to_owned(), wrong)].into(), ..data().config };
-        assert!(respond(&*model, &config, &|_, _| true).unwrap_err().to_string().contains(vary));
+        assert!(respond(&*model, &config, &Watcher::default()).unwrap_err().to_string().contains(vary));
     }
 }
 
@@ -110,7 +111,7 @@ fn a_few_samples_are_learned() {
     let model = models::find("fitzhugh-nagumo-1961").unwrap();
     let family = data.config.training_family.clone();
     let others = ResponseConfig { samples: [1, 600, 600], seed: 5, test_family: family, ..data.config.clone() };
-    let others = respond(&*model, &others, &|_, _| true).unwrap();
+    let others = respond(&*model, &others, &Watcher::default()).unwrap();
     let bands = Bands::calibrate(&trained.fno, &others.validation, BAND).unwrap().unwrap();
     let (test, conditions) = (&others.test, others.test.conditions());
     let p = trained.fno.respond(&conditions, 100).unwrap();
@@ -159,14 +160,14 @@ fn interrupted_and_resumed_it_gives_the_same_bits_with_any_number_of_threads() {
     let _ = std::fs::remove_dir_all(&folder);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     pool.install(|| {
-        let interrupt = Arc::new(AtomicBool::new(false));
+        let interrupt = StopFlag::default();
         let raised = interrupt.clone();
         let mut stop = |r: &Record| {
             if matches!(r, Record::Adam(r) if r.epoch == 5) {
-                raised.store(true, Ordering::Relaxed);
+                raised.raise();
             }
         };
-        let mut run = Run { directory: Some(&folder), interrupt: Some(interrupt), progress: Some(&mut stop), ..Run::default() };
+        let mut run = Run { directory: Some(&folder), watch: Watcher::new(interrupt), progress: Some(&mut stop), ..Run::default() };
         assert_eq!(train_operator(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
     });
     let mut run = Run { directory: Some(&folder), existing: Existing::Resume, ..Run::default() };
@@ -177,13 +178,56 @@ fn interrupted_and_resumed_it_gives_the_same_bits_with_any_number_of_threads() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Stops when it was asked so often.
+struct AfterAsks(AtomicUsize);
+
+impl Watch for AfterAsks {
+    fn stopped(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1))) == Ok(0)
+    }
+}
+
+#[test]
+fn stopped_behind_any_batch_it_goes_on_to_the_same_bits() {
+    let data = data();
+    let config = config(3);
+    let through = train_operator(&data, &config, &mut Run::default()).unwrap();
+    let folder = std::env::temp_dir().join(format!("ionoscope-operator-batch-{}", std::process::id()));
+    let mut within = 0;
+    // Five batches an epoch: after one more ask of each run it gets a batch or two further.
+    for asks in 1..9 {
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut runs = 0;
+        let resumed = loop {
+            let watch = Watcher::new(AfterAsks(AtomicUsize::new(asks)));
+            let mut run = Run { directory: Some(&folder), existing: Existing::Resume, watch, ..Run::default() };
+            let trained = train_operator(&data, &config, &mut run).unwrap();
+            runs += 1;
+            if trained.ending == Ending::Completed {
+                break trained;
+            }
+            // The network, its mean, perhaps the best one; and of an epoch that was begun its losses, of two variables of at most 32 samples.
+            let networks = Checkpoint::load(&folder.join("checkpoint.safetensors")).unwrap().networks;
+            within += usize::from(networks.last().is_some_and(|n| n.weights.len() <= 64));
+            assert!(runs < 20, "{asks} asks");
+        };
+        assert!(resumed.fno.weights == through.fno.weights && resumed.validation == through.validation, "{asks} asks");
+        let errors = |t: &TrainedOperator| {
+            t.history.iter().filter_map(|r| if let Record::Adam(r) = r { Some(r.training.clone()) } else { None }).collect::<Vec<_>>()
+        };
+        assert_eq!(errors(&resumed), errors(&through));
+    }
+    assert!(within > 0);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_training_goes_on_from_a_network_on_a_finer_grid() {
     let coarse = data();
     let first = train_operator(&coarse, &config(60), &mut Run::default()).unwrap();
     let fine = {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        respond(&*model, &ResponseConfig { points: 200, ..coarse.config.clone() }, &|_, _| true).unwrap()
+        respond(&*model, &ResponseConfig { points: 200, ..coarse.config.clone() }, &Watcher::default()).unwrap()
     };
     // No step at all: it is the network that it came from.
     let still = OperatorConfig { adam: AdamConfig { learning_rate: 1e-300, ..config(1).adam }, ..config(1) };
@@ -274,16 +318,18 @@ fn interrupted_with_a_network_to_start_from_it_gives_the_same_bits_scores_and_wa
     for stops in [vec![1], vec![2, 3], vec![3, 3]] {
         let _ = std::fs::remove_dir_all(&folder);
         for (k, stop) in stops.iter().enumerate() {
-            let interrupt = Arc::new(AtomicBool::new(false));
+            let interrupt = StopFlag::default();
             let (raised, mut count, mut told) = (interrupt.clone(), 0, 0);
             let mut progress = |_: &Record| {
                 count += 1;
-                raised.fetch_or(count == *stop, Ordering::Relaxed);
+                if count == *stop {
+                    raised.raise();
+                }
             };
             let mut before = |records: &[Record]| told = records.len();
-            let (existing, interrupt) = (Existing::Resume, Some(interrupt));
+            let (existing, watch) = (Existing::Resume, Watcher::new(interrupt));
             let (before, progress): (Option<Listener>, _) = (Some(&mut before), Some(&mut progress as _));
-            let mut run = Run { directory: Some(&folder), existing, from: Some(&fno), interrupt, before, progress, ..Run::default() };
+            let mut run = Run { directory: Some(&folder), existing, from: Some(&fno), watch, before, progress, ..Run::default() };
             assert_eq!(train_operator(&data, &config, &mut run).unwrap().ending, Ending::Interrupted);
             assert_eq!(told > 0, k > 0);
         }

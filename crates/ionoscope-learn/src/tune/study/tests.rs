@@ -1,5 +1,7 @@
 use std::{path::PathBuf, sync::atomic::AtomicUsize};
 
+use ionoscope_dynamics::watch::StopFlag;
+
 use super::{super::journal::attribute::ABANDONED, *};
 
 fn config(trials: usize) -> StudyConfig {
@@ -34,7 +36,7 @@ fn work<'a>(objective: &'a Objective<'a>) -> Work<'a> {
 
 #[test]
 fn a_study_is_done_once_and_repeats() {
-    let go = |name: &str| run(Some(&file(name)), &config(30), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+    let go = |name: &str| run(Some(&file(name)), &config(30), &BTreeMap::new(), 1, &Watcher::default(), &work(&quadratic)).unwrap();
     let (a, b) = (go("once"), go("again"));
     let plain = |t: &Trial| (t.number, t.state, t.values.clone(), t.value);
     assert_eq!(a.iter().map(plain).collect::<Vec<_>>(), b.iter().map(plain).collect::<Vec<_>>());
@@ -46,10 +48,10 @@ fn a_study_is_done_once_and_repeats() {
 
 #[test]
 fn in_memory_it_is_the_same_study() {
-    let go = |path: Option<&Path>| run(path, &config(30), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+    let go = |path: Option<&Path>| run(path, &config(30), &BTreeMap::new(), 1, &Watcher::default(), &work(&quadratic)).unwrap();
     let plain = |trials: Vec<Trial>| trials.into_iter().map(|t| (t.number, t.state, t.values, t.value)).collect::<Vec<_>>();
     assert_eq!(plain(go(None)), plain(go(Some(&file("memory")))));
-    assert!(run(None, &config(3), &BTreeMap::new(), 2, &AtomicBool::new(false), &work(&quadratic)).is_err());
+    assert!(run(None, &config(3), &BTreeMap::new(), 2, &Watcher::default(), &work(&quadratic)).is_err());
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn several_objectives_give_a_front() {
     };
     let two = StudyConfig { objectives: vec!["a".into(), "b".into()], ..config(60) };
     let about = BTreeMap::from([("objectives".to_owned(), json!(two.objectives))]);
-    let trials = run(Some(&file("front")), &two, &about, 1, &AtomicBool::new(false), &work(&both)).unwrap();
+    let trials = run(Some(&file("front")), &two, &about, 1, &Watcher::default(), &work(&both)).unwrap();
     let points: Vec<Vec<f64>> = trials.iter().map(Trial::objectives).collect();
     let front = super::super::front::fronts(&points);
     let best: Vec<&Trial> = trials.iter().zip(&front).filter(|(_, f)| **f == 0).map(|(t, _)| t).collect();
@@ -70,16 +72,15 @@ fn several_objectives_give_a_front() {
     assert!(best.len() >= 3, "{}", best.len());
     assert!(best.iter().filter(|t| t.values["n"] == 1 && t.values["x"].as_f64().unwrap().abs() < 1.5).count() >= 3);
     let wrong = |_: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![1.0]));
-    let message = run(Some(&file("short")), &two, &about, 1, &AtomicBool::new(false), &work(&wrong)).unwrap_err().to_string();
+    let message = run(Some(&file("short")), &two, &about, 1, &Watcher::default(), &work(&wrong)).unwrap_err().to_string();
     assert!(message.contains("2 objectives"), "{message}");
 }
 
 #[test]
 fn trials_of_the_random_sampler_do_not_depend_on_the_workers() {
     let config = StudyConfig { sampler: Sampler::Random, pruner: Pruner::None, ..config(12) };
-    let go = |name: &str, workers| {
-        run(Some(&file(name)), &config, &BTreeMap::new(), workers, &AtomicBool::new(false), &work(&quadratic)).unwrap()
-    };
+    let go =
+        |name: &str, workers| run(Some(&file(name)), &config, &BTreeMap::new(), workers, &Watcher::default(), &work(&quadratic)).unwrap();
     let values = |trials: Vec<Trial>| trials.into_iter().map(|t| (t.number, t.values, t.value)).collect::<Vec<_>>();
     assert_eq!(values(go("one", 1)), values(go("three", 3)));
 }
@@ -87,15 +88,15 @@ fn trials_of_the_random_sampler_do_not_depend_on_the_workers() {
 #[test]
 fn what_is_interrupted_or_left_behind_is_begun_again_with_its_seed() {
     let path = file("left");
-    let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (stop, calls) = (StopFlag::default(), AtomicUsize::new(0));
     let interrupted = |s: &Suggestion, report: Reporter| {
         if calls.fetch_add(1, Ordering::Relaxed) == 2 {
-            stop.store(true, Ordering::Relaxed);
+            stop.raise();
             return Ok(Outcome::Interrupted);
         }
         quadratic(s, report)
     };
-    let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &stop, &work(&interrupted)).unwrap();
+    let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &Watcher::new(stop.clone()), &work(&interrupted)).unwrap();
     assert_eq!((trials.len(), trials[2].state), (3, State::Waiting));
     // A worker that was killed in a trial.
     let mut dead = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
@@ -108,7 +109,7 @@ fn what_is_interrupted_or_left_behind_is_begun_again_with_its_seed() {
         seeds.lock().unwrap().push((s.origin, s.seed, s.values.clone()));
         quadratic(s, report)
     };
-    let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&note)).unwrap();
+    let trials = run(Some(&path), &config(5), &BTreeMap::new(), 1, &Watcher::default(), &work(&note)).unwrap();
     let seeds = seeds.into_inner().unwrap();
     assert_eq!((seeds[0].0, seeds[0].1, &seeds[0].2), (2, seed_of(1, 2), &trials[2].values));
     assert_eq!((seeds[1].0, &seeds[1].2), (3, &values));
@@ -154,7 +155,7 @@ fn a_worker_whose_trial_is_in_other_hands_does_not_let_go_of_it() {
         journal.attribute(s.number, WORKER, &other)?;
         Err(Error::Failed("no disk".into()))
     };
-    let message = run(Some(&path), &config(5), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&taken)).unwrap_err().to_string();
+    let message = run(Some(&path), &config(5), &BTreeMap::new(), 1, &Watcher::default(), &work(&taken)).unwrap_err().to_string();
     assert!(message.contains("no disk"), "{message}");
     let journal = Journal::open(&path, "study", &BTreeMap::new()).unwrap();
     assert_eq!((journal.trials()[0].state, journal.trials()[0].attributes.get(WORKER)), (State::Running, Some(&other)));
@@ -193,7 +194,7 @@ fn killed_after_any_record_a_study_tries_and_finds_the_same() {
     for (k, config) in kinds().into_iter().enumerate() {
         let (path, about) = (file(&format!("any-{k}")), BTreeMap::from([("objectives".to_owned(), json!(config.objectives))]));
         let objective = |s: &Suggestion, report: Reporter| several(s, report, config.objectives.len());
-        let go = || run(Some(&path), &config, &about, 1, &AtomicBool::new(false), &work(&objective)).unwrap();
+        let go = || run(Some(&path), &config, &about, 1, &Watcher::default(), &work(&objective)).unwrap();
         let whole = go();
         assert!(whole.iter().any(|t| t.state == State::Failed) && whole.iter().any(|t| t.state == State::Complete));
         let text = std::fs::read_to_string(&path).unwrap();
@@ -211,12 +212,12 @@ fn interrupted_again_and_again_a_study_tries_and_finds_the_same() {
     for (k, config) in kinds().into_iter().enumerate() {
         let about = BTreeMap::from([("objectives".to_owned(), json!(config.objectives))]);
         let plain = |s: &Suggestion, report: Reporter| several(s, report, config.objectives.len());
-        let go = |path: &Path, stop: &AtomicBool, objective: &Objective| run(Some(path), &config, &about, 1, stop, &work(objective));
-        let whole = go(&file(&format!("whole-{k}")), &AtomicBool::new(false), &plain).unwrap();
+        let go = |path: &Path, stop: &Watcher, objective: &Objective| run(Some(path), &config, &about, 1, stop, &work(objective));
+        let whole = go(&file(&format!("whole-{k}")), &Watcher::default(), &plain).unwrap();
         let path = file(&format!("again-{k}"));
         // Before its first report, after some, and at its end; by Ctrl-C, and by a disk that is full.
         for n in 0.. {
-            let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+            let (stop, calls) = (StopFlag::default(), AtomicUsize::new(0));
             let stopped = |s: &Suggestion, report: Reporter| {
                 if calls.fetch_add(1, Ordering::Relaxed) < n % 2 {
                     return plain(s, report);
@@ -228,16 +229,16 @@ fn interrupted_again_and_again_a_study_tries_and_finds_the_same() {
                 if n % 3 == 0 {
                     return Err(Error::Failed("no space left".into()));
                 }
-                stop.store(true, Ordering::Relaxed);
+                stop.raise();
                 Ok(Outcome::Interrupted)
             };
-            let ended = go(&path, &stop, &stopped);
+            let ended = go(&path, &Watcher::new(stop.clone()), &stopped);
             if n == 30 {
                 break;
             }
             assert!(n % 3 == 0 || ended.is_ok());
         }
-        assert_eq!(found(&go(&path, &AtomicBool::new(false), &plain).unwrap()), found(&whole), "{:?}", config.sampler);
+        assert_eq!(found(&go(&path, &Watcher::default(), &plain).unwrap()), found(&whole), "{:?}", config.sampler);
     }
 }
 
@@ -253,7 +254,7 @@ fn what_an_older_version_left_behind_is_begun_again_and_counts_once() {
     older.report(0, 1, -1e9).unwrap();
     older.attribute(0, ABANDONED, &json!(true)).unwrap();
     older.finish(0, State::Failed, &[]).unwrap();
-    let trials = run(Some(&path), &config, &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&quadratic)).unwrap();
+    let trials = run(Some(&path), &config, &BTreeMap::new(), 1, &Watcher::default(), &work(&quadratic)).unwrap();
     assert_eq!((trials[1].origin(), &trials[1].values, trials.len()), (0, &values, 5));
     // Its half-done report, which nothing could beat, ends nobody.
     assert_eq!(trials[1].state, State::Complete);
@@ -267,17 +268,16 @@ fn budgets_are_met_or_refused_and_errors_end_the_study() {
     };
     let sums = |s: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![s.values["n"].as_f64().unwrap() + s.fitted["m"].as_f64().unwrap()]));
     let with = Work { fit: &even, ..work(&sums) };
-    let trials = run(Some(&file("budget")), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &with).unwrap();
+    let trials = run(Some(&file("budget")), &config(8), &BTreeMap::new(), 1, &Watcher::default(), &with).unwrap();
     assert!(trials.iter().all(|t| t.value == Some(10.0)));
     let never = Work { fit: &|_| None, ..work(&quadratic) };
-    let message = run(Some(&file("never")), &config(8), &BTreeMap::new(), 1, &AtomicBool::new(false), &never).unwrap_err().to_string();
+    let message = run(Some(&file("never")), &config(8), &BTreeMap::new(), 1, &Watcher::default(), &never).unwrap_err().to_string();
     assert!(message.contains("budget"), "{message}");
     let broken = |_: &Suggestion, _: Reporter| Err(Error::Failed("no disk".into()));
-    let message =
-        run(Some(&file("broken")), &config(8), &BTreeMap::new(), 2, &AtomicBool::new(false), &work(&broken)).unwrap_err().to_string();
+    let message = run(Some(&file("broken")), &config(8), &BTreeMap::new(), 2, &Watcher::default(), &work(&broken)).unwrap_err().to_string();
     assert!(message.contains("no disk"));
     let hopeless = |_: &Suggestion, _: Reporter| Ok(Outcome::Failed("too wide".into()));
     let message =
-        run(Some(&file("hopeless")), &config(2), &BTreeMap::new(), 1, &AtomicBool::new(false), &work(&hopeless)).unwrap_err().to_string();
+        run(Some(&file("hopeless")), &config(2), &BTreeMap::new(), 1, &Watcher::default(), &work(&hopeless)).unwrap_err().to_string();
     assert!(message.contains("trials failed"), "{message}");
 }

@@ -1,18 +1,11 @@
 //! `ionoscope simulate --experiments`: one trajectory for each row of a table, into one file of arrays.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use ionoscope_dynamics::{
     Error as DynamicsError,
     system::DynamicalSystem,
-    trajectory::{Experiment, Method, SolveOptions, Watch, Watcher},
+    trajectory::{Experiment, Method, SolveOptions},
 };
 use serde_json::{Value, json};
 
@@ -22,7 +15,7 @@ use crate::{
     arrays::zarr::{self, Existing},
     artifact,
     batch::{Job, Output, Summary, changed, chunk_for, layout},
-    cli::{Shared, arguments::Opened, print_json, training::interrupt},
+    cli::{Shared, arguments::Opened, print_json},
     experiments::{Reader, survey},
     shard::Shard,
 };
@@ -71,9 +64,9 @@ impl Arguments {
         }
         let source = Path::new(&self.system.system);
         let (Opened { system, spec, p }, system_hash) = if source.is_file() {
-            artifact::with_fingerprint(source, || self.system.open()).map(|(opened, hash)| (opened, Some(hash)))?
+            artifact::with_fingerprint(source, || self.system.open(shared)).map(|(opened, hash)| (opened, Some(hash)))?
         } else {
-            (self.system.open()?, None)
+            (self.system.open(shared)?, None)
         };
         let spec = &spec;
         let (base, mut options) = self.experiment(spec, system.time(), p)?;
@@ -92,11 +85,9 @@ impl Arguments {
             return if shared.json { print_json(&configuration) } else { Ok(()) };
         }
         let output = Output::create(path, &layout, chunk, &configuration, existing)?;
-        let follower = Follower::new(survey.rows, shared)?;
-        options.watch = Watcher::new(follower.clone());
+        options.watch = shared.watch.clone();
         let job = Job { system: &*system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk, shard };
         let ran = job.run(output);
-        follower.bar.finish_and_clear();
         let (output, summary) = ran.map_err(|e| match e {
             Error::Dynamics(DynamicsError::Interrupted) if is_zarr => {
                 Error::Failed(format!("interrupted; the chunks that are written are kept, and --resume goes on with {}", path.display()))
@@ -115,7 +106,7 @@ impl Arguments {
             extend(&mut meta, json!({"shard": [index, of]}));
             return if shared.json { print_json(&meta) } else { Ok(()) };
         }
-        options.watch = Watcher::default();
+        options.watch = shared.watch.silent();
         let error = self.error_of_some(&*system, table, &base, &options, shared)?;
         // It was read once more for that.
         if options.method == Method::RushLarsen && artifact::fingerprint(table)? != survey.hash {
@@ -170,35 +161,5 @@ fn tell(summary: &Summary, shared: &Shared) {
     }
     if summary.extrapolated > 0 {
         shared.warn(&format!("{} of {all} experiments went outside the training range (of state or parameters)", summary.extrapolated));
-    }
-}
-
-/// Shows how far a batch is, and tells it of Ctrl-C.
-struct Follower {
-    bar: ProgressBar,
-    interrupted: Arc<AtomicBool>,
-}
-
-impl Follower {
-    fn new(experiments: usize, shared: &Shared) -> Result<Arc<Self>> {
-        // Drawn on standard error, and only on a terminal.
-        let bar = if shared.quiet { ProgressBar::hidden() } else { ProgressBar::new(experiments as u64) };
-        let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} experiments, {rate}, {eta} left");
-        let style = style.map_err(|e| Error::Failed(format!("the progress bar cannot be drawn: {e}")))?;
-        let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
-            let _ = write!(w, "{:.1}/s", state.per_sec());
-        };
-        bar.set_style(style.with_key("rate", rate));
-        Ok(Arc::new(Follower { bar, interrupted: interrupt()? }))
-    }
-}
-
-impl Watch for Follower {
-    fn finished(&self, trajectories: usize) {
-        self.bar.inc(trajectories as u64);
-    }
-
-    fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
     }
 }

@@ -5,6 +5,8 @@ use ionoscope_dynamics::{
     models,
     system::DynamicalSystem,
     trajectory::{TimeGrid, Trajectory},
+    watch::Watcher,
+    watched::Watched,
 };
 use ionoscope_learn::{architectures::neural_map::NeuralMap, dataset::Dataset};
 
@@ -33,13 +35,20 @@ pub(crate) struct Figures {
 ///
 /// # Errors
 /// A simulation or an analysis that fails, data that cannot be read again.
-pub(crate) fn draw(options: &Options, recipes: &[Recipe], cells: &[Cell], networks: &[Network], maps: &[NeuralMap]) -> Result<Figures> {
+pub(crate) fn draw(
+    options: &Options,
+    recipes: &[Recipe],
+    cells: &[Cell],
+    networks: &[Network],
+    maps: &[NeuralMap],
+    watch: &Watcher,
+) -> Result<Figures> {
     let shipped = |model: &str, dt: f64| networks.iter().position(|n| n.shipped && n.system == model && n.dt == dt);
     let (mut motion, mut mapped, mut attractors) = (Vec::new(), Vec::new(), Vec::new());
     let mut along = Vec::new();
     let mut data = Vec::new();
     for (k, cell) in cells.iter().enumerate() {
-        let (equations, name) = (models::find(&cell.system)?, answers::FORMS[k]);
+        let (equations, name) = (Watched::shared(models::find(&cell.system)?, watch), answers::FORMS[k]);
         let at = shipped(&cell.system, DT).ok_or_else(|| Error::Failed(format!("no network for {}", cell.system)))?;
         let pair = |v_s: f64| both(&*equations, &maps[at], v_s);
         let (bursting, spiking) = (pair(-36.0)?, pair(-33.0)?);
@@ -97,7 +106,7 @@ pub(crate) fn draw(options: &Options, recipes: &[Recipe], cells: &[Cell], networ
 
     let whole = [-40.0, -30.0];
     let branch = |cell: &Cell, range: [f64; 2]| -> Result<figures::Branch> {
-        let points = fixed_points::branch(&*models::find(&cell.system)?, &cell.points, range, 801)?;
+        let points = fixed_points::branch(&*Watched::shared(models::find(&cell.system)?, watch), &cell.points, range, 801)?;
         Ok(figures::Branch { name: "equations".into(), role: Role::Equations, points })
     };
     let branch_of = |at: usize, name: &str, role: Role, range: [f64; 2]| -> Result<figures::Branch> {

@@ -1,12 +1,9 @@
 //! The networks of the paper: which there are, and the stages that make each: its data, its training. A stage whose file is there with
 //! the same configuration is not repeated.
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
+use ionoscope_dynamics::watch::Watcher;
 use ionoscope_learn::{
     architectures::neural_map::NeuralMap,
     dataset::{Dataset, DatasetConfig, Redrawn},
@@ -79,10 +76,8 @@ pub struct Workshop<'a> {
     pub dir: &'a Path,
     /// Whether files of an earlier run with the same configuration are used.
     pub resume: bool,
-    /// Raised by whoever wants the run to stop soon, with what it needs to go on.
-    pub interrupt: Arc<AtomicBool>,
-    /// Tells the user how far it is.
-    pub say: &'a (dyn Fn(&str) + Sync),
+    /// Told how far it is, and may stop it, with what it needs to go on.
+    pub watch: Watcher,
 }
 
 /// A network with what it was trained on.
@@ -132,7 +127,7 @@ impl Workshop<'_> {
             && let Some(Finished { metrics, .. }) = read_record(&record_path).filter(|r| r.recipe == *recipe)
             && let Ok(map) = NeuralMap::load(&map_path)
         {
-            (self.say)(&format!("{stem}: found trained"));
+            self.watch.tell(&format!("{stem}: found trained"));
             return Ok((map, metrics));
         }
         let (map, metrics) = self.train(recipe, data, stem)?;
@@ -149,11 +144,11 @@ impl Workshop<'_> {
             && let Ok(data) = Dataset::load(&path)
             && data.config == recipe.dataset
         {
-            (self.say)(&format!("{stem}: found its data"));
+            self.watch.tell(&format!("{stem}: found its data"));
             return Ok((data, start.elapsed().as_secs_f64()));
         }
-        (self.say)(&format!("{stem}: data from {} trajectories", recipe.dataset.chunks + recipe.dataset.new_chunks));
-        let data = pipeline::sample(&recipe.dataset)?;
+        self.watch.tell(&format!("{stem}: data from {} trajectories", recipe.dataset.chunks + recipe.dataset.new_chunks));
+        let data = pipeline::sample(&recipe.dataset, &self.watch)?;
         let seconds = start.elapsed().as_secs_f64();
         data.save(&path)?;
         Ok((data, seconds))
@@ -163,13 +158,13 @@ impl Workshop<'_> {
         let directory = self.dir.join("networks").join(stem);
         let mut progress = |record: &Record| {
             if let Some(line) = pipeline::progress_line(record, &recipe.train) {
-                (self.say)(&format!("{stem}: {line}"));
+                self.watch.tell(&format!("{stem}: {line}"));
             }
         };
         let mut run = Run {
             directory: Some(&directory),
             existing: if self.resume { Existing::Resume } else { Existing::Replace },
-            interrupt: Some(self.interrupt.clone()),
+            watch: self.watch.clone(),
             progress: Some(&mut progress),
             ..Run::default()
         };

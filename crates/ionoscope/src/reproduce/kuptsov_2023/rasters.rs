@@ -11,6 +11,8 @@ use ionoscope_dynamics::{
     protocol::Protocol,
     system::{DynamicalSystem, Input},
     trajectory::SolveOptions,
+    watch::Watcher,
+    watched::Watched,
 };
 
 use super::{DT, MODELS, Options, TRANSIENT, fixed_points::CONTROL};
@@ -50,9 +52,11 @@ pub(crate) struct Rasters {
 /// The figures, for the maps of the two models in their order.
 ///
 /// # Errors
-/// A model that cannot be found. What a network cannot do leaves a gap.
-pub(crate) fn draw(options: &Options, maps: [&dyn DynamicalSystem; 2]) -> Result<Rasters> {
-    let equations = [models::find(MODELS[0])?, models::find(MODELS[1])?];
+/// A model that cannot be found; being stopped. What a network cannot do leaves a gap.
+pub(crate) fn draw(options: &Options, maps: [&dyn DynamicalSystem; 2], watch: &Watcher) -> Result<Rasters> {
+    let equations = [models::find(MODELS[0])?, models::find(MODELS[1])?].map(|system| Watched::shared(system, watch));
+    let maps = maps.map(|map| Watched::new(map, watch));
+    let maps: [&dyn DynamicalSystem; 2] = maps.each_ref().map(|map| map as _);
     let n = if options.quick { 40 } else { 400 };
     let values: Vec<f64> = (0..n).map(|k| -40.0 + 10.0 * k as f64 / (n - 1) as f64).collect();
     let mut out = Rasters::default();
@@ -83,6 +87,7 @@ pub(crate) fn draw(options: &Options, maps: [&dyn DynamicalSystem; 2]) -> Result
     for k in 0..2 {
         out.borders[k] = [border(&*equations[k]), border(maps[k])];
     }
+    watch.check()?;
     Ok(out)
 }
 
@@ -104,7 +109,7 @@ fn panel(name: &str, system: &dyn DynamicalSystem, values: &[f64], x0: &[f64], i
     let p = system.spec().default_parameters();
     let task = Sweep { system, over: Input::Parameter(control), values, x0, i_stim: 0.0, p: &p };
     let options = SweepOptions { inherit, transient: Some(TRANSIENT), window: Some(2.0 * SHOWN), dt: Some(DT), ..SweepOptions::default() };
-    let Ok(columns) = sweep(task, &options, &|| ()) else { return empty() };
+    let Ok(columns) = sweep(task, &options, &Watcher::default()) else { return empty() };
     let first = if inherit == Inherit::Forward { 0 } else { values.iter().position(|v| *v >= MIDDLE).unwrap_or(0) };
     let found = raster(&columns, 0, first);
     let shade = Shade::of_columns("V", "mV", &found.values, ROWS, [-40.0, -30.0], [0.0, SHOWN]);
@@ -145,7 +150,11 @@ fn rest(system: &dyn DynamicalSystem, options: &Options) -> (Panel, Panel, Optio
         });
         // Nothing comes to rest at an unstable point.
         let rests = largest.is_finite() && largest < 0.0;
-        share.push(if rests { basins(system, 0.0, &p, &wanted, &|_| ()).map_or(f64::NAN, part(AttractorKind::FixedPoint)) } else { 0.0 });
+        share.push(if rests {
+            basins(system, 0.0, &p, &wanted, &Watcher::default()).map_or(f64::NAN, part(AttractorKind::FixedPoint))
+        } else {
+            0.0
+        });
     }
     let largest = share.iter().copied().filter(|s| s.is_finite()).reduce(f64::max);
     let zero = Series::line("", Role::Guide, vec![-40.0, -30.0], vec![0.0, 0.0]);

@@ -1,11 +1,8 @@
 //! Trains the networks, stage by stage, each in a folder of its own.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::time::Duration;
 
-use ionoscope_dynamics::models;
+use ionoscope_dynamics::{models, watch::Watcher};
 use ionoscope_learn::{
     architectures::fno::Fno,
     responses::{ResponseData, respond},
@@ -35,8 +32,7 @@ pub(crate) struct Made {
 /// Makes networks.
 pub(crate) struct Workshop<'a> {
     pub options: &'a Options,
-    pub interrupt: &'a Arc<AtomicBool>,
-    pub say: &'a (dyn Fn(&str) + Sync),
+    pub watch: &'a Watcher,
 }
 
 impl Workshop<'_> {
@@ -59,9 +55,9 @@ impl Workshop<'_> {
             let label = format!("{}-{name}-{}", cell.name, k + 1);
             let dir = self.options.dir.join("networks").join(&label);
             let samples = stage.responses.samples[0];
-            (self.say)(&format!("{label}: {samples} responses at {} times", stage.responses.points));
+            self.watch.tell(&format!("{label}: {samples} responses at {} times", stage.responses.points));
             let system = models::find(cell.model)?;
-            let data = respond(&*system, &stage.responses, &|_, _| true)?;
+            let data = respond(&*system, &stage.responses, &self.watch.silent())?;
             artifact::check_folder(&dir)?;
             std::fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
             let configuration = OperatorConfiguration { responses: stage.responses.clone(), operator: stage.operator.clone() };
@@ -73,7 +69,7 @@ impl Workshop<'_> {
                 if r.epoch.is_multiple_of(every) || r.epoch == 1 {
                     let mean = |v: &[f64]| 100.0 * v.iter().sum::<f64>() / v.len() as f64;
                     let validation = r.validation.as_ref().map_or(String::new(), |v| format!(", validation {:.2} %", mean(v)));
-                    (self.say)(&format!(
+                    self.watch.tell(&format!(
                         "{label}: epoch {} of {epochs}, training {:.2} %{validation}, {:.0} s left",
                         r.epoch,
                         mean(&r.training),
@@ -87,7 +83,7 @@ impl Workshop<'_> {
                 from: last.as_ref().map(|(fno, _)| fno),
                 time_limit: None,
                 checkpoint_every: Duration::from_secs(60),
-                interrupt: Some(self.interrupt.clone()),
+                watch: self.watch.clone(),
                 device: self.options.device,
                 before: None,
                 progress: Some(&mut progress),
