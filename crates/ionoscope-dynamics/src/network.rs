@@ -147,6 +147,8 @@ pub struct Network<'a> {
     /// dt / tau of a map.
     gain: f64,
     scheme: Scheme,
+    /// The same constant stimulus of every cell.
+    i_stim: f64,
 }
 
 impl<'a> Network<'a> {
@@ -170,12 +172,27 @@ impl<'a> Network<'a> {
             Time::Continuous => 0.0,
             Time::Discrete { dt } => dt * potential_per_stimulus(system)?,
         };
-        Ok(Network { system, graph, coupling, p, variable, gain, scheme: Scheme::default() })
+        Ok(Network { system, graph, coupling, p, variable, gain, scheme: Scheme::default(), i_stim: 0.0 })
     }
 
     /// The same network with another way to couple maps; equations are not concerned.
     pub fn with_scheme(self, scheme: Scheme) -> Self {
         Network { scheme, ..self }
+    }
+
+    /// The same network under a constant stimulus, the same for every cell.
+    ///
+    /// # Errors
+    /// One that is not finite; any but 0 of a map that was learned without a stimulus.
+    pub fn with_stimulus(self, i_stim: f64) -> Result<Self> {
+        if !i_stim.is_finite() {
+            return Err(Error::Invalid(format!("the stimulus is {i_stim}; expected a finite number")));
+        }
+        let spec = self.system.spec();
+        if i_stim != 0.0 && spec.trained_on.as_ref().is_some_and(|t| t.stimulus.is_none()) {
+            return Err(Error::Invalid(format!("{} was trained without a stimulus and takes none; leave it out", spec.id)));
+        }
+        Ok(Network { i_stim, ..self })
     }
 
     /// Adds `factor` times `pull` to the potentials.
@@ -204,7 +221,10 @@ impl<'a> Network<'a> {
             Scheme::Additive => self.currents(x, &mut work[0]),
             Scheme::Symmetric => self.exchange(work, x),
         }
-        next.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).for_each(|(next, x)| self.system.rules(x, &[], self.p, next));
+        let stimuli = vec![self.i_stim; if self.i_stim == 0.0 { 0 } else { PIECE }];
+        next.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).for_each(|(next, x)| {
+            self.system.rules(x, &stimuli[..stimuli.len().min(x.len() / n)], self.p, next);
+        });
         match self.scheme {
             Scheme::Additive => self.add(self.gain, &work[0], next),
             Scheme::Symmetric => self.exchange(work, next),
@@ -232,6 +252,9 @@ impl<'a> Network<'a> {
     fn rule(&self, x: &[f64], currents: &mut [f64], out: &mut [f64]) {
         let n = self.system.dimension();
         self.currents(x, currents);
+        if self.i_stim != 0.0 {
+            currents.par_iter_mut().for_each(|i| *i += self.i_stim);
+        }
         out.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).zip(currents.par_chunks(PIECE)).for_each(|((out, x), i)| {
             self.system.rules(x, i, self.p, out);
         });

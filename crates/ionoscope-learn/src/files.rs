@@ -29,12 +29,13 @@ impl Staged {
         Ok(staged)
     }
 
-    /// An empty file under the temporary name, to be filled as a stream before [`Staged::commit`].
+    /// An empty file under the temporary name, in a folder that is made where it is missing, to be filled as a stream before [`Staged::commit`].
     ///
     /// # Errors
     /// The file cannot be made.
     pub fn open(path: &Path) -> Result<(Self, File)> {
         check_destination(path)?;
+        make_folder_of(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
         let staged = Staged { path: path.to_owned(), temporary: beside(path, &std::process::id().to_string()) };
         let file = File::create(&staged.temporary).map_err(|source| Error::Write { path: path.to_owned(), source })?;
         Ok((staged, file))
@@ -107,7 +108,7 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     Staged::new(path, write)?.commit()
 }
 
-/// Checks, before long work, that a file can be made at `path`: it has a name, is no folder, and its folder exists.
+/// Checks, before long work, that a file can be made at `path`: it has a name, is no folder, and its folder is there or can be made.
 ///
 /// # Errors
 /// Wrong input that says which of these does not hold.
@@ -116,10 +117,7 @@ pub fn check_destination(path: &Path) -> Result<()> {
     if path.file_name().is_none() || path.is_dir() {
         return Err(Error::Invalid(format!("{} is a folder; expected the name of a file to write", path.display())));
     }
-    if !folder.is_dir() {
-        return Err(Error::Invalid(format!("cannot write {}: there is no folder {}; make it first", path.display(), folder.display())));
-    }
-    Ok(())
+    check_folder(folder)
 }
 
 /// Checks, before long work, that a folder is there or can be made at `path`: no file stands in its way.
@@ -134,6 +132,14 @@ pub fn check_folder(path: &Path) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Makes the folder in which a file is to be, and those in which that is.
+///
+/// # Errors
+/// The operating system's.
+pub fn make_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), std::fs::create_dir_all)
 }
 
 /// A hidden name beside that of a file, told apart from others by `what`.

@@ -7,10 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{
-    Args, CommandFactory, Parser, Subcommand,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{Args, Parser, Subcommand};
 
 use ionoscope_dynamics::watch::Watcher;
 
@@ -126,10 +123,6 @@ pub fn main() -> ExitCode {
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            if let Some(message) = other_option(&e, &std::env::args().skip(1).collect::<Vec<_>>()) {
-                let _ = writeln!(io::stderr(), "error: {message}");
-                return ExitCode::from(2);
-            }
             // Help and version are no errors and go to standard output; a reader that went away is none either.
             let _ = e.print();
             return if e.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
@@ -147,24 +140,6 @@ pub fn main() -> ExitCode {
             ExitCode::from(e.exit_code())
         }
         _ => ExitCode::SUCCESS,
-    }
-}
-
-/// What to say of an option that another verb has for the same thing.
-fn other_option(e: &clap::Error, arguments: &[String]) -> Option<String> {
-    let (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) = (e.kind(), e.get(ContextKind::InvalidArg)) else { return None };
-    let verbs = Cli::command();
-    let verb = arguments.iter().find(|a| verbs.find_subcommand(a).is_some())?;
-    let k = arguments.iter().position(|a| a.split('=').next() == Some(option.as_str()))?;
-    let value = arguments[k].split_once('=').map(|(_, v)| v).or(arguments.get(k + 1).map(String::as_str));
-    match (verb.as_str(), option.as_str()) {
-        ("simulate", "--i-stim") => Some(format!("there is no --i-stim; simulate takes --stimulus {}", value.unwrap_or("AMPLITUDE"))),
-        ("fixed-points" | "basins" | "continue" | "diagram" | "lyapunov" | "spikes", "--stimulus") => {
-            let constant = value.filter(|v| arguments::number(v).is_ok()).unwrap_or("I");
-            let file = if verb == "spikes" { ", or --protocol FILE" } else { "" };
-            Some(format!("there is no --stimulus; {verb} takes a constant one, --i-stim {constant}{file}"))
-        }
-        _ => None,
     }
 }
 

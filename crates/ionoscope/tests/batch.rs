@@ -388,7 +388,7 @@ fn a_table_that_makes_no_sense_is_refused_by_its_line() {
     fs::write(&table, "param:v_s\n-36\n-37\n-38\n-39\n-40\n").unwrap();
     with(&[], &["--output"]);
     with(&["-o", &folder.path("t.csv")], &[".npz, .zarr, .parquet"]);
-    with(&["-o", &folder.path("no/t.zarr")], &["there is no folder"]);
+    with(&["-o", &format!("{table}/t.zarr")], &["cannot make the folder"]);
     with(&["-o", &path, "--resume"], &["--resume is for .zarr"]);
     // 5 x 160 000 001 x 3 states and as many times, of 8 bytes each.
     with(&["-o", &path, "--dt", "6.25e-9"], &["would have 20.5 GB", ".zarr"]);
@@ -398,7 +398,7 @@ fn a_table_that_makes_no_sense_is_refused_by_its_line() {
         &["simulate", "sherman-1988", "--t-end", "1", "--experiments", &folder.path("no.csv"), "-o", &path],
         &["cannot read", "no.csv"],
     );
-    refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--stimulus", "1:2:3:4"], &["AMPLITUDE"]);
+    refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--stimulus", "1:2:3:4"], &["I[:START[:DURATION]]"]);
     refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--stimulus", "1:0:-2"], &["duration is -2"]);
     refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--method", "rush-larsen"], &["rush-larsen has a fixed step"]);
     refused(2, &["simulate", "sherman-1988", "--t-end", "1", "--method", "rush-larsen", "--rtol", "1e-6"], &["leave out --rtol"]);

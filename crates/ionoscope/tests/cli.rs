@@ -141,6 +141,50 @@ fn simulate_iterates_a_surrogate() {
 }
 
 #[test]
+fn every_verb_takes_the_same_start_and_stimulus() {
+    let folder = Folder::new("same-options");
+    let protocol = folder.path("constant.toml");
+    fs::write(&protocol, "[[stimulus]]\nshape = \"step\"\nstart = 0\namplitude = 0.5\n").unwrap();
+    let fhn = "fitzhugh-nagumo-1961";
+    let graph = ["--graph", "ring:3", "--coupling", "0.1", "--t-end", "4", "--scatter", "0"];
+    let verbs: [(&str, &[&str]); 8] = [
+        ("simulate", &["--t-end", "4", "--dt", "1"]),
+        ("spikes", &["--t-end", "100"]),
+        ("fixed-points", &[]),
+        ("continue", &["--over", "e=0.1:5"]),
+        ("diagram", &["--over", "e=0.1:0.2:2"]),
+        ("basins", &["--starts", "10"]),
+        ("lyapunov", &[]),
+        ("network", &graph),
+    ];
+    for (verb, more) in verbs {
+        let ask = |stimulus: &[&str]| {
+            let mut answer = json(&[&[verb, fhn, "--x0", "v=0.3", "--json", "--quiet"], more, stimulus].concat());
+            // How it was given is recorded as it was given.
+            answer.as_object_mut().unwrap().remove("protocol");
+            answer
+        };
+        let wanted = ask(&["--i-stim", "0.5"]);
+        assert_ne!(wanted, ask(&[]), "{verb}");
+        assert_eq!(wanted, ask(&["--stimulus", "0.5"]), "{verb}");
+        assert_eq!(wanted, ask(&["--protocol", &protocol]), "{verb}");
+        if !["simulate", "spikes"].contains(&verb) {
+            refused(2, &[&[verb, fhn, "--stimulus", "0.5:3:1", "--quiet"], more].concat(), &["the stimulus changes over time", "--i-stim"]);
+        }
+    }
+    // A cell of a ring in which all start alike does as a single one.
+    let single = json(&["simulate", fhn, "--t-end", "4", "--dt", "4", "--i-stim", "0.5", "--rtol", "1e-10", "--json"]);
+    let csv = folder.path("no/such/folder/ring.csv");
+    out(&[&["network", fhn, "--i-stim", "0.5", "--rtol", "1e-10", "-o", &csv, "--quiet"], &graph[..]].concat());
+    let text = fs::read_to_string(&csv).unwrap();
+    let last: f64 = text.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap();
+    assert!((single["x"]["v"][1].as_f64().unwrap() - last).abs() < 1e-6, "{last}");
+    let map = "pretrained/sherman-1988-dt0.005.safetensors";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(map);
+    refused(2, &[&["network", root.to_str().unwrap(), "--i-stim", "1"], &graph[..]].concat(), &["without a stimulus"]);
+}
+
+#[test]
 fn wrong_input_is_named_and_ends_with_2() {
     let folder = Folder::new("wrong");
     let simulate = |more: &[&str], parts: &[&str]| refused(2, &[&["simulate", "sherman-1988", "--t-end", "1"], more].concat(), parts);
@@ -160,11 +204,12 @@ fn wrong_input_is_named_and_ends_with_2() {
     simulate(&["--max-steps", "0"], &["--max-steps"]);
     simulate(&["--x0", "v=1e300"], &["v = 1e300 is outside [-75, 25]"]);
     simulate(&["-o", &folder.path("t.xlsx")], &["t.xlsx", "supported: .csv"]);
-    simulate(&["-o", &folder.path("no/such/t.csv")], &["no/such/t.csv", "there is no folder"]);
-    simulate(&["--i-stim", "3"], &["simulate takes --stimulus 3"]);
+    let file = folder.path("a-file");
+    fs::write(&file, "").unwrap();
+    simulate(&["-o", &format!("{file}/such/t.csv")], &["cannot make the folder", "a-file is a file"]);
+    fs::remove_file(&file).unwrap();
+    simulate(&["--i-stim", "3", "--stimulus", "3"], &["cannot be used with"]);
     simulate(&["--method", "rush-larsen"], &["give --step H, in s"]);
-    refused(2, &["--quiet", "lyapunov", "sherman-1988", "--stimulus=3"], &["lyapunov takes a constant one, --i-stim 3"]);
-    refused(2, &["spikes", "sherman-1988", "--stimulus", "3:1:1"], &["--i-stim I, or --protocol FILE"]);
     refused(2, &["simulate", "lorenz-1963", "--t-end", "1", "--preset", "foo"], &["lorenz-1963 has no presets"]);
     refused(2, &["simulate", "sherman-1988"], &["--t-end"]);
     refused(2, &["fixed-points", "sherman-1988", "--box", "v=3:1"], &["v=3:1 is empty"]);

@@ -338,5 +338,6 @@ fn report() {
     t.run(&["--help"]);
     t.run(&["forecast"]);
     t.run(&["simulate", "sherman-1988", "--i-stim", "3"]);
+    t.run(&["lyapunov", "sherman-1988", "--stimulus", "3:1:1"]);
     t.check("report");
 }

@@ -1,18 +1,19 @@
 //! Arguments that several verbs share: `NAME=VALUE`, `NAME=LO:HI`, and the system they belong to.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use ionoscope_dynamics::{
+    protocol::{Protocol, Step, Stimulus},
     spec::Spec,
     system::{DynamicalSystem, Input},
     watched::Watched,
 };
 
 use super::Shared;
-use crate::{Error, Result, artifact};
+use crate::{Error, Result, artifact, protocol_file};
 
-/// A system, a preset of it, and its parameters.
+/// A system with all that is set of it: preset, parameters, start and stimulus. Every verb that asks about a system takes these.
 #[derive(Args, Clone, Debug)]
 pub struct SystemArguments {
     /// Identifier of a model (see `ionoscope models`) or path to a surrogate (.safetensors)
@@ -24,6 +25,18 @@ pub struct SystemArguments {
     /// A parameter other than its default; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_value, value_delimiter = ',')]
     pub parameters: Vec<(String, f64)>,
+    /// A start other than the default; may be repeated. What is conserved, such as a cell's charge, stays at its value there
+    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = name_value, value_delimiter = ',')]
+    pub x0: Vec<(String, f64)>,
+    /// A constant stimulus; positive depolarises [default: none]
+    #[arg(long, value_name = "I", value_parser = number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"])]
+    pub i_stim: Option<f64>,
+    /// A stimulus I[:START[:DURATION]] from START (default: 0) for DURATION (default: for ever), in the system's units; may be repeated
+    #[arg(long, value_name = "I:START:DURATION", value_parser = stimulus, allow_hyphen_values = true, conflicts_with = "protocol")]
+    pub stimulus: Vec<Step>,
+    /// Stimulus protocol (.toml), or a sampled current with columns time,current (.csv)
+    #[arg(long, value_name = "FILE")]
+    pub protocol: Option<PathBuf>,
 }
 
 /// What [`SystemArguments`] name.
@@ -34,6 +47,25 @@ pub struct Opened {
     pub spec: Spec,
     /// Its parameters, in the order of the spec: the defaults, changed by `--param`.
     pub p: Vec<f64>,
+    /// Its start, in the order of the variables.
+    pub x0: Vec<f64>,
+    /// Its stimulus.
+    pub protocol: Protocol,
+}
+
+impl Opened {
+    /// The stimulus, of a question that is asked under a constant one.
+    ///
+    /// # Errors
+    /// One that changes over time.
+    pub fn constant_stimulus(&self) -> Result<f64> {
+        match self.protocol.constant_from() {
+            Some(0.0) => Ok(self.protocol.signal(1.0).value(0.0)),
+            _ => Err(Error::Input(
+                "the stimulus changes over time; this verb asks what happens under a constant one: give --i-stim I".into(),
+            )),
+        }
+    }
 }
 
 impl SystemArguments {
@@ -45,7 +77,23 @@ impl SystemArguments {
         let system = Watched::shared(artifact::open_system(&self.system)?, &shared.watch);
         let spec = self.under_preset(system.spec())?;
         let p = spec.parameters_with(borrowed(&self.parameters))?;
-        Ok(Opened { system, spec, p })
+        let (x0, protocol) = (spec.state_with(borrowed(&self.x0))?, self.stimulus(&spec)?);
+        Ok(Opened { system, spec, p, x0, protocol })
+    }
+
+    /// The stimulus that is asked for.
+    ///
+    /// # Errors
+    /// A file that holds none, one in another unit than the system's.
+    pub fn stimulus(&self, spec: &Spec) -> Result<Protocol> {
+        let lasting = self.stimulus.iter().filter(|s| s.duration != Some(0.0)).cloned().map(Stimulus::Step);
+        let protocol = match (&self.protocol, self.i_stim) {
+            (Some(path), _) => protocol_file::read(path)?,
+            (None, Some(i_stim)) if i_stim != 0.0 => Protocol::constant(i_stim),
+            _ => Protocol { stimuli: lasting.collect(), ..Protocol::none() },
+        };
+        protocol.check_units(spec)?;
+        Ok(protocol)
     }
 
     /// The system's spec under the preset.
@@ -109,6 +157,18 @@ pub fn positive(text: &str) -> std::result::Result<f64, String> {
     if value > 0.0 { Ok(value) } else { Err(format!("{value} is not larger than 0")) }
 }
 
+/// Parses `I[:START[:DURATION]]`.
+pub fn stimulus(text: &str) -> std::result::Result<Step, String> {
+    let parts: Vec<f64> = text.split(':').map(number).collect::<std::result::Result<_, _>>()?;
+    let (amplitude, start, duration) = match parts[..] {
+        [amplitude] => (amplitude, 0.0, None),
+        [amplitude, start] => (amplitude, start, None),
+        [amplitude, start, duration] => (amplitude, start, Some(duration)),
+        _ => return Err("expected I[:START[:DURATION]], such as 80:50:0.5".into()),
+    };
+    Ok(Step { start, duration, amplitude })
+}
+
 /// A range of one parameter or of the stimulus, `NAME=FROM:TO[:N]`, as `--over` takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Over {
@@ -137,14 +197,16 @@ impl Over {
         Ok((Input::Parameter(k), spec.parameters[k].unit.clone()))
     }
 
-    /// Refuses a single value, by `--i-stim` or `--param`, of what is varied.
+    /// Refuses a value of what is varied: by `--param`, or a stimulus where that is.
     ///
     /// # Errors
     /// Such a value.
-    pub fn refuse_fixed(&self, system: &SystemArguments, i_stim: Option<f64>) -> Result<()> {
-        let fixed = match i_stim.filter(|_| self.name == "i_stim") {
-            Some(value) => Some(format!("--i-stim {value}")),
-            None => system.parameters.iter().find(|(n, _)| *n == self.name).map(|(n, v)| format!("--param {n}={v}")),
+    pub fn refuse_fixed(&self, system: &SystemArguments) -> Result<()> {
+        let fixed = match (self.name == "i_stim", system.i_stim) {
+            (true, Some(value)) => Some(format!("--i-stim {value}")),
+            (true, None) if !system.stimulus.is_empty() => Some("--stimulus".into()),
+            (true, None) if system.protocol.is_some() => Some("--protocol".into()),
+            _ => system.parameters.iter().find(|(n, _)| *n == self.name).map(|(n, v)| format!("--param {n}={v}")),
         };
         match fixed {
             Some(fixed) => Err(Error::Input(format!("--over varies {}, and {fixed} gives it one value; leave one of them out", self.name))),

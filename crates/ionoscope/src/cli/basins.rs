@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments, borrowed},
+    arguments::{self, Opened, Over, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -43,18 +43,12 @@ pub struct Arguments {
     /// Where to start, other than the range of the variable; may be repeated
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
-    /// The value of a variable that is not on the grid, other than its default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',', requires = "grid")]
-    x0: Vec<(String, f64)>,
     /// Seed of the starts
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
     /// Basins at each of several values of a parameter, or of i_stim
     #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = arguments::over, allow_hyphen_values = true)]
     over: Option<Over>,
-    /// Constant stimulus; positive depolarises [default: 0]
-    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true)]
-    i_stim: Option<f64>,
     /// Time after which every trajectory is judged, once [default: measured on the system; judged again and again, up to 63 times the first time]
     #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
@@ -90,7 +84,9 @@ struct Found {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open(shared)?;
+        let opened = self.system.open(shared)?;
+        let i_stim = opened.constant_stimulus()?;
+        let Opened { system, spec, p, x0, .. } = opened;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -99,17 +95,17 @@ impl Arguments {
                 "--plot draws the plane of a --grid over two variables, or shares --over a parameter; add one of them".into(),
             ));
         }
-        let options = self.options(&spec)?;
+        let options = self.options(&spec, &x0)?;
         let (input, values) = match &self.over {
             Some(over) => {
-                over.refuse_fixed(&self.system, self.i_stim)?;
+                over.refuse_fixed(&self.system)?;
                 (Some(over.input(&spec)?.0), over.values(11))
             }
             None => (None, vec![f64::NAN]),
         };
         let mut all = Vec::new();
         for (k, value) in values.iter().enumerate() {
-            let (mut p, mut i_stim) = (p.clone(), self.i_stim.unwrap_or(0.0));
+            let (mut p, mut i_stim) = (p.clone(), i_stim);
             match input {
                 Some(Input::Parameter(index)) => p[index] = *value,
                 Some(Input::Stimulus) => i_stim = *value,
@@ -138,7 +134,7 @@ impl Arguments {
         if shared.json { print_json(&self.document(&spec, &p, &options, &all)) } else { self.show(&spec, &all) }
     }
 
-    fn options(&self, spec: &Spec) -> Result<BasinOptions> {
+    fn options(&self, spec: &Spec, x0: &[f64]) -> Result<BasinOptions> {
         let bounds = arguments::box_with(spec, &self.bounds)?;
         let starts = if self.grid.is_empty() {
             Starts::Random { count: self.starts.unwrap_or(if spec.variables.len() > 4 { 1000 } else { 10_000 }), seed: self.seed }
@@ -147,7 +143,7 @@ impl Arguments {
             if let Some(k) = (1..axes.len()).find(|k| axes[..*k].iter().any(|a| a.0 == axes[*k].0)) {
                 return Err(Error::Input(format!("--grid has {} twice; name each variable once", self.grid[k].0)));
             }
-            Starts::Grid { axes, at: spec.state_with(borrowed(&self.x0))? }
+            Starts::Grid { axes, at: x0.to_vec() }
         };
         let solve = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };
         Ok(BasinOptions {
@@ -157,7 +153,7 @@ impl Arguments {
             sample: self.sample,
             settle: self.settle,
             early: !self.full,
-            level: Some(spec.state_with(borrowed(&self.x0))?),
+            level: Some(x0.to_vec()),
             ..BasinOptions::new(bounds, starts)
         })
     }

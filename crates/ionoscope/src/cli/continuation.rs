@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments, borrowed},
+    arguments::{self, Opened, Over, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -61,12 +61,6 @@ pub struct Arguments {
     /// Value of the parameter at which whole periodic orbits are given in the JSON answer; may be repeated
     #[arg(long, value_name = "VALUE", value_parser = arguments::number, requires = "cycles", allow_negative_numbers = true)]
     at: Vec<f64>,
-    /// Start other than the default; may be repeated. Fixed points of cells that conserve charge lie on its level; it matters for no others
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
-    /// Constant stimulus while a parameter is varied; positive depolarises [default: 0]
-    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true)]
-    i_stim: Option<f64>,
     /// Box that branches may not leave, other than the range of the variable; may be repeated
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
@@ -94,12 +88,14 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open(shared)?;
+        let opened = self.system.open(shared)?;
+        let i_stim = opened.constant_stimulus()?;
+        let Opened { system, spec, p, x0, .. } = opened;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
-        self.over.refuse_fixed(&self.system, self.i_stim)?;
+        self.over.refuse_fixed(&self.system)?;
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
             Some(name) => spec.variable_index(name)?,
             None => 0,
@@ -110,14 +106,14 @@ impl Arguments {
             searches: self.searches,
             starts: self.starts,
             seed: self.seed,
-            start: Some(spec.state_with(borrowed(&self.x0))?),
+            start: Some(x0.clone()),
             ..ContinuationOptions::default()
         };
         let interval = [self.over.from, self.over.to];
-        let conserved = shared.watch.unless_stopped(held(&*system, self.i_stim(), &p, over, interval, &options))?;
+        let conserved = shared.watch.unless_stopped(held(&*system, i_stim, &p, over, interval, &options))?;
         let found = shared.watch.unless_stopped(match self.period {
-            Some(steps) => map_cycles(&*system, steps, self.i_stim(), &p, over, interval, &options),
-            None => branches(&*system, self.i_stim(), &p, over, interval, &options),
+            Some(steps) => map_cycles(&*system, steps, i_stim, &p, over, interval, &options),
+            None => branches(&*system, i_stim, &p, over, interval, &options),
         })?;
         let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
         if outside > 0 {
@@ -126,12 +122,12 @@ impl Arguments {
         }
         let periodic = if self.cycles {
             let options = CycleOptions { bounds, at: self.at.clone(), searches: self.searches, ..CycleOptions::default() };
-            shared.watch.unless_stopped(cycles(&*system, self.i_stim(), &p, over, interval, &found, &options))?
+            shared.watch.unless_stopped(cycles(&*system, i_stim, &p, over, interval, &found, &options))?
         } else {
             Vec::new()
         };
         let curves = match &self.and {
-            Some(and) => shared.watch.unless_stopped(self.curves(&*system, &spec, &p, and, &found))?,
+            Some(and) => shared.watch.unless_stopped(self.curves(&*system, i_stim, x0, &p, and, &found))?,
             None => Vec::new(),
         };
         let mut document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;
@@ -159,10 +155,6 @@ impl Arguments {
         if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves, &conserved) }
     }
 
-    fn i_stim(&self) -> f64 {
-        self.i_stim.unwrap_or(0.0)
-    }
-
     /// What is conserved, with its values at both ends of the interval: where the parameter enters it, the level moves with the parameter.
     fn conserved_document(&self, [from, to]: &[Vec<Held>; 2]) -> Value {
         let one = |(a, b): (&Held, &Held)| {
@@ -187,14 +179,23 @@ impl Arguments {
     }
 
     /// The curves through all bifurcations that have one, each once.
-    fn curves(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], and: &Over, found: &[Branch]) -> Result<Vec<Curve>> {
+    fn curves(
+        &self,
+        system: &dyn DynamicalSystem,
+        i_stim: f64,
+        start: Vec<f64>,
+        p: &[f64],
+        and: &Over,
+        found: &[Branch],
+    ) -> Result<Vec<Curve>> {
+        let spec = system.spec();
         let (first, second) = (self.over.input(spec)?.0, and.input(spec)?.0);
         if first == second {
             return Err(Error::Input(format!("--over and --and both vary {}; expected two different parameters", and.name)));
         }
         let value = match second {
             Input::Parameter(k) => p[k],
-            Input::Stimulus => self.i_stim(),
+            Input::Stimulus => i_stim,
         };
         let [low, high] = [and.from.min(and.to), and.from.max(and.to)];
         if !(low..=high).contains(&value) {
@@ -204,8 +205,8 @@ impl Arguments {
             )));
         }
         let intervals = [[self.over.from, self.over.to], [and.from, and.to]];
-        let (bounds, start) = (arguments::box_with(spec, &self.bounds)?, spec.state_with(borrowed(&self.x0))?);
-        let plane = Plane::new(system, self.i_stim(), p, [first, second], intervals, bounds, start);
+        let bounds = arguments::box_with(spec, &self.bounds)?;
+        let plane = Plane::new(system, i_stim, p, [first, second], intervals, bounds, start);
         let mut curves: Vec<Curve> = Vec::new();
         for s in found.iter().flat_map(|b| &b.special_points) {
             let followed = matches!(s.kind, Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments, borrowed},
+    arguments::{self, Opened, Over, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -90,12 +90,6 @@ pub struct Arguments {
     /// Where the first column starts
     #[arg(long, value_enum, default_value_t = Start::State)]
     start: Start,
-    /// A start other than the default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
-    /// Constant stimulus while a parameter is varied; positive depolarises [default: 0]
-    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true)]
-    i_stim: Option<f64>,
     /// Variable that is shown [default: the membrane potential, or the first]
     #[arg(long, value_name = "NAME")]
     show: Option<String>,
@@ -135,19 +129,21 @@ struct Marks {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open(shared)?;
+        let opened = self.system.open(shared)?;
+        let i_stim = opened.constant_stimulus()?;
+        let Opened { system, spec, p, x0, .. } = opened;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
-        self.over.refuse_fixed(&self.system, self.i_stim)?;
+        self.over.refuse_fixed(&self.system)?;
         let values = self.over.values(if self.kind == Kind::Raster { 400 } else { 201 });
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
             Some(name) => spec.variable_index(name)?,
             None => 0,
         };
         let mark = self.mark(&spec)?;
-        let x0 = shared.watch.unless_stopped(self.start(&*system, &spec, &p, over, &values))?;
+        let x0 = shared.watch.unless_stopped(self.start(x0, &*system, i_stim, &p, over, &values))?;
         let mut options = SweepOptions {
             inherit: self.inherit,
             transient: self.transient,
@@ -156,7 +152,7 @@ impl Arguments {
             dt: self.dt,
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
-        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim: self.i_stim.unwrap_or(0.0), p: &p };
+        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim, p: &p };
         let times = shared.watch.unless_stopped(sweep_times(task, &options))?;
         let mut times = times;
         if self.kind == Kind::Orbit && self.dt.is_none() && system.time() == Time::Continuous {
@@ -232,8 +228,15 @@ impl Arguments {
         })
     }
 
-    fn start(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], over: Input, values: &[f64]) -> Result<Vec<f64>> {
-        let state = spec.state_with(borrowed(&self.x0))?;
+    fn start(
+        &self,
+        state: Vec<f64>,
+        system: &dyn DynamicalSystem,
+        i_stim: f64,
+        p: &[f64],
+        over: Input,
+        values: &[f64],
+    ) -> Result<Vec<f64>> {
         if self.start == Start::State {
             return Ok(state);
         }
@@ -242,7 +245,7 @@ impl Arguments {
             Inherit::Backward => values[values.len() - 1],
             _ => values[0],
         };
-        let (mut p, mut i_stim) = (p.to_vec(), self.i_stim.unwrap_or(0.0));
+        let (mut p, mut i_stim) = (p.to_vec(), i_stim);
         match over {
             Input::Parameter(k) => p[k] = value,
             Input::Stimulus => i_stim = value,
@@ -256,7 +259,7 @@ impl Arguments {
                 self.over.name, options.starts
             ))
         })?;
-        Ok(point.x.iter().zip(&spec.variables).map(|(x, q)| x + BESIDE * (q.range[1] - q.range[0])).collect())
+        Ok(point.x.iter().zip(&system.spec().variables).map(|(x, q)| x + BESIDE * (q.range[1] - q.range[0])).collect())
     }
 
     fn keep(&self, figure: &Figure, csv: impl Fn(&mut dyn Write) -> std::io::Result<()>, document: &Value) -> Result<()> {

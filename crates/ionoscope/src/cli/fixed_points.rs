@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -28,12 +28,6 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
-    /// Start other than the default; may be repeated. Fixed points of cells that conserve charge lie on its level; it matters for no others
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
-    /// Constant stimulus; positive depolarises
-    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
-    i_stim: f64,
     /// Where to search, other than the range of the variable; may be repeated
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
@@ -48,11 +42,12 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open(shared)?;
+        let opened = self.system.open(shared)?;
+        let i_stim = opened.constant_stimulus()?;
+        let Opened { system, spec, p, x0: start, .. } = opened;
         let bounds = arguments::box_with(&spec, &self.bounds)?;
-        let start = spec.state_with(borrowed(&self.x0))?;
         let options = FixedPointOptions { bounds: Some(bounds.clone()), starts: self.starts, seed: self.seed, start: Some(start.clone()) };
-        let found = shared.watch.unless_stopped(search(&*system, self.i_stim, &p, &options))?;
+        let found = shared.watch.unless_stopped(search(&*system, i_stim, &p, &options))?;
         let points = &found.fixed_points;
         let outside = points.iter().filter(|f| f.extrapolated).count();
         if outside > 0 {

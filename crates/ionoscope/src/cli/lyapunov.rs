@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments},
     print, print_json, table,
 };
 use crate::{Result, named::rate_unit};
@@ -20,12 +20,6 @@ use crate::{Result, named::rate_unit};
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
-    /// A start other than the default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
-    /// Constant stimulus; positive depolarises
-    #[arg(long, value_name = "I", value_parser = arguments::number, default_value_t = 0.0, allow_negative_numbers = true)]
-    i_stim: f64,
     /// Number of exponents, the largest first [default: all]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     count: Option<usize>,
@@ -52,8 +46,9 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { system, spec, p } = self.system.open(shared)?;
-        let x0 = spec.state_with(borrowed(&self.x0))?;
+        let opened = self.system.open(shared)?;
+        let i_stim = opened.constant_stimulus()?;
+        let Opened { system, spec, p, x0, .. } = opened;
         let options = LyapunovOptions {
             count: self.count,
             transient: self.transient,
@@ -63,7 +58,7 @@ impl Arguments {
             longest: self.t_end,
             solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
         };
-        let found = shared.watch.unless_stopped(lyapunov(&*system, &x0, self.i_stim, &p, &options))?;
+        let found = shared.watch.unless_stopped(lyapunov(&*system, &x0, i_stim, &p, &options))?;
         if !found.reached {
             shared.warn(&format!("not reached: {}", found.not_reached_because.join("; ")));
         }

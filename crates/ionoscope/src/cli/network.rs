@@ -4,6 +4,7 @@ use std::{io::Write, path::PathBuf};
 
 use ionoscope_dynamics::{
     network::{Graph, Network, Scheme},
+    protocol::Protocol,
     sampling::{stream, uniform},
     spec::Spec,
     system::{DynamicalSystem, Time},
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -56,9 +57,6 @@ pub struct Arguments {
     /// Time between two outputs, of which --t-end is a multiple [default: t-end in 1000 parts; of a map in 1000 or more, of whole steps]
     #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
-    /// A start of all cells other than the default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
     /// Time over which a single cell runs before; every cell starts somewhere in the second half of it, at random. 0: all start alike
     #[arg(long, value_name = "T", value_parser = arguments::number, default_value_t = 100.0, allow_negative_numbers = true)]
     scatter: f64,
@@ -146,7 +144,9 @@ impl Seen {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let Opened { mut system, spec, p } = self.system.open(shared)?;
+        let opened = self.system.open(shared)?;
+        let i_stim = opened.constant_stimulus()?;
+        let Opened { mut system, spec, p, x0, .. } = opened;
         if self.precision == Precision::Single {
             system = artifact::open_single(&self.system.system)?;
         }
@@ -158,7 +158,7 @@ impl Arguments {
             Coupling::Additive => Scheme::Additive,
             Coupling::Symmetric => Scheme::Symmetric,
         };
-        let network = Network::new(&*system, &graph, self.coupling, &p)?.with_scheme(scheme);
+        let network = Network::new(&*system, &graph, self.coupling, &p)?.with_scheme(scheme).with_stimulus(i_stim)?;
         let times = self.times(system.time())?;
         let keep = self.output.is_some() || self.plot.is_some();
         if keep && graph.cells().saturating_mul(times.count) > MOST_KEPT {
@@ -169,7 +169,7 @@ impl Arguments {
             );
             return Err(Error::Input(message));
         }
-        let x0 = self.starts(&*system, &spec, &p, graph.cells())?;
+        let x0 = self.starts(x0, &*system, i_stim, &p, graph.cells())?;
         let name = spec.membrane_potential.as_deref().unwrap_or_default();
         let (n, variable) = (spec.variables.len(), spec.variable_index(name)?);
         let (mut seen, mut outside) = (Seen::default(), false);
@@ -191,6 +191,7 @@ impl Arguments {
             "cells": graph.cells(),
             "couplings": graph.couplings(),
             "coupling": self.coupling,
+            "i_stim": i_stim,
             "precision": self.precision,
             "scheme": self.scheme,
             "synchrony": Some(seen.synchrony()).filter(|s| s.is_finite()),
@@ -240,8 +241,7 @@ impl Arguments {
     }
 
     /// States `[cell][variable]`.
-    fn starts(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], cells: usize) -> Result<Vec<f64>> {
-        let x0 = spec.state_with(borrowed(&self.x0))?;
+    fn starts(&self, x0: Vec<f64>, system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], cells: usize) -> Result<Vec<f64>> {
         if self.scatter == 0.0 {
             return Ok((0..cells).flat_map(|_| x0.iter().copied()).collect());
         }
@@ -252,7 +252,8 @@ impl Arguments {
             if let Time::Discrete { dt } = system.time() { (self.scatter / 20_000.0 / dt).ceil() * dt } else { self.scatter / 20_000.0 };
         let first = (0.5 * self.scatter / dt).round() * dt;
         let times = TimeGrid::new(first, dt, ((self.scatter - first) / dt) as usize + 1)?;
-        let e = Experiment { x0, p: p.to_vec(), times, ..Experiment::from_defaults(spec, times) };
+        let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::constant(i_stim) };
+        let e = Experiment { x0, p: p.to_vec(), protocol, times };
         let single = system.simulate(&e, &SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() })?;
         let mut random = stream(self.seed, "network", 0);
         Ok((0..cells).flat_map(|_| single.state(uniform(&mut random, [0.0, single.len() as f64]) as usize).to_vec()).collect())

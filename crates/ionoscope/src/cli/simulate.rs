@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use ionoscope_dynamics::{
-    protocol::{Protocol, Step, Stimulus},
     spec::Spec,
     system::{DynamicalSystem, Time},
     trajectory::{Experiment, Method, SolveOptions, Statistics, TimeGrid, Trajectory},
@@ -12,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments},
     plot, print, print_json,
 };
 use crate::{
@@ -21,7 +20,6 @@ use crate::{
     artifact::{self, Staged},
     batch::extrapolated_states,
     named::{named, units},
-    protocol_file,
     report::figure::Role,
 };
 
@@ -48,15 +46,6 @@ const FORMATS: [&str; 3] = ["csv", "npz", "parquet"];
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
-    /// A start other than the default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
-    /// A constant stimulus, from START (default: 0) for DURATION (default: for ever), in the system's units; may be repeated
-    #[arg(long, value_name = "AMPLITUDE[:START[:DURATION]]", value_parser = stimulus, allow_hyphen_values = true)]
-    stimulus: Vec<Step>,
-    /// Stimulus protocol (.toml), or a sampled current with columns time,current (.csv)
-    #[arg(long, value_name = "FILE", conflicts_with = "stimulus")]
-    protocol: Option<PathBuf>,
     /// Start on the orbit to which the cell tends when the stimulus is repeated with this period (the protocol must be over by then, or
     /// have this period); `free`: with a constant stimulus or none, to a steady state or limit cycle
     #[arg(long, value_name = "PERIOD|free", value_parser = pace::period, allow_negative_numbers = true, conflicts_with = "experiments")]
@@ -143,12 +132,12 @@ impl Arguments {
     fn run_one(&self, shared: &Shared) -> Result<()> {
         self.no_bands()?;
         self.check_files()?;
-        let Opened { system, spec, p } = self.system.open(shared)?;
-        let spec = &spec;
+        let opened = self.system.open(shared)?;
+        let (system, spec) = (&opened.system, &opened.spec);
         let shown = plot::shown(spec, &self.show)?;
-        let (mut experiment, options) = self.experiment(spec, system.time(), p)?;
+        let (mut experiment, options) = self.experiment(&opened)?;
         // Its state is the start, which stands under its own name.
-        let paced = self.pace.map(|period| pace::from_orbit(&*system, &mut experiment, period, &options, shared)).transpose();
+        let paced = self.pace.map(|period| pace::from_orbit(&**system, &mut experiment, period, &options, shared)).transpose();
         let paced = shared.watch.unless_stopped(paced)?;
         let mut pacing = json!(paced);
         if let Some(object) = pacing.as_object_mut() {
@@ -173,7 +162,7 @@ impl Arguments {
                 format!("{} is a large model; it was integrated by the stiff method", spec.id)
             });
         }
-        let error = self.error_of_steps(&*system, std::slice::from_ref(&experiment), &options, shared)?;
+        let error = self.error_of_steps(&**system, std::slice::from_ref(&experiment), &options, shared)?;
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
             "pacing": pacing,
@@ -320,22 +309,11 @@ impl Arguments {
     }
 
     /// What the arguments ask for, tables apart.
-    fn experiment(&self, spec: &Spec, time: Time, p: Vec<f64>) -> Result<(Experiment, SolveOptions)> {
-        let x0 = spec.state_with(borrowed(&self.x0))?;
-        let times = self.times(time, spec)?;
-        let options = self.options(time, spec)?;
-        let protocol = match &self.protocol {
-            Some(path) => protocol_file::read(path)?,
-            None => Protocol { stimuli: self.steps(), ..Protocol::none() },
-        };
+    fn experiment(&self, opened: &Opened) -> Result<(Experiment, SolveOptions)> {
+        let Opened { system, spec, p, x0, protocol } = opened;
+        let (times, options) = (self.times(system.time(), spec)?, self.options(system.time(), spec)?);
         protocol.check_until(times.end())?;
-        protocol.check_units(spec)?;
-        Ok((Experiment { x0, p, protocol, times }, options))
-    }
-
-    /// What `--stimulus` asks for.
-    fn steps(&self) -> Vec<Stimulus> {
-        self.stimulus.iter().filter(|s| s.duration != Some(0.0)).cloned().map(Stimulus::Step).collect()
+        Ok((Experiment { x0: x0.clone(), p: p.clone(), protocol: protocol.clone(), times }, options))
     }
 
     fn times(&self, time: Time, spec: &Spec) -> Result<TimeGrid> {
@@ -421,18 +399,6 @@ impl Arguments {
             Ok(Staged::new(path, |w| write_csv(w, spec, trajectory))?)
         }
     }
-}
-
-/// Parses `AMPLITUDE[:START[:DURATION]]`.
-fn stimulus(text: &str) -> std::result::Result<Step, String> {
-    let parts: Vec<f64> = text.split(':').map(arguments::number).collect::<std::result::Result<_, _>>()?;
-    let (amplitude, start, duration) = match parts[..] {
-        [amplitude] => (amplitude, 0.0, None),
-        [amplitude, start] => (amplitude, start, None),
-        [amplitude, start, duration] => (amplitude, start, Some(duration)),
-        _ => return Err("expected AMPLITUDE[:START[:DURATION]], such as 80:50:0.5".into()),
-    };
-    Ok(Step { start, duration, amplitude })
 }
 
 fn ends_with(path: &Path, format: &str) -> bool {

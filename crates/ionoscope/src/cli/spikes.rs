@@ -14,14 +14,13 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments, borrowed},
+    arguments::{self, Opened, SystemArguments},
     print, print_json, table,
 };
 use crate::{
     Error, Result,
     artifact::{self, Staged},
     named::named,
-    protocol_file,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
@@ -38,15 +37,6 @@ const LINE: f64 = 2000.0;
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
-    /// A start other than the default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
-    x0: Vec<(String, f64)>,
-    /// Stimulus over time (.toml, .csv)
-    #[arg(long, value_name = "FILE")]
-    protocol: Option<PathBuf>,
-    /// Constant stimulus; positive depolarises
-    #[arg(long, value_name = "I", value_parser = arguments::number, allow_negative_numbers = true, conflicts_with = "protocol")]
-    i_stim: Option<f64>,
     /// Time to leave out at the beginning [default: until the cell is seen to rest, to repeat itself or to go on in the same way; 0 with a stimulus that changes over time]
     #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
     t_transient: Option<f64>,
@@ -96,15 +86,8 @@ impl Arguments {
             }
             artifact::check_destination(path)?;
         }
-        let Opened { system, spec, p } = self.system.open(shared)?;
-        let x0 = spec.state_with(borrowed(&self.x0))?;
+        let Opened { system, spec, p, x0, protocol } = self.system.open(shared)?;
         let variable = self.variable(&spec)?;
-        let protocol = match (&self.protocol, self.i_stim) {
-            (Some(path), _) => protocol_file::read(path)?,
-            (None, Some(i_stim)) if i_stim != 0.0 => Protocol::constant(i_stim),
-            (None, _) => Protocol::none(),
-        };
-        protocol.check_units(&spec)?;
         let options = self.options(&spec, variable, &protocol)?;
         let seen = shared.watch.unless_stopped(observe(&*system, variable, &x0, &p, &protocol, &options))?;
         self.warn(shared, &spec, &spec.variables[variable], options.definitions.threshold, &seen);

@@ -15,7 +15,7 @@ use crate::{
     arrays::zarr::{self, Existing},
     artifact,
     batch::{Job, Output, Summary, changed, chunk_for, layout},
-    cli::{Shared, arguments::Opened, print_json},
+    cli::{Shared, print_json},
     experiments::{Reader, survey},
     shard::Shard,
 };
@@ -59,19 +59,19 @@ impl Arguments {
         };
         if !is_zarr {
             artifact::check_destination(path)?;
-        } else if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
-            return Err(Error::Input(format!("cannot write {}: there is no folder {}; make it first", path.display(), folder.display())));
+        } else if let Some(folder) = path.parent() {
+            artifact::check_folder(folder)?;
         }
         let source = Path::new(&self.system.system);
-        let (Opened { system, spec, p }, system_hash) = if source.is_file() {
+        let (opened, system_hash) = if source.is_file() {
             artifact::with_fingerprint(source, || self.system.open(shared)).map(|(opened, hash)| (opened, Some(hash)))?
         } else {
             (self.system.open(shared)?, None)
         };
-        let spec = &spec;
-        let (base, mut options) = self.experiment(spec, system.time(), p)?;
-        let survey = survey(table, &*system, &base, &options)?;
-        let layout = layout(&*system, &base, &survey, self.precision);
+        let (system, spec) = (&*opened.system, &opened.spec);
+        let (base, mut options) = self.experiment(&opened)?;
+        let survey = survey(table, system, &base, &options)?;
+        let layout = layout(system, &base, &survey, self.precision);
         let chunk = self.batch.chunk.map_or_else(|| chunk_for(&layout), |n| (n as usize).min(survey.rows));
         let mut configuration = self.configuration(spec, system.time(), &base, &options);
         let more = json!({
@@ -86,7 +86,7 @@ impl Arguments {
         }
         let output = Output::create(path, &layout, chunk, &configuration, existing)?;
         options.watch = shared.watch.clone();
-        let job = Job { system: &*system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk, shard };
+        let job = Job { system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk, shard };
         let ran = job.run(output);
         let (output, summary) = ran.map_err(|e| match e {
             Error::Dynamics(DynamicsError::Interrupted) if is_zarr => {
@@ -107,7 +107,7 @@ impl Arguments {
             return if shared.json { print_json(&meta) } else { Ok(()) };
         }
         options.watch = shared.watch.silent();
-        let error = self.error_of_some(&*system, table, &base, &options, shared)?;
+        let error = self.error_of_some(system, table, &base, &options, shared)?;
         // It was read once more for that.
         if options.method == Method::RushLarsen && artifact::fingerprint(table)? != survey.hash {
             return Err(changed(table));

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use ionoscope_dynamics::{
-    protocol::Protocol,
     spec::{Quantity, Spec},
     trajectory::{Experiment, Outcome, SolveOptions, Statistics, TimeGrid, Trajectory},
 };
@@ -19,7 +18,6 @@ use crate::{
     cli::{Shared, arguments::borrowed, print_json},
     experiments::{Reader, at},
     named::{named, units},
-    protocol_file,
 };
 
 /// Experiments that are computed and written at once.
@@ -54,12 +52,8 @@ impl Arguments {
         let given = self.system.under_preset(spec)?;
         let p = given.parameters_with(borrowed(&self.system.parameters))?;
         let (times, points) = self.grid(&fno)?;
-        let protocol = match &self.protocol {
-            Some(path) => protocol_file::read(path)?,
-            None => Protocol { stimuli: self.steps(), ..Protocol::none() },
-        };
+        let protocol = self.system.stimulus(spec)?;
         protocol.check_until(times.end())?;
-        protocol.check_units(spec)?;
         // With what lies between, where the output is coarser than the network's own grid.
         let values = (points.saturating_mul(fno.points.div_ceil(points)).max(times.count)).saturating_mul(spec.variables.len());
         if values > MOST_VALUES {
@@ -67,7 +61,7 @@ impl Arguments {
                 "so many output times are more than are kept in memory; take a larger --dt or a smaller --t-end".into(),
             ));
         }
-        let base = Experiment { x0: given.state_with(borrowed(&self.x0))?, p, protocol, times };
+        let base = Experiment { x0: given.state_with(borrowed(&self.system.x0))?, p, protocol, times };
         let configuration = self.described(&fno, &hash, &base);
         match &self.batch.experiments {
             Some(table) => self.operate_on_table(&fno, table, &base, points, configuration, shared),
