@@ -6,8 +6,8 @@ use ionoscope::{
     config::{self, Configuration},
     experiments, protocol_file,
     report::{
-        answer::Answer,
         html::{self, Heading},
+        section::Section,
     },
 };
 use ionoscope_dynamics::{
@@ -172,7 +172,7 @@ fn stimulate(protocol: Protocol) {
 
 /// An answer of a report: it is drawn as a page, and its tables and figures are written.
 pub fn report(bytes: &[u8]) {
-    let Ok(answer) = serde_json::from_slice::<Answer>(bytes) else { return };
+    let Ok(answer) = serde_json::from_slice::<Section>(bytes) else { return };
     if answer.check().is_err() {
         return;
     }
@@ -181,15 +181,15 @@ pub fn report(bytes: &[u8]) {
     let heading = Heading { title: answer.title.clone(), subtitle: String::new(), footer: Vec::new() };
     assert!(html::page(&heading, std::slice::from_ref(&answer)).ends_with("</html>\n"));
     let saved = serde_json::to_string(&answer).expect("an accepted answer can be saved");
-    serde_json::from_str::<Answer>(&saved).expect("and read again");
+    serde_json::from_str::<Section>(&saved).expect("and read again");
 }
 
 /// Small valid files, to start from.
 pub mod valid {
     use super::*;
     use ionoscope::report::{
-        answer::{Fact, Part},
         figure::{Axis, Figure, Panel, Role, Series},
+        section::{Fact, Part},
         table::{Column, Format, Table},
     };
     use ionoscope_dynamics::{spec::Spec, spec::TrainingRange};
@@ -465,7 +465,7 @@ values = [1, 0.5]
             vec![0.0, 2.0],
             vec![0.0, 3.0],
         ));
-        let answer = Answer::new("one", "One & only")
+        let answer = Section::new("one", "One & only")
             .text("A `code` word of **strength**")
             .with(Part::Note("n".into()))
             .with(Part::Facts(vec![Fact { value: "1 mV".into(), text: "small".into() }]))

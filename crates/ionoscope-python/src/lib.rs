@@ -16,18 +16,18 @@ use ionoscope::{
     Error, artifact,
     config::{self, AnyConfiguration},
     pipeline::{self, Circumstances, Data, Measured, Surrogate},
-    protocol_file,
+    protocol_file, questions,
+    report::svg,
+    subject::Subject,
     tuning::Tuning,
 };
-use ionoscope_analysis::fixed_points::{FixedPointOptions, fixed_points};
 use ionoscope_dynamics::{
     models,
     protocol::{Overlap, Protocol},
-    spec::Spec,
+    spec::{Quantity, Spec},
     system::{DynamicalSystem, Time},
     trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
     watch::{StopFlag, Watch, Watcher},
-    watched::Watched,
 };
 use ionoscope_learn::{
     architectures::fno::Fno,
@@ -192,6 +192,15 @@ fn vector(array: &PyReadonlyArray1<f64>, length: usize, what: &str) -> PyResult<
     Ok(array.to_vec())
 }
 
+/// Whether a start and parameters are within their ranges, as on the command line.
+fn check_ranges(spec: &Spec, x0: &[f64], p: &[f64]) -> PyResult<()> {
+    let named =
+        |quantities: &'_ [Quantity], values: &[f64]| quantities.iter().map(|q| q.name.clone()).zip(values.to_vec()).collect::<Vec<_>>();
+    let (states, parameters) = (named(&spec.variables, x0), named(&spec.parameters, p));
+    spec.state_with(states.iter().map(|(n, v)| (n.as_str(), *v))).map_err(wrong)?;
+    spec.parameters_with(parameters.iter().map(|(n, v)| (n.as_str(), *v))).map(drop).map_err(wrong)
+}
+
 /// Experiments from `[experiment][variable]`, `[experiment][parameter]` and a protocol each.
 fn experiments(x0: Vec<Vec<f64>>, p: Vec<Vec<f64>>, protocols: Vec<Protocol>, times: TimeGrid) -> PyResult<Vec<Experiment>> {
     if x0.len() != p.len() || x0.len() != protocols.len() {
@@ -316,6 +325,7 @@ impl System {
         let (d, q) = (spec.variables.len(), spec.parameters.len());
         let protocols = protocols(&stimuli, times.end(), spec).map_err(wrong)?;
         let batch = experiments(rows(&x0, d, "x0")?, rows(&p, q, "p")?, protocols, times)?;
+        batch.iter().try_for_each(|e| check_ranges(spec, &e.x0, &e.p))?;
         let options = SolveOptions { rtol, atol, method, step, max_steps, ..SolveOptions::default() };
         let done = run(py, threads, None, None, |link| {
             let options = SolveOptions { watch: Watcher::new(link.clone()), ..options };
@@ -325,27 +335,29 @@ impl System {
         Ok((t.into_pyarray(py), solved(py, done, times.count, d)?))
     }
 
-    /// Fixed points as JSON objects.
-    #[allow(clippy::too_many_arguments)]
-    fn fixed_points(
+    /// Asks a question by the name of its verb, with its options as a JSON object: the document, the tables, the figure as SVG, and warnings.
+    #[allow(clippy::type_complexity)]
+    fn ask(
         &self,
         py: Python<'_>,
+        verb: &str,
+        options: &str,
+        x0: PyReadonlyArray1<f64>,
         p: PyReadonlyArray1<f64>,
-        stimulus: f64,
-        bounds: Option<Vec<[f64; 2]>>,
-        starts: usize,
-        seed: u64,
-        start: PyReadonlyArray1<f64>,
-    ) -> PyResult<Py<PyAny>> {
-        let p = vector(&p, self.inner.spec().parameters.len(), "p")?;
-        let start = Some(vector(&start, self.inner.spec().variables.len(), "x0")?);
-        let options = FixedPointOptions { bounds, starts, seed, start };
-        let found = run(py, None, None, None, |link| {
+        stimulus: String,
+    ) -> PyResult<(Py<PyAny>, Py<PyAny>, Option<String>, Vec<String>)> {
+        let spec = self.inner.spec();
+        let options: Value = serde_json::from_str(options).map_err(|e| input(e.to_string()))?;
+        let (x0, p) = (vector(&x0, spec.variables.len(), "x0")?, vector(&p, spec.parameters.len(), "p")?);
+        check_ranges(spec, &x0, &p)?;
+        let protocol = protocols(&[stimulus], 0.0, spec).map_err(wrong)?.remove(0);
+        let subject = Subject { name: spec.id.clone(), system: self.inner.clone(), spec: spec.clone(), p, x0, protocol };
+        let answer = run(py, None, None, None, |link| {
             let watch = Watcher::new(link.clone());
-            let system = Watched::shared(self.inner.clone(), &watch);
-            Ok(watch.unless_stopped(fixed_points(&*system, stimulus, &p, &options))?)
+            questions::ask(verb, options, &subject.watched(&watch), &watch)
         })?;
-        Ok(loads(py, &json!(found))?.unbind())
+        let figure = answer.figures.first().map(svg::draw);
+        Ok((loads(py, &answer.document)?.unbind(), loads(py, &json!(answer.tables))?.unbind(), figure, answer.warnings))
     }
 }
 

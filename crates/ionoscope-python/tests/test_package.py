@@ -1,7 +1,11 @@
 """The package as a user meets it."""
 
+import json
+import pathlib
+import subprocess
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -71,6 +75,41 @@ def test_fixed_points_are_where_the_rule_is_zero():
     assert np.allclose(np.sort_complex(np.linalg.eigvals(cell.jacobian(points[0].x))), np.sort_complex(points[0].eigenvalues))
 
 
+BINARY = pathlib.Path(__file__).parents[3] / "target" / "release" / "ionoscope"
+SHERMAN_MAP = pathlib.Path(__file__).parents[3] / "pretrained" / "sherman-1988-dt0.005.safetensors"
+
+
+def document(*arguments):
+    """What the command line says."""
+    return json.loads(subprocess.run([BINARY, *map(str, arguments), "--json", "--quiet"], check=True, capture_output=True).stdout)
+
+
+@pytest.mark.skipif(not BINARY.exists(), reason="the command is not built")
+def test_a_question_has_the_answer_of_the_command_line():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for system in ("fitzhugh-nagumo-1961", "luo-rudy-1991", SHERMAN_MAP):
+            cell = ionoscope.load(system)
+            assert cell.fixed_points(starts=32).document == document("fixed-points", system, "--starts", 32)
+        cell = ionoscope.load("fitzhugh-nagumo-1961")
+        found = cell.fixed_points({"e": 0.2}, 0.5, bounds={"v": (-1, 2)}, x0={"v": 0.1})
+        assert found.document == document("fixed-points", cell.id, "--param", "e=0.2", "--i-stim", 0.5, "--box", "v=-1:2", "--x0", "v=0.1")
+        assert cell.lyapunov(stimulus=0.5).document == document("lyapunov", cell.id, "--i-stim", 0.5)
+        assert ionoscope.load(SHERMAN_MAP).lyapunov({"v_s": -45.0}).document == document("lyapunov", SHERMAN_MAP, "--param", "v_s=-45")
+
+
+def test_answers_are_objects():
+    cell = ionoscope.load("fitzhugh-nagumo-1961")
+    cycle = cell.lyapunov(stimulus=0.5)
+    assert cycle.reached and abs(cycle.exponents[0]) < 1e-6 and cycle.dimension == 1.0
+    assert cycle.figure._repr_svg_().startswith("<svg") and list(cycle.columns())[:2] == ["exponent", "error"]
+    assert cycle.units()["exponent"] == "1/1" and len(cycle.table()) in (2, 6)
+    rest = cell.fixed_points()
+    assert [f.stable for f in rest] == [True] and "stable" in repr(rest)
+    with pytest.warns(UserWarning, match="outside the training range"):
+        ionoscope.load(SHERMAN_MAP).fixed_points({"v_s": -36.0})
+
+
 def test_wrong_input_is_named():
     with pytest.raises(ionoscope.InputError, match="hodgkin-huxley-1952"):
         ionoscope.load("hodgkin-huxley-1953")
@@ -86,6 +125,15 @@ def test_wrong_input_is_named():
         (lambda: cell.simulate(10, stimulus=3j), "stimulus"),
         (lambda: cell.jacobian([[1, 2, 3, 4]]), "one state"),
         (lambda: cell.fixed_points(bounds={"v": [1]}), "bounds of v"),
+        (lambda: cell.fixed_points(bounds={"v": [2, 1]}), "empty"),
+        (lambda: cell.fixed_points(starts=0), "0 starts"),
+        (lambda: cell.lyapunov(count=9), "9 exponents"),
+        (lambda: cell.lyapunov(accuracy="high"), "invalid type"),
+        (lambda: cell.lyapunov(stimulus=ionoscope.step(1, 2, 3)), "changes over time"),
+        (lambda: cell.simulate(10, p={"g_na": [20, 120]}), "g_na has 2 values"),
+        (lambda: cell.lyapunov(p={"g_na": [20, 120]}), "g_na has 2 values"),
+        (lambda: cell.simulate(10, p={"g_na": -1e9}), "outside"),
+        (lambda: cell.simulate_batch(10, p={"g_na": np.array([120, -1e9])}), "outside"),
         (lambda: ionoscope.configuration({"train": {"hiden": 3}}), "hidden"),
         (lambda: ionoscope.configuration("no-such-file.toml"), "no-such-file"),
     ]:

@@ -13,11 +13,12 @@ use ionoscope_dynamics::watch::Watcher;
 
 use crate::{Error, Result};
 
-mod arguments;
+pub(crate) mod arguments;
 mod basins;
 mod compare;
 mod continuation;
 mod dataset;
+mod delivery;
 mod diagram;
 mod evaluate;
 mod fixed_points;
@@ -29,7 +30,7 @@ mod report;
 mod reproduce;
 mod simulate;
 mod spikes;
-mod table;
+pub(crate) mod table;
 mod terminal;
 mod train;
 mod training;

@@ -17,8 +17,8 @@ use rayon::prelude::*;
 use crate::{
     Error, Result,
     report::{
-        answer::Answer,
         figure::{Axis, Role},
+        section::Section,
         table::{Column, Format},
     },
 };
@@ -122,15 +122,15 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// Systems with different variables; whatever an analysis fails at; being stopped.
-    pub fn answers(&self, watch: &Watcher) -> Result<Vec<Answer>> {
+    pub fn answers(&self, watch: &Watcher) -> Result<Vec<Section>> {
         let [a, b] = &self.sides;
         let names = |s: &Side| s.spec().variables.iter().map(|q| q.name.clone()).collect::<Vec<_>>();
         if names(a) != names(b) {
             let (a, b) = (names(a).join(", "), names(b).join(", "));
             return Err(Error::Input(format!("the systems have different variables, {a} and {b}; compare systems with the same")));
         }
-        type Section<'s> = (&'s str, &'s dyn Fn() -> Result<Answer>);
-        let sections: [Section; 7] = [
+        type Part<'s> = (&'s str, &'s dyn Fn() -> Result<Section>);
+        let sections: [Part; 7] = [
             ("fixed points", &|| self.fixed_points()),
             ("rhythms", &|| self.rhythms()),
             ("motion", &|| self.motion()),

@@ -18,6 +18,10 @@ pub mod pipeline;
 pub mod protocol_file;
 pub mod report;
 
+pub mod answer;
+pub mod questions;
+pub mod subject;
+
 pub mod compare;
 pub mod evaluation;
 pub mod reproduce;

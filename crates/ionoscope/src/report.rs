@@ -1,10 +1,10 @@
-//! Reports: answers on the disk, drawn as one HTML page, SVG figures and CSV tables. Nothing is computed here.
+//! Reports: sections on the disk, drawn as one HTML page, SVG figures and CSV tables. Nothing is computed here.
 
-pub mod answer;
 mod axis;
 pub mod figure;
 pub mod html;
 mod rich;
+pub mod section;
 pub mod shade;
 mod simplify;
 mod space;

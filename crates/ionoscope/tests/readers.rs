@@ -190,7 +190,7 @@ fn what_is_valid_is_accepted() {
     assert_eq!(ResponseData::from_bytes(&valid::responses()).unwrap().training.len(), 3);
     Checkpoint::from_bytes(&valid::checkpoint()).unwrap();
     ionoscope::config::parse::<ionoscope::config::Configuration>(&valid::configuration(), &[]).unwrap();
-    serde_json::from_slice::<ionoscope::report::answer::Answer>(&valid::report()).unwrap().check().unwrap();
+    serde_json::from_slice::<ionoscope::report::section::Section>(&valid::report()).unwrap().check().unwrap();
     assert_eq!(protocol_file::parse(valid::PROTOCOL, None).unwrap().stimuli.len(), 8);
     assert_eq!(protocol_file::parse_csv(valid::CURRENT.as_bytes()).unwrap().times.len(), 3);
     assert_eq!(protocol_file::parse_family(valid::PROTOCOL_FAMILY).unwrap().len(), Some(6));

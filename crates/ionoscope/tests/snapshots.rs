@@ -192,6 +192,11 @@ fn fixed_points() {
         t.run(&["fixed-points", system, "--param", "v_s=-36"]);
         t.run(&["fixed-points", system, "--param", "v_s=-36", "--json"]);
     }
+    let (csv, svg) = (t.path("points.csv"), t.path("plane.svg"));
+    t.run(&["fixed-points", "fitzhugh-nagumo-1961", "-o", &csv, "--plot", &svg]);
+    t.file("points.csv");
+    t.file("points.csv.meta.json");
+    t.run(&["fixed-points", "fitzhugh-nagumo-1961", "--plot", "plane.png"]);
     t.run(&["fixed-points", "luo-rudy-1991", "--starts", "32"]);
     t.run(&["fixed-points", "ten-tusscher-panfilov-2006", "--starts", "8"]);
     t.run(&["fixed-points", "fitzhugh-nagumo-1961", "--box", "v=3:4"]);
@@ -260,6 +265,9 @@ fn lyapunov() {
     t.run(&["lyapunov", "luo-rudy-1991"]);
     t.run(&["lyapunov", "fitzhugh-nagumo-1961", "--i-stim", "0.5", "--json"]);
     t.run(&["lyapunov", MAP, "--param", "v_s=-45"]);
+    let (csv, svg) = (t.path("exponents.csv"), t.path("exponents.svg"));
+    t.run(&["lyapunov", "lorenz-1963", "--accuracy", "0.1", "-o", &csv, "--plot", &svg]);
+    t.file("exponents.csv.meta.json");
     t.run(&["lyapunov", "fitzhugh-nagumo-1961", "--count", "9"]);
     t.run(&["lyapunov", OPERATOR]);
     t.check("lyapunov");

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _native
+from ._answers import FixedPoints, LyapunovSpectrum
 from ._errors import InputError, WorkError
-from ._stimuli import Stimulus, texts_of
+from ._stimuli import Stimulus, text_of, texts_of
 
 Array = NDArray[np.float64]
 Values = Union[None, Mapping[str, ArrayLike], ArrayLike]
@@ -71,24 +73,6 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"Ensemble({len(self.x)} experiments, {len(self.time)} times, {len(self.names)} variables, {len(self.failures)} failed)"
-
-
-@dataclass(frozen=True)
-class FixedPoint:
-    """A state that stays."""
-
-    x: Array
-    names: tuple[str, ...]
-    eigenvalues: NDArray[np.complex128]
-    """Of the flow, per unit of time; of a map the logarithm of its multipliers over its step."""
-    stable: bool
-    extrapolated: bool
-    """Whether it is outside what a surrogate was trained on."""
-    neutral: int = 0
-    """How many eigenvalues, the last ones, are zero because fixed points are not isolated; they do not count in `stable`."""
-
-    def __getitem__(self, name: str) -> float:
-        return float(self.x[_index(self.names, name)])
 
 
 def _index(names: tuple[str, ...], name: str) -> int:
@@ -188,7 +172,7 @@ class System(_Described):
         `method`: "auto", "explicit" (Runge-Kutta of order 8), "stiff" (Rosenbrock of order 5), or "rush-larsen" with the fixed `step`.
         """
         many = self.simulate_batch(
-            t_end, dt, x0=self.state(x0)[None], p=self.parameter_values(p)[None], stimulus=[stimulus], rtol=rtol, atol=atol, method=method,
+            t_end, dt, x0=_one(self.state, x0, "x0")[None], p=_one(self.parameter_values, p, "p")[None], stimulus=[stimulus], rtol=rtol, atol=atol, method=method,
             step=step, max_steps=max_steps, threads=None,
         )
         if many.failures:
@@ -214,29 +198,67 @@ class System(_Described):
         )
         return Ensemble(time, x, self.names, {k: f for k, f in enumerate(failures) if f is not None})
 
-    def fixed_points(
-        self, p: Values = None, stimulus: float = 0.0, *, bounds: Mapping[str, Sequence[float]] | None = None, starts: int = 256, seed: int = 1,
-        x0: Values = None,
-    ) -> list[FixedPoint]:
-        """Fixed points in a box (the variables' ranges where `bounds` does not say otherwise), with eigenvalues.
+    def _ask(self, verb: str, options: Mapping[str, Any], x0: Values, p: Values, stimulus: Stimulus) -> tuple[Any, ...]:
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            text = json.dumps(given, allow_nan=False, default=_plain)
+        except (TypeError, ValueError) as e:
+            raise InputError(f"{verb}: {e}") from None
+        return self._native.ask(verb, text, _one(self.state, x0, "x0"), _one(self.parameter_values, p, "p"), text_of(stimulus))
 
-        Of cells that conserve charge those on the level of the start `x0`; it matters for no others. An empty list is no proof that there is none.
+    def fixed_points(
+        self, p: Values = None, stimulus: Stimulus = None, *, bounds: Mapping[str, Sequence[float]] | None = None, starts: int | None = None,
+        seed: int | None = None, x0: Values = None,
+    ) -> FixedPoints:
+        """Fixed points in a box (the variables' ranges where `bounds` does not say otherwise), with eigenvalues, under a constant stimulus.
+
+        Of cells that conserve charge those on the level of the start `x0`; it matters for no others. `starts` runs of Newton's method (256) begin
+        all over the box; none found is no proof that there is none. As `ionoscope fixed-points`.
+
+        Raises `InputError` for what makes no sense, such as an unknown name or a stimulus that changes over time.
         """
-        box = None
-        if bounds is not None:
-            for name, ends in bounds.items():
-                _index(self.names, name)
-                if len(ends) != 2:
-                    raise InputError(f"bounds of {name}: {list(ends)}; expected two numbers, the smaller first")
-            box = [list(bounds.get(q.name, q.range)) for q in self.variables]
-        found = self._native.fixed_points(self.parameter_values(p), float(stimulus), box, starts, seed, self.state(x0))
-        return [
-            FixedPoint(
-                np.array(f["x"]), self.names, np.array([complex(z["re"], z["im"]) for z in f["eigenvalues"]]), f["stable"], f["extrapolated"],
-                f.get("neutral", 0),
-            )
-            for f in found
-        ]
+        for name, ends in (bounds or {}).items():
+            _index(self.names, name)
+            if len(ends) != 2:
+                raise InputError(f"bounds of {name}: {list(ends)}; expected two numbers, the smaller first")
+        box = None if bounds is None else {name: list(map(float, ends)) for name, ends in bounds.items()}
+        return FixedPoints(self.names, *self._ask("fixed-points", {"box": box, "starts": starts, "seed": seed}, x0, p, stimulus))
+
+    def lyapunov(
+        self, p: Values = None, stimulus: Stimulus = None, *, x0: Values = None, count: int | None = None, transient: float | None = None,
+        accuracy: float | None = None, t_end: float | None = None, segment: float | None = None, trajectories: int | None = None,
+        rtol: float | None = None,
+    ) -> LyapunovSpectrum:
+        """Lyapunov exponents per unit of time, with errors, along the trajectory from `x0` under a constant stimulus. As `ionoscope lyapunov`.
+
+        `count` exponents (all); averages begin after a `transient` and end at an `accuracy` or `t_end`. At a rest they are the real parts of the
+        eigenvalues, on a cycle they follow from its multipliers.
+
+        Raises `InputError` for what makes no sense, and `WorkError` where a trajectory fails.
+        """
+        options = {
+            "count": count, "transient": transient, "accuracy": accuracy, "t_end": t_end, "segment": segment, "trajectories": trajectories,
+            "rtol": rtol,
+        }
+        return LyapunovSpectrum(*self._ask("lyapunov", options, x0, p, stimulus))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as Python's own."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} is no number")
+
+
+def _one(of: Callable[[Values], Array], values: Values, what: str) -> Array:
+    """One set of values, where one is wanted: arrays, of which each entry would be one of several, are refused."""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            if np.ndim(value) != 0:
+                raise InputError(f"{what}: {name} has {np.size(value)} values; expected one number")
+    elif values is not None and np.ndim(values) != 1:
+        raise InputError(f"{what} has the shape {np.shape(values)}; expected one value for each")
+    return np.ascontiguousarray(of(values))
 
 
 class Operator(_Described):

@@ -1,17 +1,17 @@
 //! Arguments that several verbs share: `NAME=VALUE`, `NAME=LO:HI`, and the system they belong to.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::Args;
 use ionoscope_dynamics::{
     protocol::{Protocol, Step, Stimulus},
     spec::Spec,
-    system::{DynamicalSystem, Input},
+    system::Input,
     watched::Watched,
 };
 
 use super::Shared;
-use crate::{Error, Result, artifact, protocol_file};
+use crate::{Error, Result, artifact, protocol_file, subject::Subject};
 
 /// A system with all that is set of it: preset, parameters, start and stimulus. Every verb that asks about a system takes these.
 #[derive(Args, Clone, Debug)]
@@ -39,46 +39,17 @@ pub struct SystemArguments {
     pub protocol: Option<PathBuf>,
 }
 
-/// What [`SystemArguments`] name.
-pub struct Opened {
-    /// The system.
-    pub system: Arc<dyn DynamicalSystem>,
-    /// Its spec, with the preset's start, parameters and spike threshold as the defaults.
-    pub spec: Spec,
-    /// Its parameters, in the order of the spec: the defaults, changed by `--param`.
-    pub p: Vec<f64>,
-    /// Its start, in the order of the variables.
-    pub x0: Vec<f64>,
-    /// Its stimulus.
-    pub protocol: Protocol,
-}
-
-impl Opened {
-    /// The stimulus, of a question that is asked under a constant one.
-    ///
-    /// # Errors
-    /// One that changes over time.
-    pub fn constant_stimulus(&self) -> Result<f64> {
-        match self.protocol.constant_from() {
-            Some(0.0) => Ok(self.protocol.signal(1.0).value(0.0)),
-            _ => Err(Error::Input(
-                "the stimulus changes over time; this verb asks what happens under a constant one: give --i-stim I".into(),
-            )),
-        }
-    }
-}
-
 impl SystemArguments {
     /// The system, which stops its solves when the process should, its spec under the preset, and its parameters.
     ///
     /// # Errors
     /// An unknown system, preset or parameter; a value outside its range.
-    pub fn open(&self, shared: &Shared) -> Result<Opened> {
+    pub fn open(&self, shared: &Shared) -> Result<Subject> {
         let system = Watched::shared(artifact::open_system(&self.system)?, &shared.watch);
         let spec = self.under_preset(system.spec())?;
         let p = spec.parameters_with(borrowed(&self.parameters))?;
         let (x0, protocol) = (spec.state_with(borrowed(&self.x0))?, self.stimulus(&spec)?);
-        Ok(Opened { system, spec, p, x0, protocol })
+        Ok(Subject { name: self.system.clone(), system, spec, p, x0, protocol })
     }
 
     /// The stimulus that is asked for.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments},
+    arguments::{self, Over, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
     },
+    subject::Subject,
 };
 
 /// Finds the attractors that random or gridded starts reach, and the share of each
@@ -84,9 +85,9 @@ struct Found {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let opened = self.system.open(shared)?;
-        let i_stim = opened.constant_stimulus()?;
-        let Opened { system, spec, p, x0, .. } = opened;
+        let subject = self.system.open(shared)?;
+        let i_stim = subject.constant_stimulus()?;
+        let Subject { system, spec, p, x0, .. } = subject;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }

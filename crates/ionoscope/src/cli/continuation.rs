@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments},
+    arguments::{self, Over, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -32,6 +32,7 @@ use crate::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
     },
+    subject::Subject,
 };
 
 /// Follows fixed points, and periodic orbits, over a parameter and finds their bifurcations
@@ -88,9 +89,9 @@ pub struct Arguments {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let opened = self.system.open(shared)?;
-        let i_stim = opened.constant_stimulus()?;
-        let Opened { system, spec, p, x0, .. } = opened;
+        let subject = self.system.open(shared)?;
+        let i_stim = subject.constant_stimulus()?;
+        let Subject { system, spec, p, x0, .. } = subject;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, Over, SystemArguments},
+    arguments::{self, Over, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
         shade::Shade,
         svg,
     },
+    subject::Subject,
 };
 
 /// Rows of cells of a drawn raster.
@@ -129,9 +130,9 @@ struct Marks {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let opened = self.system.open(shared)?;
-        let i_stim = opened.constant_stimulus()?;
-        let Opened { system, spec, p, x0, .. } = opened;
+        let subject = self.system.open(shared)?;
+        let i_stim = subject.constant_stimulus()?;
+        let Subject { system, spec, p, x0, .. } = subject;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }

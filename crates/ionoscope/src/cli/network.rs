@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments},
+    arguments::{self, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
         shade::Shade,
         svg,
     },
+    subject::Subject,
 };
 
 /// Output times where no step is given.
@@ -144,9 +145,9 @@ impl Seen {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let opened = self.system.open(shared)?;
-        let i_stim = opened.constant_stimulus()?;
-        let Opened { mut system, spec, p, x0, .. } = opened;
+        let subject = self.system.open(shared)?;
+        let i_stim = subject.constant_stimulus()?;
+        let Subject { mut system, spec, p, x0, .. } = subject;
         if self.precision == Precision::Single {
             system = artifact::open_single(&self.system.system)?;
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments},
+    arguments::{self, SystemArguments},
     plot, print, print_json,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     batch::extrapolated_states,
     named::{named, units},
     report::figure::Role,
+    subject::Subject,
 };
 
 mod batch;
@@ -132,10 +133,10 @@ impl Arguments {
     fn run_one(&self, shared: &Shared) -> Result<()> {
         self.no_bands()?;
         self.check_files()?;
-        let opened = self.system.open(shared)?;
-        let (system, spec) = (&opened.system, &opened.spec);
+        let subject = self.system.open(shared)?;
+        let (system, spec) = (&subject.system, &subject.spec);
         let shown = plot::shown(spec, &self.show)?;
-        let (mut experiment, options) = self.experiment(&opened)?;
+        let (mut experiment, options) = self.experiment(&subject)?;
         // Its state is the start, which stands under its own name.
         let paced = self.pace.map(|period| pace::from_orbit(&**system, &mut experiment, period, &options, shared)).transpose();
         let paced = shared.watch.unless_stopped(paced)?;
@@ -309,8 +310,8 @@ impl Arguments {
     }
 
     /// What the arguments ask for, tables apart.
-    fn experiment(&self, opened: &Opened) -> Result<(Experiment, SolveOptions)> {
-        let Opened { system, spec, p, x0, protocol } = opened;
+    fn experiment(&self, subject: &Subject) -> Result<(Experiment, SolveOptions)> {
+        let Subject { system, spec, p, x0, protocol, .. } = subject;
         let (times, options) = (self.times(system.time(), spec)?, self.options(system.time(), spec)?);
         protocol.check_until(times.end())?;
         Ok((Experiment { x0: x0.clone(), p: p.clone(), protocol: protocol.clone(), times }, options))

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    arguments::{self, Opened, SystemArguments},
+    arguments::{self, SystemArguments},
     print, print_json, table,
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
     },
+    subject::Subject,
 };
 
 /// Rows of the table of action potentials that are printed; `--json` gives all.
@@ -86,7 +87,7 @@ impl Arguments {
             }
             artifact::check_destination(path)?;
         }
-        let Opened { system, spec, p, x0, protocol } = self.system.open(shared)?;
+        let Subject { system, spec, p, x0, protocol, .. } = self.system.open(shared)?;
         let variable = self.variable(&spec)?;
         let options = self.options(&spec, variable, &protocol)?;
         let seen = shared.watch.unless_stopped(observe(&*system, variable, &x0, &p, &protocol, &options))?;

@@ -13,7 +13,7 @@ use super::{Comparison, Scales, Side, tight};
 use crate::{
     Result,
     report::{
-        answer::{Answer, Part},
+        section::{Part, Section},
         table::{Cell, Column, Format, Table},
     },
 };
@@ -34,8 +34,8 @@ const TOGETHER: f64 = 0.05;
 const AHEAD: f64 = 0.125;
 
 impl Comparison<'_> {
-    pub(super) fn errors(&self) -> Result<Answer> {
-        Ok(Answer::new("errors", "Errors and costs").with(Part::Table(self.differences()?)).with(Part::Table(self.costs()?)))
+    pub(super) fn errors(&self) -> Result<Section> {
+        Ok(Section::new("errors", "Errors and costs").with(Part::Table(self.differences()?)).with(Part::Table(self.costs()?)))
     }
 
     fn differences(&self) -> Result<Table> {

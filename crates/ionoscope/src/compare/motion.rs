@@ -10,8 +10,8 @@ use super::{Comparison, ROLES, tight};
 use crate::{
     Result,
     report::{
-        answer::{Answer, Part},
         figure::{Axis, Figure, Panel, Series},
+        section::{Part, Section},
     },
 };
 
@@ -22,7 +22,7 @@ const MOST_POINTS: usize = 40_000;
 
 impl Comparison<'_> {
     /// Figures at two values of the parameter: all variables over time, one spike, and the attractors in the space of the first three variables.
-    pub(super) fn motion(&self) -> Result<Answer> {
+    pub(super) fn motion(&self) -> Result<Section> {
         let [a, b] = &self.sides;
         let scales = self.scales()?;
         let (v, step) = (a.potential(), scales.step);
@@ -68,7 +68,7 @@ impl Comparison<'_> {
             let panel = Panel::new(&heading(*value), Axis::new("t", time), Axis::new(&q.name, &q.unit)).with_height(170.0);
             spikes = spikes.with(lines(panel, pair, v, from, to));
         }
-        let mut answer = Answer::new("motion", "Motion").with(Part::Figure(over_time)).with(Part::Figure(spikes));
+        let mut answer = Section::new("motion", "Motion").with(Part::Figure(over_time)).with(Part::Figure(spikes));
         if let [x, y, z] = variables {
             let caption = "The attractors in the space of the first three variables.";
             let mut space = Figure::new("attractors", "Attractors", caption).with_columns(2);

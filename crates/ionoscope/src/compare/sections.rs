@@ -13,15 +13,15 @@ use super::{Comparison, ROLES};
 use crate::{
     Result, branch_ends,
     report::{
-        answer::{Answer, Part},
         figure::{Axis, Figure, Panel, Series},
+        section::{Part, Section},
         shade::Shade,
         table::{Cell, Column, Format, Table},
     },
 };
 
 impl Comparison<'_> {
-    pub(super) fn fixed_points(&self) -> Result<Answer> {
+    pub(super) fn fixed_points(&self) -> Result<Section> {
         let found = self
             .sides
             .each_ref()
@@ -99,12 +99,12 @@ impl Comparison<'_> {
             }
         }
         let counts = counts + &levels;
-        Ok(Answer::new("fixed-points", "Fixed points and bifurcations").text(counts).with(Part::Figure(figure)).with(Part::Table(table)))
+        Ok(Section::new("fixed-points", "Fixed points and bifurcations").text(counts).with(Part::Figure(figure)).with(Part::Table(table)))
     }
 
-    pub(super) fn rhythms(&self) -> Result<Answer> {
+    pub(super) fn rhythms(&self) -> Result<Section> {
         let Some(threshold) = self.sides[0].spec().spike_threshold.or(self.sides[1].spec().spike_threshold) else {
-            return Ok(Answer::new("rhythms", "Rhythms").with(Part::Note("No spikes are defined for these systems.".into())));
+            return Ok(Section::new("rhythms", "Rhythms").with(Part::Note("No spikes are defined for these systems.".into())));
         };
         let values = self.values(self.effort.rhythms);
         let mut seen: [Vec<Option<Observation>>; 2] = [Vec::new(), Vec::new()];
@@ -170,10 +170,10 @@ impl Comparison<'_> {
             100.0 * worst
         );
         table.folded = true;
-        Ok(Answer::new("rhythms", "Rhythms").text(summary).with(Part::Figure(figure)).with(Part::Table(table)))
+        Ok(Section::new("rhythms", "Rhythms").text(summary).with(Part::Figure(figure)).with(Part::Table(table)))
     }
 
-    pub(super) fn rasters(&self) -> Result<Answer> {
+    pub(super) fn rasters(&self) -> Result<Section> {
         let values: Vec<f64> = {
             let n = self.effort.columns;
             (0..n).map(|k| self.interval[0] + (self.interval[1] - self.interval[0]) * k as f64 / (n - 1) as f64).collect()
@@ -198,7 +198,7 @@ impl Comparison<'_> {
             figure =
                 figure.with(Panel::new(&side.name, self.parameter_axis(), Axis::new("time", time)).with_height(300.0).with_shade(shade));
         }
-        Ok(Answer::new("rasters", "Raster diagrams").with(Part::Figure(figure)))
+        Ok(Section::new("rasters", "Raster diagrams").with(Part::Figure(figure)))
     }
 
     /// The box of the starts: what a surrogate was trained on, or the ranges.
@@ -207,7 +207,7 @@ impl Comparison<'_> {
         trained.unwrap_or_else(|| self.sides[0].spec().variables.iter().map(|q| q.range).collect())
     }
 
-    pub(super) fn basins(&self) -> Result<Answer> {
+    pub(super) fn basins(&self) -> Result<Section> {
         let values = self.values(self.effort.values);
         let options = BasinOptions::new(self.bounds(), Starts::Random { count: self.effort.starts, seed: 1 });
         let mut columns = vec![self.parameter_column()];
@@ -245,10 +245,10 @@ impl Comparison<'_> {
         }
         let text =
             format!("{} random starts at each value, the same for both systems, in the box {:?}.", self.effort.starts, options.bounds);
-        Ok(Answer::new("basins", "Basins").text(text).with(Part::Table(table)))
+        Ok(Section::new("basins", "Basins").text(text).with(Part::Table(table)))
     }
 
-    pub(super) fn spectra(&self) -> Result<Answer> {
+    pub(super) fn spectra(&self) -> Result<Section> {
         let rate = format!("1/{}", self.sides[0].spec().time_unit);
         let n = self.sides[0].spec().variables.len();
         let mut columns = vec![self.parameter_column(), Column::text("system")];
@@ -269,6 +269,6 @@ impl Comparison<'_> {
                 table.push(row);
             }
         }
-        Ok(Answer::new("lyapunov", "Lyapunov spectra").with(Part::Table(table)))
+        Ok(Section::new("lyapunov", "Lyapunov spectra").with(Part::Table(table)))
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::{
-    answer::{Answer, Part},
-    rich, svg,
+    rich,
+    section::{Part, Section},
+    svg,
     table::{Cell, Column, Table, number},
 };
 
@@ -22,7 +23,7 @@ pub struct Heading {
 const STYLE: &str = include_str!("page.css");
 
 /// The page: heading, contents, and a section for each answer.
-pub fn page(heading: &Heading, answers: &[Answer]) -> String {
+pub fn page(heading: &Heading, answers: &[Section]) -> String {
     let mut out = String::with_capacity(1 << 20);
     let _ = write!(
         out,
@@ -48,7 +49,7 @@ pub fn page(heading: &Heading, answers: &[Answer]) -> String {
     out
 }
 
-fn section(out: &mut String, answer: &Answer) {
+fn section(out: &mut String, answer: &Section) {
     let id = rich::escape(&answer.id);
     let _ = writeln!(out, "<section id=\"{id}\">\n<h2><a href=\"#{id}\">{}</a></h2>", rich::html(&answer.title));
     for part in &answer.parts {
@@ -134,8 +135,8 @@ fn cell(cell: &Cell, column: &Column, numeric: bool) -> String {
 mod tests {
     use super::*;
     use crate::report::{
-        answer::Fact,
         figure::{Axis, Figure, Panel, Role, Series},
+        section::Fact,
         table::Format,
     };
 
@@ -150,7 +151,7 @@ mod tests {
             vec![0.0, 1.0],
             vec![0.0, 1.0],
         ));
-        let answers = [Answer::new("one", "First & foremost")
+        let answers = [Section::new("one", "First & foremost")
             .text("A `code` word")
             .with(Part::Note("missed".into()))
             .with(Part::Facts(vec![Fact { value: "1 mV".into(), text: "small".into() }]))

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Answer, is_name},
     figure::Figure,
     html::{self, Heading},
+    section::{Section, is_name},
     svg,
     table::Table,
 };
@@ -36,7 +36,7 @@ struct Index {
 ///
 /// # Errors
 /// A file or folder that cannot be written.
-pub fn save(dir: &Path, heading: &Heading, answers: &[Answer]) -> Result<()> {
+pub fn save(dir: &Path, heading: &Heading, answers: &[Section]) -> Result<()> {
     make(&dir.join("answers"))?;
     for answer in answers {
         write_json_line(&dir.join("answers").join(format!("{}.json", answer.id)), answer)?;
@@ -57,7 +57,7 @@ pub fn draw(dir: &Path) -> Result<()> {
             return Err(Error::Input(format!("{}: '{id}' is no name of a section", dir.join("report.json").display())));
         }
         let path = dir.join("answers").join(format!("{id}.json"));
-        let answer: Answer = read(&path)?;
+        let answer: Section = read(&path)?;
         answer.check().map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
         answers.push(answer);
     }
@@ -132,7 +132,7 @@ mod tests {
     fn a_report_is_drawn_from_its_files_alone() {
         let dir = folder("draw");
         let panel = Panel::new("", Axis::new("V_{S}", "mV"), Axis::new("d", "1")).with(Series::line("x", Role::Data, vec![1.0], vec![2.0]));
-        let answer = Answer::new("one", "One").with(crate::report::answer::Part::Figure(Figure::new("figure-1", "F", "c").with(panel)));
+        let answer = Section::new("one", "One").with(crate::report::section::Part::Figure(Figure::new("figure-1", "F", "c").with(panel)));
         let heading = Heading { title: "T".into(), subtitle: "s".into(), footer: vec![] };
         save(&dir, &heading, std::slice::from_ref(&answer)).unwrap();
         draw(&dir).unwrap();

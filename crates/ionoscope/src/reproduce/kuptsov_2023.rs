@@ -134,6 +134,10 @@ pub fn run(options: &Options, watch: &Watcher) -> Result<()> {
 }
 
 fn run_recipes(options: &Options, recipes: Vec<Recipe>, watch: &Watcher) -> Result<()> {
+    super::unless_stopped(run_all(options, recipes, watch), watch)
+}
+
+fn run_all(options: &Options, recipes: Vec<Recipe>, watch: &Watcher) -> Result<()> {
     let start = Instant::now();
     for folder in ["", "data", "networks", "pretrained"] {
         store::make(&options.dir.join(folder))?;

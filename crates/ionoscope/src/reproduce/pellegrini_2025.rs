@@ -12,7 +12,7 @@ use ionoscope_learn::{
 use serde_json::json;
 
 use crate::{
-    Error, Result,
+    Result,
     artifact::{write_atomic, write_json},
     evaluation::{Evaluation, evaluate},
     report::store,
@@ -81,6 +81,10 @@ pub(crate) struct Outcome {
 /// # Errors
 /// A folder that cannot be written, a training that fails or is interrupted.
 pub fn run(options: &Options, watch: &Watcher) -> Result<()> {
+    super::unless_stopped(run_all(options, watch), watch)
+}
+
+fn run_all(options: &Options, watch: &Watcher) -> Result<()> {
     let start = Instant::now();
     check_device(options.device)?;
     for folder in ["", "networks"] {
@@ -149,11 +153,6 @@ fn solver_seconds(cell: &Cell, seed: u64, watch: &Watcher) -> Result<f64> {
     let begin = Instant::now();
     respond(&*system, &config, &watch.silent())?;
     Ok(begin.elapsed().as_secs_f64())
-}
-
-/// The error of an interrupted run.
-fn interrupted() -> Error {
-    Error::Failed("interrupted; the same command with --resume goes on from here".into())
 }
 
 #[cfg(test)]

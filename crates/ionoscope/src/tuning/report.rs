@@ -14,9 +14,9 @@ use crate::{
     config::{AnyConfiguration, StudyFile},
     provenance,
     report::{
-        answer::{Answer, Fact, Part},
         figure::{Axis, Figure, Panel, Role, Series},
         html::Heading,
+        section::{Fact, Part, Section},
         store,
         table::{Cell, Column, Format, Table, number},
     },
@@ -95,7 +95,7 @@ fn short(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-fn summary(trials: &[Trial], shown: Shown) -> Answer {
+fn summary(trials: &[Trial], shown: Shown) -> Section {
     let count = |state: State| trials.iter().filter(|t| t.state == state).count();
     let mut facts = Vec::new();
     if let Some(t) = best(trials) {
@@ -113,10 +113,10 @@ fn summary(trials: &[Trial], shown: Shown) -> Answer {
             count(State::Failed)
         ),
     });
-    Answer::new("summary", "In short").with(Part::Facts(facts)).with(Part::Command(provenance::command()))
+    Section::new("summary", "In short").with(Part::Facts(facts)).with(Part::Command(provenance::command()))
 }
 
-fn history(done: &[&Trial], shown: Shown) -> Answer {
+fn history(done: &[&Trial], shown: Shown) -> Section {
     let of = |state: State| -> (Vec<f64>, Vec<f64>) {
         done.iter().filter(|t| t.state == state).map(|t| (t.number as f64, shown.value(t))).unzip()
     };
@@ -132,7 +132,7 @@ fn history(done: &[&Trial], shown: Shown) -> Answer {
         .with(Series::points("given up early, at its last step", Role::Guide, given_up_x, given_up_y))
         .with(Series::steps("smallest so far", Role::Network, x.clone(), falling.collect()))
         .with(Series::points("complete", Role::Equations, x, y));
-    Answer::new("history", "How it went")
+    Section::new("history", "How it went")
         .with(Part::Figure(Figure::new("history", "The trials", "In the order in which they were begun.").with(panel)))
 }
 
@@ -154,7 +154,7 @@ fn axis(key: &str, domain: &Domain) -> Axis {
 }
 
 /// Two objectives at a time, and the front.
-fn against_one_another(file: &StudyFile, trials: &[Trial]) -> Answer {
+fn against_one_another(file: &StudyFile, trials: &[Trial]) -> Section {
     let names = &file.study.objectives;
     let best = front(trials);
     let done: Vec<&Trial> = trials.iter().filter(|t| t.state == State::Complete).collect();
@@ -181,11 +181,11 @@ fn against_one_another(file: &StudyFile, trials: &[Trial]) -> Answer {
     for t in best {
         table.push([t.number.into()].into_iter().chain(t.objectives().into_iter().map(Cell::from)).collect());
     }
-    Answer::new("front", "The front").with(Part::Figure(figure)).with(Part::Table(table))
+    Section::new("front", "The front").with(Part::Figure(figure)).with(Part::Table(table))
 }
 
 /// All parameters of each trial side by side.
-fn parallel(file: &StudyFile, done: &[&Trial]) -> Answer {
+fn parallel(file: &StudyFile, done: &[&Trial]) -> Section {
     let space = &file.study.space.0;
     let mut order: Vec<&&Trial> = done.iter().filter(|t| t.state == State::Complete).collect();
     order.sort_by(|a, b| value(a).total_cmp(&value(b)));
@@ -222,11 +222,11 @@ fn parallel(file: &StudyFile, done: &[&Trial]) -> Answer {
     }
     let ranges = space.iter().map(name).collect::<Vec<_>>().join(", ");
     let figure = Figure::new("parallel", "Values of the complete trials", &format!("A line is a trial; upwards {ranges}."));
-    Answer::new("parallel", "Which values went together").with(Part::Figure(figure.with(panel)))
+    Section::new("parallel", "Which values went together").with(Part::Figure(figure.with(panel)))
 }
 
 /// The error over each parameter.
-fn values(file: &StudyFile, done: &[&Trial], shown: Shown) -> Answer {
+fn values(file: &StudyFile, done: &[&Trial], shown: Shown) -> Section {
     let mut figure =
         Figure::new("parameters", &format!("{} over the parameters", capital(shown.label)), "Pale: given up early.").with_columns(3);
     for (k, (key, parameter)) in file.study.space.0.iter().enumerate() {
@@ -241,7 +241,7 @@ fn values(file: &StudyFile, done: &[&Trial], shown: Shown) -> Answer {
             .with(Series::points(&name("complete"), Role::Equations, x, y));
         figure = figure.with(panel);
     }
-    Answer::new("parameters", "What the parameters did").with(Part::Figure(figure))
+    Section::new("parameters", "What the parameters did").with(Part::Figure(figure))
 }
 
 /// Share of the variance of the logarithm of the error that lies between groups of values of one parameter; none for too few trials.
@@ -263,7 +263,7 @@ fn share(places: &[(f64, f64)], choices: bool) -> Option<f64> {
     (whole > 0.0).then(|| between / whole)
 }
 
-fn importance(file: &StudyFile, done: &[&Trial]) -> Answer {
+fn importance(file: &StudyFile, done: &[&Trial]) -> Section {
     let mut rows: Vec<(&String, Option<f64>)> = Vec::new();
     for (key, parameter) in &file.study.space.0 {
         let places: Vec<(f64, f64)> = done
@@ -282,12 +282,12 @@ fn importance(file: &StudyFile, done: &[&Trial]) -> Answer {
     for (key, share) in rows {
         table.push(vec![key.as_str().into(), share.map(|s| 100.0 * s).into()]);
     }
-    Answer::new("importance", "Which of them mattered")
+    Section::new("importance", "Which of them mattered")
         .text("Each parameter by itself, over trials that were not drawn evenly: a hint, no more.")
         .with(Part::Table(table))
 }
 
-fn table(file: &StudyFile, done: &[&Trial], shown: Shown) -> Answer {
+fn table(file: &StudyFile, done: &[&Trial], shown: Shown) -> Section {
     let keys: Vec<&String> = file.study.space.0.keys().collect();
     let solved = file.budget.as_ref().and_then(|b| b.solve.as_ref());
     let mut columns = vec![Column::number("trial", "", Format::Shortest), Column::number(shown.label, shown.unit, Format::Significant(3))];
@@ -315,7 +315,7 @@ fn table(file: &StudyFile, done: &[&Trial], shown: Shown) -> Answer {
         row.extend(solved.map(|k| cell(fitted.get(k))));
         table.push(row);
     }
-    Answer::new("best", "The best trials").with(Part::Table(table))
+    Section::new("best", "The best trials").with(Part::Table(table))
 }
 
 #[cfg(test)]

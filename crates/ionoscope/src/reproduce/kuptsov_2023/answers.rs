@@ -7,8 +7,8 @@ use super::{
 use crate::{
     Result, provenance,
     report::{
-        answer::{Answer, Fact, Part},
         html::Heading,
+        section::{Fact, Part, Section},
         table::{Cell, Column, Format, Table, number},
     },
 };
@@ -27,7 +27,7 @@ fn say(v: f64, digits: usize) -> String {
 ///
 /// # Errors
 /// None today.
-pub fn report(o: &Outcome) -> Result<(Heading, Vec<Answer>)> {
+pub fn report(o: &Outcome) -> Result<(Heading, Vec<Section>)> {
     let quick = if o.options.quick { " A quick run: two networks, fewer data, fewer steps than the full one." } else { "" };
     let heading = Heading {
         title: "A neural map of the pancreatic beta-cell finds the fixed point that it was never shown".into(),
@@ -68,8 +68,8 @@ fn main_networks(o: &Outcome) -> Vec<(&'static str, &super::Cell, &Network)> {
     (0..MODELS.len()).filter_map(of).collect()
 }
 
-fn summary(o: &Outcome) -> Answer {
-    let mut answer = Answer::new("summary", "In short");
+fn summary(o: &Outcome) -> Section {
+    let mut answer = Section::new("summary", "In short");
     answer = answer.text(
         "A bursting cell rests at a fixed point only if it is stable and the cell is put there; otherwise it bursts or spikes around it. Networks \
          of 2103 weights were trained on single steps of such oscillations, at random values of the control parameter V_{S}. None of them ever \
@@ -123,9 +123,9 @@ fn time(seconds: f64) -> String {
     if seconds < 100.0 { format!("{seconds:.0} s") } else { format!("{:.1} min", seconds / 60.0) }
 }
 
-fn goals(o: &Outcome) -> Answer {
+fn goals(o: &Outcome) -> Section {
     let (table, missed) = tables::goals(o);
-    let mut answer = Answer::new("goals", "Goals, met and missed")
+    let mut answer = Section::new("goals", "Goals, met and missed")
         .text("The worst of all seeds counts, at the time step 0.005. Networks are never chosen by their fixed points or eigenvalues.")
         .with(Part::Table(table));
     if missed > 0 {
@@ -141,14 +141,14 @@ fn goals(o: &Outcome) -> Answer {
     answer
 }
 
-fn paper(o: &Outcome) -> Answer {
-    Answer::new("paper", "Paper and here")
+fn paper(o: &Outcome) -> Section {
+    Section::new("paper", "Paper and here")
         .text("Every number that the paper reports, beside the equations and the networks of this run (of several seeds, those with the lowest validation error).")
         .with(Part::Table(tables::paper(o)))
 }
 
-fn motion(o: &Outcome) -> Answer {
-    let mut answer = Answer::new("motion", "Bursting and spiking");
+fn motion(o: &Outcome) -> Section {
+    let mut answer = Section::new("motion", "Bursting and spiking");
     for figure in &o.figures.motion {
         answer = answer.with(Part::Figure(figure.clone()));
     }
@@ -161,16 +161,16 @@ fn motion(o: &Outcome) -> Answer {
         .with(Part::Table(tables::together(o)))
 }
 
-fn over_v_s(o: &Outcome) -> Answer {
-    let mut answer = Answer::new("over-v-s", "Over V_{S}: rasters, two branches, basins");
+fn over_v_s(o: &Outcome) -> Section {
+    let mut answer = Section::new("over-v-s", "Over V_{S}: rasters, two branches, basins");
     for figure in &o.rasters.figures {
         answer = answer.with(Part::Figure(figure.clone()));
     }
     answer
 }
 
-fn data(o: &Outcome) -> Answer {
-    Answer::new("data", "Data: the fixed point is in none of them")
+fn data(o: &Outcome) -> Section {
+    Section::new("data", "Data: the fixed point is in none of them")
         .text(
             "Trajectories start at random states and values of V_{S}; a transient of 100 s is dropped; then pairs of states one time step apart are \
              kept. A trajectory that comes to rest is drawn again.",
@@ -179,16 +179,16 @@ fn data(o: &Outcome) -> Answer {
         .with(Part::Table(tables::data(o)))
 }
 
-fn fixed_point(o: &Outcome) -> Answer {
-    let mut answer = Answer::new("fixed-point", "The fixed point").with(Part::Figure(o.figures.distance.clone()));
+fn fixed_point(o: &Outcome) -> Section {
+    let mut answer = Section::new("fixed-point", "The fixed point").with(Part::Figure(o.figures.distance.clone()));
     for (form, _, n) in main_networks(o) {
         answer = answer.with(Part::Table(tables::fixed_points(form, n)));
     }
     answer
 }
 
-fn eigenvalues(o: &Outcome) -> Answer {
-    let mut answer = Answer::new("eigenvalues", "Eigenvalues and stability").text(
+fn eigenvalues(o: &Outcome) -> Section {
+    let mut answer = Section::new("eigenvalues", "Eigenvalues and stability").text(
         "A multiplier λ of a network's fixed point is compared with an eigenvalue μ of the equations by μ = ln(λ)/dt. The fixed point of the \
          original model is unstable throughout; that of the modified one is stable in a window, whose borders are Hopf bifurcations. Near each border \
          two real eigenvalues meet and become a complex pair, and come apart again; where they meet they change as the square root of any error, \
@@ -200,8 +200,8 @@ fn eigenvalues(o: &Outcome) -> Answer {
     answer.with(Part::Table(tables::windows(o))).with(Part::Table(tables::time_steps(o)))
 }
 
-fn networks(o: &Outcome) -> Answer {
-    Answer::new("networks", "All networks, all seeds")
+fn networks(o: &Outcome) -> Section {
+    Section::new("networks", "All networks, all seeds")
         .text(
             "Of each model and time step, the seed with the lowest validation error is shipped and drawn. The seed decides the data and the initial \
              weights.",
@@ -210,8 +210,8 @@ fn networks(o: &Outcome) -> Answer {
         .with(Part::Figure(o.figures.training.clone()))
 }
 
-fn cost(o: &Outcome) -> Answer {
-    Answer::new("cost", "Cost")
+fn cost(o: &Outcome) -> Section {
+    Section::new("cost", "Cost")
         .text(format!(
             "{} of work: {} for data, {} for training, {} for fixed points, eigenvalues, trajectories and figures. Machine: {}. This run took {}; \
              with `--resume`, work done by an earlier run counts with the time that it took then.",
@@ -225,7 +225,7 @@ fn cost(o: &Outcome) -> Answer {
         .with(Part::Table(tables::cost(o)))
 }
 
-fn definitions(o: &Outcome) -> Answer {
+fn definitions(o: &Outcome) -> Section {
     let mut table = Table::new("definitions", "What the words mean", vec![Column::text("word"), Column::text("meaning")]);
     for (word, meaning) in [
         ("validation MSE", "mean over pairs and variables of the squared error of u(t + dt), in units of the state's standard deviation"),
@@ -249,7 +249,7 @@ fn definitions(o: &Outcome) -> Answer {
     }
     let text = o.recipes.first().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
     let title = "The configuration of the first network; the others differ in model, time step and seed".into();
-    Answer::new("definitions", "Definitions and configuration").with(Part::Table(table)).with(Part::Listing { title, text })
+    Section::new("definitions", "Definitions and configuration").with(Part::Table(table)).with(Part::Listing { title, text })
 }
 
 /// A verdict for a value that should not exceed a goal.

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Instant};
 
-use ionoscope_dynamics::watch::Watcher;
+use ionoscope_dynamics::{Error as DynamicsError, watch::Watcher};
 use ionoscope_learn::{
     architectures::neural_map::NeuralMap,
     dataset::{Dataset, DatasetConfig, Redrawn},
@@ -170,7 +170,7 @@ impl Workshop<'_> {
         };
         let trained = train(data, &recipe.train, &mut run)?;
         if trained.ending != Ending::Completed {
-            return Err(Error::Failed("interrupted; the same command with --resume goes on from here".into()));
+            return Err(DynamicsError::Interrupted.into());
         }
         let metrics = metrics(&trained, data, &recipe.train)?;
         Ok((trained.map, metrics))

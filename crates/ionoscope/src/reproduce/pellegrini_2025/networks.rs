@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ionoscope_dynamics::{models, watch::Watcher};
+use ionoscope_dynamics::{Error as DynamicsError, models, watch::Watcher};
 use ionoscope_learn::{
     architectures::fno::Fno,
     responses::{ResponseData, respond},
@@ -12,7 +12,6 @@ use ionoscope_learn::{
 use super::{
     OURS, Options,
     cells::{Cell, Stage},
-    interrupted,
 };
 use crate::{Error, Result, artifact, config::OperatorConfiguration};
 
@@ -91,7 +90,7 @@ impl Workshop<'_> {
             let trained = train_operator(&data, &stage.operator, &mut run)?;
             artifact::write_atomic(&dir.join("config.toml"), |w| w.write_all(text.as_bytes()))?;
             if trained.ending == Ending::Interrupted {
-                return Err(interrupted());
+                return Err(DynamicsError::Interrupted.into());
             }
             trained.fno.save(&dir.join("surrogate.safetensors"))?;
             for record in &trained.history {

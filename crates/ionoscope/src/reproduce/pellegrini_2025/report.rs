@@ -7,8 +7,8 @@ use crate::{
     evaluation::Evaluation,
     provenance,
     report::{
-        answer::{Answer, Fact, Part},
         html::Heading,
+        section::{Fact, Part, Section},
         table::{Cell, Column, Format, Table, number},
     },
 };
@@ -94,7 +94,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// Heading and sections.
-pub(super) fn report(options: &Options, outcomes: &[Outcome], seconds: f64) -> (Heading, Vec<Answer>) {
+pub(super) fn report(options: &Options, outcomes: &[Outcome], seconds: f64) -> (Heading, Vec<Section>) {
     let quick = if options.quick { " A quick run: trainings of minutes, for a first look." } else { "" };
     let heading = Heading {
         title: "From a stimulus to all variables of a cell: Fourier neural operators".into(),
@@ -113,8 +113,8 @@ pub(super) fn report(options: &Options, outcomes: &[Outcome], seconds: f64) -> (
     (heading, sections)
 }
 
-fn in_short(options: &Options, outcomes: &[Outcome]) -> Answer {
-    let mut answer = Answer::new("summary", "In short").text(
+fn in_short(options: &Options, outcomes: &[Outcome]) -> Section {
+    let mut answer = Section::new("summary", "In short").text(
         "A network learns the operator from a stimulus over time to all variables of a cell over time, from simulated responses to random steps of \
          current. Networks are chosen by their errors on a validation set and judged on test sets that are drawn anew.",
     );
@@ -139,7 +139,7 @@ fn in_short(options: &Options, outcomes: &[Outcome]) -> Answer {
     answer
 }
 
-fn section(options: &Options, o: &Outcome) -> Answer {
+fn section(options: &Options, o: &Outcome) -> Section {
     let name = o.cell.name;
     let columns = vec![
         Column::text("network"),
@@ -190,7 +190,7 @@ fn section(options: &Options, o: &Outcome) -> Answer {
         table.push(row);
     }
     table.push(fixed("goal", &o.cell.goals));
-    let mut answer = Answer::new(name, o.cell.title).with(Part::Table(table)).with(Part::Table(variables(o)));
+    let mut answer = Section::new(name, o.cell.title).with(Part::Table(table)).with(Part::Table(variables(o)));
     let best = scores(o, figures::best(o)).normalised.mean;
     if best > o.cell.goals.normalised {
         answer = answer.with(Part::Note(format!(
@@ -238,7 +238,7 @@ fn variables(o: &Outcome) -> Table {
     if table.rows.len() > 10 { table.folded() } else { table }
 }
 
-fn cost(outcomes: &[Outcome]) -> Answer {
+fn cost(outcomes: &[Outcome]) -> Section {
     let columns = vec![
         Column::text("cell"),
         Column::text("network"),
@@ -267,7 +267,7 @@ fn cost(outcomes: &[Outcome]) -> Answer {
             ]);
         }
     }
-    Answer::new("cost", "What it costs, and when it pays")
+    Section::new("cost", "What it costs, and when it pays")
         .text(
             "The equations are cheap to solve here, many at once in the lanes of the processor, so a network that only gives the same traces pays late \
              or never. It pays where what is wanted is the network: derivatives by the stimulus, or a model inside another one.",
@@ -275,8 +275,8 @@ fn cost(outcomes: &[Outcome]) -> Answer {
         .with(Part::Table(table))
 }
 
-fn definitions() -> Answer {
-    Answer::new("definitions", "Definitions")
+fn definitions() -> Section {
+    Section::new("definitions", "Definitions")
         .text(
             "**Normalised error**: of a sample and variable the root mean square of (p − x)/s over that of (x − mean)/s, with mean(t) and s(t) of the \
              test set, s at least 5 % of the variable's standard deviation over all times; averaged over variables, then samples. The paper's own form \

@@ -6,7 +6,7 @@ use super::{figure::Figure, table::Table};
 
 /// One section of a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct Section {
     /// File name without extension, and the anchor in a page.
     pub id: String,
     /// Heading of the section.
@@ -54,10 +54,10 @@ pub(super) fn is_name(id: &str) -> bool {
     !id.is_empty() && id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-impl Answer {
+impl Section {
     /// A section without anything in it.
     pub fn new(id: &str, title: &str) -> Self {
-        Answer { id: id.into(), title: title.into(), parts: Vec::new() }
+        Section { id: id.into(), title: title.into(), parts: Vec::new() }
     }
 
     /// Adds a piece.

@@ -1,0 +1,41 @@
+//! What a question is answered by: data, from which text, JSON, CSV, figures and Python's objects are written, each in one place.
+
+use serde_json::Value;
+
+use crate::report::{figure::Figure, table::Table};
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The document: a contract with programs that read it.
+    pub document: Value,
+    /// What people read, in order.
+    pub text: Vec<Text>,
+    /// Its numbers with all their digits; the first table is that of a CSV file.
+    pub tables: Vec<Table>,
+    /// Its figures.
+    pub figures: Vec<Figure>,
+    /// What whoever asked should know: an answer that is not settled, a surrogate outside its training.
+    pub warnings: Vec<String>,
+}
+
+/// A piece of text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Text {
+    /// Cells in rows, the first of them the header; columns are aligned.
+    Cells(Vec<Vec<String>>),
+    /// A line.
+    Line(String),
+}
+
+impl Answer {
+    /// An answer of which there is only the document so far.
+    pub fn new(document: Value) -> Self {
+        Answer { document, text: Vec::new(), tables: Vec::new(), figures: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Adds a line of text.
+    pub fn line(&mut self, text: impl Into<String>) {
+        self.text.push(Text::Line(text.into()));
+    }
+}

@@ -1,0 +1,82 @@
+//! What becomes of an answer: text or JSON on standard output, a table and a figure in files.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Shared, print, print_json, table};
+use crate::{
+    Error, Result,
+    answer::{Answer, Text},
+    artifact::{self, Staged},
+    named::named,
+    report::svg,
+    subject::Subject,
+};
+
+/// Files of an answer.
+#[derive(clap::Args, Debug)]
+pub struct Delivery {
+    /// Table of the answer, with every digit; units and parameters in FILE.meta.json beside it
+    #[arg(short, long = "output", value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    /// Figure of the answer
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+}
+
+impl Delivery {
+    /// Checks, before any work, that the files can be made.
+    ///
+    /// # Errors
+    /// A name that ends otherwise, a file in the way of its folder.
+    pub fn check(&self) -> Result<()> {
+        for (path, kind) in [(&self.output, "csv"), (&self.plot, "svg")] {
+            let Some(path) = path else { continue };
+            if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case(kind)) {
+                return Err(Error::Input(format!("{}: cannot write this kind of file; supported: .{kind}", path.display())));
+            }
+            artifact::check_destination(path)?;
+        }
+        Ok(())
+    }
+
+    /// Warns, writes the files, and prints.
+    ///
+    /// # Errors
+    /// A file or standard output that cannot be written.
+    pub fn deliver(&self, answer: &Answer, subject: &Subject, shared: &Shared) -> Result<()> {
+        answer.warnings.iter().for_each(|w| shared.warn(w));
+        // All files are complete before the first of them gets its name.
+        let mut files = Vec::new();
+        if let (Some(path), Some(table)) = (&self.output, answer.tables.first()) {
+            let csv = table.to_csv();
+            files.push(Staged::new(path, |w| w.write_all(csv.as_bytes()))?);
+            let units: serde_json::Map<_, _> = table.columns.iter().map(|c| (c.name.clone(), json!(c.unit))).collect();
+            let meta = json!({
+                "system": subject.name,
+                "parameters": named(&subject.spec.parameters, &subject.p),
+                "x0": named(&subject.spec.variables, &subject.x0),
+                "protocol": (!subject.protocol.is_none()).then_some(&subject.protocol),
+                "caption": table.caption,
+                "units": units,
+                "version": env!("CARGO_PKG_VERSION"),
+            });
+            files.push(artifact::describe(&files[0], &meta)?);
+        }
+        if let (Some(path), Some(figure)) = (&self.plot, answer.figures.first()) {
+            let drawing = svg::draw(figure);
+            files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
+        }
+        files.into_iter().try_for_each(Staged::commit)?;
+        if shared.json {
+            return print_json(&answer.document);
+        }
+        print(|w| {
+            answer.text.iter().try_for_each(|text| match text {
+                Text::Cells(rows) => table::write(w, rows),
+                Text::Line(line) => writeln!(w, "{line}"),
+            })
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Questions to a system: one file for each, whose struct holds the options with their defaults and their help, and whose `ask` gives the answer.
+//!
+//! The command line, the Python package and programs in Rust ask the same structs, so a question has the same names, defaults and checks everywhere.
+
+use ionoscope_dynamics::watch::Watcher;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Error, Result, answer::Answer, subject::Subject};
+
+pub mod fixed_points;
+pub mod lyapunov;
+
+pub use fixed_points::FixedPoints;
+pub use lyapunov::Lyapunov;
+
+/// Something that can be asked about a system.
+pub trait Question {
+    /// The answer; `watch` hears how far it is, and may stop it.
+    ///
+    /// # Errors
+    /// Options that make no sense of this subject; an analysis that fails; being stopped.
+    fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer>;
+}
+
+type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
+
+/// The questions by the names of their verbs: a new one is a line here.
+const QUESTIONS: [(&str, Ask); 2] = [("fixed-points", by_options::<FixedPoints>), ("lyapunov", by_options::<Lyapunov>)];
+
+/// Asks a question by the name of its verb, with its options as a JSON object of those that differ from their defaults.
+///
+/// # Errors
+/// An unknown question or option, with those that there are; a value of a wrong kind; as [`Question::ask`].
+pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Result<Answer> {
+    let Some((_, ask)) = QUESTIONS.iter().find(|(name, _)| *name == verb) else {
+        let known: Vec<&str> = QUESTIONS.iter().map(|q| q.0).collect();
+        return Err(Error::Input(format!("unknown question '{verb}'; known: {}", known.join(", "))));
+    };
+    ask(options, subject, watch)
+}
+
+fn by_options<Q: Question + DeserializeOwned>(options: Value, subject: &Subject, watch: &Watcher) -> Result<Answer> {
+    let question: Q = serde_json::from_value(options).map_err(|e| Error::Input(e.to_string()))?;
+    question.ask(subject, watch)
+}
+
+/// Options that name values, as `{"v": [-75, 25]}`: those of the command line are repeated as `v=-75:25`.
+pub(crate) mod by_name {
+    use std::{fmt, marker::PhantomData};
+
+    use serde::{
+        Deserialize, Deserializer,
+        de::{MapAccess, Visitor},
+    };
+
+    struct Pairs<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {
+        type Value = Vec<(String, T)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of names and values")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(pair) = map.next_entry()? {
+                all.push(pair);
+            }
+            Ok(all)
+        }
+    }
+
+    /// The pairs of an object, in its order.
+    pub fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<(String, T)>, D::Error> {
+        d.deserialize_map(Pairs(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ionoscope_dynamics::{models, protocol::Protocol};
+    use serde_json::json;
+
+    use super::*;
+
+    fn subject(id: &str) -> Subject {
+        let system = models::find(id).unwrap();
+        let spec = system.spec().clone();
+        Subject { name: id.into(), p: spec.default_parameters(), x0: spec.default_state(), spec, system, protocol: Protocol::none() }
+    }
+
+    #[test]
+    fn a_question_is_asked_by_its_name_and_what_is_wrong_is_named() {
+        let nobody = Watcher::default();
+        let cell = subject("fitzhugh-nagumo-1961");
+        let found = ask("fixed-points", json!({"box": {"v": [-0.5, 0.5]}, "starts": 16}), &cell, &nobody).unwrap();
+        assert_eq!(
+            (found.document["fixed_points"][0]["x"]["v"].as_f64(), &found.document["search"]["box"]["v"]),
+            (Some(0.0), &json!([-0.5, 0.5]))
+        );
+        let by_struct = FixedPoints { starts: 16, bounds: vec![("v".into(), [-0.5, 0.5])], ..FixedPoints::default() };
+        assert_eq!(by_struct.ask(&cell, &nobody).unwrap().document, found.document);
+        let wrong = |verb: &str, options: Value| ask(verb, options, &cell, &nobody).unwrap_err().to_string();
+        assert!(wrong("fixed-point", json!({})).contains("known: fixed-points, lyapunov"));
+        assert!(wrong("lyapunov", json!({"acuracy": 1})).contains("unknown field `acuracy`, expected one of `count`"));
+        assert!(wrong("lyapunov", json!({"accuracy": "high"})).contains("invalid type"));
+        assert!(wrong("lyapunov", json!({"accuracy": -1.0})).contains("accuracy"));
+        let changing = Subject { protocol: Protocol::step(1.0, 2.0, 0.5), ..cell.clone() };
+        assert!(ask("lyapunov", json!({}), &changing, &nobody).unwrap_err().to_string().contains("changes over time"));
+    }
+
+    #[test]
+    fn a_question_that_is_stopped_has_no_answer() {
+        let stop = ionoscope_dynamics::watch::StopFlag::default();
+        stop.raise();
+        let watch = Watcher::new(stop);
+        for verb in QUESTIONS.map(|q| q.0) {
+            let error = ask(verb, json!({}), &subject("sherman-1988").watched(&watch), &watch).unwrap_err();
+            assert!(!error.is_input() && error.to_string().contains("interrupted"), "{verb}: {error}");
+        }
+    }
+}
