@@ -163,7 +163,10 @@ fn protocols(texts: &[String], t_end: f64, spec: &Spec) -> Result<Vec<Protocol>,
     let one = |text: &String| -> Result<Protocol, Error> {
         let protocol = if text.starts_with('[') {
             let stimuli = serde_json::from_str(text).map_err(|e| Error::Input(format!("stimulus {text}: {e}")))?;
-            let protocol = Protocol { stimuli, overlap: Overlap::Add, ..Protocol::none() };
+            let mut protocol = Protocol { stimuli, ..Protocol::none() };
+            if protocol.stimuli.len() > 1 {
+                protocol.overlap = Overlap::Add;
+            }
             protocol.check()?;
             protocol
         } else {
@@ -351,7 +354,7 @@ impl System {
         let (x0, p) = (vector(&x0, spec.variables.len(), "x0")?, vector(&p, spec.parameters.len(), "p")?);
         check_ranges(spec, &x0, &p)?;
         let protocol = protocols(&[stimulus], 0.0, spec).map_err(wrong)?.remove(0);
-        let subject = Subject { name: spec.id.clone(), system: self.inner.clone(), spec: spec.clone(), p, x0, protocol };
+        let subject = Subject { name: spec.id.clone(), preset: None, system: self.inner.clone(), spec: spec.clone(), p, x0, protocol };
         let answer = run(py, None, None, None, |link| {
             let watch = Watcher::new(link.clone());
             questions::ask(verb, options, &subject.watched(&watch), &watch)

@@ -95,6 +95,11 @@ def test_a_question_has_the_answer_of_the_command_line():
         found = cell.fixed_points({"e": 0.2}, 0.5, bounds={"v": (-1, 2)}, x0={"v": 0.1})
         assert found.document == document("fixed-points", cell.id, "--param", "e=0.2", "--i-stim", 0.5, "--box", "v=-1:2", "--x0", "v=0.1")
         assert cell.lyapunov(stimulus=0.5).document == document("lyapunov", cell.id, "--i-stim", 0.5)
+        assert cell.spikes(stimulus=0.5).document == document("spikes", cell.id, "--i-stim", 0.5)
+        heart, train = ionoscope.load("luo-rudy-1991"), ionoscope.step(80, 10, 0.5)
+        assert heart.spikes(stimulus=train, t_end=500).document == document("spikes", heart.id, "--stimulus", "80:10:0.5", "--t-end", 500)
+        nerve = ionoscope.load("hodgkin-huxley-1952")
+        assert nerve.spikes(stimulus=120.0).document == document("spikes", nerve.id, "--i-stim", 120)
         assert ionoscope.load(SHERMAN_MAP).lyapunov({"v_s": -45.0}).document == document("lyapunov", SHERMAN_MAP, "--param", "v_s=-45")
 
 
@@ -104,6 +109,8 @@ def test_answers_are_objects():
     assert cycle.reached and abs(cycle.exponents[0]) < 1e-6 and cycle.dimension == 1.0
     assert cycle.figure._repr_svg_().startswith("<svg") and list(cycle.columns())[:2] == ["exponent", "error"]
     assert cycle.units()["exponent"] == "1/1" and len(cycle.table()) in (2, 6)
+    beats = ionoscope.load("hodgkin-huxley-1952").spikes(stimulus=10.0)
+    assert beats.regime == "spiking" and len(beats) == len(beats.times) > 100 and beats.means["apd90"] > 0 and len(beats.columns()["apd90"]) > 100
     rest = cell.fixed_points()
     assert [f.stable for f in rest] == [True] and "stable" in repr(rest)
     with pytest.warns(UserWarning, match="outside the training range"):
@@ -129,6 +136,9 @@ def test_wrong_input_is_named():
         (lambda: cell.fixed_points(starts=0), "0 starts"),
         (lambda: cell.lyapunov(count=9), "9 exponents"),
         (lambda: cell.lyapunov(accuracy="high"), "invalid type"),
+        (lambda: cell.spikes(bursts=0), "0 bursts"),
+        (lambda: cell.spikes(upstroke="steep"), "steepest-rise"),
+        (lambda: cell.spikes(stimulus=ionoscope.step(1, 2, 3)), "give --t-end"),
         (lambda: cell.lyapunov(stimulus=ionoscope.step(1, 2, 3)), "changes over time"),
         (lambda: cell.simulate(10, p={"g_na": [20, 120]}), "g_na has 2 values"),
         (lambda: cell.lyapunov(p={"g_na": [20, 120]}), "g_na has 2 values"),

@@ -10,9 +10,11 @@ use crate::{Error, Result, answer::Answer, subject::Subject};
 
 pub mod fixed_points;
 pub mod lyapunov;
+pub mod spikes;
 
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
+pub use spikes::Spikes;
 
 /// Something that can be asked about a system.
 pub trait Question {
@@ -26,7 +28,8 @@ pub trait Question {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 2] = [("fixed-points", by_options::<FixedPoints>), ("lyapunov", by_options::<Lyapunov>)];
+const QUESTIONS: [(&str, Ask); 3] =
+    [("fixed-points", by_options::<FixedPoints>), ("lyapunov", by_options::<Lyapunov>), ("spikes", by_options::<Spikes>)];
 
 /// Asks a question by the name of its verb, with its options as a JSON object of those that differ from their defaults.
 ///
@@ -88,7 +91,15 @@ mod tests {
     fn subject(id: &str) -> Subject {
         let system = models::find(id).unwrap();
         let spec = system.spec().clone();
-        Subject { name: id.into(), p: spec.default_parameters(), x0: spec.default_state(), spec, system, protocol: Protocol::none() }
+        Subject {
+            name: id.into(),
+            preset: None,
+            p: spec.default_parameters(),
+            x0: spec.default_state(),
+            spec,
+            system,
+            protocol: Protocol::none(),
+        }
     }
 
     #[test]
@@ -103,10 +114,13 @@ mod tests {
         let by_struct = FixedPoints { starts: 16, bounds: vec![("v".into(), [-0.5, 0.5])], ..FixedPoints::default() };
         assert_eq!(by_struct.ask(&cell, &nobody).unwrap().document, found.document);
         let wrong = |verb: &str, options: Value| ask(verb, options, &cell, &nobody).unwrap_err().to_string();
-        assert!(wrong("fixed-point", json!({})).contains("known: fixed-points, lyapunov"));
+        assert!(wrong("fixed-point", json!({})).contains("known: fixed-points, lyapunov, spikes"));
         assert!(wrong("lyapunov", json!({"acuracy": 1})).contains("unknown field `acuracy`, expected one of `count`"));
         assert!(wrong("lyapunov", json!({"accuracy": "high"})).contains("invalid type"));
         assert!(wrong("lyapunov", json!({"accuracy": -1.0})).contains("accuracy"));
+        assert!(wrong("spikes", json!({"bursts": 0})).contains("0 bursts"));
+        assert!(wrong("spikes", json!({"t_end": 5.0, "t_limit": 6.0})).contains("give one of"));
+        assert!(wrong("spikes", json!({"upstroke": "steep"})).contains("expected `steepest-rise` or `crossing`"));
         let changing = Subject { protocol: Protocol::step(1.0, 2.0, 0.5), ..cell.clone() };
         assert!(ask("lyapunov", json!({}), &changing, &nobody).unwrap_err().to_string().contains("changes over time"));
     }

@@ -11,6 +11,8 @@ use crate::{Error, Result};
 pub struct Subject {
     /// As it was named: the identifier of a model, or the path of a surrogate.
     pub name: String,
+    /// The preset that its defaults are of, where one was chosen.
+    pub preset: Option<String>,
     /// The system.
     pub system: Arc<dyn DynamicalSystem>,
     /// Its spec, with a preset's start, parameters and spike threshold as the defaults.

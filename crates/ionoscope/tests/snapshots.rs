@@ -211,6 +211,9 @@ fn spikes() {
     t.run(&["spikes", "sherman-1988"]);
     t.run(&["spikes", "hodgkin-huxley-1952", "--i-stim", "120"]);
     t.run(&["spikes", "hodgkin-huxley-1952", "--i-stim", "10", "--t-end", "60", "--json"]);
+    let csv = t.path("potentials.csv");
+    t.run(&["spikes", "luo-rudy-1991", "--stimulus", "80:10:0.5", "--t-end", "500", "-o", &csv]);
+    t.file("potentials.csv");
     t.run(&["spikes", MAP]);
     t.run(&["spikes", "lorenz-1963"]);
     t.run(&["spikes", OPERATOR]);

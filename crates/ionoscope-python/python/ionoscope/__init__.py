@@ -10,7 +10,7 @@
 same names of the command `ionoscope`; their configurations are TOML files or dicts. Times, states and currents are in the model's units.
 """
 
-from ._answers import Answer, Figure, FixedPoint, FixedPoints, LyapunovSpectrum
+from ._answers import Answer, Figure, FixedPoint, FixedPoints, LyapunovSpectrum, Spikes
 from ._errors import Error, InputError, WorkError
 from ._native import __version__
 from ._stimuli import pulses, sampled, step
@@ -18,7 +18,7 @@ from ._systems import Ensemble, Operator, Quantity, System, Trajectory, load, mo
 from ._training import Data, Training, Trial, configuration, dataset, train, tune
 
 __all__ = [
-    "Answer", "Data", "Ensemble", "Error", "Figure", "FixedPoint", "FixedPoints", "InputError", "LyapunovSpectrum", "Operator", "Quantity", "System",
-    "Training", "Trajectory", "Trial", "WorkError",
+    "Answer", "Data", "Ensemble", "Error", "Figure", "FixedPoint", "FixedPoints", "InputError", "LyapunovSpectrum", "Operator", "Quantity", "Spikes",
+    "System", "Training", "Trajectory", "Trial", "WorkError",
     "__version__", "configuration", "dataset", "load", "models", "pulses", "sampled", "step", "train", "tune",
 ]

@@ -127,3 +127,22 @@ class LyapunovSpectrum(Answer):
     def __repr__(self) -> str:
         shown = ", ".join(f"{e:.5g}" for e in self.exponents[:4])
         return f"<exponents {shown}{', ..' if len(self.exponents) > 4 else ''}{'' if self.reached else '; accuracy not reached'}>"
+
+
+class Spikes(Answer):
+    """Spikes, bursts and action potentials; `columns()` has an entry for each action potential and failed capture, in the order of time."""
+
+    def __init__(self, *answer: Any) -> None:
+        super().__init__(*answer)
+        self.regime: str = self.document["regime"]
+        """Such as "spiking", "bursting" or "silent"."""
+        self.times: Array = np.array(self.document["spikes"], float)
+        """Upward crossings of the threshold."""
+        self.means: dict[str, float] | None = self.document["means"]
+        """Of the complete action potentials, such as `means["apd90"]`; None without any."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        return f"<{self.regime}, {len(self.times)} spikes>"

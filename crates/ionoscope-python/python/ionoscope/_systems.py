@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _native
-from ._answers import FixedPoints, LyapunovSpectrum
+from ._answers import FixedPoints, LyapunovSpectrum, Spikes
 from ._errors import InputError, WorkError
 from ._stimuli import Stimulus, text_of, texts_of
 
@@ -241,6 +241,24 @@ class System(_Described):
             "rtol": rtol,
         }
         return LyapunovSpectrum(*self._ask("lyapunov", options, x0, p, stimulus))
+
+    def spikes(
+        self, p: Values = None, stimulus: Stimulus = None, *, x0: Values = None, t_transient: float | None = None, bursts: int | None = None,
+        t_end: float | None = None, t_limit: float | None = None, variable: str | None = None, threshold: float | None = None,
+        pause: float | None = None, upstroke: str | None = None, dt: float | None = None,
+    ) -> Spikes:
+        """Spikes, bursts and action potentials, after a transient and over enough of them. As `ionoscope spikes`; defined in docs/biomarkers.md.
+
+        Times are in the model's unit, `threshold` in that of the `variable` (the membrane potential). A stimulus that changes over time needs `t_end`.
+        `upstroke`: "steepest-rise" or "crossing", from when durations count.
+
+        Raises `InputError` for what makes no sense, and `WorkError` where a solve fails.
+        """
+        options = {
+            "t_transient": t_transient, "bursts": bursts, "t_end": t_end, "t_limit": t_limit, "variable": variable, "threshold": threshold,
+            "pause": pause, "upstroke": upstroke, "dt": dt,
+        }
+        return Spikes(*self._ask("spikes", options, x0, p, stimulus))
 
 
 def _plain(value: Any) -> Any:

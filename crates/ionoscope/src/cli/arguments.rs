@@ -49,7 +49,7 @@ impl SystemArguments {
         let spec = self.under_preset(system.spec())?;
         let p = spec.parameters_with(borrowed(&self.parameters))?;
         let (x0, protocol) = (spec.state_with(borrowed(&self.x0))?, self.stimulus(&spec)?);
-        Ok(Subject { name: self.system.clone(), system, spec, p, x0, protocol })
+        Ok(Subject { name: self.system.clone(), preset: self.preset.clone(), system, spec, p, x0, protocol })
     }
 
     /// The stimulus that is asked for.

@@ -55,6 +55,7 @@ impl Delivery {
             let units: serde_json::Map<_, _> = table.columns.iter().map(|c| (c.name.clone(), json!(c.unit))).collect();
             let meta = json!({
                 "system": subject.name,
+                "preset": subject.preset,
                 "parameters": named(&subject.spec.parameters, &subject.p),
                 "x0": named(&subject.spec.variables, &subject.x0),
                 "protocol": (!subject.protocol.is_none()).then_some(&subject.protocol),

@@ -18,6 +18,9 @@ use crate::{
     subject::Subject,
 };
 
+/// Exponents that are drawn over time.
+const PANELS: usize = 6;
+
 /// Finds the Lyapunov exponents of a trajectory, with errors
 #[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,8 +168,9 @@ fn exponents(spec: &Spec, found: &LyapunovSpectrum) -> Table {
 /// The means over the time so far, or, where there are none, the exponents.
 fn figure(spec: &Spec, found: &LyapunovSpectrum) -> Figure {
     let rate = rate_unit(spec);
+    let unit = if spec.time_unit == "1" { "1" } else { &rate };
     let role = if spec.trained_on.is_some() { Role::Orbit } else { Role::Equations };
-    let exponent = || Axis::new("Lyapunov exponent", &rate);
+    let exponent = || Axis::new("Lyapunov exponent", unit);
     if found.convergence.is_empty() {
         let index: Vec<f64> = (1..=found.exponents.len()).map(|k| k as f64).collect();
         let [low, high] = [0.5, found.exponents.len() as f64 + 0.5];
@@ -176,12 +180,13 @@ fn figure(spec: &Spec, found: &LyapunovSpectrum) -> Figure {
             .with(Series::points("", role, index, found.exponents.clone()));
         return Figure::new("lyapunov", &spec.id, "Lyapunov exponents, the largest first.").with(panel);
     }
+    // A panel each: beside a strong contraction the others would be lines of no height.
     let time: Vec<f64> = (1..=found.convergence.len()).map(|k| k as f64 * found.segment).collect();
-    let mut panel = Panel::new("", Axis::new("time of each trajectory", &spec.time_unit), exponent()).with_height(320.0);
-    panel = panel.with(Series::line("", Role::Guide, vec![0.0, time[time.len() - 1]], vec![0.0; 2]));
-    for k in 0..found.exponents.len() {
+    let mut figure = Figure::new("lyapunov", &spec.id, "Lyapunov exponents as means over the time so far, the largest first.").sharing_x();
+    for k in 0..found.exponents.len().min(PANELS) {
         let means = found.convergence.iter().map(|all| all.get(k).copied().unwrap_or(f64::NAN)).collect();
-        panel = panel.with(Series::line("", role, time.clone(), means));
+        let panel = Panel::new("", Axis::new("time of each trajectory", &spec.time_unit), Axis::new(&format!("exponent {}", k + 1), unit));
+        figure = figure.with(panel.with_height(130.0).with(Series::line("", role, time.clone(), means)));
     }
-    Figure::new("lyapunov", &spec.id, "Lyapunov exponents as means over the time so far.").with(panel)
+    figure
 }
