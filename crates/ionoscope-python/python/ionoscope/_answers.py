@@ -134,7 +134,7 @@ class Spikes(Answer):
 
     def __init__(self, *answer: Any) -> None:
         super().__init__(*answer)
-        self.regime: str = self.document["regime"]
+        self.regime: str = self.document["regime"].lower()
         """Such as "spiking", "bursting" or "silent"."""
         self.times: Array = np.array(self.document["spikes"], float)
         """Upward crossings of the threshold."""
