@@ -1,7 +1,11 @@
 """The package as a user meets it."""
 
+import concurrent.futures
+import copy
 import json
+import multiprocessing
 import pathlib
+import pickle
 import subprocess
 import threading
 import time
@@ -101,6 +105,21 @@ def test_a_question_has_the_answer_of_the_command_line():
         nerve = ionoscope.load("hodgkin-huxley-1952")
         assert nerve.spikes(stimulus=120.0).document == document("spikes", nerve.id, "--i-stim", 120)
         assert ionoscope.load(SHERMAN_MAP).lyapunov({"v_s": -45.0}).document == document("lyapunov", SHERMAN_MAP, "--param", "v_s=-45")
+
+
+def spikes_of(cell, current):
+    return len(cell.spikes(stimulus=float(current), t_end=100))
+
+
+def test_systems_are_pickled_and_copied():
+    operator = pathlib.Path(__file__).parents[3] / "pretrained" / "fhn-fno.safetensors"
+    for system in ("hodgkin-huxley-1952", SHERMAN_MAP, operator):
+        cell = ionoscope.load(system)
+        for other in (pickle.loads(pickle.dumps(cell)), copy.copy(cell), copy.deepcopy(cell)):
+            assert type(other) is type(cell) and other.id == cell.id and other.names == cell.names
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(spikes_of, [cell] * 2, [0, 10])) == [spikes_of(cell, 0), spikes_of(cell, 10)]
 
 
 def test_answers_are_objects():

@@ -82,8 +82,16 @@ def _index(names: tuple[str, ...], name: str) -> int:
         raise InputError(f"no variable '{name}'; there are {', '.join(names)}") from None
 
 
+def _opened(name: str | os.PathLike[str]) -> str:
+    """A name by which it can be opened from any folder."""
+    text = os.fspath(name)
+    return os.path.abspath(text) if os.path.exists(text) else text
+
+
 class _Described:
     """What a model or surrogate says of itself."""
+
+    _opened: str
 
     def __init__(self, spec: dict[str, Any]) -> None:
         def quantity(q: dict[str, Any]) -> Quantity:
@@ -97,6 +105,10 @@ class _Described:
         self.variables: tuple[Quantity, ...] = tuple(map(quantity, spec["variables"]))
         self.parameters: tuple[Quantity, ...] = tuple(map(quantity, spec["parameters"]))
         self.names: tuple[str, ...] = tuple(q.name for q in self.variables)
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """Opened again where it arrives: pickled and copied by name, as multiprocessing and joblib do."""
+        return type(self), (self._opened,)
 
     def state(self, x0: Values = None) -> Array:
         """A state `[variable]` from what differs from the default one."""
@@ -141,6 +153,7 @@ class System(_Described):
 
     def __init__(self, name: str | os.PathLike[str]) -> None:
         self._native = _native.System(os.fspath(name))
+        self._opened = _opened(name)
         super().__init__(self._native.spec())
         self.dt: float | None = self._native.dt()
         """Step of a map; None of equations."""
@@ -284,6 +297,7 @@ class Operator(_Described):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._native = _native.Operator(os.fspath(path))
+        self._opened = _opened(path)
         super().__init__(self._native.spec())
         about = self._native.about()
         self.t_end: float = about["t_end"]
