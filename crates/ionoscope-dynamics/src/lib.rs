@@ -15,10 +15,10 @@
 //! # Ok::<(), ionoscope_dynamics::Error>(())
 //! ```
 
+pub mod coupled;
 pub mod curve;
 pub mod error;
 pub mod models;
-pub mod network;
 pub mod ode;
 pub mod program;
 pub mod protocol;

@@ -1,8 +1,8 @@
 //! Starts, switches and restarts at which a state, a rate or a time says nothing about the size of a step.
 
 use ionoscope_dynamics::{
+    coupled::{CoupledCells, Graph},
     models,
-    network::{Graph, Network},
     ode::Ode,
     protocol::{Overlap, Protocol, PulseTrain, Step, Stimulus},
     real::Real,
@@ -268,7 +268,7 @@ fn coupled_cells_start_from_every_scale() {
             let mut x: Vec<f64> = (0..3).flat_map(|_| cell.spec().default_state()).collect();
             x.iter_mut().for_each(|x| *x = if factor == 0.0 { 0.0 } else { *x * factor });
             x[0] += 1e-3 * factor;
-            let network = Network::new(&*cell, &graph, 0.1, &p).unwrap();
+            let network = CoupledCells::new(&*cell, &graph, 0.1, &p).unwrap();
             let (outcome, _) = network.run(x, TimeGrid::new(0.0, 0.1, 5).unwrap(), &options, &mut |_, _, _| true).unwrap();
             match &outcome {
                 Outcome::Completed => {}

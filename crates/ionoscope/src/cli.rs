@@ -17,6 +17,7 @@ pub(crate) mod arguments;
 mod basins;
 mod compare;
 mod continuation;
+mod coupled;
 mod dataset;
 mod delivery;
 mod diagram;
@@ -24,7 +25,6 @@ mod evaluate;
 mod fixed_points;
 mod lyapunov;
 mod models;
-mod network;
 mod plot;
 mod report;
 mod reproduce;
@@ -57,7 +57,8 @@ enum Verb {
     Continue(continuation::Arguments),
     Diagram(diagram::Arguments),
     Lyapunov(lyapunov::Arguments),
-    Network(network::Arguments),
+    #[command(alias = "network")]
+    Coupled(coupled::Arguments),
     Spikes(spikes::Arguments),
     Dataset(dataset::Arguments),
     Train(train::Arguments),
@@ -78,7 +79,7 @@ impl Verb {
             Verb::Continue(a) => a.run(shared),
             Verb::Diagram(a) => a.run(shared),
             Verb::Lyapunov(a) => a.run(shared),
-            Verb::Network(a) => a.run(shared),
+            Verb::Coupled(a) => a.run(shared),
             Verb::Spikes(a) => a.run(shared),
             Verb::Dataset(a) => a.run(shared),
             Verb::Train(a) => a.run(shared),
@@ -131,6 +132,9 @@ pub fn main() -> ExitCode {
     };
     let done = terminal::watch("at work", cli.shared.quiet).and_then(|watch| {
         cli.shared.watch = watch;
+        if std::env::args().skip(1).find(|a| !a.starts_with('-')).is_some_and(|verb| verb == "network") {
+            cli.shared.tell("`network` is called `coupled` now; the old name still works");
+        }
         set_threads(&cli.shared)?;
         cli.verb.run(&cli.shared)
     });

@@ -112,10 +112,10 @@ fn basins_lyapunov_and_network_as_json() {
     let text = out(&["lyapunov", "lorenz-1963", "--accuracy", "0.01"]);
     assert!(text.contains("mean return time of the slowest variable ") && text.contains(": means over 16 trajectories of "), "{text}");
 
-    let answer = json(&["network", "sherman-1988", "--graph", "ring:4", "--coupling", "0.5", "--t-end", "2", "--json"]);
+    let answer = json(&["coupled", "sherman-1988", "--graph", "ring:4", "--coupling", "0.5", "--t-end", "2", "--json"]);
     assert_eq!((&answer["cells"], &answer["couplings"]), (&Value::from(4), &Value::from(4)));
     // Cells that start alike stay alike, whatever their coupling.
-    let alike = json(&["network", MAP, "--graph", "lattice:2x2", "--coupling", "0.1", "--t-end", "1", "--scatter", "0", "--json"]);
+    let alike = json(&["coupled", MAP, "--graph", "lattice:2x2", "--coupling", "0.1", "--t-end", "1", "--scatter", "0", "--json"]);
     assert_eq!(alike["spread_at_the_end"], 0.0);
 }
 
@@ -172,10 +172,10 @@ fn what_is_wrong_is_named() {
         (vec!["diagram", "sherman-1988", "--kind", "orbit", "--of", "section", "--over", "v_s=-40:-30:2"], "--section"),
         (vec!["diagram", "lorenz-1963", "--kind", "orbit", "--of", "isi", "--over", "rho=20:30:2"], "spike threshold"),
         (vec!["diagram", "sherman-1988", "--over", "v_s=-40:-30:400", "--dt", "1e-6"], "GB"),
-        (vec!["network", "lorenz-1963", "--graph", "ring:3", "--coupling", "1", "--t-end", "1"], "no membrane potential"),
-        (vec!["network", "sherman-1988", "--graph", "rang:3", "--coupling", "1", "--t-end", "1"], "rang:3"),
-        (vec!["network", "sherman-1988", "--graph", "star:5", "--coupling", "1", "--t-end", "1"], "expected ring:N, chain:N, lattice:NxM"),
-        (vec!["network", "sherman-1988", "--graph", "lattice:3", "--coupling", "1", "--t-end", "1"], "lattice:NxM"),
+        (vec!["coupled", "lorenz-1963", "--graph", "ring:3", "--coupling", "1", "--t-end", "1"], "no membrane potential"),
+        (vec!["coupled", "sherman-1988", "--graph", "rang:3", "--coupling", "1", "--t-end", "1"], "rang:3"),
+        (vec!["coupled", "sherman-1988", "--graph", "star:5", "--coupling", "1", "--t-end", "1"], "expected ring:N, chain:N, lattice:NxM"),
+        (vec!["coupled", "sherman-1988", "--graph", "lattice:3", "--coupling", "1", "--t-end", "1"], "lattice:NxM"),
         (vec!["compare", "sherman-1988", "stankevich-2017", "-o", "never"], "--over"),
         (vec!["compare", "sherman-1988", "lorenz-1963", "--over", "v_s=-40:-30", "-o", "never"], "unknown parameter"),
         ([&lorenz[..], &["--count", "4"]].concat(), "1 to 3"),

@@ -614,7 +614,7 @@ fn an_end_between_two_output_times_is_refused_and_the_nearest_are_named() {
     of_map(&["--t-end", "0.001"], &["the first end is t_end = 0.005"]);
     of_map(&["--t-end", "0.05", "--pace", "0.0123"], &["--pace 0.0123", "t_end = 0.01 and 0.015"]);
     for system in ["sherman-1988", &map] {
-        let ring = ["network", system, "--graph", "ring:3", "--coupling", "0.1", "--scatter", "0"];
+        let ring = ["coupled", system, "--graph", "ring:3", "--coupling", "0.1", "--scatter", "0"];
         refused(2, &[&ring[..], &["--t-end", "1", "--dt", "0.3"]].concat(), &["t_end = 0.9 and 1.2"]);
         let file = folder.path("ring.csv");
         // 1003 = 17 x 59 steps of the map.

@@ -155,7 +155,7 @@ fn every_verb_takes_the_same_start_and_stimulus() {
         ("diagram", &["--over", "e=0.1:0.2:2"]),
         ("basins", &["--starts", "10"]),
         ("lyapunov", &[]),
-        ("network", &graph),
+        ("coupled", &graph),
     ];
     for (verb, more) in verbs {
         let ask = |stimulus: &[&str]| {
@@ -175,13 +175,13 @@ fn every_verb_takes_the_same_start_and_stimulus() {
     // A cell of a ring in which all start alike does as a single one.
     let single = json(&["simulate", fhn, "--t-end", "4", "--dt", "4", "--i-stim", "0.5", "--rtol", "1e-10", "--json"]);
     let csv = folder.path("no/such/folder/ring.csv");
-    out(&[&["network", fhn, "--i-stim", "0.5", "--rtol", "1e-10", "-o", &csv, "--quiet"], &graph[..]].concat());
+    out(&[&["coupled", fhn, "--i-stim", "0.5", "--rtol", "1e-10", "-o", &csv, "--quiet"], &graph[..]].concat());
     let text = fs::read_to_string(&csv).unwrap();
     let last: f64 = text.lines().last().unwrap().split(',').next_back().unwrap().parse().unwrap();
     assert!((single["x"]["v"][1].as_f64().unwrap() - last).abs() < 1e-6, "{last}");
     let map = "pretrained/sherman-1988-dt0.005.safetensors";
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(map);
-    refused(2, &[&["network", root.to_str().unwrap(), "--i-stim", "1"], &graph[..]].concat(), &["without a stimulus"]);
+    refused(2, &[&["coupled", root.to_str().unwrap(), "--i-stim", "1"], &graph[..]].concat(), &["without a stimulus"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use ionoscope_dynamics::{
+    coupled::{CoupledCells, Graph, Scheme},
     models,
-    network::{Graph, Network, Scheme},
     system::DynamicalSystem,
     trajectory::{Outcome, SolveOptions, TimeGrid},
 };
@@ -13,7 +13,7 @@ use ionoscope_learn::architectures::neural_map::NeuralMap;
 /// Potentials of both cells at every .01 s of half a second.
 fn potentials(system: &dyn DynamicalSystem, p: &[f64], coupling: f64, scheme: Scheme) -> Vec<f64> {
     let graph = Graph::chain(2).unwrap();
-    let network = Network::new(system, &graph, coupling, p).unwrap().with_scheme(scheme);
+    let network = CoupledCells::new(system, &graph, coupling, p).unwrap().with_scheme(scheme);
     let options = SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() };
     let start = vec![-55.0, 0.002, 0.182, -50.0, 0.01, 0.182];
     let mut seen = Vec::new();

@@ -64,7 +64,7 @@ fn every_long_verb_stops_soon_at_every_signal_and_says_so() {
         &["basins", "pretrained/sherman-1988-dt0.005.safetensors", "--param", "v_s=-36", "--starts", "20000"],
         &["lyapunov", "lorenz-1963", "--accuracy", "1e-7"],
         &["lyapunov", "pretrained/sherman-1988-dt0.005.safetensors", "--param", "v_s=-36"],
-        &["network", "sherman-1988", "--graph", "lattice:200x200", "--coupling", "0.1", "--t-end", "1000", "-o", &csv, "--dt", "500"],
+        &["coupled", "sherman-1988", "--graph", "lattice:200x200", "--coupling", "0.1", "--t-end", "1000", "-o", &csv, "--dt", "500"],
         &["compare", "sherman-1988", "stankevich-2017", "--over", "v_s=-40:-30", "-o", &dir],
         &["dataset", "examples/hh-fno.toml", "-o", &dir],
     ];

@@ -277,15 +277,16 @@ fn lyapunov() {
 }
 
 #[test]
-fn network() {
-    let mut t = Transcript::new("network");
+fn coupled() {
+    let mut t = Transcript::new("coupled");
     let csv = t.path("ring.csv");
     let ring = ["--graph", "ring:3", "--coupling", "0.1", "--t-end", "0.1", "--dt", "0.05", "--scatter", "1"];
-    t.run(&[&["network", "sherman-1988"], &ring[..], &["-o", &csv]].concat());
+    t.run(&[&["coupled", "sherman-1988"], &ring[..], &["-o", &csv]].concat());
     t.file("ring.csv");
-    t.run(&[&["network", MAP], &ring[..], &["--json"]].concat());
-    t.run(&["network", "sherman-1988", "--graph", "star:3", "--coupling", "0.1", "--t-end", "1"]);
-    t.check("network");
+    t.run(&[&["coupled", MAP], &ring[..], &["--json"]].concat());
+    t.run(&[&["network", "sherman-1988"], &ring[..]].concat());
+    t.run(&["coupled", "sherman-1988", "--graph", "star:3", "--coupling", "0.1", "--t-end", "1"]);
+    t.check("coupled");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! `ionoscope network`: cells coupled through their membrane potentials.
+//! `ionoscope coupled`: cells coupled through their membrane potentials.
 
 use std::{io::Write, path::PathBuf};
 
 use ionoscope_dynamics::{
-    network::{Graph, Network, Scheme},
+    coupled::{CoupledCells, Graph, Scheme},
     protocol::Protocol,
     sampling::{stream, uniform},
     spec::Spec,
@@ -40,9 +40,9 @@ const ROWS: usize = 300;
 /// Couples many cells through their membrane potentials and runs them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  ionoscope network sherman-1988 --param v_s=-36 --graph ring:20 --coupling 0.1 --t-end 30 --plot ring.svg
-  ionoscope network pretrained/sherman-1988-dt0.005.safetensors --graph lattice:100x100 --coupling 0.05 --t-end 5
-  ionoscope network hodgkin-huxley-1952 --graph edges.csv --coupling 0.2 --t-end 100 -o potentials.csv")]
+  ionoscope coupled sherman-1988 --param v_s=-36 --graph ring:20 --coupling 0.1 --t-end 30 --plot ring.svg
+  ionoscope coupled pretrained/sherman-1988-dt0.005.safetensors --graph lattice:100x100 --coupling 0.05 --t-end 5
+  ionoscope coupled hodgkin-huxley-1952 --graph edges.csv --coupling 0.2 --t-end 100 -o potentials.csv")]
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
@@ -159,7 +159,7 @@ impl Arguments {
             Coupling::Additive => Scheme::Additive,
             Coupling::Symmetric => Scheme::Symmetric,
         };
-        let network = Network::new(&*system, &graph, self.coupling, &p)?.with_scheme(scheme).with_stimulus(i_stim)?;
+        let cells = CoupledCells::new(&*system, &graph, self.coupling, &p)?.with_scheme(scheme).with_stimulus(i_stim)?;
         let times = self.times(system.time())?;
         let keep = self.output.is_some() || self.plot.is_some();
         if keep && graph.cells().saturating_mul(times.count) > MOST_KEPT {
@@ -175,14 +175,14 @@ impl Arguments {
         let (n, variable) = (spec.variables.len(), spec.variable_index(name)?);
         let (mut seen, mut outside) = (Seen::default(), false);
         let options = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, watch: shared.watch.silent(), ..SolveOptions::default() };
-        let (outcome, statistics) = network.run(x0, times, &options, &mut |k, _, x| {
+        let (outcome, statistics) = cells.run(x0, times, &options, &mut |k, _, x| {
             seen.look(x.iter().skip(variable).step_by(n).copied(), keep);
             outside |= system.spec().trained_on.is_some() && x.chunks_exact(n).any(|x| system.spec().extrapolates(x, &p));
             shared.watch.progress(k + 1, times.count, "times");
             !shared.watch.stopped()
         })?;
         if let Outcome::Failed { time, reason } = &outcome {
-            return Err(Error::Failed(format!("the network failed at t = {time}: {reason}")));
+            return Err(Error::Failed(format!("the coupled cells failed at t = {time}: {reason}")));
         }
         if outside {
             shared.warn("cells went outside the training range (of state or parameters)");
@@ -288,7 +288,7 @@ impl Arguments {
             let shade = Shade::of_columns(&q.name, &q.unit, &columns, ROWS, [0.0, times.end()], [-0.5, cells as f64 - 0.5]);
             let panel = Panel::new("", Axis::new("time", &spec.time_unit), Axis::new("cell", "")).with_height(320.0).with_shade(shade);
             let caption = format!("{cells} cells, {}, coupling {}.", self.graph, self.coupling);
-            let drawing = svg::draw(&Figure::new("network", &spec.id, &caption).with(panel));
+            let drawing = svg::draw(&Figure::new("coupled", &spec.id, &caption).with(panel));
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         files.into_iter().try_for_each(Staged::commit)?;

@@ -20,7 +20,7 @@ use crate::{
 
 /// Cells of a piece of work; sums over cells are taken piece by piece, so that they do not depend on the number of threads.
 const PIECE: usize = 2048;
-/// Most cells of a network.
+/// Most cells that are coupled.
 const MOST_CELLS: usize = 1 << 27;
 /// Step control of the coupled equations, as of `dop853`.
 const SAFETY: f64 = 0.9;
@@ -44,7 +44,7 @@ impl Graph {
     /// No cells or too many; a pair of a cell with itself, or with one that is not there.
     pub fn new(cells: usize, pairs: &[[u32; 2]]) -> Result<Self> {
         if !(1..=MOST_CELLS).contains(&cells) {
-            return Err(Error::Invalid(format!("a network of {cells} cells; expected 1 to {MOST_CELLS}")));
+            return Err(Error::Invalid(format!("{cells} coupled cells; expected 1 to {MOST_CELLS}")));
         }
         let mut offsets = vec![0; cells + 1];
         for (k, [a, b]) in pairs.iter().enumerate() {
@@ -136,8 +136,8 @@ pub enum Scheme {
     Symmetric,
 }
 
-/// A network of equal cells.
-pub struct Network<'a> {
+/// Equal cells that pull at each other's membrane potential.
+pub struct CoupledCells<'a> {
     system: &'a dyn DynamicalSystem,
     graph: &'a Graph,
     coupling: f64,
@@ -151,7 +151,7 @@ pub struct Network<'a> {
     i_stim: f64,
 }
 
-impl<'a> Network<'a> {
+impl<'a> CoupledCells<'a> {
     /// Cells `system` with parameters `p`, coupled with strength `coupling`, in units of the stimulus per unit of the potential.
     ///
     /// # Errors
@@ -172,15 +172,15 @@ impl<'a> Network<'a> {
             Time::Continuous => 0.0,
             Time::Discrete { dt } => dt * potential_per_stimulus(system)?,
         };
-        Ok(Network { system, graph, coupling, p, variable, gain, scheme: Scheme::default(), i_stim: 0.0 })
+        Ok(CoupledCells { system, graph, coupling, p, variable, gain, scheme: Scheme::default(), i_stim: 0.0 })
     }
 
-    /// The same network with another way to couple maps; equations are not concerned.
+    /// The same cells with another way to couple maps; equations are not concerned.
     pub fn with_scheme(self, scheme: Scheme) -> Self {
-        Network { scheme, ..self }
+        CoupledCells { scheme, ..self }
     }
 
-    /// The same network under a constant stimulus, the same for every cell.
+    /// The same cells under a constant stimulus, the same for every cell.
     ///
     /// # Errors
     /// One that is not finite; any but 0 of a map that was learned without a stimulus.
@@ -192,7 +192,7 @@ impl<'a> Network<'a> {
         if i_stim != 0.0 && spec.trained_on.as_ref().is_some_and(|t| t.stimulus.is_none()) {
             return Err(Error::Invalid(format!("{} was trained without a stimulus and takes none; leave it out", spec.id)));
         }
-        Ok(Network { i_stim, ..self })
+        Ok(CoupledCells { i_stim, ..self })
     }
 
     /// Adds `factor` times `pull` to the potentials.
@@ -260,7 +260,7 @@ impl<'a> Network<'a> {
         });
     }
 
-    /// Runs the network from states `x`, `[cell][variable]`, and tells `observe` the index, time and states at every time of the grid, until
+    /// Runs the cells from states `x`, `[cell][variable]`, and tells `observe` the index, time and states at every time of the grid, until
     /// it says stop.
     ///
     /// # Errors
@@ -528,7 +528,7 @@ mod tests {
         let cell = models::find("sherman-1988").unwrap();
         let p = cell.spec().default_parameters();
         let graph = Graph::chain(2).unwrap();
-        let network = Network::new(&*cell, &graph, 0.3, &p).unwrap();
+        let network = CoupledCells::new(&*cell, &graph, 0.3, &p).unwrap();
         let start = vec![-60.0, 0.01, 0.18, -50.0, 0.02, 0.175];
         let options = SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() };
         let mut end = Vec::new();
@@ -574,7 +574,7 @@ mod tests {
             assert_eq!(all[4 * k..4 * k + 4], one[..]);
         }
         let graph = Graph::new(3, &[]).unwrap();
-        let network = Network::new(&*cell, &graph, 1.0, &p).unwrap();
+        let network = CoupledCells::new(&*cell, &graph, 1.0, &p).unwrap();
         let options = SolveOptions { rtol: 1e-9, atol: 1e-11, ..SolveOptions::default() };
         let times = TimeGrid::new(20.0, 1.0, 1).unwrap();
         let mut end = Vec::new();
