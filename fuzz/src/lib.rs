@@ -35,7 +35,9 @@ use ionoscope_learn::{
 
 /// A surrogate: its rule, its Jacobian and a short simulation; saved and read again, it is the same to the bit.
 pub fn surrogate(bytes: &[u8]) {
-    let Ok(map) = NeuralMap::from_bytes(bytes) else { return };
+    let Ok(map) = NeuralMap::from_bytes(bytes) else {
+        return;
+    };
     let saved = map.to_bytes().expect("an accepted surrogate can be saved");
     let again = NeuralMap::from_bytes(&saved).expect("and read again");
     assert_eq!(again, map);
@@ -46,21 +48,43 @@ pub fn surrogate(bytes: &[u8]) {
     map.jacobian(&x, 0.0, &p, &mut jacobian);
     let _ = spec.extrapolates(&x, &p);
     if let Ok(times) = TimeGrid::new(0.0, map.dt(), 3) {
-        let _ = map.simulate(&Experiment { x0: x, p, protocol: Protocol::none(), times }, &SolveOptions::default());
+        let _ = map.simulate(
+            &Experiment {
+                x0: x,
+                p,
+                protocol: Protocol::none(),
+                times,
+            },
+            &SolveOptions::default(),
+        );
     }
 }
 
 /// A dataset: a smallest training on it gives a map or an error; saved and read again, it is the same to the bit.
 pub fn dataset(bytes: &[u8]) {
-    let Ok(data) = Dataset::from_bytes(bytes) else { return };
+    let Ok(data) = Dataset::from_bytes(bytes) else {
+        return;
+    };
     let saved = data.to_bytes().expect("an accepted dataset can be saved");
     // By its bytes: an unknown distance is NaN, which differs from itself.
-    assert_eq!(Dataset::from_bytes(&saved).expect("and read again").to_bytes().expect("and saved"), saved);
+    assert_eq!(
+        Dataset::from_bytes(&saved)
+            .expect("and read again")
+            .to_bytes()
+            .expect("and saved"),
+        saved
+    );
     if data.training.len() * data.spec.variables.len() < 1000 {
         let config = TrainConfig {
             hidden: 1,
-            adam: AdamConfig { epochs: 1, ..AdamConfig::default() },
-            second_order: SecondOrderConfig { iterations: 1, ..SecondOrderConfig::default() },
+            adam: AdamConfig {
+                epochs: 1,
+                ..AdamConfig::default()
+            },
+            second_order: SecondOrderConfig {
+                iterations: 1,
+                ..SecondOrderConfig::default()
+            },
             ..TrainConfig::default()
         };
         if let Ok(trained) = train(&data, &config, &mut Run::default()) {
@@ -71,41 +95,91 @@ pub fn dataset(bytes: &[u8]) {
 
 /// A Fourier neural operator: saved and read again it is the same, and a small one answers.
 pub fn operator(bytes: &[u8]) {
-    let Ok(fno) = Fno::from_bytes(bytes) else { return };
+    let Ok(fno) = Fno::from_bytes(bytes) else {
+        return;
+    };
     let saved = fno.to_bytes().expect("an accepted surrogate can be saved");
     assert_eq!(Fno::from_bytes(&saved).expect("and read again"), fno);
     let protocol = Protocol::step(0.0, 0.3 * fno.t_end, 1.0);
     let _ = fno.check_protocol(&protocol, fno.t_end);
     if let (true, Ok(times)) = (fno.points < 1000, TimeGrid::new(0.0, 1.0, 1)) {
-        let _ = fno.predict(&[Experiment { protocol, ..Experiment::from_defaults(&fno.spec, times) }], fno.points);
+        let _ = fno.predict(
+            &[Experiment {
+                protocol,
+                ..Experiment::from_defaults(&fno.spec, times)
+            }],
+            fno.points,
+        );
     }
 }
 
 /// Responses: saved and read again, they are the same; a smallest training on them gives an operator or an error.
 pub fn responses(bytes: &[u8]) {
-    let Ok(data) = ResponseData::from_bytes(bytes) else { return };
+    let Ok(data) = ResponseData::from_bytes(bytes) else {
+        return;
+    };
     let saved = data.to_bytes().expect("an accepted dataset can be saved");
-    assert_eq!(ResponseData::from_bytes(&saved).expect("and read again"), data);
-    let network = FnoConfig { width: 1, modes: 2, layers: 1, ..FnoConfig::default() };
-    let adam = AdamConfig { epochs: 1, ..OperatorConfig::default().adam };
-    if let Ok(trained) = train_operator(&data, &OperatorConfig { network, adam, ..OperatorConfig::default() }, &mut Run::default()) {
-        operator(&trained.fno.to_bytes().expect("a trained operator can be saved"));
+    assert_eq!(
+        ResponseData::from_bytes(&saved).expect("and read again"),
+        data
+    );
+    let network = FnoConfig {
+        width: 1,
+        modes: 2,
+        layers: 1,
+        ..FnoConfig::default()
+    };
+    let adam = AdamConfig {
+        epochs: 1,
+        ..OperatorConfig::default().adam
+    };
+    if let Ok(trained) = train_operator(
+        &data,
+        &OperatorConfig {
+            network,
+            adam,
+            ..OperatorConfig::default()
+        },
+        &mut Run::default(),
+    ) {
+        operator(
+            &trained
+                .fno
+                .to_bytes()
+                .expect("a trained operator can be saved"),
+        );
     }
 }
 
 /// A checkpoint: saved and read again, it is the same.
 pub fn checkpoint(bytes: &[u8]) {
-    let Ok(checkpoint) = Checkpoint::from_bytes(bytes) else { return };
-    let saved = checkpoint.to_bytes().expect("an accepted checkpoint can be saved");
-    assert_eq!(Checkpoint::from_bytes(&saved).expect("and read again"), checkpoint);
-    assert!(checkpoint.identity.differences(&checkpoint.identity).is_empty());
+    let Ok(checkpoint) = Checkpoint::from_bytes(bytes) else {
+        return;
+    };
+    let saved = checkpoint
+        .to_bytes()
+        .expect("an accepted checkpoint can be saved");
+    assert_eq!(
+        Checkpoint::from_bytes(&saved).expect("and read again"),
+        checkpoint
+    );
+    assert!(
+        checkpoint
+            .identity
+            .differences(&checkpoint.identity)
+            .is_empty()
+    );
 }
 
 /// A configuration: written and read again, it says the same. The text is also tried as a change of one value.
 pub fn configuration(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let _ = config::parse::<Configuration>("", &[text.to_owned()]);
-    let Ok(configuration) = config::parse::<Configuration>(text, &[]) else { return };
+    let Ok(configuration) = config::parse::<Configuration>(text, &[]) else {
+        return;
+    };
     let saved = toml::to_string(&configuration).expect("an accepted configuration can be written");
     let again: Configuration = config::parse(&saved, &[]).expect("and read again");
     assert_eq!(toml::to_string(&again).expect("and written"), saved);
@@ -113,11 +187,18 @@ pub fn configuration(bytes: &[u8]) {
 
 /// A protocol: its current is cut into pieces in the order of time, and a short run ends; written and read again, it is the same.
 pub fn protocol(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     // Without a folder no file is opened.
-    let Ok(protocol) = protocol_file::parse(text, None) else { return };
+    let Ok(protocol) = protocol_file::parse(text, None) else {
+        return;
+    };
     let saved = toml::to_string(&protocol).expect("an accepted protocol can be written");
-    assert_eq!(protocol_file::parse(&saved, None).expect("and read again"), protocol);
+    assert_eq!(
+        protocol_file::parse(&saved, None).expect("and read again"),
+        protocol
+    );
     stimulate(protocol);
 }
 
@@ -132,21 +213,43 @@ pub fn current(bytes: &[u8]) {
 pub fn experiments(bytes: &[u8]) {
     let cell = models::find("sherman-1988").expect("a model");
     let base = Experiment::from_defaults(cell.spec(), TimeGrid::new(0.0, 1.0, 2).expect("times"));
-    let Ok(mut reader) = experiments::Reader::new(bytes, cell.spec(), &base) else { return };
-    let batch: Vec<Experiment> = std::iter::from_fn(|| reader.read().ok().flatten()).take(50).collect();
-    let options = SolveOptions { max_steps: 20, ..SolveOptions::default() };
-    assert_eq!(cell.solve_ensemble(&batch, &options).expect("accepted experiments make sense").len(), batch.len());
+    let Ok(mut reader) = experiments::Reader::new(bytes, cell.spec(), &base) else {
+        return;
+    };
+    let batch: Vec<Experiment> = std::iter::from_fn(|| reader.read().ok().flatten())
+        .take(50)
+        .collect();
+    let options = SolveOptions {
+        max_steps: 20,
+        ..SolveOptions::default()
+    };
+    assert_eq!(
+        cell.solve_ensemble(&batch, &options)
+            .expect("accepted experiments make sense")
+            .len(),
+        batch.len()
+    );
 }
 
 /// A family of protocols: its members can be used or are refused; written and read again, it is the same.
 pub fn protocol_family(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(family) = protocol_file::parse_family(text) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(family) = protocol_file::parse_family(text) else {
+        return;
+    };
     let saved = toml::to_string(&family).expect("an accepted family can be written");
-    assert_eq!(protocol_file::parse_family(&saved).expect("and read again"), family);
+    assert_eq!(
+        protocol_file::parse_family(&saved).expect("and read again"),
+        family
+    );
     for k in [0, family.len().unwrap_or(8) - 1] {
         if let Ok(member) = family.member(1, k) {
-            member.protocol.check_until(member.t_end).expect("a member that was given makes sense");
+            member
+                .protocol
+                .check_until(member.t_end)
+                .expect("a member that was given makes sense");
         }
     }
 }
@@ -165,20 +268,32 @@ fn stimulate(protocol: Protocol) {
     }
     let cell = models::find("sherman-1988").expect("a model");
     let times = TimeGrid::new(0.0, T_END, 2).expect("times");
-    let options = SolveOptions { max_steps: 50, ..SolveOptions::default() };
-    let batch = [Experiment { protocol, ..Experiment::from_defaults(cell.spec(), times) }];
+    let options = SolveOptions {
+        max_steps: 50,
+        ..SolveOptions::default()
+    };
+    let batch = [Experiment {
+        protocol,
+        ..Experiment::from_defaults(cell.spec(), times)
+    }];
     let _ = cell.solve_ensemble(&batch, &options);
 }
 
 /// An answer of a report: it is drawn as a page, and its tables and figures are written.
 pub fn report(bytes: &[u8]) {
-    let Ok(answer) = serde_json::from_slice::<Section>(bytes) else { return };
+    let Ok(answer) = serde_json::from_slice::<Section>(bytes) else {
+        return;
+    };
     if answer.check().is_err() {
         return;
     }
     answer.figures().for_each(|f| drop(f.to_csv()));
     answer.tables().for_each(|t| drop(t.to_csv()));
-    let heading = Heading { title: answer.title.clone(), subtitle: String::new(), footer: Vec::new() };
+    let heading = Heading {
+        title: answer.title.clone(),
+        subtitle: String::new(),
+        footer: Vec::new(),
+    };
     assert!(html::page(&heading, std::slice::from_ref(&answer)).ends_with("</html>\n"));
     let saved = serde_json::to_string(&answer).expect("an accepted answer can be saved");
     serde_json::from_str::<Section>(&saved).expect("and read again");
@@ -289,8 +404,7 @@ values = [3, -1, 0]
     pub const CURRENT: &str = "# a comment\ntime,current\n0,1\n0.5,-2.25\n1e1,3e0\n";
 
     /// A table of three experiments.
-    pub const EXPERIMENTS: &str =
-        "# cells\nparam:v_s,x0:v,stim_start,stim_duration,stim_amplitude\n-36,-60,0,0,0\n-38.5,-5.5e1,0.1,1e6,-2\n\n-30, -40 ,1,.5,3\n";
+    pub const EXPERIMENTS: &str = "# cells\nparam:v_s,x0:v,stim_start,stim_duration,stim_amplitude\n-36,-60,0,0,0\n-38.5,-5.5e1,0.1,1e6,-2\n\n-30, -40 ,1,.5,3\n";
 
     /// A family with every kind of range.
     pub const PROTOCOL_FAMILY: &str = r#"
@@ -332,7 +446,10 @@ values = [1, 0.5]
 "#;
 
     fn spec() -> Spec {
-        let mut spec = models::find("sherman-1988").expect("a model").spec().clone();
+        let mut spec = models::find("sherman-1988")
+            .expect("a model")
+            .spec()
+            .clone();
         spec.parameters.retain(|q| q.name == "v_s");
         spec.trained_on = Some(TrainingRange {
             model: "sherman-1988".into(),
@@ -348,7 +465,11 @@ values = [1, 0.5]
     pub fn surrogate() -> Vec<u8> {
         let networks = (0..3).map(|own| {
             let mut net = SubNetwork::zeros(own, 4, 2);
-            net.groups_mut().into_iter().flatten().enumerate().for_each(|(k, w)| *w = 0.1 * (k as f64).sin());
+            net.groups_mut()
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .for_each(|(k, w)| *w = 0.1 * (k as f64).sin());
             net
         });
         let normalizer = Normalizer {
@@ -358,7 +479,8 @@ values = [1, 0.5]
             parameter_sd: vec![2.9],
             increment_sd: vec![1.0, 0.003, 2e-5],
         };
-        let map = NeuralMap::new(spec(), 0.005, normalizer, networks, json!({"seed": 1})).expect("a map");
+        let map =
+            NeuralMap::new(spec(), 0.005, normalizer, networks, json!({"seed": 1})).expect("a map");
         map.to_bytes().expect("a file")
     }
 
@@ -367,7 +489,11 @@ values = [1, 0.5]
         let pairs = |n: usize| {
             let wave = |k: usize, step: f64| {
                 let phase = k as f64 + step;
-                [-50.0 + 10.0 * phase.sin(), 0.05 + 0.04 * phase.cos(), 0.18 + 0.01 * (0.3 * phase).sin()]
+                [
+                    -50.0 + 10.0 * phase.sin(),
+                    0.05 + 0.04 * phase.cos(),
+                    0.18 + 0.01 * (0.3 * phase).sin(),
+                ]
             };
             Pairs {
                 dimension: 3,
@@ -375,23 +501,45 @@ values = [1, 0.5]
                 p: (0..n).map(|k| -40.0 + k as f64).collect(),
                 u: (0..n).flat_map(|k| wave(k, 0.0)).collect(),
                 next: (0..n).flat_map(|k| wave(k, 0.005)).collect(),
-                distance: (0..n).map(|k| if k == 1 { f64::NAN } else { 1.0 }).collect(),
+                distance: (0..n)
+                    .map(|k| if k == 1 { f64::NAN } else { 1.0 })
+                    .collect(),
             }
         };
         let training = pairs(6);
         let normalizer = Normalizer::fit(&training).expect("pairs that vary");
         let (validation, new_chunks) = (pairs(2), pairs(0));
         let config = DatasetConfig::default();
-        let data = Dataset { config, spec: spec(), normalizer, training, validation, new_chunks, redrawn: Redrawn::default() };
+        let data = Dataset {
+            config,
+            spec: spec(),
+            normalizer,
+            training,
+            validation,
+            new_chunks,
+            redrawn: Redrawn::default(),
+        };
         data.to_bytes().expect("a file")
     }
 
     /// An operator with one channel.
     pub fn operator() -> Vec<u8> {
-        let config = FnoConfig { width: 1, modes: 2, layers: 1, ..FnoConfig::default() };
-        let weights = config.initial_weights(2, 2, 1).iter().map(|w| *w as f32).collect();
+        let config = FnoConfig {
+            width: 1,
+            modes: 2,
+            layers: 1,
+            ..FnoConfig::default()
+        };
+        let weights = config
+            .initial_weights(2, 2, 1)
+            .iter()
+            .map(|w| *w as f32)
+            .collect();
         let fno = Fno {
-            spec: models::find("fitzhugh-nagumo-1961").expect("a model").spec().clone(),
+            spec: models::find("fitzhugh-nagumo-1961")
+                .expect("a model")
+                .spec()
+                .clone(),
             config,
             t_end: 100.0,
             points: 12,
@@ -405,7 +553,13 @@ values = [1, 0.5]
                 per_point: None,
                 parameters: Default::default(),
             },
-            seen: Seen { input: [0.0, 2.0], steps_from_zero: true, steps: Vec::new(), start: None, parameters: Default::default() },
+            seen: Seen {
+                input: [0.0, 2.0],
+                steps_from_zero: true,
+                steps: Vec::new(),
+                start: None,
+                parameters: Default::default(),
+            },
             weights,
             provenance: json!({"seed": 1}),
         };
@@ -422,10 +576,23 @@ values = [1, 0.5]
             class: vec![0; n],
             ..Responses::default()
         };
-        let config = ResponseConfig { points: 4, ..ResponseConfig::default() };
-        let spec = models::find("fitzhugh-nagumo-1961").expect("a model").spec().clone();
+        let config = ResponseConfig {
+            points: 4,
+            ..ResponseConfig::default()
+        };
+        let spec = models::find("fitzhugh-nagumo-1961")
+            .expect("a model")
+            .spec()
+            .clone();
         let classes = [vec!["a".to_owned()], vec!["b".to_owned()]];
-        let data = ResponseData { config, spec, classes, training: set(3), validation: set(1), test: set(0) };
+        let data = ResponseData {
+            config,
+            spec,
+            classes,
+            training: set(3),
+            validation: set(1),
+            test: set(0),
+        };
         data.to_bytes().expect("a file")
     }
 
@@ -438,9 +605,19 @@ values = [1, 0.5]
             steps: 17,
             second_order: (k == 1).then(|| vec![3.0; 5]),
         };
-        let identity = Identity { configuration: json!({"seed": 1, "adam": {"batch": 10}}), dataset: "00ff".into(), from: None };
-        let checkpoint =
-            Checkpoint { identity, epoch: 3, seconds: 0.1, progress_bytes: 5, event_bytes: 6, networks: vec![state(0), state(1)] };
+        let identity = Identity {
+            configuration: json!({"seed": 1, "adam": {"batch": 10}}),
+            dataset: "00ff".into(),
+            from: None,
+        };
+        let checkpoint = Checkpoint {
+            identity,
+            epoch: 3,
+            seconds: 0.1,
+            progress_bytes: 5,
+            event_bytes: 6,
+            networks: vec![state(0), state(1)],
+        };
         checkpoint.to_bytes().expect("a file")
     }
 
@@ -451,28 +628,67 @@ values = [1, 0.5]
 
     /// An answer with every kind of part.
     pub fn report() -> Vec<u8> {
-        let mut table = Table::new("t", "c", vec![Column::text("w"), Column::number("V_{S}", "mV", Format::Fixed(1))]);
-        table.push(vec!["a < b".into(), (-36.0).into()]);
-        let panel = Panel::new("a", Axis::new("t", "s"), Axis::new("d", "1").log().with_range(1e-3, 1.0))
-            .with(Series::line("x", Role::Network, vec![0.0, 1.0, 2.0], vec![0.1, f64::NAN, 0.2]))
-            .with(Series::points("y", Role::Data, vec![0.0, 1.0], vec![0.5, 0.1]))
-            .with(Series::steps("h", Role::Faint(1), vec![0.0, 1.0], vec![0.5, 0.1]))
-            .with_band([0.5, 1.0], "band");
-        let space = Panel::new("b", Axis::new("x", "1"), Axis::new("y", "1")).with_z(Axis::new("z", "1")).with(Series::curve(
+        let mut table = Table::new(
+            "t",
             "c",
-            Role::Orbit,
+            vec![
+                Column::text("w"),
+                Column::number("V_{S}", "mV", Format::Fixed(1)),
+            ],
+        );
+        table.push(vec!["a < b".into(), (-36.0).into()]);
+        let panel = Panel::new(
+            "a",
+            Axis::new("t", "s"),
+            Axis::new("d", "1").log().with_range(1e-3, 1.0),
+        )
+        .with(Series::line(
+            "x",
+            Role::Network,
+            vec![0.0, 1.0, 2.0],
+            vec![0.1, f64::NAN, 0.2],
+        ))
+        .with(Series::points(
+            "y",
+            Role::Data,
             vec![0.0, 1.0],
-            vec![0.0, 2.0],
-            vec![0.0, 3.0],
-        ));
+            vec![0.5, 0.1],
+        ))
+        .with(Series::steps(
+            "h",
+            Role::Faint(1),
+            vec![0.0, 1.0],
+            vec![0.5, 0.1],
+        ))
+        .with_band([0.5, 1.0], "band");
+        let space = Panel::new("b", Axis::new("x", "1"), Axis::new("y", "1"))
+            .with_z(Axis::new("z", "1"))
+            .with(Series::curve(
+                "c",
+                Role::Orbit,
+                vec![0.0, 1.0],
+                vec![0.0, 2.0],
+                vec![0.0, 3.0],
+            ));
         let answer = Section::new("one", "One & only")
             .text("A `code` word of **strength**")
             .with(Part::Note("n".into()))
-            .with(Part::Facts(vec![Fact { value: "1 mV".into(), text: "small".into() }]))
+            .with(Part::Facts(vec![Fact {
+                value: "1 mV".into(),
+                text: "small".into(),
+            }]))
             .with(Part::Command("ionoscope".into()))
-            .with(Part::Listing { title: "all".into(), text: "{}".into() })
+            .with(Part::Listing {
+                title: "all".into(),
+                text: "{}".into(),
+            })
             .with(Part::Table(table))
-            .with(Part::Figure(Figure::new("f", "F", "c").with_columns(2).with(panel).with(space)));
+            .with(Part::Figure(
+                Figure::new("f", "F", "c")
+                    .with_columns(2)
+                    .with(panel)
+                    .with(space),
+            ));
         serde_json::to_vec(&answer).expect("a document")
     }
 }

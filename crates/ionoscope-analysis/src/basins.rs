@@ -97,7 +97,11 @@ impl Starts {
                 let (mut x, mut k) = (at.clone(), k);
                 for (variable, points) in axes.iter().rev() {
                     let [low, high] = bounds[*variable];
-                    let share = if *points > 1 { (k % points) as f64 / (points - 1) as f64 } else { 0.5 };
+                    let share = if *points > 1 {
+                        (k % points) as f64 / (points - 1) as f64
+                    } else {
+                        0.5
+                    };
                     x[*variable] = low + share * (high - low);
                     k /= points;
                 }
@@ -160,7 +164,11 @@ impl Times {
 impl BasinOptions {
     /// Defaults for a box and starts.
     pub fn new(bounds: Vec<[f64; 2]>, starts: Starts) -> Self {
-        let solve = SolveOptions { rtol: 1e-4, atol: 1e-6, ..SolveOptions::default() };
+        let solve = SolveOptions {
+            rtol: 1e-4,
+            atol: 1e-6,
+            ..SolveOptions::default()
+        };
         BasinOptions {
             bounds,
             starts,
@@ -178,26 +186,52 @@ impl BasinOptions {
     fn check(&self, system: &dyn DynamicalSystem) -> Result<()> {
         let (n, count) = (system.dimension(), self.starts.count());
         if self.bounds.len() != n {
-            return Err(Error::Invalid(format!("the box has {} sides; {} has {n} variables", self.bounds.len(), system.spec().id)));
+            return Err(Error::Invalid(format!(
+                "the box has {} sides; {} has {n} variables",
+                self.bounds.len(),
+                system.spec().id
+            )));
         }
         for ([low, high], q) in self.bounds.iter().zip(&system.spec().variables) {
             if !(low <= high && low.is_finite() && high.is_finite()) {
-                return Err(Error::Invalid(format!("the box [{low}, {high}] of {} is empty; expected finite LOW <= HIGH", q.name)));
+                return Err(Error::Invalid(format!(
+                    "the box [{low}, {high}] of {} is empty; expected finite LOW <= HIGH",
+                    q.name
+                )));
             }
         }
         if !(1..=MOST_STARTS).contains(&count) {
-            return Err(Error::Invalid(format!("{count} starts; expected 1 to {MOST_STARTS}")));
+            return Err(Error::Invalid(format!(
+                "{count} starts; expected 1 to {MOST_STARTS}"
+            )));
         }
-        if let Some(bad) = self.level.as_ref().filter(|x| x.len() != n || x.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Invalid(format!("the state {bad:?} whose level is held; expected {n} finite numbers")));
+        if let Some(bad) = self
+            .level
+            .as_ref()
+            .filter(|x| x.len() != n || x.iter().any(|v| !v.is_finite()))
+        {
+            return Err(Error::Invalid(format!(
+                "the state {bad:?} whose level is held; expected {n} finite numbers"
+            )));
         }
-        let dt = if let Time::Discrete { dt } = system.time() { dt } else { 0.0 };
-        let times = [("sample", self.sample), ("settling time", self.settle), ("window", self.window), ("longest time", self.longest)];
+        let dt = if let Time::Discrete { dt } = system.time() {
+            dt
+        } else {
+            0.0
+        };
+        let times = [
+            ("sample", self.sample),
+            ("settling time", self.settle),
+            ("window", self.window),
+            ("longest time", self.longest),
+        ];
         let mut least = dt;
         for (name, value) in times {
             let Some(value) = value else { continue };
             if !(value > 0.0 && value >= least && value.is_finite()) {
-                return Err(Error::Invalid(format!("the {name} is {value}; expected a finite number larger than 0, at least {least}")));
+                return Err(Error::Invalid(format!(
+                    "the {name} is {value}; expected a finite number larger than 0, at least {least}"
+                )));
             }
             if name != "settling time" {
                 least = value;
@@ -207,7 +241,13 @@ impl BasinOptions {
     }
 
     /// Times that are not given, from the motion of several starts.
-    fn times(&self, system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], starts: &[Vec<f64>]) -> Result<Times> {
+    fn times(
+        &self,
+        system: &dyn DynamicalSystem,
+        i_stim: f64,
+        p: &[f64],
+        starts: &[Vec<f64>],
+    ) -> Result<Times> {
         let given = |window: f64, longest: f64| {
             let sample = self.sample.unwrap_or(window / 600.0);
             Times {
@@ -226,18 +266,27 @@ impl BasinOptions {
         let mut solve = self.solve.clone();
         (solve.rtol, solve.atol) = (solve.rtol.min(1e-6), solve.atol.min(1e-8));
         use rayon::prelude::*;
-        let found: Vec<Result<time_scales::TimeScales>> = starts.par_iter().map(|x| time_scales(system, x, i_stim, p, &solve)).collect();
+        let found: Vec<Result<time_scales::TimeScales>> = starts
+            .par_iter()
+            .map(|x| time_scales(system, x, i_stim, p, &solve))
+            .collect();
         let found: Vec<time_scales::TimeScales> = found.into_iter().collect::<Result<_>>()?;
         let settled: Vec<&time_scales::TimeScales> = found.iter().filter(|t| t.settled).collect();
         let needs = |t: &time_scales::TimeScales| match t.motion {
             time_scales::Motion::Rest if !t.slowest.is_finite() => t.followed,
             time_scales::Motion::Rest => DECAYS * t.slowest,
-            time_scales::Motion::Periodic => PERIODS * t.period.unwrap_or(t.slowest).max(0.5 * t.slowest),
+            time_scales::Motion::Periodic => {
+                PERIODS * t.period.unwrap_or(t.slowest).max(0.5 * t.slowest)
+            }
             time_scales::Motion::Irregular => INTERVALS * t.slowest,
             time_scales::Motion::NotSettled | time_scales::Motion::Escaped => 0.0,
         };
-        let longest = |f: &dyn Fn(&time_scales::TimeScales) -> f64, all: &[&time_scales::TimeScales]| {
-            all.iter().map(|t| f(t)).filter(|t| t.is_finite()).fold(0.0, f64::max)
+        let longest = |f: &dyn Fn(&time_scales::TimeScales) -> f64,
+                       all: &[&time_scales::TimeScales]| {
+            all.iter()
+                .map(|t| f(t))
+                .filter(|t| t.is_finite())
+                .fold(0.0, f64::max)
         };
         let all: Vec<&time_scales::TimeScales> = found.iter().collect();
         let mut first = longest(&needs, &settled);
@@ -246,14 +295,29 @@ impl BasinOptions {
         }
         let slowest = longest(&|t| t.slowest, &settled);
         // A motion is looked at several times a period, a rest several times a decay.
-        let period = settled.iter().filter_map(|t| t.period).fold(f64::INFINITY, f64::min);
-        let among = if system.dimension() <= attractors::MOST_VARIABLES { AMONG_ALL } else { 1.0 };
+        let period = settled
+            .iter()
+            .filter_map(|t| t.period)
+            .fold(f64::INFINITY, f64::min);
+        let among = if system.dimension() <= attractors::MOST_VARIABLES {
+            AMONG_ALL
+        } else {
+            1.0
+        };
         let stays = |t: &&time_scales::TimeScales| match t.motion {
             time_scales::Motion::Periodic => Some(among * t.period?),
             _ => t.period,
         };
-        let settle = if period.is_finite() { settled.iter().filter_map(stays).fold(0.0, f64::max) } else { first / 20.0 };
-        let sample = if period.is_finite() { (settle / LOOKS).min(period / 8.0) } else { settle / LOOKS };
+        let settle = if period.is_finite() {
+            settled.iter().filter_map(stays).fold(0.0, f64::max)
+        } else {
+            first / 20.0
+        };
+        let sample = if period.is_finite() {
+            (settle / LOOKS).min(period / 8.0)
+        } else {
+            settle / LOOKS
+        };
         let windows = match (self.longest, self.window) {
             (Some(longest), window) => {
                 let window = window.unwrap_or(0.5 * longest);
@@ -263,14 +327,18 @@ impl BasinOptions {
             (None, Some(window)) => {
                 // Judged at the end of times that double.
                 first = first.max(window);
-                (0..WINDOWS).map(|k| (first * f64::from(1 << k)).max(window)).collect()
+                (0..WINDOWS)
+                    .map(|k| (first * f64::from(1 << k)).max(window))
+                    .collect()
             }
             (None, None) => (0..WINDOWS).map(|k| first * f64::from(1 << k)).collect(),
         };
         let sample = whole(system, self.sample.unwrap_or(sample));
         Ok(Times {
             slowest: (slowest > 0.0).then_some(slowest),
-            measured: found.iter().all(|t| t.settled || t.motion == time_scales::Motion::Escaped),
+            measured: found
+                .iter()
+                .all(|t| t.settled || t.motion == time_scales::Motion::Escaped),
             first,
             windows: windows.into_iter().map(|w| whole(system, w)).collect(),
             sample,
@@ -343,9 +411,19 @@ pub struct Basins {
 impl Basins {
     /// Share of starts that end on attractors of a kind, with its interval (see [`Attractor::interval`]).
     pub fn share_of(&self, kind: AttractorKind) -> (f64, [f64; 2]) {
-        let of = |kind| self.attractors.iter().filter(|a| a.kind == kind).map(|a| a.count).sum::<u64>();
+        let of = |kind| {
+            self.attractors
+                .iter()
+                .filter(|a| a.kind == kind)
+                .map(|a| a.count)
+                .sum::<u64>()
+        };
         let (count, all) = (of(kind), self.of_start.len() as u64);
-        let open = if kind == AttractorKind::NotSettled { 0 } else { of(AttractorKind::NotSettled) };
+        let open = if kind == AttractorKind::NotSettled {
+            0
+        } else {
+            of(AttractorKind::NotSettled)
+        };
         (count as f64 / all as f64, interval_with(count, open, all))
     }
 }
@@ -355,19 +433,43 @@ impl Basins {
 ///
 /// # Errors
 /// Options that make no sense; the errors of the fixed-point search.
-pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &BasinOptions, watch: &Watcher) -> Result<Basins> {
+pub fn basins(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    options: &BasinOptions,
+    watch: &Watcher,
+) -> Result<Basins> {
     options.check(system)?;
     let count = options.starts.count();
     let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
     let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
-    let held = laws.held(options.level.as_ref().unwrap_or(&system.spec().default_state()), p);
-    let blank = Times { slowest: None, measured: false, first: 1.0, windows: vec![1.0], sample: 1.0, settle: 1.0 };
+    let held = laws.held(
+        options
+            .level
+            .as_ref()
+            .unwrap_or(&system.spec().default_state()),
+        p,
+    );
+    let blank = Times {
+        slowest: None,
+        measured: false,
+        first: 1.0,
+        windows: vec![1.0],
+        sample: 1.0,
+        settle: 1.0,
+    };
     let mut run = Run::new(system, i_stim, p, options, laws, blank);
     let start = |run: &Run, k: usize| {
         let x = options.starts.state(k, &options.bounds);
         run.on_level(&x).unwrap_or(x)
     };
-    let mut measured = vec![options.level.clone().unwrap_or_else(|| system.spec().default_state())];
+    let mut measured = vec![
+        options
+            .level
+            .clone()
+            .unwrap_or_else(|| system.spec().default_state()),
+    ];
     measured.extend((0..MEASURED.min(count)).map(|k| start(&run, k * count / MEASURED.min(count))));
     run.set_times(options.times(system, i_stim, p, &measured)?);
     let run = run;
@@ -377,21 +479,30 @@ pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Ba
     let pilots = options.pilots.clamp(1, count);
     let (mut done, mut size) = (0, 8);
     while done < pilots {
-        let spread: Vec<Vec<f64>> = (done..(done + size).min(pilots)).map(|k| start(&run, k * count / pilots)).collect();
+        let spread: Vec<Vec<f64>> = (done..(done + size).min(pilots))
+            .map(|k| start(&run, k * count / pilots))
+            .collect();
         for end in run.follow(&spread, &known)? {
             known.label(&run, end.verdict)?;
         }
         (done, size) = (done + size, 2 * size);
     }
 
-    let (mut of_start, mut time, mut extrapolated, mut work) = (Vec::with_capacity(count), 0.0, false, 0.0);
+    let (mut of_start, mut time, mut extrapolated, mut work) =
+        (Vec::with_capacity(count), 0.0, false, 0.0);
     let weight = (system.dimension() as f64).powf(1.5);
     let (mut first, mut off_level) = (0, 0);
     while first < count {
         // Few at a time while there is much to judge.
-        let x: Vec<Vec<f64>> = (first..(first + CHUNK).min(count)).map(|k| start(&run, k)).collect();
+        let x: Vec<Vec<f64>> = (first..(first + CHUNK).min(count))
+            .map(|k| start(&run, k))
+            .collect();
         first += x.len();
-        let ends = if work <= MOST_WORK { run.follow(&x, &known)? } else { run.look_only(&x, &known)? };
+        let ends = if work <= MOST_WORK {
+            run.follow(&x, &known)?
+        } else {
+            run.look_only(&x, &known)?
+        };
         if !run.laws.is_empty() {
             off_level += x.iter().filter(|x| !run.is_on_level(x)).count();
         }
@@ -411,19 +522,31 @@ pub fn basins(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Ba
             "{off_level} of {count} starts could not be moved to the level of what is conserved within the box, and went on from where they \
              were: what they reach is on other levels; take a wider box"
         );
-        found.advice = Some(found.advice.map_or(off.clone(), |advice| format!("{advice}; {off}")));
+        found.advice = Some(
+            found
+                .advice
+                .map_or(off.clone(), |advice| format!("{advice}; {off}")),
+        );
     }
     Ok(found)
 }
 
 fn advice(found: &Basins, options: &BasinOptions, spent: bool) -> Option<String> {
-    let open = found.attractors.iter().find(|a| a.kind == AttractorKind::NotSettled)?.count;
+    let open = found
+        .attractors
+        .iter()
+        .find(|a| a.kind == AttractorKind::NotSettled)?
+        .count;
     let all = found.of_start.len();
     let longest = options.longest.unwrap_or_else(|| found.times.longest());
     let more = if spent {
-        "the work that is spent on such starts was spent; take fewer starts, or give a longest time".to_owned()
+        "the work that is spent on such starts was spent; take fewer starts, or give a longest time"
+            .to_owned()
     } else {
-        format!("give a longest time beyond {longest:.4}, such as {:.4}", 10.0 * longest)
+        format!(
+            "give a longest time beyond {longest:.4}, such as {:.4}",
+            10.0 * longest
+        )
     };
     Some(format!(
         "{open} of {all} starts had not settled by t = {longest:.4}: they may belong to any attractor, and intervals allow for it; {more}"
@@ -432,7 +555,10 @@ fn advice(found: &Basins, options: &BasinOptions, spent: bool) -> Option<String>
 
 /// The interval of a share of which `count` starts are known, and `open` more may be.
 fn interval_with(count: u64, open: u64, of: u64) -> [f64; 2] {
-    [wilson_interval(count, of)[0], wilson_interval(count + open, of)[1]]
+    [
+        wilson_interval(count, of)[0],
+        wilson_interval(count + open, of)[1],
+    ]
 }
 
 /// The 95 % interval of a share (Wilson 1927).

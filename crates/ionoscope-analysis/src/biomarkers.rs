@@ -47,15 +47,25 @@ pub struct BiomarkerOptions {
 impl BiomarkerOptions {
     /// The defaults at a threshold: a pause of three median intervals, durations from the steepest rise.
     pub fn at(threshold: f64) -> Self {
-        BiomarkerOptions { threshold, pause: 3.0, upstroke: Upstroke::SteepestRise }
+        BiomarkerOptions {
+            threshold,
+            pause: 3.0,
+            upstroke: Upstroke::SteepestRise,
+        }
     }
 
     fn check(&self) -> Result<()> {
         if !self.threshold.is_finite() {
-            return Err(Error::Invalid(format!("the threshold of a spike is {}; expected a finite number", self.threshold)));
+            return Err(Error::Invalid(format!(
+                "the threshold of a spike is {}; expected a finite number",
+                self.threshold
+            )));
         }
         if !(self.pause >= 1.0 && self.pause.is_finite()) {
-            return Err(Error::Invalid(format!("a pause of {} median intervals; expected a finite number, 1 or larger", self.pause)));
+            return Err(Error::Invalid(format!(
+                "a pause of {} median intervals; expected a finite number, 1 or larger",
+                self.pause
+            )));
         }
         Ok(())
     }
@@ -169,13 +179,21 @@ pub struct Alternans {
 impl Biomarkers {
     /// Those that means are over: of which beginning and end were seen, and that no stimulus disturbed. Where all are disturbed, as in a block, these.
     pub fn complete_action_potentials(&self) -> impl Iterator<Item = &ActionPotential> {
-        let alone = self.action_potentials.iter().any(|a| a.complete && a.disturbed == 0);
-        self.action_potentials.iter().filter(move |a| a.complete && !(alone && a.disturbed > 0))
+        let alone = self
+            .action_potentials
+            .iter()
+            .any(|a| a.complete && a.disturbed == 0);
+        self.action_potentials
+            .iter()
+            .filter(move |a| a.complete && !(alone && a.disturbed > 0))
     }
 
     /// Number of action potentials whose peak or repolarisation was not seen.
     pub fn incomplete_action_potentials(&self) -> usize {
-        self.action_potentials.iter().filter(|a| !a.complete).count()
+        self.action_potentials
+            .iter()
+            .filter(|a| !a.complete)
+            .count()
     }
 }
 
@@ -191,17 +209,32 @@ pub fn biomarkers(v: &Potential, options: &BiomarkerOptions) -> Result<Biomarker
 ///
 /// # Errors
 /// Options that make no sense.
-pub fn biomarkers_under(v: &Potential, drive: Option<&Drive>, options: &BiomarkerOptions) -> Result<Biomarkers> {
+pub fn biomarkers_under(
+    v: &Potential,
+    drive: Option<&Drive>,
+    options: &BiomarkerOptions,
+) -> Result<Biomarkers> {
     count(v, drive, None, options)
 }
 
 /// As [`biomarkers_under`], where weaker stimuli can be tried.
-fn count(v: &Potential, drive: Option<&Drive>, weaker: Option<&Weaker<'_>>, options: &BiomarkerOptions) -> Result<Biomarkers> {
+fn count(
+    v: &Potential,
+    drive: Option<&Drive>,
+    weaker: Option<&Weaker<'_>>,
+    options: &BiomarkerOptions,
+) -> Result<Biomarkers> {
     options.check()?;
     let pulses = drive.map_or(Vec::new(), |d| d.pulses(v.start(), v.end()));
     let responses = action_potentials::measure(v, drive, &pulses, weaker, options);
     let capture = capture(v, &pulses, &responses);
-    let Responses { spikes, action_potentials, failed, afterdepolarisations, .. } = responses;
+    let Responses {
+        spikes,
+        action_potentials,
+        failed,
+        afterdepolarisations,
+        ..
+    } = responses;
     let failed = failed.into_iter().map(|f| f.1).collect();
     let isi = intervals(&spikes);
     let pause = options.pause * usual(&spikes).unwrap_or(f64::INFINITY);
@@ -210,7 +243,11 @@ fn count(v: &Potential, drive: Option<&Drive>, weaker: Option<&Weaker<'_>>, opti
     // Complete bursts are neighbours, and each is followed by one more.
     let over = |total: f64| (!complete.is_empty()).then(|| total / complete.len() as f64);
     let next = bursts.len().saturating_sub(1);
-    let span = if complete.is_empty() { 0.0 } else { bursts[next].start - complete[0].start };
+    let span = if complete.is_empty() {
+        0.0
+    } else {
+        bursts[next].start - complete[0].start
+    };
     let burst_period = over(span);
     let active = over(complete.iter().map(|b| b.end - b.start).sum());
     Ok(Biomarkers {
@@ -239,25 +276,44 @@ fn count(v: &Potential, drive: Option<&Drive>, weaker: Option<&Weaker<'_>>, opti
 /// What the stimuli did.
 fn capture(v: &Potential, pulses: &[[f64; 2]], responses: &Responses) -> Option<Capture> {
     let [begin, end] = *pulses.last()?;
-    let window = |k: usize| [pulses[k][0], pulses.get(k + 1).map_or(f64::INFINITY, |p| p[0])];
+    let window = |k: usize| {
+        [
+            pulses[k][0],
+            pulses.get(k + 1).map_or(f64::INFINITY, |p| p[0]),
+        ]
+    };
     let within = |times: &[f64], [from, to]: [f64; 2]| {
         let first = times.partition_point(|t| *t < from);
         times.get(first).is_some_and(|t| *t < to)
     };
-    let captured: Vec<bool> = (0..pulses.len()).map(|k| within(&responses.spikes, window(k))).collect();
+    let captured: Vec<bool> = (0..pulses.len())
+        .map(|k| within(&responses.spikes, window(k)))
+        .collect();
     // What could not be told leaves its stimulus open.
     let told = |k: usize| !within(&responses.undecided, window(k));
     // A stimulus at the end may still be followed by something, until its response has been told, the potential has come back, or as long as the shortest time
     // between two has passed.
-    let pause = pulses.windows(2).map(|w| w[1][0] - w[0][0]).fold(f64::INFINITY, f64::min);
+    let pause = pulses
+        .windows(2)
+        .map(|w| w[1][0] - w[0][0])
+        .fold(f64::INFINITY, f64::min);
     let failed = || responses.failed.last().is_some_and(|f| f.0 >= begin);
-    let over = v.end() > end && (failed() || back(v, begin, end) || v.end() - begin >= pause * (1.0 - 1e-9));
+    let over = v.end() > end
+        && (failed() || back(v, begin, end) || v.end() - begin >= pause * (1.0 - 1e-9));
     let last = pulses.len() - 1;
-    let open = (0..=last).filter(|k| !captured[*k] && (!told(*k) || *k == last && !over)).count();
+    let open = (0..=last)
+        .filter(|k| !captured[*k] && (!told(*k) || *k == last && !over))
+        .count();
     let hits = captured.iter().filter(|c| **c).count();
     let known = pulses.len() - open;
     let ratio = (known > 0).then(|| hits as f64 / known as f64);
-    Some(Capture { stimuli: pulses.len(), captured: hits, failed: known - hits, open, ratio })
+    Some(Capture {
+        stimuli: pulses.len(),
+        captured: hits,
+        failed: known - hits,
+        open,
+        ratio,
+    })
 }
 
 /// Whether the potential has lost again nine tenths of what it rose from the begin of a stimulus, after its end.
@@ -275,7 +331,10 @@ fn alternans(all: &[ActionPotential]) -> Option<Alternans> {
     let whole = all.iter().rposition(|a| a.complete)?;
     let durations: Vec<f64> = all[..=whole].iter().rev().map_while(|a| a.apd90).collect();
     let change = |w: &[f64]| w[1] - w[0];
-    let turns = durations.windows(3).take_while(|w| change(&w[..2]) * change(&w[1..]) < 0.0).count();
+    let turns = durations
+        .windows(3)
+        .take_while(|w| change(&w[..2]) * change(&w[1..]) < 0.0)
+        .count();
     let count = turns + 2;
     if turns == 0 || count < ALTERNATING {
         return None;
@@ -286,9 +345,18 @@ fn alternans(all: &[ActionPotential]) -> Option<Alternans> {
         half.iter().sum::<f64>() / half.len() as f64
     };
     let (a, b) = (mean(0), mean(1));
-    let (last, first) = (change(&stretch[..2]).abs(), change(&stretch[count - 2..]).abs());
+    let (last, first) = (
+        change(&stretch[..2]).abs(),
+        change(&stretch[count - 2..]).abs(),
+    );
     let noticed = last > ALTERNATE * 0.5 * (a + b);
-    noticed.then_some(Alternans { action_potentials: count, long: a.max(b), short: a.min(b), last, lasting: last >= 0.5 * first })
+    noticed.then_some(Alternans {
+        action_potentials: count,
+        long: a.max(b),
+        short: a.min(b),
+        last,
+        lasting: last >= 0.5 * first,
+    })
 }
 
 fn intervals(spikes: &[f64]) -> Option<Intervals> {
@@ -299,7 +367,13 @@ fn intervals(spikes: &[f64]) -> Option<Intervals> {
     let mean = sorted.iter().sum::<f64>() / n;
     let variance = sorted.iter().map(|i| (i - mean).powi(2)).sum::<f64>() / n;
     let median = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
-    Some(Intervals { mean, min, max, median, cv: variance.sqrt() / mean })
+    Some(Intervals {
+        mean,
+        min,
+        max,
+        median,
+        cv: variance.sqrt() / mean,
+    })
 }
 
 /// The interval that pauses are measured by: the longest of the shorter half. Of bursts of two, half of the intervals or one more are pauses.
@@ -315,6 +389,11 @@ fn bursts(spikes: &[f64], pause: f64) -> Vec<Burst> {
         return Vec::new();
     }
     let last = groups.len() - 1;
-    let burst = |(k, g): (usize, &&[f64])| Burst { start: g[0], end: g[g.len() - 1], spikes: g.len(), complete: k != 0 && k != last };
+    let burst = |(k, g): (usize, &&[f64])| Burst {
+        start: g[0],
+        end: g[g.len() - 1],
+        spikes: g.len(),
+        complete: k != 0 && k != last,
+    };
     groups.iter().enumerate().map(burst).collect()
 }

@@ -62,14 +62,25 @@ pub struct Laws<'a> {
 impl<'a> Laws<'a> {
     /// What the system states.
     pub fn stated(system: &'a dyn DynamicalSystem) -> Self {
-        Laws { system, quantities: system.conserved().to_vec(), stated: system.conserved().len(), weights: Vec::new() }
+        Laws {
+            system,
+            quantities: system.conserved().to_vec(),
+            stated: system.conserved().len(),
+            weights: Vec::new(),
+        }
     }
 
     /// What the system states, and linear quantities beyond that, found from the rule at random states of the box `bounds`, with each of
     /// `inputs` (stimulus and parameters): what is conserved under all of them.
-    pub fn find(system: &'a dyn DynamicalSystem, inputs: &[(f64, Vec<f64>)], bounds: &[[f64; 2]]) -> Self {
+    pub fn find(
+        system: &'a dyn DynamicalSystem,
+        inputs: &[(f64, Vec<f64>)],
+        bounds: &[[f64; 2]],
+    ) -> Self {
         let mut laws = Laws::stated(system);
-        let Some((_, p)) = inputs.first() else { return laws };
+        let Some((_, p)) = inputs.first() else {
+            return laws;
+        };
         let n = system.dimension();
         let mut random = stream(1, "conserved quantities", 0);
         let mut sample = |count: usize| -> Vec<Vec<f64>> {
@@ -82,8 +93,15 @@ impl<'a> Laws<'a> {
             });
             rows.filter(|f| f.iter().all(|v| v.is_finite())).collect()
         };
-        let middle: Vec<f64> = bounds.iter().map(|[low, high]| low + 0.5 * (high - low)).collect();
-        let mut span: Vec<Vec<f64>> = laws.gradients(&middle, p).chunks_exact(n.max(1)).map(<[f64]>::to_vec).collect();
+        let middle: Vec<f64> = bounds
+            .iter()
+            .map(|[low, high]| low + 0.5 * (high - low))
+            .collect();
+        let mut span: Vec<Vec<f64>> = laws
+            .gradients(&middle, p)
+            .chunks_exact(n.max(1))
+            .map(<[f64]>::to_vec)
+            .collect();
         let width: Vec<f64> = bounds.iter().map(|[low, high]| high - low).collect();
         let rows = sample(2 * n + 8 * inputs.len());
         if rows.len() <= n {
@@ -91,19 +109,35 @@ impl<'a> Laws<'a> {
         }
         let checks = sample(CHECKS * inputs.len());
         // Of a map the residual is a difference of states, with their rounding.
-        let rounded = if system.time() == Time::Continuous { 0.0 } else { 1e-3 };
+        let rounded = if system.time() == Time::Continuous {
+            0.0
+        } else {
+            1e-3
+        };
         let size = |(f, x): (&f64, &[f64; 2])| f.abs() + rounded * (x[0].abs() + x[1].abs());
         let holds = |weights: &Vec<f64>| {
             checks.iter().all(|f| {
                 let sum: f64 = weights.iter().zip(f).map(|(w, f)| w * f).sum();
-                let terms: f64 = weights.iter().zip(f.iter().zip(bounds)).map(|(w, pair)| w.abs() * size(pair)).sum();
+                let terms: f64 = weights
+                    .iter()
+                    .zip(f.iter().zip(bounds))
+                    .map(|(w, pair)| w.abs() * size(pair))
+                    .sum();
                 sum.abs() <= ORTHOGONAL * terms
             })
         };
-        let candidates = NULL.iter().map(|share| orthogonal_to(&rows, &width, *share)).find(|all| all.iter().all(holds));
+        let candidates = NULL
+            .iter()
+            .map(|share| orthogonal_to(&rows, &width, *share))
+            .find(|all| all.iter().all(holds));
         for weights in candidates.unwrap_or_default() {
             if independent(&span, &weights, &width) {
-                let names: Vec<&str> = system.spec().variables.iter().map(|q| q.name.as_str()).collect();
+                let names: Vec<&str> = system
+                    .spec()
+                    .variables
+                    .iter()
+                    .map(|q| q.name.as_str())
+                    .collect();
                 laws.quantities.push(Conserved::new(
                     &sum_of(&names, &weights),
                     &unit_of(system, &weights),
@@ -130,7 +164,11 @@ impl<'a> Laws<'a> {
     pub fn values(&self, x: &[f64], p: &[f64]) -> Vec<f64> {
         let mut out = vec![0.0; self.stated];
         self.system.conserved_values(x, p, &mut out);
-        out.extend(self.weights.iter().map(|w| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>()));
+        out.extend(
+            self.weights
+                .iter()
+                .map(|w| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>()),
+        );
         out
     }
 
@@ -154,31 +192,69 @@ impl<'a> Laws<'a> {
     pub fn held(&self, start: &[f64], p: &[f64]) -> Vec<Held> {
         let values = self.values(start, p);
         let all = self.quantities.iter().zip(values).enumerate();
-        all.map(|(k, (q, value))| Held { quantity: q.clone(), value, stated: k < self.stated }).collect()
+        all.map(|(k, (q, value))| Held {
+            quantity: q.clone(),
+            value,
+            stated: k < self.stated,
+        })
+        .collect()
     }
 
     /// The state nearest to `x`, in variables measured by the widths of `bounds`, whose quantities have the values `level`; variables stay
     /// inside `bounds`, or where they are if that is outside. `None` where no such state is found.
-    pub fn move_to(&self, x: &[f64], p: &[f64], level: &[f64], bounds: &[[f64; 2]]) -> Option<Vec<f64>> {
+    pub fn move_to(
+        &self,
+        x: &[f64],
+        p: &[f64],
+        level: &[f64],
+        bounds: &[[f64; 2]],
+    ) -> Option<Vec<f64>> {
         let (n, k) = (x.len(), self.len());
         let mut y = x.to_vec();
         let mut free: Vec<bool> = bounds.iter().map(|[low, high]| high > low).collect();
-        let limits: Vec<[f64; 2]> = bounds.iter().zip(x).map(|([low, high], x)| [low.min(*x), high.max(*x)]).collect();
+        let limits: Vec<[f64; 2]> = bounds
+            .iter()
+            .zip(x)
+            .map(|([low, high], x)| [low.min(*x), high.max(*x)])
+            .collect();
         let mut before = f64::INFINITY;
         for _ in 0..MOST_STEPS {
             let (values, w) = (self.values(&y, p), self.gradients(&y, p));
-            let size = |a: usize| (0..n).map(|j| (w[a * n + j] * y[j]).abs()).sum::<f64>().max(level[a].abs()).max(f64::MIN_POSITIVE);
-            let off = (0..k).map(|a| (level[a] - values[a]).abs() / size(a)).fold(0.0, f64::max);
+            let size = |a: usize| {
+                (0..n)
+                    .map(|j| (w[a * n + j] * y[j]).abs())
+                    .sum::<f64>()
+                    .max(level[a].abs())
+                    .max(f64::MIN_POSITIVE)
+            };
+            let off = (0..k)
+                .map(|a| (level[a] - values[a]).abs() / size(a))
+                .fold(0.0, f64::max);
             if off <= ON_LEVEL || (off <= ROUNDING && off >= 0.5 * before) {
                 return y.iter().all(|v| v.is_finite()).then_some(y);
             }
             before = off;
             // d = S^2 W' (W S^2 W')^-1 (level - Q), S the widths of what is free.
-            let scaled = |a: usize, j: usize| if free[j] { w[a * n + j] * (bounds[j][1] - bounds[j][0]) } else { 0.0 };
-            let gram = Mat::from_fn(k, k, |a, b| (0..n).map(|j| scaled(a, j) * scaled(b, j)).sum::<f64>());
-            let share = gram.partial_piv_lu().solve(Mat::from_fn(k, 1, |a, _| level[a] - values[a]));
-            let step = |j: usize| (0..k).map(|a| scaled(a, j) * share[(a, 0)]).sum::<f64>() * (bounds[j][1] - bounds[j][0]);
-            let moved: Vec<f64> = (0..n).map(|j| if free[j] { y[j] + step(j) } else { y[j] }).collect();
+            let scaled = |a: usize, j: usize| {
+                if free[j] {
+                    w[a * n + j] * (bounds[j][1] - bounds[j][0])
+                } else {
+                    0.0
+                }
+            };
+            let gram = Mat::from_fn(k, k, |a, b| {
+                (0..n).map(|j| scaled(a, j) * scaled(b, j)).sum::<f64>()
+            });
+            let share = gram
+                .partial_piv_lu()
+                .solve(Mat::from_fn(k, 1, |a, _| level[a] - values[a]));
+            let step = |j: usize| {
+                (0..k).map(|a| scaled(a, j) * share[(a, 0)]).sum::<f64>()
+                    * (bounds[j][1] - bounds[j][0])
+            };
+            let moved: Vec<f64> = (0..n)
+                .map(|j| if free[j] { y[j] + step(j) } else { y[j] })
+                .collect();
             if moved.iter().any(|v| !v.is_finite()) {
                 return None;
             }
@@ -197,22 +273,42 @@ impl<'a> Laws<'a> {
 fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> {
     let n = width.len();
     // Rows and columns of size one: the rule's entries differ by many orders of magnitude, between variables and between states.
-    let sized: Vec<f64> = rows.iter().map(|f| f.iter().zip(width).map(|(f, w)| (f / w).abs()).fold(f64::MIN_POSITIVE, f64::max)).collect();
+    let sized: Vec<f64> = rows
+        .iter()
+        .map(|f| {
+            f.iter()
+                .zip(width)
+                .map(|(f, w)| (f / w).abs())
+                .fold(f64::MIN_POSITIVE, f64::max)
+        })
+        .collect();
     let column: Vec<f64> = (0..n)
         .map(|j| {
-            let size = rows.iter().zip(&sized).map(|(f, s)| (f[j] / s).powi(2)).sum::<f64>().sqrt();
+            let size = rows
+                .iter()
+                .zip(&sized)
+                .map(|(f, s)| (f[j] / s).powi(2))
+                .sum::<f64>()
+                .sqrt();
             if size > 0.0 { size } else { width[j] }
         })
         .collect();
-    let Ok(svd) = Mat::from_fn(rows.len(), n, |i, j| rows[i][j] / sized[i] / column[j]).thin_svd() else { return Vec::new() };
+    let Ok(svd) = Mat::from_fn(rows.len(), n, |i, j| rows[i][j] / sized[i] / column[j]).thin_svd()
+    else {
+        return Vec::new();
+    };
     let (values, v) = (svd.S().column_vector(), svd.V());
-    let mut basis: Vec<Vec<f64>> =
-        (0..n).filter(|k| values[*k] <= share * values[0]).map(|k| (0..n).map(|j| v[(j, k)]).collect()).collect();
+    let mut basis: Vec<Vec<f64>> = (0..n)
+        .filter(|k| values[*k] <= share * values[0])
+        .map(|k| (0..n).map(|j| v[(j, k)]).collect())
+        .collect();
     // Elimination with the largest pivots gives each vector a variable of its own, and zeros.
     let mut pivots = Vec::new();
     for k in 0..basis.len() {
         let pivot = |j: &usize| basis[k][*j].abs();
-        let Some(j) = (0..n).max_by(|a, b| pivot(a).total_cmp(&pivot(b))) else { return Vec::new() };
+        let Some(j) = (0..n).max_by(|a, b| pivot(a).total_cmp(&pivot(b))) else {
+            return Vec::new();
+        };
         pivots.push(j);
         let lead = basis[k][j];
         basis[k].iter_mut().for_each(|v| *v /= lead);
@@ -220,7 +316,10 @@ fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> 
         for (i, other) in basis.iter_mut().enumerate() {
             let share = other[j];
             if i != k {
-                other.iter_mut().zip(&row).for_each(|(o, r)| *o -= share * r);
+                other
+                    .iter_mut()
+                    .zip(&row)
+                    .for_each(|(o, r)| *o -= share * r);
             }
         }
     }
@@ -228,9 +327,15 @@ fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> 
     for (w, pivot) in basis.iter_mut().zip(&pivots) {
         for (v, size) in w.iter_mut().zip(&column) {
             let near = (FRACTION + NOISE / v.abs()).min(COARSE);
-            *v = if v.abs() < NOISE { 0.0 } else { fraction(*v * column[*pivot] / size, near) };
+            *v = if v.abs() < NOISE {
+                0.0
+            } else {
+                fraction(*v * column[*pivot] / size, near)
+            };
         }
-        let largest = w.iter().fold(0.0f64, |m, v| if v.abs() > m.abs() { *v } else { m });
+        let largest = w
+            .iter()
+            .fold(0.0f64, |m, v| if v.abs() > m.abs() { *v } else { m });
         w.iter_mut().for_each(|v| *v /= largest);
     }
     basis
@@ -238,7 +343,11 @@ fn orthogonal_to(rows: &[Vec<f64>], width: &[f64], share: f64) -> Vec<Vec<f64>> 
 
 /// The fraction of small integers that a weight is, up to the share `near` of it, or the weight.
 fn fraction(w: f64, near: f64) -> f64 {
-    (1..=12).map(f64::from).map(|q| (w * q).round() / q).find(|f| (f - w).abs() < near * w.abs()).unwrap_or(w)
+    (1..=12)
+        .map(f64::from)
+        .map(|q| (w * q).round() / q)
+        .find(|f| (f - w).abs() < near * w.abs())
+        .unwrap_or(w)
 }
 
 /// Whether a vector is none of those that `span` spans.
@@ -274,7 +383,11 @@ fn sum_of(names: &[&str], weights: &[f64]) -> String {
             (false, false) => " + ",
             (false, true) => " - ",
         };
-        let factor = if w.abs() == 1.0 { String::new() } else { format!("{} ", (w.abs() * 1e6).round() / 1e6) };
+        let factor = if w.abs() == 1.0 {
+            String::new()
+        } else {
+            format!("{} ", (w.abs() * 1e6).round() / 1e6)
+        };
         text = format!("{text}{sign}{factor}{name}");
     }
     text
@@ -282,7 +395,9 @@ fn sum_of(names: &[&str], weights: &[f64]) -> String {
 
 /// The unit of the variable with the largest weight, that of the sum.
 fn unit_of(system: &dyn DynamicalSystem, weights: &[f64]) -> String {
-    let largest = (0..weights.len()).find(|j| weights[*j].abs() == 1.0).unwrap_or(0);
+    let largest = (0..weights.len())
+        .find(|j| weights[*j].abs() == 1.0)
+        .unwrap_or(0);
     system.spec().variables[largest].unit.clone()
 }
 
@@ -295,16 +410,34 @@ mod tests {
 
     fn found(system: &dyn DynamicalSystem) -> Laws<'_> {
         let bounds: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
-        Laws::find(system, &[(0.0, system.spec().default_parameters())], &bounds)
+        Laws::find(
+            system,
+            &[(0.0, system.spec().default_parameters())],
+            &bounds,
+        )
     }
 
     #[test]
     fn the_models_conserve_what_they_state_and_nothing_linear() {
         for model in models::all() {
             let laws = found(&*model);
-            let charge = ["ten-tusscher-panfilov-2006", "ohara-rudy-2011"].contains(&model.spec().id.as_str());
-            assert_eq!(laws.len(), usize::from(charge), "{}: {:?}", model.spec().id, laws.quantities);
-            assert!(laws.held(&model.spec().default_state(), &model.spec().default_parameters()).iter().all(|h| h.stated));
+            let charge = ["ten-tusscher-panfilov-2006", "ohara-rudy-2011"]
+                .contains(&model.spec().id.as_str());
+            assert_eq!(
+                laws.len(),
+                usize::from(charge),
+                "{}: {:?}",
+                model.spec().id,
+                laws.quantities
+            );
+            assert!(
+                laws.held(
+                    &model.spec().default_state(),
+                    &model.spec().default_parameters()
+                )
+                .iter()
+                .all(|h| h.stated)
+            );
         }
     }
 
@@ -316,7 +449,13 @@ mod tests {
             out.copy_from_slice(&[-bind, -bind, bind - turn, turn, -x[4]]);
         };
         let flow = TestSystem::new(
-            &[[0.0, 1.0], [0.0, 2.0], [0.0, 1e-3], [0.0, 50.0], [-1.0, 1.0]],
+            &[
+                [0.0, 1.0],
+                [0.0, 2.0],
+                [0.0, 1e-3],
+                [0.0, 50.0],
+                [-1.0, 1.0],
+            ],
             0,
             Time::Continuous,
             Box::new(move |x, _, out| rates(x, out)),
@@ -326,7 +465,10 @@ mod tests {
         assert_eq!(laws.len(), 2, "{:?}", laws.quantities);
         // Whatever the basis: each is a sum of A + C + D and B + C + D.
         for w in &laws.weights {
-            assert!((w[2] - w[0] - w[1]).abs() < 1e-12 && (w[3] - w[2]).abs() < 1e-12 && w[4] == 0.0, "{w:?}");
+            assert!(
+                (w[2] - w[0] - w[1]).abs() < 1e-12 && (w[3] - w[2]).abs() < 1e-12 && w[4] == 0.0,
+                "{w:?}"
+            );
         }
         assert_eq!(laws.held(&[0.5, 0.25, 0.0, 0.0, 0.0], &[]).len(), 2);
         // The Euler map of it, and three times one variable and a third of another.
@@ -341,16 +483,31 @@ mod tests {
             Box::new(|_, _, _| {}),
         );
         let laws = found(&map);
-        assert_eq!(laws.quantities.iter().map(|q| q.name.as_str()).collect::<Vec<_>>(), ["x0 + 0.333333 x1"]);
+        assert_eq!(
+            laws.quantities
+                .iter()
+                .map(|q| q.name.as_str())
+                .collect::<Vec<_>>(),
+            ["x0 + 0.333333 x1"]
+        );
         // A variable that never moves is conserved itself; a sum that moves a little is not.
         let still = TestSystem::new(
             &[[-1.0, 1.0]; 3],
             0,
             Time::Continuous,
-            Box::new(|x, _, out| out.copy_from_slice(&[0.0, x[2] - x[1], x[1] - x[2] + 1e-6 * x[0]])),
+            Box::new(|x, _, out| {
+                out.copy_from_slice(&[0.0, x[2] - x[1], x[1] - x[2] + 1e-6 * x[0]])
+            }),
             Box::new(|_, _, _| {}),
         );
-        assert_eq!(found(&still).quantities.iter().map(|q| q.name.as_str()).collect::<Vec<_>>(), ["x0"]);
+        assert_eq!(
+            found(&still)
+                .quantities
+                .iter()
+                .map(|q| q.name.as_str())
+                .collect::<Vec<_>>(),
+            ["x0"]
+        );
     }
 
     #[test]
@@ -365,7 +522,13 @@ mod tests {
                 let x: Vec<f64> = bounds.iter().map(|b| uniform(&mut random, *b)).collect();
                 let moved = laws.move_to(&x, &p, &level, &bounds).unwrap();
                 assert!((laws.values(&moved, &p)[0] - level[0]).abs() < 1e-11 * level[0]);
-                assert!(moved.iter().zip(&bounds).all(|(x, [low, high])| (low..=high).contains(&x)), "{moved:?}");
+                assert!(
+                    moved
+                        .iter()
+                        .zip(&bounds)
+                        .all(|(x, [low, high])| (low..=high).contains(&x)),
+                    "{moved:?}"
+                );
                 // Moving along no other direction is shorter: the step is along the scaled gradient, but for what met its border.
                 let w = laws.gradients(&moved, &p);
                 let k = cell.spec().variable_index("k_i").unwrap();
@@ -374,7 +537,12 @@ mod tests {
                 let na = cell.spec().variable_index("na_i").unwrap();
                 let free = |j: usize| moved[j] > bounds[j][0] && moved[j] < bounds[j][1];
                 if free(k) && free(na) {
-                    assert!((share(k) / share(na) - 1.0).abs() < 1e-6, "{} {}", share(k), share(na));
+                    assert!(
+                        (share(k) / share(na) - 1.0).abs() < 1e-6,
+                        "{} {}",
+                        share(k),
+                        share(na)
+                    );
                 }
             }
             // Nothing to move: the state itself.

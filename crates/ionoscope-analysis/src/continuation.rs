@@ -75,7 +75,15 @@ pub struct ContinuationOptions {
 
 impl Default for ContinuationOptions {
     fn default() -> Self {
-        ContinuationOptions { bounds: None, searches: 7, starts: 128, seed: 1, longest_step: 0.01, most_steps: 20_000, start: None }
+        ContinuationOptions {
+            bounds: None,
+            searches: 7,
+            starts: 128,
+            seed: 1,
+            longest_step: 0.01,
+            most_steps: 20_000,
+            start: None,
+        }
     }
 }
 
@@ -177,7 +185,9 @@ impl Stop {
         match self {
             Stop::EndOfRange | Stop::SingularEnd { .. } | Stop::LeftBox(_) | Stop::Closed => true,
             Stop::FixedPoint | Stop::LongPeriod | Stop::SmallerPeriod => true,
-            Stop::NoConvergence | Stop::NotSmooth | Stop::NotFinite | Stop::NotStarted { .. } => false,
+            Stop::NoConvergence | Stop::NotSmooth | Stop::NotFinite | Stop::NotStarted { .. } => {
+                false
+            }
             Stop::TooManySteps | Stop::PeriodLimit | Stop::TooManyIntervals => false,
         }
     }
@@ -240,7 +250,8 @@ pub fn branches(
     interval: [f64; 2],
     options: &ContinuationOptions,
 ) -> Result<Vec<Branch>> {
-    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?.held_at(options.start.as_deref())?;
+    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?
+        .held_at(options.start.as_deref())?;
     let starts = starting_points(&problem, options)?;
     if starts.is_empty() {
         let (spec, [from, to]) = (system.spec(), interval);
@@ -252,16 +263,20 @@ pub fn branches(
             options.starts
         )));
     }
-    let found = trace_from(&problem, starts, options, &|y, branch| branch.passes(y, ON_BRANCH));
-    let mut all = found.into_par_iter().map(|raw| describe(&problem, raw)).collect::<Result<Vec<Branch>>>()?;
+    let found = trace_from(&problem, starts, options, &|y, branch| {
+        branch.passes(y, ON_BRANCH)
+    });
+    let mut all = found
+        .into_par_iter()
+        .map(|raw| describe(&problem, raw))
+        .collect::<Result<Vec<Branch>>>()?;
     // A bifurcation that two branches share, such as a branch point, is listed with the first of them.
     for k in 1..all.len() {
         let (before, rest) = all.split_at_mut(k);
         let known = |s: &SpecialPoint| {
-            before
-                .iter()
-                .flat_map(|b| &b.special_points)
-                .any(|o| o.kind == s.kind && problem.apart((&o.x, o.parameter), (&s.x, s.parameter)) < 1e-4)
+            before.iter().flat_map(|b| &b.special_points).any(|o| {
+                o.kind == s.kind && problem.apart((&o.x, o.parameter), (&s.x, s.parameter)) < 1e-4
+            })
         };
         rest[0].special_points.retain(|s| !known(s));
     }
@@ -280,7 +295,8 @@ pub fn held(
     interval: [f64; 2],
     options: &ContinuationOptions,
 ) -> Result<[Vec<Held>; 2]> {
-    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?.held_at(options.start.as_deref())?;
+    let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?
+        .held_at(options.start.as_deref())?;
     Ok([0.0, 1.0].map(|s| problem.laws.held(&problem.start, &problem.inputs(s).1)))
 }
 
@@ -288,13 +304,25 @@ pub fn held(
 fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<Vec<Vec<f64>>> {
     let [from, to] = [problem.value(0.0), problem.value(1.0)];
     if !(from != to && from.is_finite() && to.is_finite()) {
-        return Err(Error::Invalid(format!("the interval {from}:{to} of the parameter is empty; expected two different, finite ends")));
+        return Err(Error::Invalid(format!(
+            "the interval {from}:{to} of the parameter is empty; expected two different, finite ends"
+        )));
     }
-    if options.searches == 0 || options.most_steps == 0 || !(options.longest_step > 0.0 && options.longest_step <= 1.0) {
-        return Err(Error::Invalid("searches and steps must be at least 1, and the longest step in (0, 1]".into()));
+    if options.searches == 0
+        || options.most_steps == 0
+        || !(options.longest_step > 0.0 && options.longest_step <= 1.0)
+    {
+        return Err(Error::Invalid(
+            "searches and steps must be at least 1, and the longest step in (0, 1]".into(),
+        ));
     }
     let start = Some(problem.start.clone());
-    let search = FixedPointOptions { bounds: options.bounds.clone(), starts: options.starts, seed: options.seed, start };
+    let search = FixedPointOptions {
+        bounds: options.bounds.clone(),
+        starts: options.starts,
+        seed: options.seed,
+        start,
+    };
     let mut starts = Vec::new();
     for s in searched(problem, options.searches) {
         let (i_stim, p) = problem.inputs(s);
@@ -308,7 +336,12 @@ fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<V
                 found.unexplained
             )));
         }
-        starts.extend(found.fixed_points.into_iter().map(|f| problem.scaled(&f.x, s)));
+        starts.extend(
+            found
+                .fixed_points
+                .into_iter()
+                .map(|f| problem.scaled(&f.x, s)),
+        );
     }
     Ok(starts)
 }
@@ -320,18 +353,29 @@ fn starting_points(problem: &Problem, options: &ContinuationOptions) -> Result<V
 fn searched(problem: &Problem, count: usize) -> Vec<f64> {
     // Off the ends, and off round values, at which models like to have their symmetries.
     let shares = (0..count).map(|k| (k as f64 + 0.487) / count as f64);
-    let mut all: Vec<f64> = shares.clone().chain([NEXT_TO_END, 1.0 - NEXT_TO_END]).collect();
+    let mut all: Vec<f64> = shares
+        .clone()
+        .chain([NEXT_TO_END, 1.0 - NEXT_TO_END])
+        .collect();
     let ends = [problem.value(0.0), problem.value(1.0)];
     let own = problem.own();
     let inside = |s: &f64| (NEXT_TO_END..=1.0 - NEXT_TO_END).contains(s);
     let scaled = |v: f64| (v - ends[0]) / problem.span();
     all.extend(Some(scaled(own)).filter(inside));
     for sign in [-1.0, 1.0] {
-        let [low, high] = [(sign * ends[0]).min(sign * ends[1]), (sign * ends[0]).max(sign * ends[1])];
+        let [low, high] = [
+            (sign * ends[0]).min(sign * ends[1]),
+            (sign * ends[0]).max(sign * ends[1]),
+        ];
         // An interval that holds zero has no smallest order: a hundredth of the parameter's own value or, without one, of its interval.
         let least = low.max(SMALLEST_ORDER * if own == 0.0 { 0.1 * high } else { own.abs() });
         if high > WIDE * least {
-            all.extend(shares.clone().map(|share| scaled(sign * least * (high / least).powf(share))).filter(inside));
+            all.extend(
+                shares
+                    .clone()
+                    .map(|share| scaled(sign * least * (high / least).powf(share)))
+                    .filter(inside),
+            );
         }
     }
     all
@@ -364,7 +408,11 @@ fn trace_from(
 }
 
 fn describe(problem: &Problem, raw: branch::Raw) -> Result<Branch> {
-    let points = raw.points.iter().map(|q| problem.point(&q.y)).collect::<Result<Vec<_>>>()?;
+    let points = raw
+        .points
+        .iter()
+        .map(|q| problem.point(&q.y))
+        .collect::<Result<Vec<_>>>()?;
     let special_points = raw
         .special
         .iter()
@@ -375,8 +423,15 @@ fn describe(problem: &Problem, raw: branch::Raw) -> Result<Branch> {
                 let (i_stim, p) = problem.inputs(y[y.len() - 1]);
                 let omega = critical(&point.eigenvalues);
                 frequency = Some(omega);
-                coefficient =
-                    normal_form::first_lyapunov_coefficient(&problem.laws, problem.system, &point.x, i_stim, &p, omega, &problem.width);
+                coefficient = normal_form::first_lyapunov_coefficient(
+                    &problem.laws,
+                    problem.system,
+                    &point.x,
+                    i_stim,
+                    &p,
+                    omega,
+                    &problem.width,
+                );
             }
             Ok(SpecialPoint {
                 kind: *kind,
@@ -389,13 +444,19 @@ fn describe(problem: &Problem, raw: branch::Raw) -> Result<Branch> {
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Branch { points, special_points, stopped: raw.stopped })
+    Ok(Branch {
+        points,
+        special_points,
+        stopped: raw.stopped,
+    })
 }
 
 /// Imaginary part of the complex pair nearest the imaginary axis.
 fn critical(eigenvalues: &[Complex]) -> f64 {
     let pairs = eigenvalues.iter().filter(|m| m.im > 0.0);
-    pairs.min_by(|a, b| a.re.abs().total_cmp(&b.re.abs())).map_or(f64::NAN, |m| m.im)
+    pairs
+        .min_by(|a, b| a.re.abs().total_cmp(&b.re.abs()))
+        .map_or(f64::NAN, |m| m.im)
 }
 
 /// The kind of bifurcation by which the eigenvalue `mu` passes the border of stability, saddle-nodes and branch points apart.
@@ -404,7 +465,11 @@ fn crossing(time: Time, mu: Complex) -> Option<Bifurcation> {
         Time::Continuous if mu.im != 0.0 => Some(Bifurcation::Hopf),
         Time::Discrete { dt } if mu.im != 0.0 => {
             let half = (mu.im.abs() * dt - std::f64::consts::PI).abs() < 1e-9;
-            Some(if half { Bifurcation::PeriodDoubling } else { Bifurcation::NeimarkSacker })
+            Some(if half {
+                Bifurcation::PeriodDoubling
+            } else {
+                Bifurcation::NeimarkSacker
+            })
         }
         _ => None,
     }

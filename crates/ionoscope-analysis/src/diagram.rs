@@ -97,8 +97,19 @@ pub struct SweepOptions {
 
 impl Default for SweepOptions {
     fn default() -> Self {
-        let solve = SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() };
-        SweepOptions { inherit: Inherit::Forward, transient: None, early: false, window: None, dt: None, solve }
+        let solve = SolveOptions {
+            rtol: 1e-6,
+            atol: 1e-8,
+            ..SolveOptions::default()
+        };
+        SweepOptions {
+            inherit: Inherit::Forward,
+            transient: None,
+            early: false,
+            window: None,
+            dt: None,
+            solve,
+        }
     }
 }
 
@@ -122,48 +133,100 @@ pub struct SweepTimes {
 pub fn sweep_times(task: Sweep, options: &SweepOptions) -> Result<SweepTimes> {
     let n = task.values.len();
     if n == 0 {
-        return Err(Error::Invalid("no value of the parameter was given; expected at least one".into()));
+        return Err(Error::Invalid(
+            "no value of the parameter was given; expected at least one".into(),
+        ));
     }
-    for (name, value) in [("window", options.window), ("step dt", options.dt), ("transient", options.transient)] {
-        if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0 && (*v > 0.0 || name == "transient"))) {
-            return Err(Error::Invalid(format!("the {name} is {value}; expected a finite number larger than 0")));
+    for (name, value) in [
+        ("window", options.window),
+        ("step dt", options.dt),
+        ("transient", options.transient),
+    ] {
+        if let Some(value) =
+            value.filter(|v| !(v.is_finite() && *v >= 0.0 && (*v > 0.0 || name == "transient")))
+        {
+            return Err(Error::Invalid(format!(
+                "the {name} is {value}; expected a finite number larger than 0"
+            )));
         }
     }
-    let own = if let Time::Discrete { dt } = task.system.time() { dt } else { 0.0 };
+    let own = if let Time::Discrete { dt } = task.system.time() {
+        dt
+    } else {
+        0.0
+    };
     let mut times = SweepTimes {
         transient: options.transient.unwrap_or(0.0),
         window: options.window.unwrap_or(0.0),
         dt: options.dt.unwrap_or(own),
         settled: true,
     };
-    if options.transient.is_none() || options.window.is_none() || (options.dt.is_none() && own == 0.0) {
-        let solve = SolveOptions { rtol: options.solve.rtol.min(1e-6), atol: options.solve.atol.min(1e-8), ..options.solve.clone() };
+    if options.transient.is_none()
+        || options.window.is_none()
+        || (options.dt.is_none() && own == 0.0)
+    {
+        let solve = SolveOptions {
+            rtol: options.solve.rtol.min(1e-6),
+            atol: options.solve.atol.min(1e-8),
+            ..options.solve.clone()
+        };
         let count = n.min(MEASURED);
         let measured: Vec<Result<TimeScales>> = (0..count)
             .into_par_iter()
             .map(|k| {
-                let (p, i_stim) = task.inputs(task.values[if count > 1 { k * (n - 1) / (count - 1) } else { 0 }]);
+                let (p, i_stim) = task.inputs(
+                    task.values[if count > 1 {
+                        k * (n - 1) / (count - 1)
+                    } else {
+                        0
+                    }],
+                );
                 time_scales(task.system, task.x0, i_stim, &p, &solve)
             })
             .collect();
         let measured: Vec<TimeScales> = measured.into_iter().collect::<Result<_>>()?;
         times.settled = measured.iter().all(|t| t.settled);
-        let usable: Vec<&TimeScales> = measured.iter().filter(|t| t.settled && t.slowest.is_finite()).collect();
+        let usable: Vec<&TimeScales> = measured
+            .iter()
+            .filter(|t| t.settled && t.slowest.is_finite())
+            .collect();
         let most = |f: &dyn Fn(&TimeScales) -> f64| usable.iter().map(|t| f(t)).fold(0.0, f64::max);
-        let moves: Vec<&&TimeScales> = usable.iter().filter(|t| t.motion != time_scales::Motion::Rest).collect();
-        let followed = measured.iter().map(|t| t.followed).fold(f64::MIN_POSITIVE, f64::max);
+        let moves: Vec<&&TimeScales> = usable
+            .iter()
+            .filter(|t| t.motion != time_scales::Motion::Rest)
+            .collect();
+        let followed = measured
+            .iter()
+            .map(|t| t.followed)
+            .fold(f64::MIN_POSITIVE, f64::max);
         let positive = |t: f64| if t > 0.0 { t } else { followed };
         times.transient = options.transient.unwrap_or_else(|| {
-            let needs = |t: &TimeScales| if t.motion == time_scales::Motion::Rest { DECAYS * t.slowest } else { PERIODS * t.slowest };
+            let needs = |t: &TimeScales| {
+                if t.motion == time_scales::Motion::Rest {
+                    DECAYS * t.slowest
+                } else {
+                    PERIODS * t.slowest
+                }
+            };
             positive(most(&needs))
         });
         times.window = options.window.unwrap_or_else(|| {
             let period = moves.iter().filter_map(|t| t.period).fold(0.0, f64::max);
-            SHOWN * positive(if period > 0.0 { period } else { most(&|t| t.slowest) })
+            SHOWN
+                * positive(if period > 0.0 {
+                    period
+                } else {
+                    most(&|t| t.slowest)
+                })
         });
         if options.dt.is_none() && own == 0.0 {
-            let fastest = moves.iter().map(|t| t.fastest / RESOLVED).fold(f64::INFINITY, f64::min);
-            times.dt = fastest.min(times.window / STATES[0]).max(times.window / STATES[1]);
+            let fastest = moves
+                .iter()
+                .map(|t| t.fastest / RESOLVED)
+                .fold(f64::INFINITY, f64::min);
+            times.dt = fastest
+                .min(times.window / STATES[0])
+                .max(times.window / STATES[1]);
         }
         // A map is iterated step by step; where it is slow, a shorter transient is said to be one.
         if own > 0.0 && options.transient.is_none() {
@@ -174,7 +237,9 @@ pub fn sweep_times(task: Sweep, options: &SweepOptions) -> Result<SweepTimes> {
     }
     if times.window < times.dt {
         let (window, dt) = (times.window, times.dt);
-        return Err(Error::Invalid(format!("the window is {window}; expected at least one step of {dt}")));
+        return Err(Error::Invalid(format!(
+            "the window is {window}; expected at least one step of {dt}"
+        )));
     }
     if own > 0.0 {
         times.transient = (times.transient / own).round() * own;
@@ -237,29 +302,60 @@ impl Sweep<'_> {
 
     fn experiment(&self, value: f64, x0: &[f64], times: TimeGrid) -> Experiment {
         let (p, i_stim) = self.inputs(value);
-        let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::step(0.0, 2.0 * times.end() + 1.0, i_stim) };
-        Experiment { x0: x0.to_vec(), p, protocol, times }
+        let protocol = if i_stim == 0.0 {
+            Protocol::none()
+        } else {
+            Protocol::step(0.0, 2.0 * times.end() + 1.0, i_stim)
+        };
+        Experiment {
+            x0: x0.to_vec(),
+            p,
+            protocol,
+            times,
+        }
     }
 
     fn column(&self, value: f64, window: Trajectory, p: &[f64]) -> Column {
-        let extrapolated = (0..window.len()).step_by(8).any(|k| self.system.spec().extrapolates(window.state(k), p));
-        Column { parameter: value, extrapolated, settled: self.settled(value, &window), window }
+        let extrapolated = (0..window.len())
+            .step_by(8)
+            .any(|k| self.system.spec().extrapolates(window.state(k), p));
+        Column {
+            parameter: value,
+            extrapolated,
+            settled: self.settled(value, &window),
+            window,
+        }
     }
 
     /// The state after the transient of a column, or after the part of it at whose end the motion rests or repeats itself; none where it fails.
-    fn led_in(&self, value: f64, x0: &[f64], times: &SweepTimes, solve: &SolveOptions) -> Result<Option<Vec<f64>>> {
+    fn led_in(
+        &self,
+        value: f64,
+        x0: &[f64],
+        times: &SweepTimes,
+        solve: &SolveOptions,
+    ) -> Result<Option<Vec<f64>>> {
         let run = |x: &[f64], times: TimeGrid| -> Result<Option<Trajectory>> {
-            let found = self.system.solve_ensemble(&[self.experiment(value, x, times)], solve)?.pop();
+            let found = self
+                .system
+                .solve_ensemble(&[self.experiment(value, x, times)], solve)?
+                .pop();
             Ok(found.filter(|t| t.outcome == Outcome::Completed))
         };
         let count = (PIECE * times.window / times.dt).round().max(1.0) as usize;
         let (mut x, mut left) = (x0.to_vec(), times.transient);
         let piece = TimeGrid::new(0.0, times.dt, count + 1)?;
         while left > piece.end() {
-            let Some(trajectory) = run(&x, piece)? else { return Ok(None) };
+            let Some(trajectory) = run(&x, piece)? else {
+                return Ok(None);
+            };
             left -= piece.end();
             x.copy_from_slice(trajectory.state(count));
-            if self.rests(value, &x) || self.cycle(value, &trajectory, ENDS).is_some_and(|left| left <= 3.0 * ENDS) {
+            if self.rests(value, &x)
+                || self
+                    .cycle(value, &trajectory, ENDS)
+                    .is_some_and(|left| left <= 3.0 * ENDS)
+            {
                 return Ok(Some(x));
             }
         }
@@ -272,9 +368,22 @@ impl Sweep<'_> {
     /// Whether a state is at a stable fixed point.
     fn rests(&self, value: f64, x: &[f64]) -> bool {
         let (p, i_stim) = self.inputs(value);
-        let Some(point) = refine(self.system, x, i_stim, &p).ok().flatten().filter(|point| point.stable) else { return false };
-        let near = |((a, b), q): ((&f64, &f64), &Quantity)| (a - b).abs() <= AT_REST * (q.range[1] - q.range[0]);
-        point.x.iter().zip(x).zip(&self.system.spec().variables).all(near)
+        let Some(point) = refine(self.system, x, i_stim, &p)
+            .ok()
+            .flatten()
+            .filter(|point| point.stable)
+        else {
+            return false;
+        };
+        let near = |((a, b), q): ((&f64, &f64), &Quantity)| {
+            (a - b).abs() <= AT_REST * (q.range[1] - q.range[0])
+        };
+        point
+            .x
+            .iter()
+            .zip(x)
+            .zip(&self.system.spec().variables)
+            .all(near)
     }
 
     /// How far the returns of a motion that repeats itself to the share `same` are from where they lead.
@@ -292,10 +401,15 @@ impl Sweep<'_> {
             return left <= SETTLED;
         }
         let [early, late] = [extent(&window.x[..half], n), extent(&window.x[half..], n)];
-        early.iter().zip(&late).zip(&self.system.spec().variables).all(|(([a, b], [c, d]), q)| {
-            let allowed = HALVES_AGREE * (b.max(*d) - a.min(*c)).max(LEAST_EXTENT * (q.range[1] - q.range[0]));
-            (a - c).abs() <= allowed && (b - d).abs() <= allowed
-        })
+        early
+            .iter()
+            .zip(&late)
+            .zip(&self.system.spec().variables)
+            .all(|(([a, b], [c, d]), q)| {
+                let allowed = HALVES_AGREE
+                    * (b.max(*d) - a.min(*c)).max(LEAST_EXTENT * (q.range[1] - q.range[0]));
+                (a - c).abs() <= allowed && (b - d).abs() <= allowed
+            })
     }
 }
 
@@ -313,10 +427,17 @@ pub fn sweep(task: Sweep, options: &SweepOptions, watch: &Watcher) -> Result<Vec
     let run = |k: usize, x0: &[f64]| -> Result<(Column, Option<Vec<f64>>)> {
         let value = task.values[k];
         let one = |e: &Experiment| -> Result<Trajectory> {
-            let mut all = task.system.solve_ensemble(std::slice::from_ref(e), &options.solve)?;
-            all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))
+            let mut all = task
+                .system
+                .solve_ensemble(std::slice::from_ref(e), &options.solve)?;
+            all.pop()
+                .ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))
         };
-        let led_in = if early { task.led_in(value, x0, &chosen, &options.solve)? } else { None };
+        let led_in = if early {
+            task.led_in(value, x0, &chosen, &options.solve)?
+        } else {
+            None
+        };
         let e = task.experiment(value, x0, times);
         let mut window = None;
         if let Some(x) = led_in {
@@ -326,8 +447,16 @@ pub fn sweep(task: Sweep, options: &SweepOptions, watch: &Watcher) -> Result<Vec
         // In one piece where it fails, so that the time of the failure counts from the start.
         let window = window.map_or_else(|| one(&e), Ok)?;
         // Outwards, the middle is run twice.
-        watch.progress((done.fetch_add(1, Ordering::Relaxed) + 1).min(n), n, "columns");
-        let end = if window.outcome == Outcome::Completed { window.last().map(<[f64]>::to_vec) } else { None };
+        watch.progress(
+            (done.fetch_add(1, Ordering::Relaxed) + 1).min(n),
+            n,
+            "columns",
+        );
+        let end = if window.outcome == Outcome::Completed {
+            window.last().map(<[f64]>::to_vec)
+        } else {
+            None
+        };
         Ok((task.column(task.values[k], window, &e.p), end))
     };
     let follow = |order: Vec<usize>| -> Result<Vec<Column>> {
@@ -348,8 +477,13 @@ pub fn sweep(task: Sweep, options: &SweepOptions, watch: &Watcher) -> Result<Vec
         }),
         Inherit::Outwards(value) => {
             let near = |k: &usize| (task.values[*k] - value).abs();
-            let middle = (0..n).min_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or(0);
-            let (down, up) = rayon::join(|| follow((0..=middle).rev().collect()), || follow((middle..n).collect()));
+            let middle = (0..n)
+                .min_by(|a, b| near(a).total_cmp(&near(b)))
+                .unwrap_or(0);
+            let (down, up) = rayon::join(
+                || follow((0..=middle).rev().collect()),
+                || follow((middle..n).collect()),
+            );
             let mut columns = down?;
             columns.reverse();
             columns.extend(up?.into_iter().skip(1));
@@ -360,9 +494,15 @@ pub fn sweep(task: Sweep, options: &SweepOptions, watch: &Watcher) -> Result<Vec
             let part = (1 << 25) / (times.count * task.x0.len()).max(1);
             let mut columns = Vec::new();
             for values in task.values.chunks(part.max(1)) {
-                let batch: Vec<Experiment> = values.iter().map(|v| task.experiment(*v, task.x0, times)).collect();
+                let batch: Vec<Experiment> = values
+                    .iter()
+                    .map(|v| task.experiment(*v, task.x0, times))
+                    .collect();
                 let windows = task.system.solve_ensemble(&batch, &options.solve)?;
-                let made: Vec<Column> = (windows, &batch, values).into_par_iter().map(|(w, e, v)| task.column(*v, w, &e.p)).collect();
+                let made: Vec<Column> = (windows, &batch, values)
+                    .into_par_iter()
+                    .map(|(w, e, v)| task.column(*v, w, &e.p))
+                    .collect();
                 columns.extend(made);
                 watch.progress(columns.len(), n, "columns");
             }

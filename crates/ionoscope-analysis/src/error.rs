@@ -18,7 +18,9 @@ pub enum Error {
     #[error("{0}")]
     Failed(String),
     /// The Jacobian at a point has no eigenvalues in double precision.
-    #[error("no eigenvalues at x = {x:?}: the Jacobian is not finite or the QR iteration did not converge; check start and parameters")]
+    #[error(
+        "no eigenvalues at x = {x:?}: the Jacobian is not finite or the QR iteration did not converge; check start and parameters"
+    )]
     Eigenvalues {
         /// The point, in the order of the variables.
         x: Vec<f64>,

@@ -96,7 +96,12 @@ pub struct FixedPointOptions {
 
 impl Default for FixedPointOptions {
     fn default() -> Self {
-        FixedPointOptions { bounds: None, starts: 256, seed: 1, start: None }
+        FixedPointOptions {
+            bounds: None,
+            starts: 256,
+            seed: 1,
+            start: None,
+        }
     }
 }
 
@@ -105,7 +110,12 @@ impl Default for FixedPointOptions {
 ///
 /// # Errors
 /// Parameters of a wrong length or not finite, a box that is empty or of a wrong length, no starts; a spectrum that fails.
-pub fn fixed_points(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &FixedPointOptions) -> Result<Vec<FixedPoint>> {
+pub fn fixed_points(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    options: &FixedPointOptions,
+) -> Result<Vec<FixedPoint>> {
     Ok(search(system, i_stim, p, options)?.fixed_points)
 }
 
@@ -113,7 +123,12 @@ pub fn fixed_points(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], option
 ///
 /// # Errors
 /// As [`fixed_points`].
-pub fn search(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &FixedPointOptions) -> Result<Search> {
+pub fn search(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    options: &FixedPointOptions,
+) -> Result<Search> {
     search_from(system, i_stim, p, options, &[])
 }
 
@@ -122,7 +137,12 @@ pub fn search(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &Fi
 ///
 /// # Errors
 /// A guess or parameters of a wrong length or not finite; a spectrum that fails.
-pub fn refine(system: &dyn DynamicalSystem, guess: &[f64], i_stim: f64, p: &[f64]) -> Result<Option<FixedPoint>> {
+pub fn refine(
+    system: &dyn DynamicalSystem,
+    guess: &[f64],
+    i_stim: f64,
+    p: &[f64],
+) -> Result<Option<FixedPoint>> {
     refine_within(None, system, guess, i_stim, p)
 }
 
@@ -136,7 +156,9 @@ pub(crate) fn refine_within<'a>(
 ) -> Result<Option<FixedPoint>> {
     check_state("guess", system, guess)?;
     let problem = scaled(laws, system, i_stim, p, &None, guess)?;
-    newton(&problem, &problem.scaled(guess), &[]).map(|z| describe(&problem, problem.state(&z), 0)).transpose()
+    newton(&problem, &problem.scaled(guess), &[])
+        .map(|z| describe(&problem, problem.state(&z), 0))
+        .transpose()
 }
 
 /// The fixed points at each of several parameter vectors: a full search at each, to which the points found at the one before are
@@ -152,22 +174,41 @@ pub fn fixed_points_over<P: AsRef<[f64]>>(
 ) -> Result<Vec<Vec<FixedPoint>>> {
     let mut all: Vec<Vec<FixedPoint>> = Vec::with_capacity(parameters.len());
     for p in parameters {
-        let guesses: Vec<Vec<f64>> = all.last().map(|found| found.iter().map(|f| f.x.clone()).collect()).unwrap_or_default();
+        let guesses: Vec<Vec<f64>> = all
+            .last()
+            .map(|found| found.iter().map(|f| f.x.clone()).collect())
+            .unwrap_or_default();
         all.push(search_from(system, i_stim, p.as_ref(), options, &guesses)?.fixed_points);
     }
     Ok(all)
 }
 
-fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &FixedPointOptions, guesses: &[Vec<f64>]) -> Result<Search> {
+fn search_from(
+    system: &dyn DynamicalSystem,
+    i_stim: f64,
+    p: &[f64],
+    options: &FixedPointOptions,
+    guesses: &[Vec<f64>],
+) -> Result<Search> {
     if !(1..=MOST_STARTS).contains(&options.starts) {
-        return Err(Error::Invalid(format!("{} starts; expected at least one and at most {MOST_STARTS}", options.starts)));
+        return Err(Error::Invalid(format!(
+            "{} starts; expected at least one and at most {MOST_STARTS}",
+            options.starts
+        )));
     }
-    let start = options.start.clone().unwrap_or_else(|| system.spec().default_state());
+    let start = options
+        .start
+        .clone()
+        .unwrap_or_else(|| system.spec().default_state());
     check_state("start", system, &start)?;
     let problem = scaled(None, system, i_stim, p, &options.bounds, &start)?;
     let at_start = problem.scaled(&start);
     let mut starts: Vec<Vec<f64>> = guesses.iter().map(|x| problem.scaled(x)).collect();
-    let count = if problem.laws.is_empty() { options.starts } else { ON_LEVEL * options.starts };
+    let count = if problem.laws.is_empty() {
+        options.starts
+    } else {
+        ON_LEVEL * options.starts
+    };
     starts.extend(quasi_random(count, system.dimension(), options.seed));
     let mut relaxed = None;
     if !problem.laws.is_empty() {
@@ -182,9 +223,15 @@ fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &F
     let mut families: Vec<(Vec<f64>, usize)> = Vec::new();
     if roots.iter().any(|z| directions(&problem, z) > 0) {
         // Of a family every member is a zero: the one is given to which the motion from the start leads, or the first found.
-        let (many, single): (Vec<_>, Vec<_>) = roots.iter().cloned().partition(|z| directions(&problem, z) > 0);
+        let (many, single): (Vec<_>, Vec<_>) = roots
+            .iter()
+            .cloned()
+            .partition(|z| directions(&problem, z) > 0);
         roots = single;
-        families = family(&problem, &at_start).or_else(|| many.first().map(|z| (z.clone(), directions(&problem, z)))).into_iter().collect();
+        families = family(&problem, &at_start)
+            .or_else(|| many.first().map(|z| (z.clone(), directions(&problem, z))))
+            .into_iter()
+            .collect();
     } else if roots.is_empty() {
         let relaxed = relaxed.or_else(|| pseudo_transient(&problem, &at_start));
         let more: Vec<Vec<f64>> = relaxed.into_iter().chain([at_start.clone()]).collect();
@@ -198,7 +245,10 @@ fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &F
     if families.is_empty() && roots.iter().any(|z| nearly_singular(&problem, z)) {
         let members = family(&problem, &at_start);
         if let Some((member, _)) = &members {
-            roots.retain(|z| !nearly_singular(&problem, z) && (0..z.len()).any(|i| (z[i] - member[i]).abs() >= SAME));
+            roots.retain(|z| {
+                !nearly_singular(&problem, z)
+                    && (0..z.len()).any(|i| (z[i] - member[i]).abs() >= SAME)
+            });
         }
         families = members.into_iter().collect();
     }
@@ -211,19 +261,46 @@ fn search_from(system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], options: &F
         }
     }
     let inside = |z: &[f64]| z.iter().all(|z| (-BORDER..=1.0 + BORDER).contains(z));
-    let unexplained = families.iter().filter(|(z, _)| inside(z)).map(|f| f.1).max().unwrap_or(0);
+    let unexplained = families
+        .iter()
+        .filter(|(z, _)| inside(z))
+        .map(|f| f.1)
+        .max()
+        .unwrap_or(0);
     let all: Vec<(Vec<f64>, usize)> = roots.into_iter().map(|z| (z, 0)).chain(families).collect();
     let outside = all.iter().filter(|(z, _)| !inside(z)).count();
     let all = all.into_iter();
-    let mut found = all.filter(|(z, _)| inside(z)).map(|(z, k)| describe(&problem, problem.state(&z), k)).collect::<Result<Vec<_>>>()?;
-    found.sort_by(|a, b| a.x.iter().zip(&b.x).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal));
-    Ok(Search { fixed_points: found, conserved: problem.laws.held(&start, p), unexplained, tried, outside })
+    let mut found = all
+        .filter(|(z, _)| inside(z))
+        .map(|(z, k)| describe(&problem, problem.state(&z), k))
+        .collect::<Result<Vec<_>>>()?;
+    found.sort_by(|a, b| {
+        a.x.iter()
+            .zip(&b.x)
+            .map(|(a, b)| a.total_cmp(b))
+            .find(|o| o.is_ne())
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+    Ok(Search {
+        fixed_points: found,
+        conserved: problem.laws.held(&start, p),
+        unexplained,
+        tried,
+        outside,
+    })
 }
 
 /// A start moved to the level of the problem, or itself where that is not possible.
 fn on_level(problem: &Scaled, z: &[f64]) -> Vec<f64> {
-    let bounds: Vec<[f64; 2]> = problem.low.iter().zip(&problem.width).map(|(l, w)| [*l, l + w]).collect();
-    let moved = problem.laws.move_to(&problem.state(z), problem.p, &problem.level, &bounds);
+    let bounds: Vec<[f64; 2]> = problem
+        .low
+        .iter()
+        .zip(&problem.width)
+        .map(|(l, w)| [*l, l + w])
+        .collect();
+    let moved = problem
+        .laws
+        .move_to(&problem.state(z), problem.p, &problem.level, &bounds);
     moved.map_or_else(|| z.to_vec(), |x| problem.scaled(&x))
 }
 
@@ -231,9 +308,19 @@ fn on_level(problem: &Scaled, z: &[f64]) -> Vec<f64> {
 fn nearly_singular(problem: &Scaled, z: &[f64]) -> bool {
     let n = z.len();
     let mut jacobian = vec![0.0; n * n];
-    residual_jacobian(problem.system, &problem.state(z), problem.i_stim, problem.p, &mut jacobian);
-    jacobian.iter_mut().enumerate().for_each(|(e, v)| *v *= problem.width[e % n]);
-    null_vectors(&jacobian, n, NEARLY_SINGULAR, None).is_some_and(|(left, _)| left.len() > problem.laws.len())
+    residual_jacobian(
+        problem.system,
+        &problem.state(z),
+        problem.i_stim,
+        problem.p,
+        &mut jacobian,
+    );
+    jacobian
+        .iter_mut()
+        .enumerate()
+        .for_each(|(e, v)| *v *= problem.width[e % n]);
+    null_vectors(&jacobian, n, NEARLY_SINGULAR, None)
+        .is_some_and(|(left, _)| left.len() > problem.laws.len())
 }
 
 /// In how many directions, beside those of conserved quantities that are known, a zero is one of a family.
@@ -241,23 +328,47 @@ fn directions(problem: &Scaled, z: &[f64]) -> usize {
     let (n, known) = (z.len(), problem.laws.len());
     let jacobian = |z: &[f64]| {
         let mut jacobian = vec![0.0; n * n];
-        residual_jacobian(problem.system, &problem.state(z), problem.i_stim, problem.p, &mut jacobian);
-        jacobian.iter_mut().enumerate().for_each(|(e, v)| *v *= problem.width[e % n]);
+        residual_jacobian(
+            problem.system,
+            &problem.state(z),
+            problem.i_stim,
+            problem.p,
+            &mut jacobian,
+        );
+        jacobian
+            .iter_mut()
+            .enumerate()
+            .for_each(|(e, v)| *v *= problem.width[e % n]);
         jacobian
     };
-    let Some((left, right)) = null_vectors(&jacobian(z), n, relax::SINGULAR, None) else { return 0 };
+    let Some((left, right)) = null_vectors(&jacobian(z), n, relax::SINGULAR, None) else {
+        return 0;
+    };
     if left.len() <= known {
         return 0;
     }
     // A saddle-node, too, has a singular Jacobian: of a family the neighbours are zeros.
     let goes_on = |direction: &Vec<f64>| {
-        let aside: Vec<f64> = z.iter().zip(direction).map(|(z, d)| z + ALONG * d).collect();
+        let aside: Vec<f64> = z
+            .iter()
+            .zip(direction)
+            .map(|(z, d)| z + ALONG * d)
+            .collect();
         polish(problem, &aside, Some(left.len())).is_some_and(|(zero, _)| {
-            let away = zero.iter().zip(z).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            let away = zero
+                .iter()
+                .zip(z)
+                .map(|(a, b)| (a - b).powi(2))
+                .sum::<f64>()
+                .sqrt();
             away > 0.5 * ALONG && is_zero_at(problem, &zero)
         })
     };
-    if right.iter().all(goes_on) { left.len() - known } else { 0 }
+    if right.iter().all(goes_on) {
+        left.len() - known
+    } else {
+        0
+    }
 }
 
 /// The member of a family of zeros to which the motion from `start` leads, and the number of the family's directions.
@@ -275,7 +386,11 @@ fn is_zero_at(problem: &Scaled, z: &[f64]) -> bool {
     let (mut f, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
     residual(problem.system, &x, problem.i_stim, problem.p, &mut f);
     residual_jacobian(problem.system, &x, problem.i_stim, problem.p, &mut jacobian);
-    let size = |i: usize| (0..n).map(|j| (jacobian[i * n + j] * problem.width[j]).abs()).fold(0.0, f64::max);
+    let size = |i: usize| {
+        (0..n)
+            .map(|j| (jacobian[i * n + j] * problem.width[j]).abs())
+            .fold(0.0, f64::max)
+    };
     (0..n).all(|i| f[i].abs() <= RESIDUAL * size(i))
 }
 
@@ -284,16 +399,37 @@ fn confirmed(problem: &Scaled, z: &[f64]) -> bool {
     let x = problem.state(z);
     let values = problem.laws.values(&x, problem.p);
     let w = problem.laws.gradients(&x, problem.p);
-    let size =
-        |k: usize| w[k * x.len()..(k + 1) * x.len()].iter().zip(&x).map(|(w, x)| (w * x).abs()).sum::<f64>().max(problem.level[k].abs());
-    is_zero_at(problem, z) && (0..values.len()).all(|k| (values[k] - problem.level[k]).abs() <= RESIDUAL * size(k))
+    let size = |k: usize| {
+        w[k * x.len()..(k + 1) * x.len()]
+            .iter()
+            .zip(&x)
+            .map(|(w, x)| (w * x).abs())
+            .sum::<f64>()
+            .max(problem.level[k].abs())
+    };
+    is_zero_at(problem, z)
+        && (0..values.len()).all(|k| (values[k] - problem.level[k]).abs() <= RESIDUAL * size(k))
 }
 
 /// Adds to `roots` what Newton iterations from `starts`, with `known` deflated, find beside them; whether that was anything.
-fn add_new(roots: &mut Vec<Vec<f64>>, problem: &Scaled, starts: &[Vec<f64>], known: &[Vec<f64>]) -> bool {
-    let polished = |z: Vec<f64>| if known.is_empty() { Some(z) } else { newton(problem, &z, &[]) };
+fn add_new(
+    roots: &mut Vec<Vec<f64>>,
+    problem: &Scaled,
+    starts: &[Vec<f64>],
+    known: &[Vec<f64>],
+) -> bool {
+    let polished = |z: Vec<f64>| {
+        if known.is_empty() {
+            Some(z)
+        } else {
+            newton(problem, &z, &[])
+        }
+    };
     let sound = |z: &Vec<f64>| problem.laws.is_empty() || confirmed(problem, z);
-    let found: Vec<Option<Vec<f64>>> = starts.par_iter().map(|s| newton(problem, s, known).and_then(polished).filter(sound)).collect();
+    let found: Vec<Option<Vec<f64>>> = starts
+        .par_iter()
+        .map(|s| newton(problem, s, known).and_then(polished).filter(sound))
+        .collect();
     let before = roots.len();
     for z in found.into_iter().flatten() {
         let same = |r: &Vec<f64>| r.iter().zip(&z).all(|(r, z)| (r - z).abs() < SAME);
@@ -305,9 +441,23 @@ fn add_new(roots: &mut Vec<Vec<f64>>, problem: &Scaled, starts: &[Vec<f64>], kno
 }
 
 fn describe(problem: &Scaled, x: Vec<f64>, unexplained: usize) -> Result<FixedPoint> {
-    let s = spectrum_within(&problem.laws, problem.system, &x, problem.i_stim, problem.p, unexplained)?;
+    let s = spectrum_within(
+        &problem.laws,
+        problem.system,
+        &x,
+        problem.i_stim,
+        problem.p,
+        unexplained,
+    )?;
     let extrapolated = problem.system.spec().extrapolates(&x, problem.p);
-    Ok(FixedPoint { x, eigenvalues: s.eigenvalues, multipliers: s.multipliers, neutral: s.neutral, stable: s.stable, extrapolated })
+    Ok(FixedPoint {
+        x,
+        eigenvalues: s.eigenvalues,
+        multipliers: s.multipliers,
+        neutral: s.neutral,
+        stable: s.stable,
+        extrapolated,
+    })
 }
 
 fn scaled<'a>(
@@ -321,31 +471,55 @@ fn scaled<'a>(
     let spec = system.spec();
     if p.len() != spec.parameters.len() || !p.iter().all(|v| v.is_finite()) || !i_stim.is_finite() {
         let expected = spec.parameters.len();
-        return Err(Error::Invalid(format!("parameters {p:?}, stimulus {i_stim}; expected {expected} finite parameters for {}", spec.id)));
+        return Err(Error::Invalid(format!(
+            "parameters {p:?}, stimulus {i_stim}; expected {expected} finite parameters for {}",
+            spec.id
+        )));
     }
     let ranges: Vec<[f64; 2]> = match bounds {
         None => spec.variables.iter().map(|q| q.range).collect(),
         Some(b) if b.len() == spec.variables.len() => b.clone(),
         Some(b) => {
-            return Err(Error::Invalid(format!("the box has {} sides; {} has {} variables", b.len(), spec.id, spec.variables.len())));
+            return Err(Error::Invalid(format!(
+                "the box has {} sides; {} has {} variables",
+                b.len(),
+                spec.id,
+                spec.variables.len()
+            )));
         }
     };
     for ([low, high], Quantity { name, .. }) in ranges.iter().zip(&spec.variables) {
         if !(low < high && low.is_finite() && high.is_finite()) {
-            return Err(Error::Invalid(format!("the box [{low}, {high}] of {name} is empty; expected finite LOW < HIGH")));
+            return Err(Error::Invalid(format!(
+                "the box [{low}, {high}] of {name} is empty; expected finite LOW < HIGH"
+            )));
         }
     }
     let width = ranges.iter().map(|r| r[1] - r[0]).collect();
-    let laws = laws.cloned().unwrap_or_else(|| Laws::find(system, &[(i_stim, p.to_vec())], &ranges));
+    let laws = laws
+        .cloned()
+        .unwrap_or_else(|| Laws::find(system, &[(i_stim, p.to_vec())], &ranges));
     let level = laws.values(start, p);
-    Ok(Scaled { system, i_stim, p, low: ranges.iter().map(|r| r[0]).collect(), width, laws, level })
+    Ok(Scaled {
+        system,
+        i_stim,
+        p,
+        low: ranges.iter().map(|r| r[0]).collect(),
+        width,
+        laws,
+        level,
+    })
 }
 
 fn check_state(what: &str, system: &dyn DynamicalSystem, x: &[f64]) -> Result<()> {
     if x.len() == system.dimension() && x.iter().all(|v| v.is_finite()) {
         return Ok(());
     }
-    Err(Error::Invalid(format!("the {what} {x:?}; expected {} finite numbers for {}", system.dimension(), system.spec().id)))
+    Err(Error::Invalid(format!(
+        "the {what} {x:?}; expected {} finite numbers for {}",
+        system.dimension(),
+        system.spec().id
+    )))
 }
 
 /// `count` points that fill the unit cube evenly: the additive recurrence with the generalised golden ratio (the root of
@@ -354,7 +528,13 @@ fn quasi_random(count: usize, n: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let golden = (0..64).fold(2.0f64, |g, _| (1.0 + g).powf(1.0 / (n as f64 + 1.0)));
     let shift: Vec<f64> = (0..n).map(|_| random.random()).collect();
-    (0..count).map(|k| (0..n).map(|i| (shift[i] + k as f64 * golden.powi(-(i as i32 + 1))).fract()).collect()).collect()
+    (0..count)
+        .map(|k| {
+            (0..n)
+                .map(|i| (shift[i] + k as f64 * golden.powi(-(i as i32 + 1))).fract())
+                .collect()
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -81,20 +81,43 @@ pub struct LyapunovOptions {
 
 impl Default for LyapunovOptions {
     fn default() -> Self {
-        let solve = SolveOptions { rtol: 1e-9, atol: 1e-11, ..SolveOptions::default() };
-        LyapunovOptions { count: None, transient: None, segment: None, trajectories: 16, accuracy: None, longest: None, solve }
+        let solve = SolveOptions {
+            rtol: 1e-9,
+            atol: 1e-11,
+            ..SolveOptions::default()
+        };
+        LyapunovOptions {
+            count: None,
+            transient: None,
+            segment: None,
+            trajectories: 16,
+            accuracy: None,
+            longest: None,
+            solve,
+        }
     }
 }
 
 impl LyapunovOptions {
     fn check(&self, system: &dyn DynamicalSystem) -> Result<()> {
         let n = system.dimension();
-        let positive = [("segment", self.segment), ("accuracy", self.accuracy), ("longest time", self.longest)];
-        if let Some((name, value)) = positive.iter().find_map(|(n, v)| Some((n, v.filter(|v| !(*v > 0.0 && v.is_finite()))?))) {
-            return Err(Error::Invalid(format!("the {name} is {value}; expected a finite number larger than 0")));
+        let positive = [
+            ("segment", self.segment),
+            ("accuracy", self.accuracy),
+            ("longest time", self.longest),
+        ];
+        if let Some((name, value)) = positive
+            .iter()
+            .find_map(|(n, v)| Some((n, v.filter(|v| !(*v > 0.0 && v.is_finite()))?)))
+        {
+            return Err(Error::Invalid(format!(
+                "the {name} is {value}; expected a finite number larger than 0"
+            )));
         }
         if let Some(transient) = self.transient.filter(|t| !(*t >= 0.0 && t.is_finite())) {
-            return Err(Error::Invalid(format!("the transient is {transient}; expected a finite number, 0 or larger")));
+            return Err(Error::Invalid(format!(
+                "the transient is {transient}; expected a finite number, 0 or larger"
+            )));
         }
         if !(2..=1024).contains(&self.trajectories) {
             return Err(Error::Invalid(format!(
@@ -157,7 +180,10 @@ impl ErrorParts {
             ("the spread between the trajectories", &self.spread),
             ("the alignment of the frames", &self.alignment),
             ("the step of the tangent flow", &self.step),
-            ("the way to the attractor, which is not over", &self.settling),
+            (
+                "the way to the attractor, which is not over",
+                &self.settling,
+            ),
         ]
     }
 
@@ -172,7 +198,12 @@ impl ErrorParts {
     /// Applies an order of the exponents.
     fn reordered(&self, order: &[usize]) -> Self {
         let of = |part: &Vec<f64>| order.iter().map(|k| part[*k]).collect();
-        ErrorParts { spread: of(&self.spread), alignment: of(&self.alignment), step: of(&self.step), settling: of(&self.settling) }
+        ErrorParts {
+            spread: of(&self.spread),
+            alignment: of(&self.alignment),
+            step: of(&self.step),
+            settling: of(&self.settling),
+        }
     }
 }
 
@@ -220,13 +251,31 @@ pub struct LyapunovSpectrum {
 ///
 /// # Errors
 /// Options that make no sense; a trajectory that fails or escapes, with the time; a Jacobian that is not finite.
-pub fn lyapunov(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f64], options: &LyapunovOptions) -> Result<LyapunovSpectrum> {
+pub fn lyapunov(
+    system: &dyn DynamicalSystem,
+    x0: &[f64],
+    i_stim: f64,
+    p: &[f64],
+    options: &LyapunovOptions,
+) -> Result<LyapunovSpectrum> {
     options.check(system)?;
-    let widths = system.spec().variables.iter().map(|q| q.range[1] - q.range[0]);
+    let widths = system
+        .spec()
+        .variables
+        .iter()
+        .map(|q| q.range[1] - q.range[0]);
     let widths = widths.map(|w| if w > 0.0 { w } else { 1.0 }).collect();
     let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
     let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
-    let run = Run { system, i_stim, p, options, count: options.count.unwrap_or(system.dimension()), widths, laws };
+    let run = Run {
+        system,
+        i_stim,
+        p,
+        options,
+        count: options.count.unwrap_or(system.dimension()),
+        widths,
+        laws,
+    };
     let settled = run.settle(x0, options.transient.unwrap_or(0.0))?;
     match run.closed_form(&settled)? {
         Some(found) => Ok(found),
@@ -249,7 +298,11 @@ struct Run<'a> {
 impl Run<'_> {
     /// Step of a map; 0 of a flow.
     fn own_step(&self) -> f64 {
-        if let Time::Discrete { dt } = self.system.time() { dt } else { 0.0 }
+        if let Time::Discrete { dt } = self.system.time() {
+            dt
+        } else {
+            0.0
+        }
     }
 
     /// A time as a whole number of the map's steps, no fewer than one unless it is zero.
@@ -261,13 +314,25 @@ impl Run<'_> {
     }
 
     fn experiment(&self, x: &[f64], times: TimeGrid) -> Experiment {
-        let protocol = if self.i_stim == 0.0 { Protocol::none() } else { Protocol::constant(self.i_stim) };
-        Experiment { x0: x.to_vec(), p: self.p.to_vec(), protocol, times }
+        let protocol = if self.i_stim == 0.0 {
+            Protocol::none()
+        } else {
+            Protocol::constant(self.i_stim)
+        };
+        Experiment {
+            x0: x.to_vec(),
+            p: self.p.to_vec(),
+            protocol,
+            times,
+        }
     }
 
     /// States from `x` on, `dt` apart.
     fn states(&self, x: &[f64], dt: f64, count: usize) -> Result<Trajectory> {
-        Ok(self.system.simulate(&self.experiment(x, TimeGrid::new(0.0, dt, count)?), &self.options.solve)?)
+        Ok(self.system.simulate(
+            &self.experiment(x, TimeGrid::new(0.0, dt, count)?),
+            &self.options.solve,
+        )?)
     }
 
     /// The state a time later.
@@ -276,24 +341,38 @@ impl Run<'_> {
             return Ok(x.to_vec());
         }
         let times = TimeGrid::new(time, time, 1)?;
-        let end = self.system.simulate(&self.experiment(x, times), &self.options.solve)?;
+        let end = self
+            .system
+            .simulate(&self.experiment(x, times), &self.options.solve)?;
         Ok(end.state(0).to_vec())
     }
 
     /// What a step of a frame costs.
     fn step_work(&self) -> f64 {
-        let own = if self.own_step() > 0.0 { MAP_WORK } else { STEP_WORK };
+        let own = if self.own_step() > 0.0 {
+            MAP_WORK
+        } else {
+            STEP_WORK
+        };
         (self.count * self.widths.len().pow(2)) as f64 + own
     }
 
     /// The accuracy that is asked for, where a turn takes the time `scale`.
     fn accuracy(&self, scale: f64) -> f64 {
-        self.options.accuracy.unwrap_or(if scale.is_finite() { ACCURACY / scale } else { ACCURACY })
+        self.options.accuracy.unwrap_or(if scale.is_finite() {
+            ACCURACY / scale
+        } else {
+            ACCURACY
+        })
     }
 
     /// The error that an exponent may have.
     fn within(&self, accuracy: f64, exponent: f64) -> f64 {
-        if self.options.accuracy.is_some() { accuracy } else { accuracy.max(RELATIVE * exponent.abs()) }
+        if self.options.accuracy.is_some() {
+            accuracy
+        } else {
+            accuracy.max(RELATIVE * exponent.abs())
+        }
     }
 
     fn extrapolates(&self, x: &[f64]) -> bool {
@@ -304,26 +383,60 @@ impl Run<'_> {
     fn closed_form(&self, settled: &Settled) -> Result<Option<LyapunovSpectrum>> {
         let n = self.system.dimension();
         let zeros = vec![0.0; n];
-        let (exponents, step, settling, divergence, period, tangent_step, time) = match &settled.motion {
-            Motion::Other => return Ok(None),
-            Motion::Rest { x, stable, neutral } => {
-                // Where the rest is not isolated, the state is one on the way to it.
-                let before = if *neutral == 0 || !*stable { x } else { &settled.x };
-                let (exponents, rounding, divergence) = self.exponents_of_rest(x, before)?;
-                let step = if self.system.time() == Time::Continuous { None } else { Some(self.own_step()) };
-                (exponents, rounding, zeros.clone(), divergence, None, step, 0.0)
-            }
-            Motion::Cycle { x, period, .. } => {
-                let found = self.exponents_of_cycle(x, *period)?;
-                if !found.stable(self.system.time(), *period) {
-                    return Ok(None);
+        let (exponents, step, settling, divergence, period, tangent_step, time) =
+            match &settled.motion {
+                Motion::Other => return Ok(None),
+                Motion::Rest { x, stable, neutral } => {
+                    // Where the rest is not isolated, the state is one on the way to it.
+                    let before = if *neutral == 0 || !*stable {
+                        x
+                    } else {
+                        &settled.x
+                    };
+                    let (exponents, rounding, divergence) = self.exponents_of_rest(x, before)?;
+                    let step = if self.system.time() == Time::Continuous {
+                        None
+                    } else {
+                        Some(self.own_step())
+                    };
+                    (
+                        exponents,
+                        rounding,
+                        zeros.clone(),
+                        divergence,
+                        None,
+                        step,
+                        0.0,
+                    )
                 }
-                let closing = vec![found.phase.abs(); n];
-                (found.exponents, found.step_errors, closing, found.divergence, Some(*period), Some(found.step), *period)
-            }
+                Motion::Cycle { x, period, .. } => {
+                    let found = self.exponents_of_cycle(x, *period)?;
+                    if !found.stable(self.system.time(), *period) {
+                        return Ok(None);
+                    }
+                    let closing = vec![found.phase.abs(); n];
+                    (
+                        found.exponents,
+                        found.step_errors,
+                        closing,
+                        found.divergence,
+                        Some(*period),
+                        Some(found.step),
+                        *period,
+                    )
+                }
+            };
+        let parts = ErrorParts {
+            spread: zeros.clone(),
+            alignment: zeros,
+            step,
+            settling,
         };
-        let parts = ErrorParts { spread: zeros.clone(), alignment: zeros, step, settling };
-        let means = Means { exponents, parts, divergence };
+        let means = Means {
+            exponents,
+            parts,
+            divergence,
+        };
         let scale = period.unwrap_or(settled.scales.slowest);
         let accuracy = self.accuracy(scale);
         let mut found = self.answer(means, settled, accuracy, n);
@@ -335,7 +448,11 @@ impl Run<'_> {
         found.extrapolated = match period {
             None => self.extrapolates(x),
             Some(period) => {
-                let dt = if self.own_step() > 0.0 { self.own_step() } else { period / 1024.0 };
+                let dt = if self.own_step() > 0.0 {
+                    self.own_step()
+                } else {
+                    period / 1024.0
+                };
                 let states = self.states(x, dt, (period / dt).round() as usize + 1)?;
                 (0..states.len()).any(|k| self.extrapolates(states.state(k)))
             }
@@ -353,7 +470,9 @@ impl Run<'_> {
     /// Averages along the trajectory until the errors are within the accuracy, or the longest time is over.
     fn average(&self, mut settled: Settled) -> Result<LyapunovSpectrum> {
         let scales = &settled.scales;
-        let turn = scales.period.unwrap_or(scales.slowest / LEAST_BLOCKS as f64);
+        let turn = scales
+            .period
+            .unwrap_or(scales.slowest / LEAST_BLOCKS as f64);
         if !(turn.is_finite() && turn > 0.0) {
             return Err(Error::Failed(
                 "the trajectory comes to a state at which nothing happens in some direction, and is neither a rest nor a motion whose exponents \
@@ -367,7 +486,11 @@ impl Run<'_> {
         let block = self.whole_steps(block.min(longest / 2.0));
         let accuracy = self.accuracy(turn);
         // However rare they are asked for, a decision is not put off to the very end.
-        let segment = self.options.segment.unwrap_or(TURNS * block).min(longest / LEAST_BLOCKS as f64);
+        let segment = self
+            .options
+            .segment
+            .unwrap_or(TURNS * block)
+            .min(longest / LEAST_BLOCKS as f64);
         // The quotient may round up.
         let looks = (segment / block - 1e-9).ceil().max(1.0) as usize;
         settled.motion = Motion::Other;
@@ -388,7 +511,11 @@ impl Run<'_> {
             if average.blocks() >= next_check || over {
                 next_check = 2 * average.blocks();
                 // What looked irregular may have come to rest, or to a cycle, since then.
-                let first = average.states().next().map(<[f64]>::to_vec).unwrap_or_default();
+                let first = average
+                    .states()
+                    .next()
+                    .map(<[f64]>::to_vec)
+                    .unwrap_or_default();
                 let resting = average.states().filter(|x| self.at_stable_rest(x)).count();
                 if resting > 0 || over {
                     let mut now = self.settle(&first, 0.0)?;
@@ -397,17 +524,28 @@ impl Run<'_> {
                         return Ok(found);
                     }
                 }
-                if !over && average.too_coarse(&means, accuracy) && average.refine_from(&mut refined) {
+                if !over
+                    && average.too_coarse(&means, accuracy)
+                    && average.refine_from(&mut refined)
+                {
                     (convergence, next_check) = (Vec::new(), LEAST_BLOCKS);
                     continue;
                 }
-                if !over && means.parts.settling.iter().zip(&means.parts.spread).any(|(d, s)| *d > accuracy && d > s) {
+                if !over
+                    && means
+                        .parts
+                        .settling
+                        .iter()
+                        .zip(&means.parts.spread)
+                        .any(|(d, s)| *d > accuracy && d > s)
+                {
                     average.forget_older_half();
                     continue;
                 }
             }
             let turned = self.turned(&means, &average, accuracy);
-            let within = (0..self.count).all(|k| means.parts.sum(k) <= self.within(accuracy, means.exponents[k]));
+            let within = (0..self.count)
+                .all(|k| means.parts.sum(k) <= self.within(accuracy, means.exponents[k]));
             if (within && turned && average.blocks() >= LEAST_BLOCKS) || over {
                 let mut found = self.answer(means, &settled, accuracy, self.count);
                 found.segment = looks as f64 * block;
@@ -449,16 +587,27 @@ impl Run<'_> {
     fn turned(&self, means: &Means, average: &Average, accuracy: f64) -> bool {
         let mut sorted = means.exponents.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
-        sorted.windows(2).map(|pair| pair[0] - pair[1]).all(|gap| gap <= accuracy || gap * average.followed() >= TURNED)
+        sorted
+            .windows(2)
+            .map(|pair| pair[0] - pair[1])
+            .all(|gap| gap <= accuracy || gap * average.followed() >= TURNED)
     }
 
     fn at_stable_rest(&self, x: &[f64]) -> bool {
-        let point = refine_within(Some(&self.laws), self.system, x, self.i_stim, self.p).ok().flatten();
+        let point = refine_within(Some(&self.laws), self.system, x, self.i_stim, self.p)
+            .ok()
+            .flatten();
         point.is_some_and(|point| point.stable && self.distance(x, &point.x) <= 1e-6)
     }
 
     /// An answer from means, in descending order.
-    fn answer(&self, means: Means, settled: &Settled, accuracy: f64, computed: usize) -> LyapunovSpectrum {
+    fn answer(
+        &self,
+        means: Means,
+        settled: &Settled,
+        accuracy: f64,
+        computed: usize,
+    ) -> LyapunovSpectrum {
         let mut order: Vec<usize> = (0..computed).collect();
         order.sort_by(|a, b| means.exponents[*b].total_cmp(&means.exponents[*a]));
         let exponents: Vec<f64> = order.iter().map(|k| means.exponents[*k]).collect();
@@ -492,23 +641,44 @@ impl Run<'_> {
 impl LyapunovSpectrum {
     /// Judges the errors.
     fn judge(&mut self, within: impl Fn(f64) -> f64) {
-        self.reached = self.exponents.iter().zip(&self.errors).all(|(exponent, error)| *error <= within(*exponent));
+        self.reached = self
+            .exponents
+            .iter()
+            .zip(&self.errors)
+            .all(|(exponent, error)| *error <= within(*exponent));
         if self.reached {
             return;
         }
         // Of the exponent that is farthest from it.
         let excess = |k: &usize| self.errors[*k] / within(self.exponents[*k]);
-        let Some(worst) = (0..self.errors.len()).max_by(|a, b| excess(a).total_cmp(&excess(b))) else { return };
-        let mut parts: Vec<(&str, f64)> = self.error_parts.all().iter().map(|(name, part)| (*name, part[worst])).collect();
+        let Some(worst) = (0..self.errors.len()).max_by(|a, b| excess(a).total_cmp(&excess(b)))
+        else {
+            return;
+        };
+        let mut parts: Vec<(&str, f64)> = self
+            .error_parts
+            .all()
+            .iter()
+            .map(|(name, part)| (*name, part[worst]))
+            .collect();
         parts.sort_by(|a, b| b.1.total_cmp(&a.1));
         let advice = match (&self.motion, parts[0].0) {
             (Motion::Rest { .. } | Motion::Cycle { .. }, _) => "lower --rtol, or accept the error",
-            (Motion::Other, "the step of the tangent flow") => "no shorter step is worth its time; accept the error",
+            (Motion::Other, "the step of the tangent flow") => {
+                "no shorter step is worth its time; accept the error"
+            }
             (Motion::Other, "the way to the attractor, which is not over") => "raise --transient",
             (Motion::Other, _) => "raise --t-end",
         };
-        let (part, size, asked, worst) = (parts[0].0, parts[0].1, within(self.exponents[worst]), worst + 1);
-        let because = format!("{part} makes an error of {size:.1e} in exponent {worst}, {asked:.1e} was asked for; {advice}");
+        let (part, size, asked, worst) = (
+            parts[0].0,
+            parts[0].1,
+            within(self.exponents[worst]),
+            worst + 1,
+        );
+        let because = format!(
+            "{part} makes an error of {size:.1e} in exponent {worst}, {asked:.1e} was asked for; {advice}"
+        );
         self.not_reached_because.push(because);
     }
 
@@ -520,10 +690,15 @@ impl LyapunovSpectrum {
     /// All exponents together make the mean divergence, which is found without them.
     fn check_sum(&mut self, total: Option<f64>) {
         let Some(total) = total else { return };
-        let allowed = self.errors.iter().sum::<f64>() + 1e-9 * total.abs() + self.accuracy.max(RELATIVE * total.abs());
+        let allowed = self.errors.iter().sum::<f64>()
+            + 1e-9 * total.abs()
+            + self.accuracy.max(RELATIVE * total.abs());
         let agree = (total - self.divergence).abs() <= allowed;
         if !agree {
-            self.object(format!("the exponents sum up to {total:.6}, the mean divergence is {:.6}; lower --rtol", self.divergence));
+            self.object(format!(
+                "the exponents sum up to {total:.6}, the mean divergence is {:.6}; lower --rtol",
+                self.divergence
+            ));
         }
     }
 

@@ -45,14 +45,25 @@ pub struct Exponential {
 impl Exponential {
     /// For n x n matrices.
     pub fn new(n: usize) -> Self {
-        Exponential { n, value: vec![0.0; n * n], work: vec![0.0; n * n] }
+        Exponential {
+            n,
+            value: vec![0.0; n * n],
+            work: vec![0.0; n * n],
+        }
     }
 
     /// exp(a) into `value`; `a` is scaled. False where it is not finite or overflows.
     pub fn of(&mut self, a: &mut [f64]) -> bool {
         let n = self.n;
-        let norm = a.chunks_exact(n).map(|row| row.iter().map(|v| v.abs()).sum::<f64>()).fold(0.0, f64::max);
-        let halvings = if norm > SMALL { (norm / SMALL).log2().ceil() as i32 } else { 0 };
+        let norm = a
+            .chunks_exact(n)
+            .map(|row| row.iter().map(|v| v.abs()).sum::<f64>())
+            .fold(0.0, f64::max);
+        let halvings = if norm > SMALL {
+            (norm / SMALL).log2().ceil() as i32
+        } else {
+            0
+        };
         if !norm.is_finite() || halvings > MOST_HALVINGS || a.iter().any(|v| v.is_nan()) {
             return false;
         }
@@ -85,10 +96,15 @@ mod tests {
         let (a, w) = (-0.3f64, 7.0f64);
         let got = exponential(&[a, -w, w, a], 2);
         let want = [w.cos(), -w.sin(), w.sin(), w.cos()].map(|v| v * a.exp());
-        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-9), "{got:?}");
+        assert!(
+            got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-9),
+            "{got:?}"
+        );
         let got = exponential(&[-800.0, 0.0, 100.0, -1.0], 2);
         assert!(
-            got[0].abs() < 1e-12 && (got[3] - (-1f64).exp()).abs() < 1e-9 && (got[2] - 100.0 / 799.0 * (-1f64).exp()).abs() < 1e-8,
+            got[0].abs() < 1e-12
+                && (got[3] - (-1f64).exp()).abs() < 1e-9
+                && (got[2] - 100.0 / 799.0 * (-1f64).exp()).abs() < 1e-8,
             "{got:?}"
         );
         assert!(exponential(&[f64::NAN], 1)[0].is_nan());

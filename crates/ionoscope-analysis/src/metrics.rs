@@ -38,17 +38,32 @@ impl TimeScale {
     pub fn of<'a>(samples: impl Iterator<Item = &'a [f64]> + Clone) -> Result<Self> {
         let points = samples.clone().next().map_or(0, <[f64]>::len);
         if points == 0 || samples.clone().any(|s| s.len() != points) {
-            return Err(Error::Invalid("a scale needs at least one sample, and samples of equal length".into()));
+            return Err(Error::Invalid(
+                "a scale needs at least one sample, and samples of equal length".into(),
+            ));
         }
         let n = samples.clone().count() as f64;
         let (mut mean, mut square) = (vec![0.0; points], vec![0.0; points]);
-        samples.clone().for_each(|s| mean.iter_mut().zip(s).for_each(|(m, x)| *m += x / n));
-        samples.clone().for_each(|s| square.iter_mut().zip(s).zip(&mean).for_each(|((q, x), m)| *q += (x - m).powi(2) / n));
+        samples
+            .clone()
+            .for_each(|s| mean.iter_mut().zip(s).for_each(|(m, x)| *m += x / n));
+        samples.clone().for_each(|s| {
+            square
+                .iter_mut()
+                .zip(s)
+                .zip(&mean)
+                .for_each(|((q, x), m)| *q += (x - m).powi(2) / n)
+        });
         let all = mean.iter().sum::<f64>() / points as f64;
-        let overall = samples.flatten().map(|x| (x - all).powi(2)).sum::<f64>() / (n * points as f64);
+        let overall =
+            samples.flatten().map(|x| (x - all).powi(2)).sum::<f64>() / (n * points as f64);
         let floor = (FLOOR * overall.sqrt()).max(f64::MIN_POSITIVE);
         let published = square.iter().map(|q| q.sqrt() + PUBLISHED).collect();
-        Ok(TimeScale { mean, sd: square.iter().map(|q| q.sqrt().max(floor)).collect(), published })
+        Ok(TimeScale {
+            mean,
+            sd: square.iter().map(|q| q.sqrt().max(floor)).collect(),
+            published,
+        })
     }
 
     /// The normalised error of one sample.
@@ -62,7 +77,12 @@ impl TimeScale {
     }
 
     fn error_over(&self, sd: &[f64], p: &[f64], x: &[f64]) -> f64 {
-        let over = |value: &dyn Fn(usize) -> f64| (0..x.len()).map(|t| (value(t) / sd[t]).powi(2)).sum::<f64>().sqrt();
+        let over = |value: &dyn Fn(usize) -> f64| {
+            (0..x.len())
+                .map(|t| (value(t) / sd[t]).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
         over(&|t| p[t] - x[t]) / over(&|t| x[t] - self.mean[t]).max(f64::MIN_POSITIVE)
     }
 }
@@ -83,19 +103,30 @@ pub fn relative(p: &[f64], x: &[f64], dt: f64) -> Relative {
     let difference: Vec<f64> = p.iter().zip(x).map(|(p, x)| p - x).collect();
     let square = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
     let absolute = |v: &[f64]| v.iter().map(|v| v.abs()).sum::<f64>();
-    let slope = |v: &[f64]| v.windows(2).map(|w| ((w[1] - w[0]) / dt).powi(2)).sum::<f64>();
+    let slope = |v: &[f64]| {
+        v.windows(2)
+            .map(|w| ((w[1] - w[0]) / dt).powi(2))
+            .sum::<f64>()
+    };
     let share = |a: f64, b: f64| a / b.max(f64::MIN_POSITIVE);
     Relative {
         l2: share(square(&difference), square(x)).sqrt(),
         l1: share(absolute(&difference), absolute(x)),
-        h1: share(square(&difference) + slope(&difference), square(x) + slope(x)).sqrt(),
+        h1: share(
+            square(&difference) + slope(&difference),
+            square(x) + slope(x),
+        )
+        .sqrt(),
     }
 }
 
 /// Times of the upward crossings of a threshold, in units of the grid's step.
 pub fn crossings(v: &[f64], threshold: f64) -> Vec<f64> {
     let up = |k: &usize| v[k - 1] < threshold && v[*k] >= threshold;
-    (1..v.len()).filter(up).map(|k| (k - 1) as f64 + (threshold - v[k - 1]) / (v[k] - v[k - 1])).collect()
+    (1..v.len())
+        .filter(up)
+        .map(|k| (k - 1) as f64 + (threshold - v[k - 1]) / (v[k] - v[k - 1]))
+        .collect()
 }
 
 /// What became of the spikes of a sample.
@@ -120,7 +151,9 @@ impl Spikes {
             while next < predicted.len() && predicted[next] < t - window {
                 next += 1;
             }
-            while next + 1 < predicted.len() && (predicted[next + 1] - t).abs() < (predicted[next] - t).abs() {
+            while next + 1 < predicted.len()
+                && (predicted[next + 1] - t).abs() < (predicted[next] - t).abs()
+            {
                 next += 1;
             }
             if next < predicted.len() && (predicted[next] - t).abs() <= window {
@@ -128,7 +161,12 @@ impl Spikes {
                 next += 1;
             }
         }
-        Spikes { expected: expected.len(), missed: expected.len() - shifts.len(), extra: predicted.len() - shifts.len(), shifts }
+        Spikes {
+            expected: expected.len(),
+            missed: expected.len() - shifts.len(),
+            extra: predicted.len() - shifts.len(),
+            shifts,
+        }
     }
 }
 
@@ -160,7 +198,11 @@ impl Summary {
         let at = |share: f64| {
             let place = (all.len() - 1) as f64 * share;
             let (low, high) = (all[place.floor() as usize], all[place.ceil() as usize]);
-            if low == high { low } else { low + (place - place.floor()) * (high - low) }
+            if low == high {
+                low
+            } else {
+                low + (place - place.floor()) * (high - low)
+            }
         };
         (!all.is_empty()).then(|| Summary {
             mean: all.iter().sum::<f64>() / all.len() as f64,
@@ -184,7 +226,13 @@ mod tests {
         let samples = [[0.0, 1.0], [0.0, 3.0]];
         let scale = TimeScale::of(samples.iter().map(|s| &s[..])).unwrap();
         assert_eq!(scale.mean, [0.0, 2.0]);
-        let overall = (samples.iter().flatten().map(|x| (x - 1.0f64).powi(2)).sum::<f64>() / 4.0).sqrt();
+        let overall = (samples
+            .iter()
+            .flatten()
+            .map(|x| (x - 1.0f64).powi(2))
+            .sum::<f64>()
+            / 4.0)
+            .sqrt();
         assert!((scale.sd[0] - FLOOR * overall).abs() < 1e-15 && scale.sd[1] == 1.0);
         assert!((scale.error(&[0.0, 1.5], &[0.0, 1.0]) - 0.5).abs() < 1e-15);
         assert!(TimeScale::of([].iter().map(|s: &[f64; 2]| &s[..])).is_err());
@@ -197,14 +245,28 @@ mod tests {
 
     #[test]
     fn spikes_are_paired_in_order() {
-        let spike = |at: &[usize]| (0..100).map(|k| f64::from(u8::from(at.contains(&k)))).collect::<Vec<f64>>();
+        let spike = |at: &[usize]| {
+            (0..100)
+                .map(|k| f64::from(u8::from(at.contains(&k))))
+                .collect::<Vec<f64>>()
+        };
         let s = Spikes::of(&spike(&[11, 50, 70]), &spike(&[10, 30, 71]), 0.5, 5.0);
         assert_eq!((s.expected, s.missed, s.extra), (3, 1, 1));
         assert_eq!(s.shifts, [1.0, 1.0]);
         let s = Summary::of((0..=100).map(f64::from)).unwrap();
-        assert_eq!((s.mean, s.median, s.p95, s.worst), (50.0, 50.0, 95.0, 100.0));
+        assert_eq!(
+            (s.mean, s.median, s.p95, s.worst),
+            (50.0, 50.0, 95.0, 100.0)
+        );
         let s = Summary::of([4.0, 1.0, 2.0, 3.0].into_iter()).unwrap();
-        for (got, want) in [(s.p05, 1.15), (s.p25, 1.75), (s.median, 2.5), (s.p75, 3.25), (s.p95, 3.85), (s.worst, 4.0)] {
+        for (got, want) in [
+            (s.p05, 1.15),
+            (s.p25, 1.75),
+            (s.median, 2.5),
+            (s.p75, 3.25),
+            (s.p95, 3.85),
+            (s.worst, 4.0),
+        ] {
             assert!((got - want).abs() < 1e-14, "{s:?}");
         }
         let one = Summary::of([7.0].into_iter()).unwrap();

@@ -63,7 +63,11 @@ pub(crate) fn bordered(jacobian: &[f64], w: &[f64], w_residual: &[f64], n: usize
         let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         if largest > 0.0 { largest } else { 1.0 }
     };
-    let rows: Vec<f64> = jacobian.chunks_exact(n).chain(w.chunks_exact(n)).map(size).collect();
+    let rows: Vec<f64> = jacobian
+        .chunks_exact(n)
+        .chain(w.chunks_exact(n))
+        .map(size)
+        .collect();
     // w . r = 0 in measured rows: the left null vectors of the Jacobian at a zero.
     let left: Vec<f64> = (0..k * n).map(|e| w_residual[e] * rows[e % n]).collect();
     let lengths: Vec<f64> = left.chunks_exact(n).map(size).collect();
@@ -87,11 +91,19 @@ struct Linearised {
 
 impl Scaled<'_> {
     pub fn state(&self, z: &[f64]) -> Vec<f64> {
-        z.iter().zip(&self.low).zip(&self.width).map(|((z, l), w)| l + w * z).collect()
+        z.iter()
+            .zip(&self.low)
+            .zip(&self.width)
+            .map(|((z, l), w)| l + w * z)
+            .collect()
     }
 
     pub fn scaled(&self, x: &[f64]) -> Vec<f64> {
-        x.iter().zip(&self.low).zip(&self.width).map(|((x, l), w)| (x - l) / w).collect()
+        x.iter()
+            .zip(&self.low)
+            .zip(&self.width)
+            .map(|((x, l), w)| (x - l) / w)
+            .collect()
     }
 
     /// The residual, then how far the conserved quantities are off their level.
@@ -100,7 +112,13 @@ impl Scaled<'_> {
         let mut out = vec![0.0; z.len()];
         residual(self.system, &x, self.i_stim, self.p, &mut out);
         if !self.laws.is_empty() {
-            out.extend(self.laws.values(&x, self.p).iter().zip(&self.level).map(|(q, level)| q - level));
+            out.extend(
+                self.laws
+                    .values(&x, self.p)
+                    .iter()
+                    .zip(&self.level)
+                    .map(|(q, level)| q - level),
+            );
         }
         out
     }
@@ -116,14 +134,26 @@ impl Scaled<'_> {
             return None;
         }
         let (lu, rows) = if self.laws.is_empty() {
-            (Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * self.width[j]).partial_piv_lu(), None)
+            (
+                Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * self.width[j]).partial_piv_lu(),
+                None,
+            )
         } else {
             let w = self.laws.gradients(&x, self.p);
-            let by_scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * self.width[e % n]).collect::<Vec<f64>>();
+            let by_scaled = |all: &[f64]| {
+                all.iter()
+                    .enumerate()
+                    .map(|(e, v)| v * self.width[e % n])
+                    .collect::<Vec<f64>>()
+            };
             let b = bordered(&by_scaled(&jacobian), &by_scaled(&w), &w, n);
             (b.matrix.partial_piv_lu(), Some(b.rows))
         };
-        let mut here = Linearised { lu, rows, step: Vec::new() };
+        let mut here = Linearised {
+            lu,
+            rows,
+            step: Vec::new(),
+        };
         here.step = here.solve(&residual, -1.0, n);
         here.step.iter().all(|d| d.is_finite()).then_some(here)
     }
@@ -133,7 +163,9 @@ impl Linearised {
     /// `factor` times the first `n` unknowns of the linear system.
     fn solve(&self, rhs: &[f64], factor: f64, n: usize) -> Vec<f64> {
         let size = |i: usize| self.rows.as_ref().map_or(1.0, |rows| rows[i]);
-        let solution = self.lu.solve(Mat::from_fn(rhs.len(), 1, |i, _| factor * rhs[i] / size(i)));
+        let solution = self
+            .lu
+            .solve(Mat::from_fn(rhs.len(), 1, |i, _| factor * rhs[i] / size(i)));
         solution.col(0).iter().take(n).copied().collect()
     }
 }
@@ -177,10 +209,16 @@ pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Opt
         if !length.is_finite() {
             return None;
         }
-        let stalled = last.as_ref().is_some_and(|(before, ..)| length > 0.5 * before);
+        let stalled = last
+            .as_ref()
+            .is_some_and(|(before, ..)| length > 0.5 * before);
         // Undamped and undeflated, so that a short step means a near zero.
         if norm(&here.step) <= CONVERGED || (norm(&here.step) <= ROUNDING && stalled) {
-            return Some(if roots.is_empty() { combine(&z, 1.0, &here.step) } else { z });
+            return Some(if roots.is_empty() {
+                combine(&z, 1.0, &here.step)
+            } else {
+                z
+            });
         }
         if let Some((before, simplified, used)) = &last {
             let curvature = norm(&combine(simplified, -1.0, &step));
@@ -204,7 +242,11 @@ pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Opt
             }
             let curvature = norm(&combine(&simplified, damping - 1.0, &step));
             let predicted = 0.5 * length * damping * damping / curvature;
-            damping = if predicted.is_finite() { predicted.min(0.5 * damping) } else { 0.5 * damping };
+            damping = if predicted.is_finite() {
+                predicted.min(0.5 * damping)
+            } else {
+                0.5 * damping
+            };
         }
         if z.iter().any(|z| !(-MARGIN..=1.0 + MARGIN).contains(z)) {
             return None;

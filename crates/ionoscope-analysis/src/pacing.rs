@@ -67,19 +67,34 @@ pub struct PacingOptions {
 
 impl Default for PacingOptions {
     fn default() -> Self {
-        PacingOptions { tolerance: 1e-6, most_periods: 10_000, largest_multiplicity: 4, most_crossings: 64, solve: SolveOptions::default() }
+        PacingOptions {
+            tolerance: 1e-6,
+            most_periods: 10_000,
+            largest_multiplicity: 4,
+            most_crossings: 64,
+            solve: SolveOptions::default(),
+        }
     }
 }
 
 impl PacingOptions {
     fn check(&self) -> Result<()> {
         if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
-            return Err(Error::Invalid(format!("the pacing tolerance is {}; expected a number between 0 and 1", self.tolerance)));
+            return Err(Error::Invalid(format!(
+                "the pacing tolerance is {}; expected a number between 0 and 1",
+                self.tolerance
+            )));
         }
-        let counts = [("periods", self.most_periods), ("multiplicity", self.largest_multiplicity), ("crossings", self.most_crossings)];
+        let counts = [
+            ("periods", self.most_periods),
+            ("multiplicity", self.largest_multiplicity),
+            ("crossings", self.most_crossings),
+        ];
         for (what, count) in counts {
             if !(1..=1 << 30).contains(&count) || (what != "periods" && count > 1000) {
-                return Err(Error::Invalid(format!("the largest number of {what} is {count}; expected at least 1, and not beyond reason")));
+                return Err(Error::Invalid(format!(
+                    "the largest number of {what} is {count}; expected at least 1, and not beyond reason"
+                )));
             }
         }
         Ok(())
@@ -113,7 +128,11 @@ pub struct Paced {
 /// # Errors
 /// Options or times that make no sense, a protocol that goes on beyond T in another way, whatever the solver refuses or fails at. Not
 /// having converged is no error.
-pub fn pace(system: &dyn DynamicalSystem, experiment: &Experiment, options: &PacingOptions) -> Result<Paced> {
+pub fn pace(
+    system: &dyn DynamicalSystem,
+    experiment: &Experiment,
+    options: &PacingOptions,
+) -> Result<Paced> {
     options.check()?;
     check_times(experiment)?;
     check_protocol(experiment)?;
@@ -146,7 +165,9 @@ pub fn pace(system: &dyn DynamicalSystem, experiment: &Experiment, options: &Pac
 
 /// Largest difference of a state of a trajectory from its first.
 fn within(t: &Trajectory, scale: &Scale) -> f64 {
-    (1..t.len()).map(|k| scale.distance(t.state(0), t.state(k))).fold(0.0, f64::max)
+    (1..t.len())
+        .map(|k| scale.distance(t.state(0), t.state(k)))
+        .fold(0.0, f64::max)
 }
 
 fn check_times(e: &Experiment) -> Result<()> {
@@ -168,8 +189,15 @@ fn check_protocol(e: &Experiment) -> Result<()> {
     let times: Vec<f64> = middles.chain(starts).collect();
     // A rounding error to the right of a switch is still the same piece.
     let later = |t: &f64| signal.value(t + period * (1.0 + 1e-12));
-    let largest = times.iter().map(|t| signal.value(*t).abs()).fold(0.0, f64::max);
-    if times.iter().all(|t| later(t) == 0.0) || times.iter().all(|t| (later(t) - signal.value(*t)).abs() <= 1e-9 * largest) {
+    let largest = times
+        .iter()
+        .map(|t| signal.value(*t).abs())
+        .fold(0.0, f64::max);
+    if times.iter().all(|t| later(t) == 0.0)
+        || times
+            .iter()
+            .all(|t| (later(t) - signal.value(*t)).abs() <= 1e-9 * largest)
+    {
         return Ok(());
     }
     Err(Error::Invalid(format!(
@@ -179,6 +207,8 @@ fn check_protocol(e: &Experiment) -> Result<()> {
 
 /// The current where it never changes.
 fn constant(signal: &Signal) -> Option<f64> {
-    let [only] = &signal.pieces[..] else { return None };
+    let [only] = &signal.pieces[..] else {
+        return None;
+    };
     (only.slope == 0.0 && only.waves.is_empty()).then_some(only.offset)
 }

@@ -33,8 +33,14 @@ fn linearised(problem: &Scaled, z: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     residual(problem.system, &x, problem.i_stim, problem.p, &mut f);
     residual_jacobian(problem.system, &x, problem.i_stim, problem.p, &mut jacobian);
     f.iter_mut().zip(&problem.width).for_each(|(f, w)| *f /= w);
-    jacobian.iter_mut().enumerate().for_each(|(e, v)| *v *= problem.width[e % n] / problem.width[e / n]);
-    f.iter().chain(&jacobian).all(|v| v.is_finite()).then_some((f, jacobian))
+    jacobian
+        .iter_mut()
+        .enumerate()
+        .for_each(|(e, v)| *v *= problem.width[e % n] / problem.width[e / n]);
+    f.iter()
+        .chain(&jacobian)
+        .all(|v| v.is_finite())
+        .then_some((f, jacobian))
 }
 
 /// Where implicit Euler steps of growing length lead from `start` (pseudo-transient continuation; Kelley, Keyes 1998, SIAM J. Numer. Anal.
@@ -46,11 +52,21 @@ pub(crate) fn pseudo_transient(problem: &Scaled, start: &[f64]) -> Option<Vec<f6
     let fastest = f.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let mut h = if fastest > 0.0 { 0.01 / fastest } else { 1.0 };
     for _ in 0..MOST_STEPS {
-        let matrix = Mat::from_fn(n, n, |i, j| f64::from(u8::from(i == j)) - h * jacobian[i * n + j]);
-        let step = matrix.partial_piv_lu().solve(Mat::from_fn(n, 1, |i, _| h * f[i]));
-        let size = (0..n).map(|i| step[(i, 0)].abs()).fold(0.0, |m: f64, v| if v > m || v.is_nan() { v } else { m });
+        let matrix = Mat::from_fn(n, n, |i, j| {
+            f64::from(u8::from(i == j)) - h * jacobian[i * n + j]
+        });
+        let step = matrix
+            .partial_piv_lu()
+            .solve(Mat::from_fn(n, 1, |i, _| h * f[i]));
+        let size = (0..n)
+            .map(|i| step[(i, 0)].abs())
+            .fold(0.0, |m: f64, v| if v > m || v.is_nan() { v } else { m });
         let moved: Vec<f64> = (0..n).map(|i| z[i] + step[(i, 0)]).collect();
-        let next = if size <= LONGEST { linearised(problem, &moved) } else { None };
+        let next = if size <= LONGEST {
+            linearised(problem, &moved)
+        } else {
+            None
+        };
         let Some((next_f, next_jacobian)) = next else {
             h *= 0.25;
             if h * fastest.max(f64::MIN_POSITIVE) < 1e-12 {
@@ -81,16 +97,34 @@ pub(crate) fn simulated(problem: &Scaled, start: &[f64]) -> Option<Vec<f64>> {
         Time::Continuous => 10.0 / fastest,
         Time::Discrete { dt } => 64.0 * dt,
     };
-    let options = SolveOptions { rtol: 1e-8, atol: 1e-12, max_steps: MOST_SOLVER_STEPS, ..SolveOptions::default() };
-    let protocol = if problem.i_stim == 0.0 { Protocol::none() } else { Protocol::constant(problem.i_stim) };
+    let options = SolveOptions {
+        rtol: 1e-8,
+        atol: 1e-12,
+        max_steps: MOST_SOLVER_STEPS,
+        ..SolveOptions::default()
+    };
+    let protocol = if problem.i_stim == 0.0 {
+        Protocol::none()
+    } else {
+        Protocol::constant(problem.i_stim)
+    };
     let mut z = start.to_vec();
     for _ in 0..PIECES {
         let times = TimeGrid::new(length, length, 1).ok()?;
-        let e = Experiment { x0: problem.state(&z), p: problem.p.to_vec(), protocol: protocol.clone(), times };
+        let e = Experiment {
+            x0: problem.state(&z),
+            p: problem.p.to_vec(),
+            protocol: protocol.clone(),
+            times,
+        };
         let all = problem.system.solve_ensemble(&[e], &options).ok()?;
         let end = all.first().filter(|t| t.outcome == Outcome::Completed)?;
         let next = problem.scaled(end.last()?);
-        let moved = z.iter().zip(&next).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let moved = z
+            .iter()
+            .zip(&next)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
         z = next;
         if moved < SETTLED {
             return Some(z);
@@ -105,7 +139,11 @@ pub(crate) fn simulated(problem: &Scaled, start: &[f64]) -> Option<Vec<f64>> {
 ///
 /// The left null vectors w of the Jacobian are the gradients of what tells the members apart: steps with w . step = 0 stay on the level of
 /// the guess, up to the square of its distance.
-pub(crate) fn polish(problem: &Scaled, guess: &[f64], directions: Option<usize>) -> Option<(Vec<f64>, usize)> {
+pub(crate) fn polish(
+    problem: &Scaled,
+    guess: &[f64],
+    directions: Option<usize>,
+) -> Option<(Vec<f64>, usize)> {
     let n = guess.len();
     let mut z = guess.to_vec();
     let mut last = f64::INFINITY;
@@ -114,16 +152,28 @@ pub(crate) fn polish(problem: &Scaled, guess: &[f64], directions: Option<usize>)
         let (mut f, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
         residual(problem.system, &x, problem.i_stim, problem.p, &mut f);
         residual_jacobian(problem.system, &x, problem.i_stim, problem.p, &mut jacobian);
-        jacobian.iter_mut().enumerate().for_each(|(e, v)| *v *= problem.width[e % n]);
+        jacobian
+            .iter_mut()
+            .enumerate()
+            .for_each(|(e, v)| *v *= problem.width[e % n]);
         let (left, _) = null_vectors(&jacobian, n, NEARLY_SINGULAR, directions)?;
         if left.is_empty() {
             return None;
         }
         let w = left.concat();
-        let by_scaled: Vec<f64> = w.iter().enumerate().map(|(e, v)| v * problem.width[e % n]).collect();
+        let by_scaled: Vec<f64> = w
+            .iter()
+            .enumerate()
+            .map(|(e, v)| v * problem.width[e % n])
+            .collect();
         let b = bordered(&jacobian, &by_scaled, &w, n);
         let k = left.len();
-        let solution = b.matrix.partial_piv_lu().solve(Mat::from_fn(n + k, 1, |i, _| if i < n { -f[i] / b.rows[i] } else { 0.0 }));
+        let solution = b
+            .matrix
+            .partial_piv_lu()
+            .solve(Mat::from_fn(n + k, 1, |i, _| {
+                if i < n { -f[i] / b.rows[i] } else { 0.0 }
+            }));
         let length = (0..n).map(|i| solution[(i, 0)].powi(2)).sum::<f64>().sqrt();
         if !length.is_finite() || length > 0.1 {
             return None;
@@ -142,7 +192,12 @@ type Vectors = Vec<Vec<f64>>;
 
 /// Left null vectors of a residual's Jacobian by scaled variables, as weights of the residual's components, and right ones: those of
 /// singular values below `share` of the largest, or of the `count` smallest.
-pub(crate) fn null_vectors(jacobian: &[f64], n: usize, share: f64, count: Option<usize>) -> Option<(Vectors, Vectors)> {
+pub(crate) fn null_vectors(
+    jacobian: &[f64],
+    n: usize,
+    share: f64,
+    count: Option<usize>,
+) -> Option<(Vectors, Vectors)> {
     let rows: Vec<f64> = jacobian
         .chunks_exact(n)
         .map(|row| {
@@ -153,10 +208,20 @@ pub(crate) fn null_vectors(jacobian: &[f64], n: usize, share: f64, count: Option
     if jacobian.iter().any(|v| !v.is_finite()) {
         return None;
     }
-    let svd = Mat::from_fn(n, n, |i, j| jacobian[i * n + j] / rows[i]).svd().ok()?;
+    let svd = Mat::from_fn(n, n, |i, j| jacobian[i * n + j] / rows[i])
+        .svd()
+        .ok()?;
     let (values, u, v) = (svd.S().column_vector(), svd.U(), svd.V());
-    let null: Vec<usize> = (0..n).filter(|k| count.map_or(values[*k] <= share * values[0], |count| k + count >= n)).collect();
-    let left = null.iter().map(|k| (0..n).map(|i| u[(i, *k)] / rows[i]).collect()).collect();
-    let right = null.iter().map(|k| (0..n).map(|i| v[(i, *k)]).collect()).collect();
+    let null: Vec<usize> = (0..n)
+        .filter(|k| count.map_or(values[*k] <= share * values[0], |count| k + count >= n))
+        .collect();
+    let left = null
+        .iter()
+        .map(|k| (0..n).map(|i| u[(i, *k)] / rows[i]).collect())
+        .collect();
+    let right = null
+        .iter()
+        .map(|k| (0..n).map(|i| v[(i, *k)]).collect())
+        .collect();
     Some((left, right))
 }

@@ -75,8 +75,19 @@ impl Passages {
 }
 
 impl<'a> Motion<'a> {
-    pub fn of(system: &'a dyn DynamicalSystem, i_stim: f64, p: &'a [f64], trajectory: &'a Trajectory) -> Self {
-        Motion { system, i_stim, p, dt: trajectory.times.dt, states: &trajectory.x }
+    pub fn of(
+        system: &'a dyn DynamicalSystem,
+        i_stim: f64,
+        p: &'a [f64],
+        trajectory: &'a Trajectory,
+    ) -> Self {
+        Motion {
+            system,
+            i_stim,
+            p,
+            dt: trajectory.times.dt,
+            states: &trajectory.x,
+        }
     }
 
     fn n(&self) -> usize {
@@ -93,29 +104,55 @@ impl<'a> Motion<'a> {
 
     /// Widths of the variables' ranges, in which motions of different variables are compared.
     fn widths(&self) -> impl Iterator<Item = f64> + '_ {
-        self.system.spec().variables.iter().map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE))
+        self.system
+            .spec()
+            .variables
+            .iter()
+            .map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE))
     }
 
     /// Passages of the variables that move, those with the longest intervals first; only those with at least `least`, and whether all have.
     pub fn passages(&self, least: usize) -> (Vec<Passages>, bool) {
         let range = extent(self.states, self.n());
-        let motion: Vec<f64> = range.iter().zip(self.widths()).map(|([low, high], width)| (high - low) / width).collect();
+        let motion: Vec<f64> = range
+            .iter()
+            .zip(self.widths())
+            .map(|([low, high], width)| (high - low) / width)
+            .collect();
         let largest = motion.iter().copied().fold(0.0, f64::max);
         let moves = (0..self.n()).filter(|&i| motion[i] > STILL * largest && motion[i] > 0.0);
         let of_all: Vec<Passages> = moves.map(|i| self.passages_of(i, range[i])).collect();
         let moving = of_all.len();
-        let mut enough: Vec<Passages> = of_all.into_iter().filter(|p| p.at.len() >= least.max(2)).collect();
-        enough.sort_by(|a, b| b.interval().unwrap_or(0.0).total_cmp(&a.interval().unwrap_or(0.0)));
+        let mut enough: Vec<Passages> = of_all
+            .into_iter()
+            .filter(|p| p.at.len() >= least.max(2))
+            .collect();
+        enough.sort_by(|a, b| {
+            b.interval()
+                .unwrap_or(0.0)
+                .total_cmp(&a.interval().unwrap_or(0.0))
+        });
         let complete = moving > 0 && enough.len() == moving;
         (enough, complete)
     }
 
     fn passages_of(&self, variable: usize, [low, high]: [f64; 2]) -> Passages {
         let n = self.n();
-        let (lower, level, upper) = (low + (high - low) / 3.0, 0.5 * (low + high), high - (high - low) / 3.0);
+        let (lower, level, upper) = (
+            low + (high - low) / 3.0,
+            0.5 * (low + high),
+            high - (high - low) / 3.0,
+        );
         let (mut armed, mut crossed, mut at) = (false, None, Vec::new());
         let mut before = f64::NAN;
-        for (k, x) in self.states.iter().skip(variable).step_by(n).copied().enumerate() {
+        for (k, x) in self
+            .states
+            .iter()
+            .skip(variable)
+            .step_by(n)
+            .copied()
+            .enumerate()
+        {
             if x <= lower {
                 (armed, crossed) = (true, None);
             }
@@ -128,7 +165,11 @@ impl<'a> Motion<'a> {
             }
             before = x;
         }
-        Passages { variable, level, at }
+        Passages {
+            variable,
+            level,
+            at,
+        }
     }
 
     /// Time, in samples, and state of the crossing after sample `k`.
@@ -146,26 +187,39 @@ impl<'a> Motion<'a> {
                 let (first, last) = (k.saturating_sub(1), (k + 2).min(self.len() - 1));
                 let slope = |from: usize, to: usize| {
                     let over = (to - from) as f64;
-                    self.state(to).iter().zip(self.state(from)).map(|(b, a)| (b - a) / over).collect()
+                    self.state(to)
+                        .iter()
+                        .zip(self.state(from))
+                        .map(|(b, a)| (b - a) / over)
+                        .collect()
                 };
                 [slope(first, k + 1), slope(k, last)]
             }
         };
         let at = |i: usize, s: f64| {
             let (r, s2) = (1.0 - s, s * s);
-            a[i] * r * r * (1.0 + 2.0 * s) + b[i] * s2 * (3.0 - 2.0 * s) + slopes[0][i] * s * r * r - slopes[1][i] * s2 * r
+            a[i] * r * r * (1.0 + 2.0 * s) + b[i] * s2 * (3.0 - 2.0 * s) + slopes[0][i] * s * r * r
+                - slopes[1][i] * s2 * r
         };
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..52 {
             let middle = 0.5 * (low + high);
-            if at(passages.variable, middle) < passages.level { low = middle } else { high = middle }
+            if at(passages.variable, middle) < passages.level {
+                low = middle
+            } else {
+                high = middle
+            }
         }
         (k as f64 + high, (0..n).map(|i| at(i, high)).collect())
     }
 
     /// The crossings of passages: times, in samples, and states.
     pub fn crossings(&self, passages: &Passages) -> Vec<(f64, Vec<f64>)> {
-        passages.at.iter().map(|k| self.crossing(passages, *k)).collect()
+        passages
+            .at
+            .iter()
+            .map(|k| self.crossing(passages, *k))
+            .collect()
     }
 
     /// The cycle that the motion is on or about to end on, where it repeats itself; differences are in shares of the extent.
@@ -176,22 +230,43 @@ impl<'a> Motion<'a> {
         // A slow variable first; where its returns do not repeat, the fastest one, whose crossings are best defined.
         let (mut all, _) = self.passages(REPEATS + 1);
         let last = all.pop();
-        all.into_iter().next().into_iter().chain(last).find_map(|p| self.cycle_of(&p, same))
+        all.into_iter()
+            .next()
+            .into_iter()
+            .chain(last)
+            .find_map(|p| self.cycle_of(&p, same))
     }
 
     /// The cycle of a map whose states, one step apart, repeat themselves.
     pub fn iterates(&self, same: f64) -> Option<Cycle> {
-        let Time::Discrete { dt } = self.system.time() else { return None };
-        let repeats = if (self.dt - dt).abs() < 0.5 * dt { self.repeats(same)? } else { return None };
-        Some(Cycle { period: repeats as f64 * dt, shrinks: None, left: 0.0 })
+        let Time::Discrete { dt } = self.system.time() else {
+            return None;
+        };
+        let repeats = if (self.dt - dt).abs() < 0.5 * dt {
+            self.repeats(same)?
+        } else {
+            return None;
+        };
+        Some(Cycle {
+            period: repeats as f64 * dt,
+            shrinks: None,
+            left: 0.0,
+        })
     }
 
     fn cycle_of(&self, passages: &Passages, same: f64) -> Option<Cycle> {
         let range = self.extents();
         let returns = self.crossings(passages);
         let distance = |j: usize, k: usize| {
-            let share = |((x, y), [low, high]): ((&f64, &f64), &[f64; 2])| (x - y).abs() / (high - low);
-            returns[j].1.iter().zip(&returns[k].1).zip(&range).map(share).fold(0.0, f64::max)
+            let share =
+                |((x, y), [low, high]): ((&f64, &f64), &[f64; 2])| (x - y).abs() / (high - low);
+            returns[j]
+                .1
+                .iter()
+                .zip(&returns[k].1)
+                .zip(&range)
+                .map(share)
+                .fold(0.0, f64::max)
         };
         let count = returns.len();
         let find = |m: usize| -> Option<Cycle> {
@@ -199,42 +274,57 @@ impl<'a> Motion<'a> {
             let compared = (REPEATS * m).max(count / 2).min(count - m);
             let period = |k: usize| returns[k].0 - returns[k - m].0;
             let last = count - 1;
-            if (count - compared..count).any(|k| (period(k) - period(last)).abs() > same * period(last)) {
+            if (count - compared..count)
+                .any(|k| (period(k) - period(last)).abs() > same * period(last))
+            {
                 return None;
             }
             let of_kind = |k: usize| last - (last - k) % m;
             if (count - compared - m..count).any(|k| distance(k, of_kind(k)) > same) {
                 return None;
             }
-            let steps: Vec<f64> = (count - compared..count).map(|k| distance(k, k - m)).collect();
+            let steps: Vec<f64> = (count - compared..count)
+                .map(|k| distance(k, k - m))
+                .collect();
             let worst = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
             let (earlier, later) = steps.split_at(steps.len() / 2);
             let (earlier, later) = (worst(earlier), worst(later));
             // One half of them lies so many periods behind the other.
             let apart = (steps.len() as f64 / (2 * m) as f64).max(1.0);
             // Where the later half differs by little less, errors differ.
-            let shrinks = (later > 0.05 * same && later < 0.7 * earlier).then(|| (later / earlier).powf(1.0 / apart));
+            let shrinks = (later > 0.05 * same && later < 0.7 * earlier)
+                .then(|| (later / earlier).powf(1.0 / apart));
             let periods = (compared / m).max(1);
             let mean = (returns[last].0 - returns[last - periods * m].0) / periods as f64;
             let left = later * shrinks.map_or(1.0, |q| 1.0 / (1.0 - q));
             // Returns of different kinds that are no farther apart than they still go, or come nearer each other, may become one.
             let first = last - (compared - 1) / m * m;
             let merge = |j: usize| {
-                let [early, late] = [first, last].map(|k| if k >= j { distance(k, k - j) } else { f64::NAN });
+                let [early, late] =
+                    [first, last].map(|k| if k >= j { distance(k, k - j) } else { f64::NAN });
                 (shrinks.is_some() && left >= 0.5 * late) || late < MERGES * early
             };
             if (1..m).any(merge) {
                 return None;
             }
-            Some(Cycle { period: mean * self.dt, shrinks, left })
+            Some(Cycle {
+                period: mean * self.dt,
+                shrinks,
+                left,
+            })
         };
         (1..=MOST_RETURNS.min(count / (REPEATS + 1))).find_map(find)
     }
 
     /// The extents, at least a small share of the variables' ranges: in what does not move, only errors differ.
     fn extents(&self) -> Vec<[f64; 2]> {
-        let floor = |([low, high], width): ([f64; 2], f64)| [low, high.max(low + LEAST_EXTENT * width)];
-        extent(self.states, self.n()).into_iter().zip(self.widths()).map(floor).collect()
+        let floor =
+            |([low, high], width): ([f64; 2], f64)| [low, high.max(low + LEAST_EXTENT * width)];
+        extent(self.states, self.n())
+            .into_iter()
+            .zip(self.widths())
+            .map(floor)
+            .collect()
     }
 
     /// After how many iterates a map's states repeat themselves.
@@ -242,10 +332,18 @@ impl<'a> Motion<'a> {
         let count = self.len();
         let range = self.extents();
         // Far nearer than the next state, or every slow motion would repeat itself at once.
-        let near =
-            |a: &[f64], b: &[f64]| a.iter().zip(b).zip(&range).all(|((a, b), [low, high])| (a - b).abs() <= 1e-3 * same * (high - low));
+        let near = |a: &[f64], b: &[f64]| {
+            a.iter()
+                .zip(b)
+                .zip(&range)
+                .all(|((a, b), [low, high])| (a - b).abs() <= 1e-3 * same * (high - low))
+        };
         let compared = |m: usize| (REPEATS * m).max(count / 2).min(count - m);
-        let all = |m: usize| (count - compared(m)..count).rev().all(|k| near(self.state(k), self.state(k - m)));
+        let all = |m: usize| {
+            (count - compared(m)..count)
+                .rev()
+                .all(|k| near(self.state(k), self.state(k - m)))
+        };
         (1..=MOST_ITERATES.min(count / (REPEATS + 1))).find(|m| all(*m))
     }
 }

@@ -64,7 +64,13 @@ pub fn residual(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64],
 }
 
 /// Exact derivative of [`residual`] by the state, row-major, into `out` (n * n).
-pub fn residual_jacobian(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
+pub fn residual_jacobian(
+    system: &dyn DynamicalSystem,
+    x: &[f64],
+    i_stim: f64,
+    p: &[f64],
+    out: &mut [f64],
+) {
     system.jacobian(x, i_stim, p, out);
     if let Time::Discrete { .. } = system.time() {
         for d in out.iter_mut().step_by(x.len() + 1) {
@@ -77,7 +83,12 @@ pub fn residual_jacobian(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p
 ///
 /// # Errors
 /// [`Error::Eigenvalues`] where the Jacobian is not finite.
-pub fn spectrum(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64]) -> Result<Spectrum> {
+pub fn spectrum(
+    system: &dyn DynamicalSystem,
+    x: &[f64],
+    i_stim: f64,
+    p: &[f64],
+) -> Result<Spectrum> {
     spectrum_within(&Laws::stated(system), system, x, i_stim, p, 0)
 }
 
@@ -101,24 +112,42 @@ pub fn spectrum_within(
     if jacobian.iter().any(|j| !j.is_finite()) {
         return Err(failed());
     }
-    let size: Vec<f64> = system.spec().variables.iter().map(|q| q.range[1] - q.range[0]).collect();
+    let size: Vec<f64> = system
+        .spec()
+        .variables
+        .iter()
+        .map(|q| q.range[1] - q.range[0])
+        .collect();
     let (mut jacobian, m) = within_level(jacobian, laws.gradients(x, p), &size);
     balance(&mut jacobian, m);
-    let mut nu: Vec<_> =
-        if m == 0 { Vec::new() } else { Mat::from_fn(m, m, |i, j| jacobian[i * m + j]).eigenvalues().map_err(|_| failed())? };
+    let mut nu: Vec<_> = if m == 0 {
+        Vec::new()
+    } else {
+        Mat::from_fn(m, m, |i, j| jacobian[i * m + j])
+            .eigenvalues()
+            .map_err(|_| failed())?
+    };
     if unexplained > 0 {
         nu.sort_by(|a, b| b.re.hypot(b.im).total_cmp(&a.re.hypot(a.im)));
         nu.truncate(m - unexplained.min(m));
     }
     let neutral = n - nu.len();
-    let mut pairs: Vec<(Complex, Complex)> = nu.iter().map(|z| both(system.time(), z.re, z.im + 0.0)).collect();
+    let mut pairs: Vec<(Complex, Complex)> = nu
+        .iter()
+        .map(|z| both(system.time(), z.re, z.im + 0.0))
+        .collect();
     pairs.sort_by(|(a, _), (b, _)| b.re.total_cmp(&a.re).then(b.im.total_cmp(&a.im)));
     // For a map Re mu < 0 and abs lambda < 1 are the same; mu has the digits.
     let stable = pairs.iter().all(|(m, _)| m.re < 0.0);
     pairs.resize_with(n, || both(system.time(), 0.0, 0.0));
     let (eigenvalues, multipliers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let multipliers = (system.time() != Time::Continuous).then_some(multipliers);
-    Ok(Spectrum { eigenvalues, multipliers, neutral, stable })
+    Ok(Spectrum {
+        eigenvalues,
+        multipliers,
+        neutral,
+        stable,
+    })
 }
 
 /// A Jacobian on a level of quantities with the gradients `w`, and its size: each quantity gives one variable, that of its largest weight
@@ -128,7 +157,9 @@ fn within_level(mut jacobian: Vec<f64>, mut w: Vec<f64>, size: &[f64]) -> (Vec<f
     let mut kept: Vec<usize> = (0..n).collect();
     for a in 0..w.len() / n {
         let weight = |j: &usize| (w[a * n + j] * size[*j]).abs();
-        let Some(&r) = kept.iter().max_by(|i, j| weight(i).total_cmp(&weight(j))) else { break };
+        let Some(&r) = kept.iter().max_by(|i, j| weight(i).total_cmp(&weight(j))) else {
+            break;
+        };
         let pivot = w[a * n + r];
         if !(pivot != 0.0 && pivot.is_finite()) {
             continue;
@@ -142,16 +173,30 @@ fn within_level(mut jacobian: Vec<f64>, mut w: Vec<f64>, size: &[f64]) -> (Vec<f
         }
     }
     let m = kept.len();
-    (kept.iter().flat_map(|&i| kept.iter().map(move |&j| (i, j))).map(|(i, j)| jacobian[i * n + j]).collect(), m)
+    (
+        kept.iter()
+            .flat_map(|&i| kept.iter().map(move |&j| (i, j)))
+            .map(|(i, j)| jacobian[i * n + j])
+            .collect(),
+        m,
+    )
 }
 
 /// The linearisation of the motion over a time `t` near a fixed point at `x`, row-major: exp(t J) of a flow, J^k of a map, k = t / dt rounded.
-pub fn step_matrix(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], t: f64) -> Vec<f64> {
+pub fn step_matrix(
+    system: &dyn DynamicalSystem,
+    x: &[f64],
+    i_stim: f64,
+    p: &[f64],
+    t: f64,
+) -> Vec<f64> {
     let n = x.len();
     let mut jacobian = vec![0.0; n * n];
     system.jacobian(x, i_stim, p, &mut jacobian);
     match system.time() {
-        Time::Continuous => matrix::exponential(&jacobian.iter().map(|j| j * t).collect::<Vec<_>>(), n),
+        Time::Continuous => {
+            matrix::exponential(&jacobian.iter().map(|j| j * t).collect::<Vec<_>>(), n)
+        }
         Time::Discrete { dt } => {
             let mut power = jacobian.clone();
             for _ in 1..(t / dt).round() as u64 {
@@ -170,8 +215,18 @@ fn both(time: Time, re: f64, im: f64) -> (Complex, Complex) {
             // ln abs(1 + nu) = ln(1 + 2 re + re^2 + im^2) / 2. A multiplier of zero counts as the smallest positive number, so that
             // mu stays finite.
             let growth = (re.mul_add(re, im * im) + 2.0 * re).max(-1.0);
-            let log_modulus = if growth > -0.5 { 0.5 * growth.ln_1p() } else { (1.0 + re).hypot(im).max(f64::MIN_POSITIVE).ln() };
-            (Complex { re: log_modulus / dt, im: im.atan2(1.0 + re) / dt }, Complex { re: 1.0 + re, im })
+            let log_modulus = if growth > -0.5 {
+                0.5 * growth.ln_1p()
+            } else {
+                (1.0 + re).hypot(im).max(f64::MIN_POSITIVE).ln()
+            };
+            (
+                Complex {
+                    re: log_modulus / dt,
+                    im: im.atan2(1.0 + re) / dt,
+                },
+                Complex { re: 1.0 + re, im },
+            )
         }
     }
 }
@@ -182,7 +237,9 @@ fn balance(a: &mut [f64], n: usize) {
     for _ in 0..100 {
         let mut changed = false;
         for i in 0..n {
-            let off = |f: &dyn Fn(usize) -> f64| (0..n).filter(|&j| j != i).map(|j| f(j).abs()).sum::<f64>();
+            let off = |f: &dyn Fn(usize) -> f64| {
+                (0..n).filter(|&j| j != i).map(|j| f(j).abs()).sum::<f64>()
+            };
             let (row, column) = (off(&|j| a[i * n + j]), off(&|j| a[j * n + i]));
             if row == 0.0 || column == 0.0 {
                 continue;
@@ -209,10 +266,19 @@ fn balance(a: &mut [f64], n: usize) {
 /// Spectra of different sizes.
 pub fn eigenvalue_error(reference: &[Complex], other: &[Complex]) -> Result<f64> {
     if reference.len() != other.len() {
-        return Err(Error::Invalid(format!("a spectrum of {} eigenvalues cannot be paired with one of {}", reference.len(), other.len())));
+        return Err(Error::Invalid(format!(
+            "a spectrum of {} eigenvalues cannot be paired with one of {}",
+            reference.len(),
+            other.len()
+        )));
     }
-    let cost = |i: usize, j: usize| reference[i].distance(other[j]) / reference[i].modulus().max(1.0);
-    Ok(assignment(reference.len(), cost).into_iter().enumerate().map(|(i, j)| cost(i, j)).fold(0.0, f64::max))
+    let cost =
+        |i: usize, j: usize| reference[i].distance(other[j]) / reference[i].modulus().max(1.0);
+    Ok(assignment(reference.len(), cost)
+        .into_iter()
+        .enumerate()
+        .map(|(i, j)| cost(i, j))
+        .fold(0.0, f64::max))
 }
 
 /// For each of n rows its column under the one-to-one assignment of least total cost: the Hungarian method in its form with shortest
@@ -302,9 +368,16 @@ mod tests {
                 let mut sorted = columns.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, (0..n).collect::<Vec<_>>());
-                let total: f64 = columns.iter().enumerate().map(|(i, j)| cost[i * n + j]).sum();
+                let total: f64 = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(i, j)| cost[i * n + j])
+                    .sum();
                 let oracle = best(n, 0, &mut vec![false; n], &cost);
-                assert!((total - oracle).abs() < 1e-12, "{n}: {total} against {oracle}");
+                assert!(
+                    (total - oracle).abs() < 1e-12,
+                    "{n}: {total} against {oracle}"
+                );
             }
         }
     }
@@ -315,7 +388,12 @@ mod tests {
         let other = [z(-41.0, 0.0), z(20.2, 0.0), z(0.13, 0.0)];
         let error = eigenvalue_error(&reference, &other).unwrap();
         assert!((error - 0.03).abs() < 1e-12, "{error}");
-        assert!(eigenvalue_error(&reference, &other[..2]).unwrap_err().to_string().contains("3 eigenvalues"));
+        assert!(
+            eigenvalue_error(&reference, &other[..2])
+                .unwrap_err()
+                .to_string()
+                .contains("3 eigenvalues")
+        );
     }
 
     #[test]
@@ -328,7 +406,12 @@ mod tests {
     #[test]
     fn the_exact_map_of_a_linear_flow_has_its_eigenvalues() {
         // A slow, a fast and a rotating direction, mixed by a matrix that is far from orthogonal.
-        let blocks = [[-0.03, 0.0, 0.0, 0.0], [0.0, -42.0, 0.0, 0.0], [0.0, 0.0, 1.5, -12.0], [0.0, 0.0, 12.0, 1.5]];
+        let blocks = [
+            [-0.03, 0.0, 0.0, 0.0],
+            [0.0, -42.0, 0.0, 0.0],
+            [0.0, 0.0, 1.5, -12.0],
+            [0.0, 0.0, 12.0, 1.5],
+        ];
         let flow = TestSystem::linear(&blocks, None);
         let expected = [z(1.5, 12.0), z(1.5, -12.0), z(-0.03, 0.0), z(-42.0, 0.0)];
         for dt in [0.005, 0.001] {
@@ -358,7 +441,11 @@ mod tests {
 
     #[test]
     fn a_jacobian_that_is_not_finite_is_refused() {
-        let error = spectrum(&TestSystem::linear(&[[f64::NAN]], None), &[1.0], 0.0, &[]).unwrap_err();
-        assert!(!error.is_input() && error.to_string().contains("[1.0]"), "{error}");
+        let error =
+            spectrum(&TestSystem::linear(&[[f64::NAN]], None), &[1.0], 0.0, &[]).unwrap_err();
+        assert!(
+            !error.is_input() && error.to_string().contains("[1.0]"),
+            "{error}"
+        );
     }
 }

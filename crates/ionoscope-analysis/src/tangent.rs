@@ -55,7 +55,9 @@ impl Frame {
             self.a.swap(0, 2);
             jacobian(2 * step + 1, &mut self.a[1]);
             jacobian(2 * step + 2, &mut self.a[2]);
-            let Some(trace) = self.propagator(h) else { return false };
+            let Some(trace) = self.propagator(h) else {
+                return false;
+            };
             *divergence += trace;
             multiply(&self.exponential.value, q, &mut self.next, n, self.count);
             q.copy_from_slice(&self.next);
@@ -88,7 +90,12 @@ impl Frame {
 
     /// The propagators over `steps` steps of length `h`, of which `jacobian(k, out)` gives that at time k h/2, consecutive ones multiplied
     /// while the product stays well conditioned, and the integral of the trace. None where something is not finite.
-    pub fn factors(&mut self, jacobian: impl Fn(usize, &mut [f64]), h: f64, steps: usize) -> Option<(Vec<Vec<f64>>, f64)> {
+    pub fn factors(
+        &mut self,
+        jacobian: impl Fn(usize, &mut [f64]),
+        h: f64,
+        steps: usize,
+    ) -> Option<(Vec<Vec<f64>>, f64)> {
         let n = self.n;
         let (mut all, mut divergence, mut size) = (Vec::<Vec<f64>>::new(), 0.0, f64::INFINITY);
         jacobian(0, &mut self.a[2]);
@@ -97,7 +104,10 @@ impl Frame {
             jacobian(2 * step + 1, &mut self.a[1]);
             jacobian(2 * step + 2, &mut self.a[2]);
             // |exp(Omega)| and that of its inverse are at most exp(|Omega|).
-            let norm = h * self.a[1].chunks_exact(n).map(|row| row.iter().map(|v| v.abs()).sum::<f64>()).fold(0.0, f64::max);
+            let norm = h * self.a[1]
+                .chunks_exact(n)
+                .map(|row| row.iter().map(|v| v.abs()).sum::<f64>())
+                .fold(0.0, f64::max);
             divergence += self.propagator(h)?;
             match all.last_mut().filter(|_| size + norm <= WELL_CONDITIONED) {
                 Some(last) => {
@@ -111,7 +121,10 @@ impl Frame {
                 }
             }
         }
-        all.iter().flatten().all(|v| v.is_finite()).then_some((all, divergence))
+        all.iter()
+            .flatten()
+            .all(|v| v.is_finite())
+            .then_some((all, divergence))
     }
 
     /// Carries `q` over `steps` steps of a map; otherwise as [`Frame::flow`], with ln |det J| for the trace.
@@ -159,7 +172,9 @@ fn log_determinant(a: &[f64], work: &mut [f64], n: usize) -> f64 {
     work.copy_from_slice(a);
     let mut sum = 0.0;
     for k in 0..n {
-        let pivot = (k..n).max_by(|i, j| work[i * n + k].abs().total_cmp(&work[j * n + k].abs())).unwrap_or(k);
+        let pivot = (k..n)
+            .max_by(|i, j| work[i * n + k].abs().total_cmp(&work[j * n + k].abs()))
+            .unwrap_or(k);
         (k..n).for_each(|j| work.swap(k * n + j, pivot * n + j));
         sum += work[k * n + k].abs().ln();
         for i in k + 1..n {

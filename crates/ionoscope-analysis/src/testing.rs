@@ -20,7 +20,13 @@ pub struct TestSystem {
 }
 
 impl TestSystem {
-    pub fn new(ranges: &[[f64; 2]], parameters: usize, time: Time, rule: Rule, jacobian: Rule) -> Self {
+    pub fn new(
+        ranges: &[[f64; 2]],
+        parameters: usize,
+        time: Time,
+        rule: Rule,
+        jacobian: Rule,
+    ) -> Self {
         let q = |k: usize, range| Quantity::new(&format!("x{k}"), "1", "", 0.0, range);
         let spec = Spec {
             id: "test".into(),
@@ -35,7 +41,12 @@ impl TestSystem {
             presets: Vec::new(),
             trained_on: None,
         };
-        TestSystem { spec, time, rule, jacobian }
+        TestSystem {
+            spec,
+            time,
+            rule,
+            jacobian,
+        }
     }
 
     /// dx/dt = M B M^-1 x with the blocks B on the diagonal (1x1, or the 2x2 of a rotation), or its exact map over dt.
@@ -44,7 +55,10 @@ impl TestSystem {
         if let Some(dt) = dt {
             for i in 0..N {
                 // exp of [[a, -w], [w, a]] is e^a [[cos w, -sin w], [sin w, cos w]].
-                let (a, w) = (b[i][i] * dt, (0..N).filter(|&j| j != i).map(|j| b[i][j]).sum::<f64>() * dt);
+                let (a, w) = (
+                    b[i][i] * dt,
+                    (0..N).filter(|&j| j != i).map(|j| b[i][j]).sum::<f64>() * dt,
+                );
                 core[i][i] = a.exp() * w.cos();
                 for j in (0..N).filter(|&j| j != i && b[i][j] != 0.0) {
                     core[i][j] = a.exp() * w.sin();
@@ -68,8 +82,15 @@ impl TestSystem {
                 out[i] = (0..N).map(|j| matrix[i][j] * x[j]).sum();
             }
         };
-        let jacobian = move |_: &[f64], _: &[f64], out: &mut [f64]| out.copy_from_slice(matrix.as_flattened());
-        TestSystem::new(&[[-1.0, 1.0]; N], 0, time, Box::new(rule), Box::new(jacobian))
+        let jacobian =
+            move |_: &[f64], _: &[f64], out: &mut [f64]| out.copy_from_slice(matrix.as_flattened());
+        TestSystem::new(
+            &[[-1.0, 1.0]; N],
+            0,
+            time,
+            Box::new(rule),
+            Box::new(jacobian),
+        )
     }
 
     /// The flow map of the beta-cell over `dt`, with its exact Jacobian: Runge-Kutta steps in dual numbers.
@@ -77,14 +98,22 @@ impl TestSystem {
         let spec = model.definition();
         let model = std::sync::Arc::new(model);
         let other = model.clone();
-        let rule = move |x: &[f64], p: &[f64], out: &mut [f64]| out.copy_from_slice(&advance(&model, [x[0], x[1], x[2]], p, dt));
+        let rule = move |x: &[f64], p: &[f64], out: &mut [f64]| {
+            out.copy_from_slice(&advance(&model, [x[0], x[1], x[2]], p, dt))
+        };
         let jacobian = move |x: &[f64], p: &[f64], out: &mut [f64]| {
             let x: [Dual<f64, 3>; 3] = std::array::from_fn(|i| Dual::variable(x[i], i));
             for (row, d) in out.chunks_exact_mut(3).zip(advance(&other, x, p, dt)) {
                 row.copy_from_slice(&d.derivative);
             }
         };
-        let mut system = TestSystem::new(&[], 0, Time::Discrete { dt }, Box::new(rule), Box::new(jacobian));
+        let mut system = TestSystem::new(
+            &[],
+            0,
+            Time::Discrete { dt },
+            Box::new(rule),
+            Box::new(jacobian),
+        );
         system.spec = spec;
         system
     }
@@ -128,7 +157,12 @@ impl DynamicalSystem for TestSystem {
         out.fill(0.0);
         let Input::Parameter(k) = by else { return };
         let (mut up, mut down) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        let shifted = |h: f64| p.iter().enumerate().map(|(j, v)| if j == k { v + h } else { *v }).collect::<Vec<f64>>();
+        let shifted = |h: f64| {
+            p.iter()
+                .enumerate()
+                .map(|(j, v)| if j == k { v + h } else { *v })
+                .collect::<Vec<f64>>()
+        };
         (self.rule)(x, &shifted(1e-5), &mut up);
         (self.rule)(x, &shifted(-1e-5), &mut down);
         for i in 0..x.len() {
@@ -137,7 +171,9 @@ impl DynamicalSystem for TestSystem {
     }
     /// Iterates a map; nothing for a flow.
     fn solve_ensemble(&self, batch: &[Experiment], _: &SolveOptions) -> Result<Vec<Trajectory>> {
-        let Time::Discrete { dt } = self.time else { return Ok(Vec::new()) };
+        let Time::Discrete { dt } = self.time else {
+            return Ok(Vec::new());
+        };
         let run = |e: &Experiment| {
             let [first, every] = [e.times.start, e.times.dt].map(|t| (t / dt).round() as usize);
             let count = e.times.count;
@@ -150,8 +186,17 @@ impl DynamicalSystem for TestSystem {
                 let old = x.clone();
                 self.rule(&old, 0.0, &e.p, &mut x);
             }
-            let statistics = Statistics { accepted: (first + (count - 1) * every) as u64, ..Statistics::default() };
-            Trajectory { times: e.times, dimension: self.dimension(), x: all, outcome: Outcome::Completed, statistics }
+            let statistics = Statistics {
+                accepted: (first + (count - 1) * every) as u64,
+                ..Statistics::default()
+            };
+            Trajectory {
+                times: e.times,
+                dimension: self.dimension(),
+                x: all,
+                outcome: Outcome::Completed,
+                statistics,
+            }
         };
         Ok(batch.iter().map(run).collect())
     }
@@ -164,7 +209,10 @@ pub struct Oscillators;
 impl Model for Oscillators {
     fn definition(&self) -> Spec {
         let mut spec = definition("oscillators", 4, [-2.0, 2.0]);
-        spec.parameters = vec![Quantity::new("rate", "1", "", 1.0, [1e-30, 1e30]), Quantity::new("ratio", "1", "", 1.0, [0.0, 1e9])];
+        spec.parameters = vec![
+            Quantity::new("rate", "1", "", 1.0, [1e-30, 1e30]),
+            Quantity::new("ratio", "1", "", 1.0, [0.0, 1e9]),
+        ];
         spec
     }
     fn rhs<S: Real>(&self, x: &[S], _: S, q: &[S], dx: &mut [S]) {
@@ -206,7 +254,14 @@ impl Model for BlowUp {
 }
 
 fn definition(id: &str, variables: usize, range: [f64; 2]) -> Spec {
-    let mut spec = TestSystem::new(&vec![range; variables], 0, Time::Continuous, Box::new(|_, _, _| ()), Box::new(|_, _, _| ())).spec;
+    let mut spec = TestSystem::new(
+        &vec![range; variables],
+        0,
+        Time::Continuous,
+        Box::new(|_, _, _| ()),
+        Box::new(|_, _, _| ()),
+    )
+    .spec;
     spec.id = id.into();
     spec.variables.iter_mut().for_each(|q| q.default = 0.3);
     spec

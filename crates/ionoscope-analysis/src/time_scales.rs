@@ -88,14 +88,33 @@ pub struct TimeScales {
 ///
 /// # Errors
 /// A start, parameters or a stimulus that are wrong or not finite; whatever the solver refuses. A trajectory that fails is no error.
-pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f64], solve: &SolveOptions) -> Result<TimeScales> {
+pub fn time_scales(
+    system: &dyn DynamicalSystem,
+    x0: &[f64],
+    i_stim: f64,
+    p: &[f64],
+    solve: &SolveOptions,
+) -> Result<TimeScales> {
     if !i_stim.is_finite() {
-        return Err(Error::Invalid(format!("the stimulus is {i_stim}; expected a finite number")));
+        return Err(Error::Invalid(format!(
+            "the stimulus is {i_stim}; expected a finite number"
+        )));
     }
-    let own = if let Time::Discrete { dt } = system.time() { Some(dt) } else { None };
+    let own = if let Time::Discrete { dt } = system.time() {
+        Some(dt)
+    } else {
+        None
+    };
     let ranges: Vec<[f64; 2]> = system.spec().variables.iter().map(|q| q.range).collect();
     let laws = Laws::find(system, &[(i_stim, p.to_vec())], &ranges);
-    let run = Run { system, i_stim, p, solve, widths: widths(system), laws };
+    let run = Run {
+        system,
+        i_stim,
+        p,
+        solve,
+        widths: widths(system),
+        laws,
+    };
     let mut x = x0.to_vec();
     let (mut followed, mut work) = (0.0, 0.0);
     let mut window = match own {
@@ -103,12 +122,19 @@ pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f
         None => FIRST * run.guess(&x),
     };
     for _ in 0..MOST_WINDOWS {
-        let dt = own.map_or(window / SAMPLES as f64, |dt| (window / SAMPLES as f64 / dt).round().max(1.0) * dt);
+        let dt = own.map_or(window / SAMPLES as f64, |dt| {
+            (window / SAMPLES as f64 / dt).round().max(1.0) * dt
+        });
         let (trajectory, failed) = run.follow(&x, dt)?;
         let steps = trajectory.statistics.accepted + trajectory.statistics.rejected;
         work += (steps * system.dimension() as u64) as f64;
         if let Some(failed) = failed {
-            return Ok(run.gave_up(failed, followed + trajectory.len() as f64 * dt, &trajectory, x));
+            return Ok(run.gave_up(
+                failed,
+                followed + trajectory.len() as f64 * dt,
+                &trajectory,
+                x,
+            ));
         }
         followed += dt * SAMPLES as f64;
         window = followed;
@@ -117,7 +143,15 @@ pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f
             Rests::Stable { fastest, slowest } => {
                 let floor = own.unwrap_or(0.0);
                 let (fastest, slowest) = (fastest.max(floor), slowest.max(floor));
-                return Ok(TimeScales { motion: Motion::Rest, fastest, slowest, period: None, settled: true, followed, state: end });
+                return Ok(TimeScales {
+                    motion: Motion::Rest,
+                    fastest,
+                    slowest,
+                    period: None,
+                    settled: true,
+                    followed,
+                    state: end,
+                });
             }
             Rests::Unstable => {
                 x = run.beside(&end);
@@ -144,10 +178,22 @@ pub fn time_scales(system: &dyn DynamicalSystem, x0: &[f64], i_stim: f64, p: &[f
 /// Decay times at a fixed point, fastest and slowest, from its eigenvalues; directions in which nothing happens do not count. Infinite where
 /// there are no others.
 pub fn decay_times(eigenvalues: &[Complex]) -> [f64; 2] {
-    let largest = eigenvalues.iter().map(|mu| mu.modulus()).fold(0.0, f64::max);
-    let counts = eigenvalues.iter().filter(|mu| mu.modulus() > NEUTRAL * largest);
+    let largest = eigenvalues
+        .iter()
+        .map(|mu| mu.modulus())
+        .fold(0.0, f64::max);
+    let counts = eigenvalues
+        .iter()
+        .filter(|mu| mu.modulus() > NEUTRAL * largest);
     let slowest = counts.map(|mu| mu.re.abs()).fold(f64::INFINITY, f64::min);
-    [1.0 / largest, if slowest.is_finite() { 1.0 / slowest } else { f64::INFINITY }]
+    [
+        1.0 / largest,
+        if slowest.is_finite() {
+            1.0 / slowest
+        } else {
+            f64::INFINITY
+        },
+    ]
 }
 
 /// Whether a state is beyond all that makes sense: so many ranges away.
@@ -161,14 +207,25 @@ pub(crate) fn escaped(system: &dyn DynamicalSystem, x: &[f64]) -> bool {
 
 /// Whether a state of a map is where its image is, in units of `widths`: a window of longer steps than the map's own does not show it. A flow's window
 /// does.
-pub(crate) fn stays(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], widths: &[f64]) -> bool {
+pub(crate) fn stays(
+    system: &dyn DynamicalSystem,
+    x: &[f64],
+    i_stim: f64,
+    p: &[f64],
+    widths: &[f64],
+) -> bool {
     let mut moves = vec![0.0; x.len()];
     residual(system, x, i_stim, p, &mut moves);
     system.time() == Time::Continuous || moves.iter().zip(widths).all(|(m, w)| m.abs() <= STILL * w)
 }
 
 fn widths(system: &dyn DynamicalSystem) -> Vec<f64> {
-    system.spec().variables.iter().map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE)).collect()
+    system
+        .spec()
+        .variables
+        .iter()
+        .map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE))
+        .collect()
 }
 
 enum Rests {
@@ -193,27 +250,57 @@ impl Run<'_> {
         let (mut dx, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
         self.system.rule(x, self.i_stim, self.p, &mut dx);
         self.system.jacobian(x, self.i_stim, self.p, &mut jacobian);
-        let row = |i: usize| (0..n).map(|j| (jacobian[i * n + j] * self.widths[j] / self.widths[i]).abs()).sum::<f64>();
-        let rates = (0..n).flat_map(|i| [row(i), (dx[i] / self.widths[i]).abs()]).filter(|r| r.is_finite());
+        let row = |i: usize| {
+            (0..n)
+                .map(|j| (jacobian[i * n + j] * self.widths[j] / self.widths[i]).abs())
+                .sum::<f64>()
+        };
+        let rates = (0..n)
+            .flat_map(|i| [row(i), (dx[i] / self.widths[i]).abs()])
+            .filter(|r| r.is_finite());
         let fastest = rates.fold(0.0, f64::max);
         // Nothing happens: any time is as good.
-        if fastest > 0.0 { (1.0 / fastest).clamp(1e-100, 1e100) } else { 1.0 }
+        if fastest > 0.0 {
+            (1.0 / fastest).clamp(1e-100, 1e100)
+        } else {
+            1.0
+        }
     }
 
     /// A window in steps of `dt`, its start included, and as what it counts where it failed.
     fn follow(&self, x: &[f64], dt: f64) -> Result<(Trajectory, Option<Motion>)> {
-        let protocol = if self.i_stim == 0.0 { Protocol::none() } else { Protocol::constant(self.i_stim) };
-        let experiment = Experiment { x0: x.to_vec(), p: self.p.to_vec(), protocol, times: TimeGrid::new(0.0, dt, SAMPLES + 1)? };
+        let protocol = if self.i_stim == 0.0 {
+            Protocol::none()
+        } else {
+            Protocol::constant(self.i_stim)
+        };
+        let experiment = Experiment {
+            x0: x.to_vec(),
+            p: self.p.to_vec(),
+            protocol,
+            times: TimeGrid::new(0.0, dt, SAMPLES + 1)?,
+        };
         let mut options = self.solve.clone();
-        options.max_steps = options.max_steps.min((MOST_WORK / x.len() as f64) as u64 * 4);
+        options.max_steps = options
+            .max_steps
+            .min((MOST_WORK / x.len() as f64) as u64 * 4);
         let mut all = self.system.solve_ensemble(&[experiment], &options)?;
-        let trajectory = all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?;
+        let trajectory = all
+            .pop()
+            .ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?;
         let finite = trajectory.x.iter().all(|x| x.is_finite());
         let failed = match &trajectory.outcome {
             // Whether it would have gone anywhere is not known, unless it has.
-            Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => {
+            Outcome::Failed {
+                reason: FailureReason::TooManySteps { .. },
+                ..
+            } => {
                 let away = trajectory.last().is_some_and(|x| escaped(self.system, x));
-                Some(if away { Motion::Escaped } else { Motion::NotSettled })
+                Some(if away {
+                    Motion::Escaped
+                } else {
+                    Motion::NotSettled
+                })
             }
             Outcome::Failed { .. } => Some(Motion::Escaped),
             Outcome::Completed => {
@@ -226,19 +313,29 @@ impl Run<'_> {
 
     /// A state beside an unstable one: a little nearer to the middle of the ranges, and on the level of what is conserved.
     fn beside(&self, x: &[f64]) -> Vec<f64> {
-        let ranges: Vec<[f64; 2]> = self.system.spec().variables.iter().map(|q| q.range).collect();
+        let ranges: Vec<[f64; 2]> = self
+            .system
+            .spec()
+            .variables
+            .iter()
+            .map(|q| q.range)
+            .collect();
         let step = |k: usize| if x[k] > 0.5 * (ranges[k][0] + ranges[k][1]) { -NEAR } else { NEAR } * self.widths[k];
         let aside: Vec<f64> = (0..x.len()).map(|k| x[k] + step(k)).collect();
         if self.laws.is_empty() {
             return aside;
         }
-        self.laws.move_to(&aside, self.p, &self.laws.values(x, self.p), &ranges).unwrap_or(aside)
+        self.laws
+            .move_to(&aside, self.p, &self.laws.values(x, self.p), &ranges)
+            .unwrap_or(aside)
     }
 
     /// The cycle of a map whose window was looked at in longer steps than its own, `dt`: states that come back exactly may look like a rest there, or
     /// like a longer cycle.
     fn iterates(&self, x: &[f64], dt: f64) -> Result<Option<TimeScales>> {
-        let Time::Discrete { dt: own } = self.system.time() else { return Ok(None) };
+        let Time::Discrete { dt: own } = self.system.time() else {
+            return Ok(None);
+        };
         if dt < 1.5 * own {
             return Ok(None);
         }
@@ -246,23 +343,43 @@ impl Run<'_> {
         if failed.is_some() {
             return Ok(None);
         }
-        let found = returns::Motion::of(self.system, self.i_stim, self.p, &trajectory).iterates(SAME_RETURN);
-        Ok(found.map(|cycle| self.found(Motion::Periodic, &trajectory, cycle.period, cycle.period)))
+        let found = returns::Motion::of(self.system, self.i_stim, self.p, &trajectory)
+            .iterates(SAME_RETURN);
+        Ok(
+            found
+                .map(|cycle| self.found(Motion::Periodic, &trajectory, cycle.period, cycle.period)),
+        )
     }
 
     fn found(&self, motion: Motion, t: &Trajectory, period: f64, slowest: f64) -> TimeScales {
         let fastest = self.fastest(t);
-        TimeScales { motion, fastest, slowest, period: Some(period), settled: true, followed: 0.0, state: Vec::new() }
+        TimeScales {
+            motion,
+            fastest,
+            slowest,
+            period: Some(period),
+            settled: true,
+            followed: 0.0,
+            state: Vec::new(),
+        }
     }
 
     /// The distance of two states in units of the ranges.
     fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
-        a.iter().zip(b).zip(&self.widths).map(|((a, b), w)| (a - b).abs() / w).fold(0.0, f64::max)
+        a.iter()
+            .zip(b)
+            .zip(&self.widths)
+            .map(|((a, b), w)| (a - b).abs() / w)
+            .fold(0.0, f64::max)
     }
 
     fn rest(&self, t: &Trajectory) -> Result<Rests> {
         let (first, last) = (t.state(0), t.state(t.len() - 1));
-        let moved = |from: usize| (from..t.len()).map(|k| self.distance(t.state(k), last)).fold(0.0, f64::max);
+        let moved = |from: usize| {
+            (from..t.len())
+                .map(|k| self.distance(t.state(k), last))
+                .fold(0.0, f64::max)
+        };
         if moved(t.len() / 2) > NEAR {
             return Ok(Rests::Moves);
         }
@@ -270,7 +387,10 @@ impl Run<'_> {
             let [fastest, slowest] = decay_times(eigenvalues);
             Rests::Stable { fastest, slowest }
         };
-        if let Some(point) = refine_within(Some(&self.laws), self.system, last, self.i_stim, self.p).ok().flatten() {
+        if let Some(point) = refine_within(Some(&self.laws), self.system, last, self.i_stim, self.p)
+            .ok()
+            .flatten()
+        {
             let [before, after] = [first, last].map(|x| self.distance(x, &point.x));
             let comes = after <= 0.5 * before || after <= 1e-9;
             if after <= NEAR && comes && point.stable {
@@ -278,7 +398,13 @@ impl Run<'_> {
             }
             if after <= 1e-9
                 && !point.stable
-                && point.eigenvalues[0].re > NEUTRAL * point.eigenvalues.iter().map(|m| m.modulus()).fold(0.0, f64::max)
+                && point.eigenvalues[0].re
+                    > NEUTRAL
+                        * point
+                            .eigenvalues
+                            .iter()
+                            .map(|m| m.modulus())
+                            .fold(0.0, f64::max)
             {
                 return Ok(Rests::Unstable);
             }
@@ -288,11 +414,19 @@ impl Run<'_> {
         }
         // Almost no motion over half of all the time, and no isolated point: a rest among others, unless something grows.
         let found = spectrum(self.system, last, self.i_stim, self.p)?;
-        let largest = found.eigenvalues.iter().map(|m| m.modulus()).fold(0.0, f64::max);
+        let largest = found
+            .eigenvalues
+            .iter()
+            .map(|m| m.modulus())
+            .fold(0.0, f64::max);
         let grows = found.eigenvalues[0].re > 1e-9 * largest;
         let decays = decay_times(&found.eigenvalues)[1];
         let long = (t.times.end() >= decays) || !decays.is_finite();
-        Ok(if !grows && long { at(&found.eigenvalues) } else { Rests::Moves })
+        Ok(if !grows && long {
+            at(&found.eigenvalues)
+        } else {
+            Rests::Moves
+        })
     }
 
     /// A cycle or an irregular motion that both halves of a window show.
@@ -301,14 +435,21 @@ impl Run<'_> {
         let found = |motion, period: f64, slowest: f64| self.found(motion, t, period, slowest);
         if let Some(cycle) = motion.cycle(SAME_RETURN) {
             let approach = cycle.shrinks.map_or(0.0, |q| -cycle.period / q.ln());
-            return Some(found(Motion::Periodic, cycle.period, cycle.period.max(approach)));
+            return Some(found(
+                Motion::Periodic,
+                cycle.period,
+                cycle.period.max(approach),
+            ));
         }
         // Every variable that moves passes often enough: none drifts, and none is slower than what was seen.
         let (passages, all) = motion.passages(2 * PASSAGES);
         let slowest = passages.first().filter(|_| all)?;
         let n = t.dimension;
         let whole = extent(&t.x, n);
-        let halves = [extent(&t.x[..t.len() / 2 * n], n), extent(&t.x[t.len() / 2 * n..], n)];
+        let halves = [
+            extent(&t.x[..t.len() / 2 * n], n),
+            extent(&t.x[t.len() / 2 * n..], n),
+        ];
         let agree = (0..n).all(|i| {
             let allowed = HALVES_AGREE * (whole[i][1] - whole[i][0]);
             (0..2).all(|side| (halves[0][i][side] - halves[1][i][side]).abs() <= allowed)
@@ -329,7 +470,9 @@ impl Run<'_> {
         for k in 0..t.len() - 1 {
             match self.system.time() {
                 Time::Continuous => self.system.rule(t.state(k), self.i_stim, self.p, &mut dx),
-                Time::Discrete { .. } => (0..n).for_each(|i| dx[i] = (t.state(k + 1)[i] - t.state(k)[i]) / t.times.dt),
+                Time::Discrete { .. } => {
+                    (0..n).for_each(|i| dx[i] = (t.state(k + 1)[i] - t.state(k)[i]) / t.times.dt)
+                }
             }
             for (d, [low, high]) in dx.iter().zip(&range) {
                 if high > low && d.is_finite() {
@@ -337,8 +480,16 @@ impl Run<'_> {
                 }
             }
         }
-        let own = if let Time::Discrete { dt } = self.system.time() { dt } else { 0.0 };
-        if rate > 0.0 { (1.0 / rate).max(own) } else { t.times.end().max(own) }
+        let own = if let Time::Discrete { dt } = self.system.time() {
+            dt
+        } else {
+            0.0
+        };
+        if rate > 0.0 {
+            (1.0 / rate).max(own)
+        } else {
+            t.times.end().max(own)
+        }
     }
 
     /// As [`Run::fastest`], of one period looked at closely: a spike may hide between the looks of a long window.
@@ -349,12 +500,34 @@ impl Run<'_> {
             Time::Discrete { dt } => dt,
         };
         let (trajectory, failed) = self.follow(&found.state, dt)?;
-        Ok(if failed.is_some() { found.fastest } else { self.fastest(&trajectory).min(found.fastest) })
+        Ok(if failed.is_some() {
+            found.fastest
+        } else {
+            self.fastest(&trajectory).min(found.fastest)
+        })
     }
 
-    fn gave_up(&self, motion: Motion, followed: f64, t: &Trajectory, state: Vec<f64>) -> TimeScales {
-        let fastest = if t.len() > 1 { self.fastest(t) } else { followed };
-        TimeScales { motion, fastest, slowest: followed, period: None, settled: false, followed, state }
+    fn gave_up(
+        &self,
+        motion: Motion,
+        followed: f64,
+        t: &Trajectory,
+        state: Vec<f64>,
+    ) -> TimeScales {
+        let fastest = if t.len() > 1 {
+            self.fastest(t)
+        } else {
+            followed
+        };
+        TimeScales {
+            motion,
+            fastest,
+            slowest: followed,
+            period: None,
+            settled: false,
+            followed,
+            state,
+        }
     }
 }
 

@@ -44,7 +44,9 @@ impl Graph {
     /// No cells or too many; a pair of a cell with itself, or with one that is not there.
     pub fn new(cells: usize, pairs: &[[u32; 2]]) -> Result<Self> {
         if !(1..=MOST_CELLS).contains(&cells) {
-            return Err(Error::Invalid(format!("{cells} coupled cells; expected 1 to {MOST_CELLS}")));
+            return Err(Error::Invalid(format!(
+                "{cells} coupled cells; expected 1 to {MOST_CELLS}"
+            )));
         }
         let mut offsets = vec![0; cells + 1];
         for (k, [a, b]) in pairs.iter().enumerate() {
@@ -69,7 +71,10 @@ impl Graph {
                 next[from as usize] += 1;
             }
         }
-        Ok(Graph { offsets, neighbours })
+        Ok(Graph {
+            offsets,
+            neighbours,
+        })
     }
 
     /// Cells in a row.
@@ -77,7 +82,12 @@ impl Graph {
     /// # Errors
     /// As [`Graph::new`].
     pub fn chain(cells: usize) -> Result<Self> {
-        Graph::new(cells, &(1..cells.min(MOST_CELLS) as u32).map(|k| [k - 1, k]).collect::<Vec<_>>())
+        Graph::new(
+            cells,
+            &(1..cells.min(MOST_CELLS) as u32)
+                .map(|k| [k - 1, k])
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// Cells in a ring; two cells are coupled once.
@@ -85,7 +95,9 @@ impl Graph {
     /// # Errors
     /// As [`Graph::new`].
     pub fn ring(cells: usize) -> Result<Self> {
-        let mut pairs: Vec<[u32; 2]> = (1..cells.min(MOST_CELLS) as u32).map(|k| [k - 1, k]).collect();
+        let mut pairs: Vec<[u32; 2]> = (1..cells.min(MOST_CELLS) as u32)
+            .map(|k| [k - 1, k])
+            .collect();
         if cells > 2 {
             pairs.push([pairs.len() as u32, 0]);
         }
@@ -97,7 +109,10 @@ impl Graph {
     /// # Errors
     /// As [`Graph::new`].
     pub fn lattice(rows: usize, columns: usize) -> Result<Self> {
-        let cells = rows.checked_mul(columns).filter(|n| *n <= MOST_CELLS).unwrap_or(0);
+        let cells = rows
+            .checked_mul(columns)
+            .filter(|n| *n <= MOST_CELLS)
+            .unwrap_or(0);
         let mut pairs = Vec::with_capacity(2 * cells);
         for k in 0..cells {
             if k % columns + 1 < columns {
@@ -156,23 +171,44 @@ impl<'a> CoupledCells<'a> {
     ///
     /// # Errors
     /// A system without a membrane potential; parameters of a wrong length; a strength that is not finite; a map whose equations are not known.
-    pub fn new(system: &'a dyn DynamicalSystem, graph: &'a Graph, coupling: f64, p: &'a [f64]) -> Result<Self> {
+    pub fn new(
+        system: &'a dyn DynamicalSystem,
+        graph: &'a Graph,
+        coupling: f64,
+        p: &'a [f64],
+    ) -> Result<Self> {
         let spec = system.spec();
         let name = spec.membrane_potential.as_ref().ok_or_else(|| {
             Error::Invalid(format!("{} has no membrane potential through which cells could be coupled; choose a model of a cell", spec.id))
         })?;
         let variable = spec.variable_index(name)?;
         if p.len() != spec.parameters.len() {
-            return Err(Error::Invalid(format!("{} parameters; {} has {}", p.len(), spec.id, spec.parameters.len())));
+            return Err(Error::Invalid(format!(
+                "{} parameters; {} has {}",
+                p.len(),
+                spec.id,
+                spec.parameters.len()
+            )));
         }
         if !coupling.is_finite() {
-            return Err(Error::Invalid(format!("the coupling is {coupling}; expected a finite number")));
+            return Err(Error::Invalid(format!(
+                "the coupling is {coupling}; expected a finite number"
+            )));
         }
         let gain = match system.time() {
             Time::Continuous => 0.0,
             Time::Discrete { dt } => dt * potential_per_stimulus(system)?,
         };
-        Ok(CoupledCells { system, graph, coupling, p, variable, gain, scheme: Scheme::default(), i_stim: 0.0 })
+        Ok(CoupledCells {
+            system,
+            graph,
+            coupling,
+            p,
+            variable,
+            gain,
+            scheme: Scheme::default(),
+            i_stim: 0.0,
+        })
     }
 
     /// The same cells with another way to couple maps; equations are not concerned.
@@ -186,11 +222,21 @@ impl<'a> CoupledCells<'a> {
     /// One that is not finite; any but 0 of a map that was learned without a stimulus.
     pub fn with_stimulus(self, i_stim: f64) -> Result<Self> {
         if !i_stim.is_finite() {
-            return Err(Error::Invalid(format!("the stimulus is {i_stim}; expected a finite number")));
+            return Err(Error::Invalid(format!(
+                "the stimulus is {i_stim}; expected a finite number"
+            )));
         }
         let spec = self.system.spec();
-        if i_stim != 0.0 && spec.trained_on.as_ref().is_some_and(|t| t.stimulus.is_none()) {
-            return Err(Error::Invalid(format!("{} was trained without a stimulus and takes none; leave it out", spec.id)));
+        if i_stim != 0.0
+            && spec
+                .trained_on
+                .as_ref()
+                .is_some_and(|t| t.stimulus.is_none())
+        {
+            return Err(Error::Invalid(format!(
+                "{} was trained without a stimulus and takes none; leave it out",
+                spec.id
+            )));
         }
         Ok(CoupledCells { i_stim, ..self })
     }
@@ -198,11 +244,13 @@ impl<'a> CoupledCells<'a> {
     /// Adds `factor` times `pull` to the potentials.
     fn add(&self, factor: f64, pull: &[f64], x: &mut [f64]) {
         let n = self.system.dimension();
-        x.par_chunks_mut(PIECE * n).zip(pull.par_chunks(PIECE)).for_each(|(x, pull)| {
-            for (state, pull) in x.chunks_exact_mut(n).zip(pull) {
-                state[self.variable] += factor * pull;
-            }
-        });
+        x.par_chunks_mut(PIECE * n)
+            .zip(pull.par_chunks(PIECE))
+            .for_each(|(x, pull)| {
+                for (state, pull) in x.chunks_exact_mut(n).zip(pull) {
+                    state[self.variable] += factor * pull;
+                }
+            });
     }
 
     /// The exchange between the cells alone for half a step: two terms of its series, one would make the scheme one of the first order.
@@ -222,9 +270,12 @@ impl<'a> CoupledCells<'a> {
             Scheme::Symmetric => self.exchange(work, x),
         }
         let stimuli = vec![self.i_stim; if self.i_stim == 0.0 { 0 } else { PIECE }];
-        next.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).for_each(|(next, x)| {
-            self.system.rules(x, &stimuli[..stimuli.len().min(x.len() / n)], self.p, next);
-        });
+        next.par_chunks_mut(PIECE * n)
+            .zip(x.par_chunks(PIECE * n))
+            .for_each(|(next, x)| {
+                self.system
+                    .rules(x, &stimuli[..stimuli.len().min(x.len() / n)], self.p, next);
+            });
         match self.scheme {
             Scheme::Additive => self.add(self.gain, &work[0], next),
             Scheme::Symmetric => self.exchange(work, next),
@@ -239,13 +290,21 @@ impl<'a> CoupledCells<'a> {
     /// D sum_j (v_j - v_i) for all cells i, with v_k at `k * stride + first` of `values`.
     fn differences(&self, values: &[f64], stride: usize, first: usize, out: &mut [f64]) {
         let v = |k: usize| values[k * stride + first];
-        out.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
-            for (k, out) in out.iter_mut().enumerate() {
-                let k = piece * PIECE + k;
-                let here = v(k);
-                *out = self.coupling * self.graph.neighbours(k).iter().map(|j| v(*j as usize) - here).sum::<f64>();
-            }
-        });
+        out.par_chunks_mut(PIECE)
+            .enumerate()
+            .for_each(|(piece, out)| {
+                for (k, out) in out.iter_mut().enumerate() {
+                    let k = piece * PIECE + k;
+                    let here = v(k);
+                    *out = self.coupling
+                        * self
+                            .graph
+                            .neighbours(k)
+                            .iter()
+                            .map(|j| v(*j as usize) - here)
+                            .sum::<f64>();
+                }
+            });
     }
 
     /// The derivatives of all cells of a flow.
@@ -255,9 +314,12 @@ impl<'a> CoupledCells<'a> {
         if self.i_stim != 0.0 {
             currents.par_iter_mut().for_each(|i| *i += self.i_stim);
         }
-        out.par_chunks_mut(PIECE * n).zip(x.par_chunks(PIECE * n)).zip(currents.par_chunks(PIECE)).for_each(|((out, x), i)| {
-            self.system.rules(x, i, self.p, out);
-        });
+        out.par_chunks_mut(PIECE * n)
+            .zip(x.par_chunks(PIECE * n))
+            .zip(currents.par_chunks(PIECE))
+            .for_each(|((out, x), i)| {
+                self.system.rules(x, i, self.p, out);
+            });
     }
 
     /// Runs the cells from states `x`, `[cell][variable]`, and tells `observe` the index, time and states at every time of the grid, until
@@ -299,11 +361,16 @@ impl<'a> CoupledCells<'a> {
         let whole = |t: f64, what: &str| {
             let steps = (t / dt).round();
             if (steps * dt - t).abs() > 1e-6 * dt * steps.max(1.0) {
-                return Err(Error::Invalid(format!("{what} = {t} is not a whole number of steps of the map, dt = {dt}")));
+                return Err(Error::Invalid(format!(
+                    "{what} = {t} is not a whole number of steps of the map, dt = {dt}"
+                )));
             }
             Ok(steps as u64)
         };
-        let (first, every) = (whole(times.start, "the first output time")?, whole(times.dt, "the output step dt")?.max(1));
+        let (first, every) = (
+            whole(times.start, "the first output time")?,
+            whole(times.dt, "the output step dt")?.max(1),
+        );
         let cells = self.graph.cells();
         let (mut next, mut work) = (x.clone(), [vec![0.0; cells], vec![0.0; cells]]);
         let mut statistics = Statistics::default();
@@ -315,8 +382,16 @@ impl<'a> CoupledCells<'a> {
                 statistics.accepted += 1;
                 statistics.evaluations += 1;
             }
-            if x.par_chunks(PIECE).any(|x| x.iter().any(|v| !v.is_finite())) {
-                return Ok((Outcome::Failed { time: times.time(k), reason: self.not_finite(x, None) }, statistics));
+            if x.par_chunks(PIECE)
+                .any(|x| x.iter().any(|v| !v.is_finite()))
+            {
+                return Ok((
+                    Outcome::Failed {
+                        time: times.time(k),
+                        reason: self.not_finite(x, None),
+                    },
+                    statistics,
+                ));
             }
             if !observe(k, times.time(k), x) {
                 return Err(Error::Interrupted);
@@ -336,7 +411,10 @@ impl<'a> CoupledCells<'a> {
         let size = x.len();
         let mut k: Vec<Vec<f64>> = vec![vec![0.0; size]; 13];
         let (mut y, mut currents) = (x.clone(), vec![0.0; self.graph.cells()]);
-        let mut statistics = Statistics { evaluations: 1, ..Statistics::default() };
+        let mut statistics = Statistics {
+            evaluations: 1,
+            ..Statistics::default()
+        };
         self.rule(x, &mut currents, &mut k[0]);
         let (mut t, mut h, mut fresh) = (0.0, first_step(x, &k[0], options), true);
         let mut progress = Progress::default();
@@ -353,7 +431,11 @@ impl<'a> CoupledCells<'a> {
                 }
                 statistics.evaluations += 12;
                 let error = self.error(x, &y, step, &k, options);
-                let factor = if error.is_finite() { (SAFETY * error.max(1e-16).powf(-1.0 / 8.0)).clamp(SHRINK, GROW) } else { SHRINK };
+                let factor = if error.is_finite() {
+                    (SAFETY * error.max(1e-16).powf(-1.0 / 8.0)).clamp(SHRINK, GROW)
+                } else {
+                    SHRINK
+                };
                 if error <= 1.0 {
                     statistics.accepted += 1;
                     t = if last { end } else { t + step };
@@ -370,11 +452,18 @@ impl<'a> CoupledCells<'a> {
                 }
                 let steps = statistics.accepted + statistics.rejected;
                 let vanished = h <= 4.0 * t * f64::EPSILON || h < 1e-290;
-                if vanished || steps >= options.max_steps || progress.is_hopeless(steps, t, times.end(), options.max_steps) {
+                if vanished
+                    || steps >= options.max_steps
+                    || progress.is_hopeless(steps, t, times.end(), options.max_steps)
+                {
                     self.rule(x, &mut currents, &mut k[0]);
                     let reason = match () {
-                        () if vanished && !error.is_finite() => self.not_finite(x, Some((&k[0], options.atol))),
-                        () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(x, &k[0], &currents, options) },
+                        () if vanished && !error.is_finite() => {
+                            self.not_finite(x, Some((&k[0], options.atol)))
+                        }
+                        () if vanished => FailureReason::StepTooSmall {
+                            fastest: self.fastest(x, &k[0], &currents, options),
+                        },
                         () => FailureReason::TooManySteps {
                             steps,
                             limit: options.max_steps,
@@ -395,26 +484,43 @@ impl<'a> CoupledCells<'a> {
     /// that changes most beside its size and the absolute tolerance. `f`: derivatives and that tolerance.
     fn not_finite(&self, x: &[f64], f: Option<(&[f64], f64)>) -> FailureReason {
         let n = self.system.dimension();
-        let of = |what: &str, k: usize| format!("{what}{} of cell {}", self.system.spec().variables[k % n].name, k / n);
+        let of = |what: &str, k: usize| {
+            format!(
+                "{what}{} of cell {}",
+                self.system.spec().variables[k % n].name,
+                k / n
+            )
+        };
         let first = |values: &[f64]| values.iter().position(|v| !v.is_finite());
         let quantity = first(x).map(|k| of("", k)).or_else(|| {
             let (f, atol) = f?;
             let rate = |k: usize| f[k].abs() / (atol + x[k].abs());
-            let most = || (0..x.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b))).map(|k| of("", k));
+            let most = || {
+                (0..x.len())
+                    .max_by(|a, b| rate(*a).total_cmp(&rate(*b)))
+                    .map(|k| of("", k))
+            };
             first(f).map(|k| of("the derivative of ", k)).or_else(most)
         });
         FailureReason::NotFinite { quantity }
     }
 
     /// The fastest time scale of the cell that changes most beside its size, its coupling included.
-    fn fastest(&self, x: &[f64], f: &[f64], currents: &[f64], options: &SolveOptions) -> Option<f64> {
+    fn fastest(
+        &self,
+        x: &[f64],
+        f: &[f64],
+        currents: &[f64],
+        options: &SolveOptions,
+    ) -> Option<f64> {
         let n = self.system.dimension();
         let rate = |k: usize| f[k].abs() / (options.atol + x[k].abs());
         let cell = (0..x.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b)))? / n;
         let (state, i_stim) = (&x[cell * n..(cell + 1) * n], currents[cell]);
         let (mut jacobian, mut by) = (vec![0.0; n * n], vec![0.0; n]);
         self.system.jacobian(state, i_stim, self.p, &mut jacobian);
-        self.system.derivative_by(Input::Stimulus, state, i_stim, self.p, &mut by);
+        self.system
+            .derivative_by(Input::Stimulus, state, i_stim, self.p, &mut by);
         let pull = self.coupling * self.graph.neighbours(cell).len() as f64;
         for (row, by) in jacobian.chunks_exact_mut(n).zip(&by) {
             row[self.variable] -= pull * by;
@@ -437,7 +543,9 @@ impl<'a> CoupledCells<'a> {
                         for i in cell * n..(cell + 1) * n {
                             let scale = options.atol + options.rtol * x[i].abs().max(y[i].abs());
                             error_5 += (weighted(ERROR_5, i) * shrink / scale).powi(2);
-                            error_3 += ((weighted(STAGES[12], i) - weighted(ORDER_3, i)) * shrink / scale).powi(2);
+                            error_3 += ((weighted(STAGES[12], i) - weighted(ORDER_3, i)) * shrink
+                                / scale)
+                                .powi(2);
                             sound += (y[i] + k[12][i]) * 0.0;
                         }
                         (error_5, error_3, sound)
@@ -450,8 +558,16 @@ impl<'a> CoupledCells<'a> {
                         (error_5, error_3, _) = sums(shrink);
                     }
                     let both = error_5 + 0.01 * error_3;
-                    let error = if both > 0.0 { h * error_5 / (both * n as f64).sqrt() / shrink } else { 0.0 };
-                    most = if sound == 0.0 && !error.is_nan() { most.max(error) } else { f64::INFINITY };
+                    let error = if both > 0.0 {
+                        h * error_5 / (both * n as f64).sqrt() / shrink
+                    } else {
+                        0.0
+                    };
+                    most = if sound == 0.0 && !error.is_nan() {
+                        most.max(error)
+                    } else {
+                        f64::INFINITY
+                    };
                 }
                 most
             })
@@ -479,8 +595,16 @@ fn combine(y: &mut [f64], x: &[f64], h: f64, row: Row, k: &[Vec<f64>]) {
 /// A first step that is safe: a hundredth of the time in which the fastest cell would move by its own size, or, of a cell without any, by the
 /// geometric mean of 1 and the absolute tolerance.
 fn first_step(x: &[f64], f: &[f64], options: &SolveOptions) -> f64 {
-    let rate = x.iter().zip(f).map(|(x, f)| f.abs() / (options.atol + x.abs()).max(options.atol.sqrt())).fold(0.0, f64::max);
-    if rate > 0.0 { (0.01 / rate).max(1e-250) } else { 1e-6 }
+    let rate = x
+        .iter()
+        .zip(f)
+        .map(|(x, f)| f.abs() / (options.atol + x.abs()).max(options.atol.sqrt()))
+        .fold(0.0, f64::max);
+    if rate > 0.0 {
+        (0.01 / rate).max(1e-250)
+    } else {
+        1e-6
+    }
 }
 
 /// dV'/dI of the equations that a map has learned.
@@ -494,12 +618,19 @@ fn potential_per_stimulus(map: &dyn DynamicalSystem) -> Result<f64> {
     };
     let trained = spec.trained_on.as_ref().ok_or_else(unknown)?;
     let model = models::find(&trained.model)?;
-    let fixed = trained.fixed.iter().map(|(name, value)| (name.as_str(), *value));
+    let fixed = trained
+        .fixed
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value));
     let p = model.spec().parameters_with(fixed)?;
     let x = model.spec().default_state();
     let mut by = vec![0.0; x.len()];
     model.derivative_by(Input::Stimulus, &x, 0.0, &p, &mut by);
-    let name = model.spec().membrane_potential.clone().ok_or_else(unknown)?;
+    let name = model
+        .spec()
+        .membrane_potential
+        .clone()
+        .ok_or_else(unknown)?;
     Ok(by[model.spec().variable_index(&name)?])
 }
 
@@ -515,11 +646,36 @@ mod tests {
             all.sort_unstable();
             all
         };
-        let (ring, chain, lattice) = (Graph::ring(4).unwrap(), Graph::chain(4).unwrap(), Graph::lattice(2, 3).unwrap());
-        assert_eq!((sorted(&ring, 0), sorted(&chain, 0), sorted(&chain, 2)), (vec![1, 3], vec![1], vec![1, 3]));
-        assert_eq!((sorted(&lattice, 1), sorted(&lattice, 3), lattice.couplings()), (vec![0, 2, 4], vec![0, 4], 7));
-        assert_eq!((Graph::ring(2).unwrap().couplings(), Graph::ring(1).unwrap().couplings()), (1, 0));
-        assert!(Graph::new(3, &[[0, 3]]).unwrap_err().to_string().contains("0 to 2"));
+        let (ring, chain, lattice) = (
+            Graph::ring(4).unwrap(),
+            Graph::chain(4).unwrap(),
+            Graph::lattice(2, 3).unwrap(),
+        );
+        assert_eq!(
+            (sorted(&ring, 0), sorted(&chain, 0), sorted(&chain, 2)),
+            (vec![1, 3], vec![1], vec![1, 3])
+        );
+        assert_eq!(
+            (
+                sorted(&lattice, 1),
+                sorted(&lattice, 3),
+                lattice.couplings()
+            ),
+            (vec![0, 2, 4], vec![0, 4], 7)
+        );
+        assert_eq!(
+            (
+                Graph::ring(2).unwrap().couplings(),
+                Graph::ring(1).unwrap().couplings()
+            ),
+            (1, 0)
+        );
+        assert!(
+            Graph::new(3, &[[0, 3]])
+                .unwrap_err()
+                .to_string()
+                .contains("0 to 2")
+        );
         assert!(Graph::new(3, &[[1, 1]]).is_err() && Graph::lattice(0, 3).is_err());
     }
 
@@ -530,7 +686,11 @@ mod tests {
         let graph = Graph::chain(2).unwrap();
         let network = CoupledCells::new(&*cell, &graph, 0.3, &p).unwrap();
         let start = vec![-60.0, 0.01, 0.18, -50.0, 0.02, 0.175];
-        let options = SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() };
+        let options = SolveOptions {
+            rtol: 1e-10,
+            atol: 1e-12,
+            ..SolveOptions::default()
+        };
         let mut end = Vec::new();
         let times = TimeGrid::new(0.5, 0.5, 2).unwrap();
         let (outcome, _) = network
@@ -549,23 +709,37 @@ mod tests {
             out
         };
         let mut x = start;
-        let along = |x: &[f64], h: f64, k: &[f64]| x.iter().zip(k).map(|(x, k)| x + h * k).collect::<Vec<f64>>();
+        let along = |x: &[f64], h: f64, k: &[f64]| {
+            x.iter()
+                .zip(k)
+                .map(|(x, k)| x + h * k)
+                .collect::<Vec<f64>>()
+        };
         let h = 1e-4;
         for _ in 0..10_000 {
             let a = f(&x);
             let b = f(&along(&x, h / 2.0, &a));
             let c = f(&along(&x, h / 2.0, &b));
             let d = f(&along(&x, h, &c));
-            x = (0..6).map(|i| x[i] + h / 6.0 * (a[i] + 2.0 * b[i] + 2.0 * c[i] + d[i])).collect();
+            x = (0..6)
+                .map(|i| x[i] + h / 6.0 * (a[i] + 2.0 * b[i] + 2.0 * c[i] + d[i]))
+                .collect();
         }
-        assert!(x.iter().zip(&end).all(|(a, b)| (a - b).abs() < 1e-7 * a.abs().max(1.0)), "{x:?} {end:?}");
+        assert!(
+            x.iter()
+                .zip(&end)
+                .all(|(a, b)| (a - b).abs() < 1e-7 * a.abs().max(1.0)),
+            "{x:?} {end:?}"
+        );
     }
 
     #[test]
     fn many_states_at_once_have_the_rule_of_each_and_uncoupled_cells_are_single_ones() {
         let cell = models::find("hodgkin-huxley-1952").unwrap();
         let p = cell.spec().default_parameters();
-        let x: Vec<f64> = (0..37 * 4).map(|k| [-20.0 + 3.0 * (k / 4) as f64, 0.3, 0.5, 0.4][k % 4]).collect();
+        let x: Vec<f64> = (0..37 * 4)
+            .map(|k| [-20.0 + 3.0 * (k / 4) as f64, 0.3, 0.5, 0.4][k % 4])
+            .collect();
         let currents: Vec<f64> = (0..37).map(f64::from).collect();
         let (mut all, mut one) = (vec![0.0; x.len()], vec![0.0; 4]);
         cell.rules(&x, &currents, &p, &mut all);
@@ -575,7 +749,11 @@ mod tests {
         }
         let graph = Graph::new(3, &[]).unwrap();
         let network = CoupledCells::new(&*cell, &graph, 1.0, &p).unwrap();
-        let options = SolveOptions { rtol: 1e-9, atol: 1e-11, ..SolveOptions::default() };
+        let options = SolveOptions {
+            rtol: 1e-9,
+            atol: 1e-11,
+            ..SolveOptions::default()
+        };
         let times = TimeGrid::new(20.0, 1.0, 1).unwrap();
         let mut end = Vec::new();
         network
@@ -585,9 +763,19 @@ mod tests {
             })
             .unwrap();
         for k in 0..3 {
-            let e = Experiment { x0: x[4 * k..4 * k + 4].to_vec(), ..Experiment::from_defaults(cell.spec(), times) };
+            let e = Experiment {
+                x0: x[4 * k..4 * k + 4].to_vec(),
+                ..Experiment::from_defaults(cell.spec(), times)
+            };
             let want = cell.simulate(&e, &options).unwrap();
-            assert!(want.x.iter().zip(&end[4 * k..]).all(|(a, b)| (a - b).abs() < 1e-6), "{:?} {end:?}", want.x);
+            assert!(
+                want.x
+                    .iter()
+                    .zip(&end[4 * k..])
+                    .all(|(a, b)| (a - b).abs() < 1e-6),
+                "{:?} {end:?}",
+                want.x
+            );
         }
     }
 }

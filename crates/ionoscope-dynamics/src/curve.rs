@@ -29,7 +29,12 @@ impl CurvePiece {
     pub fn cubic(start: f64, length: f64, values: [f64; 2], slopes: [f64; 2]) -> Self {
         let change = values[1] - values[0];
         let [from, to] = slopes.map(|s| s * length / 3.0);
-        CurvePiece { start, length, value: values[0], terms: elevated([0.0, from, change - to, change]) }
+        CurvePiece {
+            start,
+            length,
+            value: values[0],
+            terms: elevated([0.0, from, change - to, change]),
+        }
     }
 
     /// The value at a share `s` of the length.
@@ -143,7 +148,10 @@ impl Curve {
 
     /// Adds a state at a switch.
     pub(crate) fn switch(&mut self, t: f64, state: impl Iterator<Item = f64>) {
-        let kept = self.switches.first().map_or(0, |s| s.1.len() * self.switches.len());
+        let kept = self
+            .switches
+            .first()
+            .map_or(0, |s| s.1.len() * self.switches.len());
         if kept < MOST_KEPT {
             self.switches.push((t, state.collect()));
         }
@@ -167,8 +175,12 @@ impl Curve {
 
     /// Adds another curve, moved by `shift` in time, which begins where this one ends.
     pub fn append(&mut self, next: &Curve, shift: f64) {
-        self.pieces.extend(next.pieces.iter().map(|p| CurvePiece { start: p.start + shift, ..*p }));
-        self.switches.extend(next.switches.iter().map(|(t, x)| (t + shift, x.clone())));
+        self.pieces.extend(next.pieces.iter().map(|p| CurvePiece {
+            start: p.start + shift,
+            ..*p
+        }));
+        self.switches
+            .extend(next.switches.iter().map(|(t, x)| (t + shift, x.clone())));
         self.end = [next.end[0] + shift, next.end[1]];
     }
 }
@@ -187,7 +199,11 @@ mod tests {
         assert_eq!([rest.start, rest.length], [3.6, 1.4]);
         for k in 0..=10 {
             let s = f64::from(k) / 10.0;
-            assert!((piece.at(s) - f(2.0 * s)).abs() < 1e-14 && (piece.slope(s) - slope(2.0 * s)).abs() < 1e-13, "{s}");
+            assert!(
+                (piece.at(s) - f(2.0 * s)).abs() < 1e-14
+                    && (piece.slope(s) - slope(2.0 * s)).abs() < 1e-13,
+                "{s}"
+            );
             assert!((rest.at(s) - f(0.6 + 1.4 * s)).abs() < 1e-14, "{s}");
         }
     }

@@ -50,7 +50,11 @@ pub enum Error {
 
 impl Error {
     /// The error for `name` not being among `known`, with the nearest known name as a suggestion.
-    pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn unknown<'a>(
+        kind: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
         let nearest = known
             .iter()
@@ -58,7 +62,12 @@ impl Error {
             .min()
             .filter(|(d, k)| *d <= (k.chars().count() / 2).max(2) && *d < name.chars().count())
             .map(|(_, k)| k.clone());
-        Error::UnknownName { kind, name: name.to_owned(), nearest, known }
+        Error::UnknownName {
+            kind,
+            name: name.to_owned(),
+            nearest,
+            known,
+        }
     }
 
     /// Whether the input was wrong (exit code 2) rather than the work failed (exit code 1).
@@ -68,12 +77,19 @@ impl Error {
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|n| format!(" (did you mean '{n}'?)")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|n| format!(" (did you mean '{n}'?)"))
+        .unwrap_or_default()
 }
 
 /// A number for a message: very large and very small ones as powers of ten, not as hundreds of digits.
 fn short(v: f64) -> String {
-    if v != 0.0 && v.is_finite() && !(1e-15..1e15).contains(&v.abs()) { format!("{v:e}") } else { v.to_string() }
+    if v != 0.0 && v.is_finite() && !(1e-15..1e15).contains(&v.abs()) {
+        format!("{v:e}")
+    } else {
+        v.to_string()
+    }
 }
 
 /// Levenshtein distance in characters.

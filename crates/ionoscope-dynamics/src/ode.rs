@@ -30,12 +30,23 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> Ode<M, D, P, W> {
     /// When its definition does not have `D` variables and `P` parameters.
     pub fn new(model: M) -> Self {
         let spec = model.definition();
-        assert_eq!((spec.variables.len(), spec.parameters.len()), (D, P), "sizes of {}", spec.id);
-        Ode { conserved: model.conserved(), model, spec, plan: OnceLock::new() }
+        assert_eq!(
+            (spec.variables.len(), spec.parameters.len()),
+            (D, P),
+            "sizes of {}",
+            spec.id
+        );
+        Ode {
+            conserved: model.conserved(),
+            model,
+            spec,
+            plan: OnceLock::new(),
+        }
     }
 
     fn plan(&self) -> &Plan {
-        self.plan.get_or_init(|| Plan::new(recording::<M, D>(&self.model, P)))
+        self.plan
+            .get_or_init(|| Plan::new(recording::<M, D>(&self.model, P)))
     }
 
     fn terms<S: Real>(&self, p: &[f64]) -> [S; P] {
@@ -56,19 +67,41 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
     }
 
     fn rule(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
-        assert_eq!((x.len(), out.len()), (D, D), "variables of {}", self.spec.id);
+        assert_eq!(
+            (x.len(), out.len()),
+            (D, D),
+            "variables of {}",
+            self.spec.id
+        );
         self.model.rhs::<f64>(x, i_stim, &self.terms(p), out);
     }
 
     fn rules(&self, x: &[f64], i_stim: &[f64], p: &[f64], out: &mut [f64]) {
-        assert!(x.len() == out.len() && x.len().is_multiple_of(D), "variables of {}", self.spec.id);
-        solve::many::rules(&self.plan().recording, x, i_stim, &self.terms::<f64>(p), out);
+        assert!(
+            x.len() == out.len() && x.len().is_multiple_of(D),
+            "variables of {}",
+            self.spec.id
+        );
+        solve::many::rules(
+            &self.plan().recording,
+            x,
+            i_stim,
+            &self.terms::<f64>(p),
+            out,
+        );
     }
 
     fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
-        assert_eq!((x.len(), out.len()), (D, D * D), "variables of {}", self.spec.id);
+        assert_eq!(
+            (x.len(), out.len()),
+            (D, D * D),
+            "variables of {}",
+            self.spec.id
+        );
         let recording = &self.plan().recording;
-        let all = recording.linearized.evaluate([x, &[i_stim], &self.terms::<f64>(p)]);
+        let all = recording
+            .linearized
+            .evaluate([x, &[i_stim], &self.terms::<f64>(p)]);
         out.fill(0.0);
         for ((row, column), entry) in recording.entries.iter().zip(&all[D..]) {
             out[usize::from(*row) * D + usize::from(*column)] = *entry;
@@ -76,7 +109,12 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
     }
 
     fn derivative_by(&self, by: Input, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
-        assert_eq!((x.len(), out.len(), p.len()), (D, D, P), "variables and parameters of {}", self.spec.id);
+        assert_eq!(
+            (x.len(), out.len(), p.len()),
+            (D, D, P),
+            "variables and parameters of {}",
+            self.spec.id
+        );
         let mut q: [Dual<f64, 1>; P] = std::array::from_fn(|k| Dual::fixed(p[k]));
         let mut i_stim = Dual::fixed(i_stim);
         match by {
@@ -97,12 +135,22 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
     }
 
     fn conserved_values(&self, x: &[f64], p: &[f64], out: &mut [f64]) {
-        assert_eq!((x.len(), out.len()), (D, self.conserved.len()), "variables and conserved quantities of {}", self.spec.id);
+        assert_eq!(
+            (x.len(), out.len()),
+            (D, self.conserved.len()),
+            "variables and conserved quantities of {}",
+            self.spec.id
+        );
         self.model.conserved_values::<f64>(x, &self.terms(p), out);
     }
 
     fn conserved_gradients(&self, x: &[f64], p: &[f64], out: &mut [f64]) {
-        assert_eq!((x.len(), out.len()), (D, D * self.conserved.len()), "variables and conserved quantities of {}", self.spec.id);
+        assert_eq!(
+            (x.len(), out.len()),
+            (D, D * self.conserved.len()),
+            "variables and conserved quantities of {}",
+            self.spec.id
+        );
         let q = self.terms::<Dual<f64, 1>>(p);
         let mut x: [Dual<f64, 1>; D] = std::array::from_fn(|i| Dual::fixed(x[i]));
         let mut values = vec![Dual::fixed(0.0); self.conserved.len()];
@@ -117,7 +165,12 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
     }
 
     fn conserved_by(&self, by: Input, x: &[f64], p: &[f64], out: &mut [f64]) {
-        assert_eq!((x.len(), out.len(), p.len()), (D, self.conserved.len(), P), "variables and parameters of {}", self.spec.id);
+        assert_eq!(
+            (x.len(), out.len(), p.len()),
+            (D, self.conserved.len(), P),
+            "variables and parameters of {}",
+            self.spec.id
+        );
         out.fill(0.0);
         let Input::Parameter(k) = by else { return };
         let mut q: [Dual<f64, 1>; P] = std::array::from_fn(|k| Dual::fixed(p[k]));
@@ -131,17 +184,38 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> DynamicalSystem f
         }
     }
 
-    fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
+    fn solve_ensemble(
+        &self,
+        batch: &[Experiment],
+        options: &SolveOptions,
+    ) -> Result<Vec<Trajectory>> {
         options.check()?;
         check_batch(&self.spec, batch)?;
-        solve::ensemble::solve::<M, D, P, W>(&self.model, self.plan(), batch, options, solve::ensemble::Layout::for_batch(batch.len()))
+        solve::ensemble::solve::<M, D, P, W>(
+            &self.model,
+            self.plan(),
+            batch,
+            options,
+            solve::ensemble::Layout::for_batch(batch.len()),
+        )
     }
 
-    fn follow(&self, experiment: &Experiment, variable: usize, options: &SolveOptions) -> Result<(Trajectory, Option<Curve>)> {
+    fn follow(
+        &self,
+        experiment: &Experiment,
+        variable: usize,
+        options: &SolveOptions,
+    ) -> Result<(Trajectory, Option<Curve>)> {
         assert!(variable < D, "variables of {}", self.spec.id);
         options.check()?;
         check_batch(&self.spec, std::slice::from_ref(experiment))?;
-        let (trajectory, curve) = solve::ensemble::follow::<M, D, P, W>(&self.model, self.plan(), experiment, variable, options)?;
+        let (trajectory, curve) = solve::ensemble::follow::<M, D, P, W>(
+            &self.model,
+            self.plan(),
+            experiment,
+            variable,
+            options,
+        )?;
         Ok((trajectory.completed()?, Some(curve)))
     }
 }

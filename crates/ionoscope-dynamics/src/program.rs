@@ -118,7 +118,10 @@ pub(crate) struct Machine<'a, S> {
 impl<'a, S: Real> Machine<'a, S> {
     /// With all inputs zero, not prepared.
     pub fn new(program: &'a Program) -> Self {
-        Machine { program, registers: vec![S::constant(0.0); program.registers] }
+        Machine {
+            program,
+            registers: vec![S::constant(0.0); program.registers],
+        }
     }
 
     /// Sets the inputs from `from` on and prepares.
@@ -221,10 +224,18 @@ fn lower(nodes: &[Node], uses: &[u32], id: u32) -> Lowered {
         Node::Binary(Binary::Mul, a, b) if uses[id as usize] == 1 => Some((a, b)),
         _ => None,
     };
-    let plain = |op, operands| Lowered { op, operands, k: 0.0 };
+    let plain = |op, operands| Lowered {
+        op,
+        operands,
+        k: 0.0,
+    };
     match nodes[id as usize] {
         Node::Input(_) | Node::Truth(_) => plain(Op::Load, [None; 3]),
-        Node::Constant(bits) => Lowered { op: Op::Load, operands: [None; 3], k: f64::from_bits(bits) },
+        Node::Constant(bits) => Lowered {
+            op: Op::Load,
+            operands: [None; 3],
+            k: f64::from_bits(bits),
+        },
         Node::Unary(op, a) => {
             let op = match op {
                 Unary::Neg => Op::Neg,
@@ -237,7 +248,11 @@ fn lower(nodes: &[Node], uses: &[u32], id: u32) -> Lowered {
             };
             plain(op, [Some(a), None, None])
         }
-        Node::Powf(a, bits) => Lowered { op: Op::Powf, operands: [Some(a), None, None], k: f64::from_bits(bits) },
+        Node::Powf(a, bits) => Lowered {
+            op: Op::Powf,
+            operands: [Some(a), None, None],
+            k: f64::from_bits(bits),
+        },
         Node::Logic(op, a, b) => {
             let op = match op {
                 Logic::Lt => Op::Lt,
@@ -250,7 +265,11 @@ fn lower(nodes: &[Node], uses: &[u32], id: u32) -> Lowered {
         Node::Not(a) => plain(Op::Not, [Some(a), None, None]),
         Node::Select(mask, b, c) => plain(Op::Select, [Some(mask), Some(b), Some(c)]),
         Node::Binary(op, a, b) => {
-            let with = |op, a, k| Lowered { op, operands: [Some(a), None, None], k };
+            let with = |op, a, k| Lowered {
+                op,
+                operands: [Some(a), None, None],
+                k,
+            };
             match (op, constant(a), constant(b)) {
                 (Binary::Add, Some(k), _) => return with(Op::AddConstant, b, k),
                 (Binary::Add, _, Some(k)) => return with(Op::AddConstant, a, k),
@@ -261,10 +280,25 @@ fn lower(nodes: &[Node], uses: &[u32], id: u32) -> Lowered {
                 (Binary::Div, _, Some(k)) => return with(Op::DivConstant, a, k),
                 _ => {}
             }
-            let fused = |op: Op, sign: f64, product: (u32, u32), c: u32| match (constant(product.0), constant(product.1)) {
-                (Some(k), _) => Lowered { op: Op::MulConstantAdd, operands: [Some(product.1), None, Some(c)], k: sign * k },
-                (_, Some(k)) => Lowered { op: Op::MulConstantAdd, operands: [Some(product.0), None, Some(c)], k: sign * k },
-                _ => Lowered { op, operands: [Some(product.0), Some(product.1), Some(c)], k: 0.0 },
+            let fused = |op: Op, sign: f64, product: (u32, u32), c: u32| match (
+                constant(product.0),
+                constant(product.1),
+            ) {
+                (Some(k), _) => Lowered {
+                    op: Op::MulConstantAdd,
+                    operands: [Some(product.1), None, Some(c)],
+                    k: sign * k,
+                },
+                (_, Some(k)) => Lowered {
+                    op: Op::MulConstantAdd,
+                    operands: [Some(product.0), None, Some(c)],
+                    k: sign * k,
+                },
+                _ => Lowered {
+                    op,
+                    operands: [Some(product.0), Some(product.1), Some(c)],
+                    k: 0.0,
+                },
             };
             let scaled = |p: (u32, u32)| constant(p.0).or(constant(p.1)).is_some();
             match (op, product(a), product(b)) {
@@ -313,7 +347,13 @@ fn in_order(count: usize, roots: &[u32], operands: impl Fn(u32) -> [Option<u32>;
                 order.push(id);
             } else if !std::mem::replace(&mut seen[id as usize], true) {
                 stack.push((id, true));
-                stack.extend(operands(id).into_iter().flatten().filter(|o| !seen[*o as usize]).map(|o| (o, false)));
+                stack.extend(
+                    operands(id)
+                        .into_iter()
+                        .flatten()
+                        .filter(|o| !seen[*o as usize])
+                        .map(|o| (o, false)),
+                );
             }
         }
     }
@@ -334,12 +374,31 @@ fn runs_of(ids: &[u32], lowered: &[Lowered], done: &mut [bool]) -> Vec<(Op, Vec<
     let mut waiting: Vec<u32> = ids.to_vec();
     let mut runs = Vec::new();
     while !waiting.is_empty() {
-        let ready: Vec<u32> =
-            waiting.iter().copied().filter(|id| lowered[*id as usize].operands.iter().flatten().all(|o| done[*o as usize])).collect();
-        let count = |op: Op| ready.iter().filter(|id| lowered[**id as usize].op == op).count();
+        let ready: Vec<u32> = waiting
+            .iter()
+            .copied()
+            .filter(|id| {
+                lowered[*id as usize]
+                    .operands
+                    .iter()
+                    .flatten()
+                    .all(|o| done[*o as usize])
+            })
+            .collect();
+        let count = |op: Op| {
+            ready
+                .iter()
+                .filter(|id| lowered[**id as usize].op == op)
+                .count()
+        };
         let kinds = ready.iter().map(|id| lowered[*id as usize].op);
-        let Some(op) = kinds.min_by_key(|op| (dearness(*op), usize::MAX - count(*op))) else { break };
-        let run: Vec<u32> = ready.into_iter().filter(|id| lowered[*id as usize].op == op).collect();
+        let Some(op) = kinds.min_by_key(|op| (dearness(*op), usize::MAX - count(*op))) else {
+            break;
+        };
+        let run: Vec<u32> = ready
+            .into_iter()
+            .filter(|id| lowered[*id as usize].op == op)
+            .collect();
         run.iter().for_each(|id| done[*id as usize] = true);
         waiting.retain(|id| !done[*id as usize]);
         runs.push((op, run));
@@ -353,10 +412,15 @@ impl Program {
         // How often each node is needed, by nodes that are needed themselves.
         let mut uses = vec![0u32; nodes.len()];
         for id in in_order(nodes.len(), outputs, |id| children(nodes[id as usize])) {
-            children(nodes[id as usize]).into_iter().flatten().for_each(|o| uses[o as usize] += 1);
+            children(nodes[id as usize])
+                .into_iter()
+                .flatten()
+                .for_each(|o| uses[o as usize] += 1);
         }
         outputs.iter().for_each(|o| uses[*o as usize] += 2);
-        let lowered: Vec<Lowered> = (0..nodes.len() as u32).map(|id| lower(nodes, &uses, id)).collect();
+        let lowered: Vec<Lowered> = (0..nodes.len() as u32)
+            .map(|id| lower(nodes, &uses, id))
+            .collect();
         let order = in_order(nodes.len(), outputs, |id| lowered[id as usize].operands);
 
         let mut place = vec![0u16; nodes.len()];
@@ -379,7 +443,11 @@ impl Program {
                 }
                 node => {
                     // A mask belongs to where it is made.
-                    let all = lowered[id as usize].operands.iter().flatten().all(|o| is_steady[*o as usize]);
+                    let all = lowered[id as usize]
+                        .operands
+                        .iter()
+                        .flatten()
+                        .all(|o| is_steady[*o as usize]);
                     is_steady[id as usize] = all && !is_mask(node);
                     false
                 }
@@ -394,7 +462,11 @@ impl Program {
         let [steady, runs] = operations.map(|ids| {
             let sorted = runs_of(&ids, &lowered, &mut done);
             let runs = sorted.into_iter().map(|(op, ids)| {
-                let counter = if is_mask(nodes[ids[0] as usize]) { &mut masks } else { &mut next };
+                let counter = if is_mask(nodes[ids[0] as usize]) {
+                    &mut masks
+                } else {
+                    &mut next
+                };
                 let to = *counter as u32;
                 for id in &ids {
                     place[*id as usize] = *counter as u16;
@@ -404,13 +476,27 @@ impl Program {
                     let Lowered { operands, k, .. } = lowered[*id as usize];
                     (operands.map(|o| o.map_or(0, |o| place[o as usize])), k)
                 });
-                Run { op, to, operands: operands.collect() }
+                Run {
+                    op,
+                    to,
+                    operands: operands.collect(),
+                }
             });
             runs.collect::<Vec<Run>>()
         });
-        assert!(masks <= MASKS && next <= usize::from(u16::MAX), "a program with {masks} masks and {next} registers");
+        assert!(
+            masks <= MASKS && next <= usize::from(u16::MAX),
+            "a program with {masks} masks and {next} registers"
+        );
         let outputs = outputs.iter().map(|o| place[*o as usize]).collect();
-        Program { constants, steady, runs, inputs, registers: next, outputs }
+        Program {
+            constants,
+            steady,
+            runs,
+            inputs,
+            registers: next,
+            outputs,
+        }
     }
 }
 
@@ -440,7 +526,9 @@ pub(crate) struct Recording {
 
 /// Whether a node depends on the k-th input.
 fn depends(nodes: &[Node], root: u32, k: usize) -> bool {
-    in_order(nodes.len(), &[root], |id| children(nodes[id as usize])).iter().any(|id| nodes[*id as usize] == Node::Input(k as u32))
+    in_order(nodes.len(), &[root], |id| children(nodes[id as usize]))
+        .iter()
+        .any(|id| nodes[*id as usize] == Node::Input(k as u32))
 }
 
 fn inputs(from: usize, count: usize) -> Vec<Recorder> {
@@ -454,22 +542,36 @@ pub(crate) fn recording<M: Model, const D: usize>(model: &M, parameters: usize) 
     let ((values, entries, by_stimulus), nodes) = record(|| {
         let (x, i_stim, q) = (inputs(0, D), Recorder::input(D), inputs(D + 1, parameters));
         let mut dx = vec![fixed(zero()); D];
-        let states: Vec<_> = x.iter().enumerate().map(|(k, x)| Dual::variable(*x, k)).collect();
+        let states: Vec<_> = x
+            .iter()
+            .enumerate()
+            .map(|(k, x)| Dual::variable(*x, k))
+            .collect();
         let terms: Vec<_> = q.iter().map(|q| fixed(*q)).collect();
         model.rhs(&states, fixed(i_stim), &terms, &mut dx);
         let entries = dx.iter().enumerate().flat_map(|(row, d)| {
-            let nonzero = d.derivative.iter().enumerate().filter(|(_, e)| e.known() != Some(0.0));
+            let nonzero = d
+                .derivative
+                .iter()
+                .enumerate()
+                .filter(|(_, e)| e.known() != Some(0.0));
             nonzero.map(move |(column, e)| ((row as u16, column as u16), e.id()))
         });
         let fixed = |x: &Recorder| Dual::<Recorder, 1>::fixed(*x);
         let mut by = vec![fixed(&zero()); D];
-        let (x, q): (Vec<_>, Vec<_>) = (x.iter().map(fixed).collect(), q.iter().map(fixed).collect());
+        let (x, q): (Vec<_>, Vec<_>) =
+            (x.iter().map(fixed).collect(), q.iter().map(fixed).collect());
         model.rhs(&x, Dual::variable(i_stim, 0), &q, &mut by);
-        let by_stimulus = by.iter().enumerate().filter(|(_, d)| d.derivative[0].known() != Some(0.0));
+        let by_stimulus = by
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| d.derivative[0].known() != Some(0.0));
         (
             dx.iter().map(|d| d.value.id()).collect::<Vec<u32>>(),
             entries.collect::<Vec<_>>(),
-            by_stimulus.map(|(row, d)| (row as u16, d.derivative[0].id())).collect::<Vec<_>>(),
+            by_stimulus
+                .map(|(row, d)| (row as u16, d.derivative[0].id()))
+                .collect::<Vec<_>>(),
         )
     });
     let (terms, term_nodes) = record(|| {
@@ -479,10 +581,17 @@ pub(crate) fn recording<M: Model, const D: usize>(model: &M, parameters: usize) 
     });
     let size = D + 1 + parameters;
     let own = entries.iter().filter(|((row, column), _)| row == column);
-    let (relaxing, rates): (Vec<u16>, Vec<u32>) =
-        own.filter(|((row, _), rate)| !depends(&nodes, *rate, usize::from(*row))).map(|((row, _), rate)| (*row, *rate)).unzip();
+    let (relaxing, rates): (Vec<u16>, Vec<u32>) = own
+        .filter(|((row, _), rate)| !depends(&nodes, *rate, usize::from(*row)))
+        .map(|((row, _), rate)| (*row, *rate))
+        .unzip();
     let relaxation: Vec<u32> = values.iter().chain(&rates).copied().collect();
-    let linearized: Vec<u32> = values.iter().copied().chain(entries.iter().map(|e| e.1)).chain(by_stimulus.iter().map(|e| e.1)).collect();
+    let linearized: Vec<u32> = values
+        .iter()
+        .copied()
+        .chain(entries.iter().map(|e| e.1))
+        .chain(by_stimulus.iter().map(|e| e.1))
+        .collect();
     Recording {
         dimension: D,
         parameters,
@@ -523,9 +632,16 @@ mod tests {
         let model = BetaCell::MODIFIED;
         let recording = recording::<_, 3>(&model, 17);
         // n and s do not meet each other.
-        assert_eq!(recording.entries, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 2)]);
+        assert_eq!(
+            recording.entries,
+            [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 2)]
+        );
         assert_eq!(recording.stimulated, [0]);
-        let (x, i_stim, mut q) = ([-51.0, 0.02, 0.18], 0.3, model.definition().default_parameters());
+        let (x, i_stim, mut q) = (
+            [-51.0, 0.02, 0.18],
+            0.3,
+            model.definition().default_parameters(),
+        );
         model.derive(&mut q);
         let states: [Dual<f64, 3>; 3] = std::array::from_fn(|k| Dual::variable(x[k], k));
         let terms: Vec<_> = q.iter().map(|q| Dual::fixed(*q)).collect();

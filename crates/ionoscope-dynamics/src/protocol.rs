@@ -71,7 +71,10 @@ pub struct Protocol {
 
 impl From<Stimulus> for Protocol {
     fn from(stimulus: Stimulus) -> Self {
-        Protocol { stimuli: vec![stimulus], ..Protocol::default() }
+        Protocol {
+            stimuli: vec![stimulus],
+            ..Protocol::default()
+        }
     }
 }
 
@@ -83,12 +86,22 @@ impl Protocol {
 
     /// The same current for ever.
     pub fn constant(amplitude: f64) -> Self {
-        Stimulus::Step(Step { start: 0.0, duration: None, amplitude }).into()
+        Stimulus::Step(Step {
+            start: 0.0,
+            duration: None,
+            amplitude,
+        })
+        .into()
     }
 
     /// A constant current on [start, start + duration).
     pub fn step(start: f64, duration: f64, amplitude: f64) -> Self {
-        Stimulus::Step(Step { start, duration: Some(duration), amplitude }).into()
+        Stimulus::Step(Step {
+            start,
+            duration: Some(duration),
+            amplitude,
+        })
+        .into()
     }
 
     /// From when on the current no longer changes; none where it changes for ever.
@@ -113,12 +126,19 @@ impl Protocol {
     /// A stimulus, counted from 1, with a number that makes no sense; two that overlap although the protocol does not say that they may.
     pub fn check(&self) -> Result<()> {
         for (k, stimulus) in self.stimuli.iter().enumerate() {
-            stimulus.check().map_err(|e| Error::Invalid(format!("{}: {e}", self.label(k))))?;
+            stimulus
+                .check()
+                .map_err(|e| Error::Invalid(format!("{}: {e}", self.label(k))))?;
         }
         if self.overlap == Overlap::Add {
             return Ok(());
         }
-        let mut spans: Vec<([f64; 2], usize)> = self.stimuli.iter().enumerate().map(|(k, s)| (s.span(), k)).collect();
+        let mut spans: Vec<([f64; 2], usize)> = self
+            .stimuli
+            .iter()
+            .enumerate()
+            .map(|(k, s)| (s.span(), k))
+            .collect();
         spans.retain(|([start, end], _)| start < end);
         spans.sort_by(|a, b| a.0[0].total_cmp(&b.0[0]));
         for pair in spans.windows(2) {
@@ -160,7 +180,10 @@ impl Protocol {
     /// # Errors
     /// A unit that is not the system's.
     pub fn check_units(&self, spec: &Spec) -> Result<()> {
-        for (what, given, wanted) in [("unit", &self.unit, &spec.stimulus_unit), ("time_unit", &self.time_unit, &spec.time_unit)] {
+        for (what, given, wanted) in [
+            ("unit", &self.unit, &spec.stimulus_unit),
+            ("time_unit", &self.time_unit, &spec.time_unit),
+        ] {
             if let Some(given) = given.as_ref().filter(|given| given.trim() != wanted.trim()) {
                 return Err(Error::Invalid(format!(
                     "the protocol has {what} = \"{given}\", but {} takes {wanted}; convert its numbers and write {what} = \"{wanted}\"",
@@ -175,7 +198,13 @@ impl Protocol {
     ///
     /// What lies beyond `t_end` is cut. [`Protocol::check_until`] tells whether this makes sense.
     pub fn signal(&self, t_end: f64) -> Signal {
-        Signal::from_stretches(self.stimuli.iter().flat_map(|s| s.stretches(t_end)).collect(), t_end)
+        Signal::from_stretches(
+            self.stimuli
+                .iter()
+                .flat_map(|s| s.stretches(t_end))
+                .collect(),
+            t_end,
+        )
     }
 
     fn label(&self, k: usize) -> String {

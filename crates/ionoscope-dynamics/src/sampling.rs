@@ -49,7 +49,12 @@ mod tests {
     fn streams_differ_by_seed_name_and_index_and_repeat() {
         let first = |s, n, i| stream(s, n, i).random::<u64>();
         assert_eq!(first(1, "a", 0), first(1, "a", 0));
-        let all = [first(1, "a", 0), first(2, "a", 0), first(1, "b", 0), first(1, "a", 1)];
+        let all = [
+            first(1, "a", 0),
+            first(2, "a", 0),
+            first(1, "b", 0),
+            first(1, "a", 1),
+        ];
         for i in 0..all.len() {
             for j in 0..i {
                 assert_ne!(all[i], all[j]);

@@ -22,7 +22,13 @@ pub struct Quantity {
 impl Quantity {
     /// A quantity from its parts.
     pub fn new(name: &str, unit: &str, description: &str, default: f64, range: [f64; 2]) -> Self {
-        Quantity { name: name.into(), unit: unit.into(), description: description.into(), default, range }
+        Quantity {
+            name: name.into(),
+            unit: unit.into(),
+            description: description.into(),
+            default,
+            range,
+        }
     }
 }
 
@@ -40,7 +46,11 @@ pub struct Conserved {
 impl Conserved {
     /// A conserved quantity from its parts.
     pub fn new(name: &str, unit: &str, description: &str) -> Self {
-        Conserved { name: name.into(), unit: unit.into(), description: description.into() }
+        Conserved {
+            name: name.into(),
+            unit: unit.into(),
+            description: description.into(),
+        }
     }
 }
 
@@ -113,13 +123,22 @@ impl Spec {
     pub fn check(&self) -> Result<()> {
         let fail = |message: String| Err(Error::Invalid(message));
         if self.variables.is_empty() {
-            return fail(format!("'{}' has no variables; expected at least one", self.id));
+            return fail(format!(
+                "'{}' has no variables; expected at least one",
+                self.id
+            ));
         }
         let ordered = |[low, high]: &[f64; 2]| low.is_finite() && high.is_finite() && low <= high;
-        for (kind, list) in [("variable", &self.variables), ("parameter", &self.parameters)] {
+        for (kind, list) in [
+            ("variable", &self.variables),
+            ("parameter", &self.parameters),
+        ] {
             for (i, q) in list.iter().enumerate() {
                 if q.name.is_empty() || list[..i].iter().any(|earlier| earlier.name == q.name) {
-                    return fail(format!("the name '{}' of {kind} {i} is empty or given twice; expected names that differ", q.name));
+                    return fail(format!(
+                        "the name '{}' of {kind} {i} is empty or given twice; expected names that differ",
+                        q.name
+                    ));
                 }
                 if !q.default.is_finite() || !ordered(&q.range) {
                     let (name, default, [low, high]) = (&q.name, q.default, q.range);
@@ -129,19 +148,44 @@ impl Spec {
                 }
             }
         }
-        if let Some(name) = self.membrane_potential.as_ref().filter(|name| self.variables.iter().all(|q| q.name != **name)) {
-            return fail(format!("the membrane potential '{name}' is none of the variables"));
+        if let Some(name) = self
+            .membrane_potential
+            .as_ref()
+            .filter(|name| self.variables.iter().all(|q| q.name != **name))
+        {
+            return fail(format!(
+                "the membrane potential '{name}' is none of the variables"
+            ));
         }
         for (i, preset) in self.presets.iter().enumerate() {
-            if preset.name.is_empty() || self.presets[..i].iter().any(|earlier| earlier.name == preset.name) {
-                return fail(format!("the name '{}' of preset {i} is empty or given twice; expected names that differ", preset.name));
+            if preset.name.is_empty()
+                || self.presets[..i]
+                    .iter()
+                    .any(|earlier| earlier.name == preset.name)
+            {
+                return fail(format!(
+                    "the name '{}' of preset {i} is empty or given twice; expected names that differ",
+                    preset.name
+                ));
             }
             self.with_preset(&preset.name)?;
         }
         if let Some(t) = &self.trained_on {
-            let (sizes, wanted) = ([t.state.len(), t.parameters.len()], [self.variables.len(), self.parameters.len()]);
-            if sizes != wanted || !t.state.iter().chain(&t.parameters).chain(&t.stimulus).all(ordered) {
-                return fail(format!("{sizes:?} training ranges; expected {wanted:?}, each of finite numbers, the smaller first"));
+            let (sizes, wanted) = (
+                [t.state.len(), t.parameters.len()],
+                [self.variables.len(), self.parameters.len()],
+            );
+            if sizes != wanted
+                || !t
+                    .state
+                    .iter()
+                    .chain(&t.parameters)
+                    .chain(&t.stimulus)
+                    .all(ordered)
+            {
+                return fail(format!(
+                    "{sizes:?} training ranges; expected {wanted:?}, each of finite numbers, the smaller first"
+                ));
             }
         }
         Ok(())
@@ -179,11 +223,20 @@ impl Spec {
     /// An unknown preset, with the nearest known one; a preset that names what the spec does not hold.
     pub fn with_preset(&self, name: &str) -> Result<Spec> {
         let known = || self.presets.iter().map(|q| q.name.as_str());
-        let preset = self.presets.iter().find(|q| q.name == name).ok_or_else(|| Error::unknown("preset", name, known()))?;
+        let preset = self
+            .presets
+            .iter()
+            .find(|q| q.name == name)
+            .ok_or_else(|| Error::unknown("preset", name, known()))?;
         let x0 = self.state_with(preset.x0.iter().map(|(n, v)| (n.as_str(), *v)))?;
         let p = self.parameters_with(preset.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
         let mut spec = self.clone();
-        for (q, value) in spec.variables.iter_mut().zip(x0).chain(spec.parameters.iter_mut().zip(p)) {
+        for (q, value) in spec
+            .variables
+            .iter_mut()
+            .zip(x0)
+            .chain(spec.parameters.iter_mut().zip(p))
+        {
             q.default = value;
         }
         spec.spike_threshold = preset.spike_threshold.or(spec.spike_threshold);
@@ -194,16 +247,26 @@ impl Spec {
     ///
     /// # Errors
     /// An unknown name; a value that is not finite or outside the range that makes sense.
-    pub fn parameters_with<'a>(&self, changes: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Vec<f64>> {
-        replace(self.default_parameters(), &self.parameters, changes, |n| self.parameter_index(n))
+    pub fn parameters_with<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Result<Vec<f64>> {
+        replace(self.default_parameters(), &self.parameters, changes, |n| {
+            self.parameter_index(n)
+        })
     }
 
     /// The default start with some variables replaced.
     ///
     /// # Errors
     /// An unknown name; a value that is not finite or outside the range that makes sense.
-    pub fn state_with<'a>(&self, changes: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Vec<f64>> {
-        replace(self.default_state(), &self.variables, changes, |n| self.variable_index(n))
+    pub fn state_with<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Result<Vec<f64>> {
+        replace(self.default_state(), &self.variables, changes, |n| {
+            self.variable_index(n)
+        })
     }
 
     /// The stimulus that a surrogate was trained on, where it takes one.
@@ -213,13 +276,22 @@ impl Spec {
 
     /// Whether a state and parameters lie outside what a surrogate was trained on; never for equations.
     pub fn extrapolates(&self, x: &[f64], p: &[f64]) -> bool {
-        let outside = |values: &[f64], ranges: &[[f64; 2]]| values.iter().zip(ranges).any(|(v, r)| !(r[0]..=r[1]).contains(v));
-        self.trained_on.as_ref().is_some_and(|t| outside(x, &t.state) || outside(p, &t.parameters))
+        let outside = |values: &[f64], ranges: &[[f64; 2]]| {
+            values
+                .iter()
+                .zip(ranges)
+                .any(|(v, r)| !(r[0]..=r[1]).contains(v))
+        };
+        self.trained_on
+            .as_ref()
+            .is_some_and(|t| outside(x, &t.state) || outside(p, &t.parameters))
     }
 }
 
 fn index(kind: &'static str, list: &[Quantity], name: &str) -> Result<usize> {
-    list.iter().position(|q| q.name == name).ok_or_else(|| Error::unknown(kind, name, list.iter().map(|q| q.name.as_str())))
+    list.iter()
+        .position(|q| q.name == name)
+        .ok_or_else(|| Error::unknown(kind, name, list.iter().map(|q| q.name.as_str())))
 }
 
 fn replace<'a>(
@@ -232,7 +304,12 @@ fn replace<'a>(
         let i = find(name)?;
         let [low, high] = list[i].range;
         if !(low..=high).contains(&value) {
-            return Err(Error::OutOfRange { name: name.to_owned(), value, low, high });
+            return Err(Error::OutOfRange {
+                name: name.to_owned(),
+                value,
+                low,
+                high,
+            });
         }
         values[i] = value;
     }

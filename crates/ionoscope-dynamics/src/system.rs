@@ -107,7 +107,11 @@ pub trait DynamicalSystem: Send + Sync {
     ///
     /// # Errors
     /// Wrong input only: lengths, options, output times that a map does not reach.
-    fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>>;
+    fn solve_ensemble(
+        &self,
+        batch: &[Experiment],
+        options: &SolveOptions,
+    ) -> Result<Vec<Trajectory>>;
 
     /// Number of state variables.
     fn dimension(&self) -> usize {
@@ -120,7 +124,9 @@ pub trait DynamicalSystem: Send + Sync {
     /// Wrong input, or a trajectory that failed.
     fn simulate(&self, experiment: &Experiment, options: &SolveOptions) -> Result<Trajectory> {
         let mut all = self.solve_ensemble(std::slice::from_ref(experiment), options)?;
-        all.pop().ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?.completed()
+        all.pop()
+            .ok_or_else(|| Error::Invalid("an ensemble of one came back empty".into()))?
+            .completed()
     }
 
     /// Runs one experiment and follows one variable from the first output time to the last by the integrator's own continuous extension.
@@ -131,8 +137,17 @@ pub trait DynamicalSystem: Send + Sync {
     ///
     /// # Panics
     /// A variable's index beyond the variables.
-    fn follow(&self, experiment: &Experiment, variable: usize, options: &SolveOptions) -> Result<(Trajectory, Option<Curve>)> {
-        assert!(variable < self.dimension(), "variables of {}", self.spec().id);
+    fn follow(
+        &self,
+        experiment: &Experiment,
+        variable: usize,
+        options: &SolveOptions,
+    ) -> Result<(Trajectory, Option<Curve>)> {
+        assert!(
+            variable < self.dimension(),
+            "variables of {}",
+            self.spec().id
+        );
         Ok((self.simulate(experiment, options)?, None))
     }
 }
@@ -143,20 +158,34 @@ pub trait DynamicalSystem: Send + Sync {
 /// The first experiment, by its index, whose start or parameters have a wrong length or are not finite; more output than memory.
 pub fn check_batch(spec: &Spec, batch: &[Experiment]) -> Result<()> {
     for (k, e) in batch.iter().enumerate() {
-        for (what, got, want) in [("start", &e.x0, spec.variables.len()), ("parameters", &e.p, spec.parameters.len())] {
+        for (what, got, want) in [
+            ("start", &e.x0, spec.variables.len()),
+            ("parameters", &e.p, spec.parameters.len()),
+        ] {
             if got.len() != want {
-                return Err(Error::Invalid(format!("experiment {k}: the {what} has {} entries; {} has {want}", got.len(), spec.id)));
+                return Err(Error::Invalid(format!(
+                    "experiment {k}: the {what} has {} entries; {} has {want}",
+                    got.len(),
+                    spec.id
+                )));
             }
             if let Some(bad) = got.iter().find(|v| !v.is_finite()) {
-                return Err(Error::Invalid(format!("experiment {k}: the {what} holds {bad}; expected finite numbers")));
+                return Err(Error::Invalid(format!(
+                    "experiment {k}: the {what} holds {bad}; expected finite numbers"
+                )));
             }
         }
         TimeGrid::new(e.times.start, e.times.dt, e.times.count)?;
-        let protocol = e.protocol.check_until(e.times.end()).and_then(|()| e.protocol.check_units(spec));
+        let protocol = e
+            .protocol
+            .check_until(e.times.end())
+            .and_then(|()| e.protocol.check_units(spec));
         protocol.map_err(|error| Error::Invalid(format!("experiment {k}: {error}")))?;
     }
     // Asks for the memory without touching it: a refusal here is an error, in the middle of the work it would be the end.
-    let states = batch.iter().fold(0usize, |n, e| n.saturating_add(e.times.count));
+    let states = batch
+        .iter()
+        .fold(0usize, |n, e| n.saturating_add(e.times.count));
     Vec::<f64>::new().try_reserve_exact(states.saturating_mul(spec.variables.len())).map_err(|_| {
         Error::Invalid(format!("{states} output states in all do not fit in memory; take a larger dt, a shorter run or a smaller batch"))
     })

@@ -22,13 +22,19 @@ impl TimeGrid {
     /// `start` negative, `dt` not positive, either not finite, or no time at all.
     pub fn new(start: f64, dt: f64, count: usize) -> Result<Self> {
         if !(start >= 0.0 && start.is_finite()) {
-            return Err(Error::Invalid(format!("the first output time is {start}; expected a finite number, 0 or larger")));
+            return Err(Error::Invalid(format!(
+                "the first output time is {start}; expected a finite number, 0 or larger"
+            )));
         }
         if !(dt > 0.0 && dt.is_finite()) {
-            return Err(Error::Invalid(format!("the output step dt is {dt}; expected a finite number larger than 0")));
+            return Err(Error::Invalid(format!(
+                "the output step dt is {dt}; expected a finite number larger than 0"
+            )));
         }
         if count == 0 {
-            return Err(Error::Invalid("no output time was asked for; expected at least one".into()));
+            return Err(Error::Invalid(
+                "no output time was asked for; expected at least one".into(),
+            ));
         }
         Ok(TimeGrid { start, dt, count })
     }
@@ -46,9 +52,15 @@ impl TimeGrid {
         }
         // The longest step that fits and has few digits, or any.
         let whole = steps.ceil();
-        let fits = (0..1000).map(|k| t_end / (whole + f64::from(k))).find(|dt| (few_digits(*dt) / dt - 1.0).abs() < 1e-15);
+        let fits = (0..1000)
+            .map(|k| t_end / (whole + f64::from(k)))
+            .find(|dt| (few_digits(*dt) / dt - 1.0).abs() < 1e-15);
         let fits = fits.unwrap_or(t_end / whole);
-        Err(between(t_end, dt, &format!("; or take dt = {}", few_digits_or_all(fits))))
+        Err(between(
+            t_end,
+            dt,
+            &format!("; or take dt = {}", few_digits_or_all(fits)),
+        ))
     }
 
     /// [`TimeGrid::until`] for a map of step `own`, of which `dt` has to be a multiple.
@@ -59,9 +71,15 @@ impl TimeGrid {
         let every = (dt / own).round();
         if every < 1.0 || !is_whole(dt / own) {
             let (below, above) = ((dt / own).floor() * own, ((dt / own).floor() + 1.0) * own);
-            let below = if below > 0.0 { format!("{} or ", few_digits_or_all(below)) } else { String::new() };
+            let below = if below > 0.0 {
+                format!("{} or ", few_digits_or_all(below))
+            } else {
+                String::new()
+            };
             let above = few_digits_or_all(above);
-            return Err(Error::Invalid(format!("the output step dt = {dt} is no multiple of the map's step {own}; take {below}{above}")));
+            return Err(Error::Invalid(format!(
+                "the output step dt = {dt} is no multiple of the map's step {own}; take {below}{above}"
+            )));
         }
         let dt = every * own;
         let times = TimeGrid::within(t_end, dt)?;
@@ -71,7 +89,11 @@ impl TimeGrid {
         let steps = t_end / own;
         let advice = if is_whole(steps) && steps >= 1.0 {
             // The map's own step fits, if no longer one.
-            let fits = (1..=every as u64).rev().take(1 << 20).find(|k| is_whole(steps / *k as f64)).unwrap_or(1);
+            let fits = (1..=every as u64)
+                .rev()
+                .take(1 << 20)
+                .find(|k| is_whole(steps / *k as f64))
+                .unwrap_or(1);
             format!("; or take dt = {}", few_digits_or_all(fits as f64 * own))
         } else {
             format!(", in steps of {}", few_digits_or_all(dt))
@@ -85,12 +107,16 @@ impl TimeGrid {
     /// As [`TimeGrid::new`], and `t_end` negative, not finite or more than 2^40 steps away.
     pub fn within(t_end: f64, dt: f64) -> Result<Self> {
         if !(t_end >= 0.0 && t_end.is_finite()) {
-            return Err(Error::Invalid(format!("t_end is {t_end}; expected a finite number, 0 or larger")));
+            return Err(Error::Invalid(format!(
+                "t_end is {t_end}; expected a finite number, 0 or larger"
+            )));
         }
         TimeGrid::new(0.0, dt, 1)?;
         let steps = (t_end / dt + WHOLE).floor();
         if steps > (1u64 << 40) as f64 {
-            return Err(Error::Invalid(format!("t_end / dt = {steps:e} output times do not fit in memory; take a larger dt")));
+            return Err(Error::Invalid(format!(
+                "t_end / dt = {steps:e} output times do not fit in memory; take a larger dt"
+            )));
         }
         TimeGrid::new(0.0, dt, steps as usize + 1)
     }
@@ -136,17 +162,26 @@ fn few_digits(v: f64) -> f64 {
 /// As short as it may be without changing what it means to 1e-12: 3 x 0.3 is 0.9, a third has all its digits.
 fn few_digits_or_all(v: f64) -> f64 {
     let few = few_digits(v);
-    if (few / v - 1.0).abs() < 1e-14 { few } else { v }
+    if (few / v - 1.0).abs() < 1e-14 {
+        few
+    } else {
+        v
+    }
 }
 
 /// The error for an end between two steps.
 fn between(t_end: f64, dt: f64, advice: &str) -> Error {
     let below = (t_end / dt).floor();
     let [low, high] = [below * dt, (below + 1.0) * dt].map(few_digits_or_all);
-    let ends =
-        if below > 0.0 { format!("the nearest ends are t_end = {low} and {high}") } else { format!("the first end is t_end = {high}") };
+    let ends = if below > 0.0 {
+        format!("the nearest ends are t_end = {low} and {high}")
+    } else {
+        format!("the first end is t_end = {high}")
+    };
     let dt = few_digits_or_all(dt);
-    Error::Invalid(format!("t_end = {t_end} is no multiple of the output step dt = {dt}; {ends}{advice}"))
+    Error::Invalid(format!(
+        "t_end = {t_end} is no multiple of the output step dt = {dt}; {ends}{advice}"
+    ))
 }
 
 /// One run of a system: start, parameters, stimulus protocol and the output times.
@@ -165,7 +200,12 @@ pub struct Experiment {
 impl Experiment {
     /// The default start and parameters, without a stimulus.
     pub fn from_defaults(spec: &Spec, times: TimeGrid) -> Self {
-        Experiment { x0: spec.default_state(), p: spec.default_parameters(), protocol: Protocol::none(), times }
+        Experiment {
+            x0: spec.default_state(),
+            p: spec.default_parameters(),
+            protocol: Protocol::none(),
+            times,
+        }
     }
 }
 
@@ -231,18 +271,30 @@ impl SolveOptions {
     /// A tolerance that is not finite, not positive or beyond what double precision can hold.
     pub fn check(&self) -> Result<()> {
         if !(self.rtol >= 1e-14 && self.rtol <= 0.1) {
-            return Err(Error::OutOfRange { name: "rtol".into(), value: self.rtol, low: 1e-14, high: 0.1 });
+            return Err(Error::OutOfRange {
+                name: "rtol".into(),
+                value: self.rtol,
+                low: 1e-14,
+                high: 0.1,
+            });
         }
         if !(self.atol > 0.0 && self.atol.is_finite()) {
-            return Err(Error::Invalid(format!("atol is {}; expected a finite number larger than 0", self.atol)));
+            return Err(Error::Invalid(format!(
+                "atol is {}; expected a finite number larger than 0",
+                self.atol
+            )));
         }
         match (self.method, self.step) {
             (Method::RushLarsen, Some(step)) if step > 0.0 && step.is_finite() => Ok(()),
             (Method::RushLarsen, step) => {
                 let got = step.map_or("none was given".into(), |h| format!("{h} was given"));
-                Err(Error::Invalid(format!("the method rush-larsen has a fixed step, and {got}; expected a finite number larger than 0")))
+                Err(Error::Invalid(format!(
+                    "the method rush-larsen has a fixed step, and {got}; expected a finite number larger than 0"
+                )))
             }
-            (_, Some(step)) => Err(Error::Invalid(format!("a fixed step of {step} is for the method rush-larsen; others find their own"))),
+            (_, Some(step)) => Err(Error::Invalid(format!(
+                "a fixed step of {step} is for the method rush-larsen; others find their own"
+            ))),
             (_, None) => Ok(()),
         }
     }
@@ -288,22 +340,41 @@ pub enum FailureReason {
 
 impl std::fmt::Display for FailureReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scale = |fastest: &Option<f64>| fastest.map(|t| format!(", where the fastest time scale is {t:.1e}")).unwrap_or_default();
+        let scale = |fastest: &Option<f64>| {
+            fastest
+                .map(|t| format!(", where the fastest time scale is {t:.1e}"))
+                .unwrap_or_default()
+        };
         match self {
             FailureReason::NotFinite { quantity } => {
                 let what = quantity.as_deref().unwrap_or("the state");
-                write!(f, "{what} is no longer finite; check start, parameters and stimulus")
+                write!(
+                    f,
+                    "{what} is no longer finite; check start, parameters and stimulus"
+                )
             }
             FailureReason::StepTooSmall { fastest } => write!(
                 f,
                 "the step became too small to go on{}; check start, parameters and stimulus, or loosen the tolerances",
                 scale(fastest)
             ),
-            FailureReason::TooManySteps { steps, limit, fastest } => {
+            FailureReason::TooManySteps {
+                steps,
+                limit,
+                fastest,
+            } => {
                 if steps >= limit {
-                    write!(f, "the limit of {limit} steps was reached{}", scale(fastest))?;
+                    write!(
+                        f,
+                        "the limit of {limit} steps was reached{}",
+                        scale(fastest)
+                    )?;
                 } else {
-                    write!(f, "after {steps} steps, at whose pace the rest would take more than the limit of {limit}{}", scale(fastest))?;
+                    write!(
+                        f,
+                        "after {steps} steps, at whose pace the rest would take more than the limit of {limit}{}",
+                        scale(fastest)
+                    )?;
                 }
                 f.write_str("; check start and parameters, take a method for stiff equations, loosen the tolerances, or raise the limit")
             }
@@ -376,7 +447,10 @@ impl Trajectory {
     pub fn completed(self) -> Result<Self> {
         match &self.outcome {
             Outcome::Completed => Ok(self),
-            Outcome::Failed { time, reason } => Err(Error::Failed { time: *time, reason: reason.to_string() }),
+            Outcome::Failed { time, reason } => Err(Error::Failed {
+                time: *time,
+                reason: reason.to_string(),
+            }),
         }
     }
 }
@@ -387,14 +461,30 @@ mod tests {
 
     #[test]
     fn times_reached_are_those_not_after() {
-        for times in
-            [TimeGrid::new(0.0, 0.1, 1000).unwrap(), TimeGrid::new(3.7, 1.0 / 3.0, 50).unwrap(), TimeGrid::new(0.0, 1e-3, 1).unwrap()]
-        {
+        for times in [
+            TimeGrid::new(0.0, 0.1, 1000).unwrap(),
+            TimeGrid::new(3.7, 1.0 / 3.0, 50).unwrap(),
+            TimeGrid::new(0.0, 1e-3, 1).unwrap(),
+        ] {
             for k in 0..times.count {
                 let t = times.time(k);
-                assert_eq!([times.reached(t.next_down()), times.reached(t), times.reached(t.next_up())], [k, k + 1, k + 1]);
+                assert_eq!(
+                    [
+                        times.reached(t.next_down()),
+                        times.reached(t),
+                        times.reached(t.next_up())
+                    ],
+                    [k, k + 1, k + 1]
+                );
             }
-            assert_eq!([times.reached(-1.0), times.reached(1e300), times.reached(f64::INFINITY)], [0, times.count, times.count]);
+            assert_eq!(
+                [
+                    times.reached(-1.0),
+                    times.reached(1e300),
+                    times.reached(f64::INFINITY)
+                ],
+                [0, times.count, times.count]
+            );
         }
     }
 }

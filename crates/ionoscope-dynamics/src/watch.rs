@@ -60,14 +60,21 @@ impl Watcher {
     /// # Errors
     /// [`Error::Interrupted`] where it is.
     pub fn check(&self) -> Result<()> {
-        if self.stopped() { Err(Error::Interrupted) } else { Ok(()) }
+        if self.stopped() {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// What work gave, unless it was to stop: then its answer, or its complaint, is none.
     ///
     /// # Errors
     /// [`Error::Interrupted`] where it was to stop; those of the work.
-    pub fn unless_stopped<T, E: From<Error>>(&self, answer: std::result::Result<T, E>) -> std::result::Result<T, E> {
+    pub fn unless_stopped<T, E: From<Error>>(
+        &self,
+        answer: std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
         self.check()?;
         answer
     }
@@ -107,12 +114,25 @@ impl Watcher {
                 self.whole.tell(text);
             }
         }
-        if self.is_nobody() { Watcher::default() } else { Watcher::new(Part { whole: self.clone(), before, of, what }) }
+        if self.is_nobody() {
+            Watcher::default()
+        } else {
+            Watcher::new(Part {
+                whole: self.clone(),
+                before,
+                of,
+                what,
+            })
+        }
     }
 
     /// One that may stop the work and hears nothing of it: for a part of work that is counted otherwise.
     pub fn silent(&self) -> Watcher {
-        if self.is_nobody() { Watcher::default() } else { self.silent_or(StopFlag::default()) }
+        if self.is_nobody() {
+            Watcher::default()
+        } else {
+            self.silent_or(StopFlag::default())
+        }
     }
 
     /// As [`Watcher::silent`], and it stops a part of the work where `flag` is raised.
@@ -152,6 +172,10 @@ impl PartialEq for Watcher {
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_nobody() { "Watcher(nobody)" } else { "Watcher(somebody)" })
+        f.write_str(if self.is_nobody() {
+            "Watcher(nobody)"
+        } else {
+            "Watcher(somebody)"
+        })
     }
 }

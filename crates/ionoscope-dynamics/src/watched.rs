@@ -21,20 +21,34 @@ pub struct Watched<S> {
 impl Watched<Arc<dyn DynamicalSystem>> {
     /// The system, stopped by `watch`, to be shared; itself where nobody watches.
     pub fn shared(system: Arc<dyn DynamicalSystem>, watch: &Watcher) -> Arc<dyn DynamicalSystem> {
-        if watch.is_nobody() { system } else { Arc::new(Watched::new(system, watch)) }
+        if watch.is_nobody() {
+            system
+        } else {
+            Arc::new(Watched::new(system, watch))
+        }
     }
 }
 
 impl<S> Watched<S> {
     /// The system behind a reference of any kind, stopped by `watch`.
     pub fn new(system: S, watch: &Watcher) -> Self {
-        Watched { system, watch: watch.silent() }
+        Watched {
+            system,
+            watch: watch.silent(),
+        }
     }
 
     /// Options that hear of the stop, and of whoever else watches a solve.
     fn options(&self, options: &SolveOptions) -> SolveOptions {
-        let watch = if options.watch.is_nobody() { self.watch.clone() } else { options.watch.clone() };
-        SolveOptions { watch, ..options.clone() }
+        let watch = if options.watch.is_nobody() {
+            self.watch.clone()
+        } else {
+            options.watch.clone()
+        };
+        SolveOptions {
+            watch,
+            ..options.clone()
+        }
     }
 
     /// Whether to answer: where not, `out` is no number.
@@ -106,7 +120,11 @@ where
         }
     }
 
-    fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> Result<Vec<Trajectory>> {
+    fn solve_ensemble(
+        &self,
+        batch: &[Experiment],
+        options: &SolveOptions,
+    ) -> Result<Vec<Trajectory>> {
         self.watch.check()?;
         self.system.solve_ensemble(batch, &self.options(options))
     }
@@ -116,9 +134,15 @@ where
         self.system.simulate(experiment, &self.options(options))
     }
 
-    fn follow(&self, experiment: &Experiment, variable: usize, options: &SolveOptions) -> Result<(Trajectory, Option<Curve>)> {
+    fn follow(
+        &self,
+        experiment: &Experiment,
+        variable: usize,
+        options: &SolveOptions,
+    ) -> Result<(Trajectory, Option<Curve>)> {
         self.watch.check()?;
-        self.system.follow(experiment, variable, &self.options(options))
+        self.system
+            .follow(experiment, variable, &self.options(options))
     }
 }
 
@@ -144,10 +168,16 @@ mod tests {
         assert_eq!(slope(&*watched), slope(&*plain));
         flag.raise();
         assert_eq!(watched.simulate(&e, &options), Err(Error::Interrupted));
-        assert_eq!(watched.solve_ensemble(&[], &options), Err(Error::Interrupted));
+        assert_eq!(
+            watched.solve_ensemble(&[], &options),
+            Err(Error::Interrupted)
+        );
         let (dx, jacobian) = slope(&*watched);
         assert!(dx.iter().chain(&jacobian).all(|v| v.is_nan()));
         // Where nobody watches, nothing stands between.
-        assert!(Arc::ptr_eq(&plain, &Watched::shared(plain.clone(), &Watcher::default())));
+        assert!(Arc::ptr_eq(
+            &plain,
+            &Watched::shared(plain.clone(), &Watcher::default())
+        ));
     }
 }

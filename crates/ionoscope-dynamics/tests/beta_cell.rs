@@ -18,12 +18,19 @@ fn experiment(system: &dyn DynamicalSystem, v_s: f64, times: TimeGrid) -> Experi
 }
 
 fn options(rtol: f64, atol: f64) -> SolveOptions {
-    SolveOptions { rtol, atol, ..SolveOptions::default() }
+    SolveOptions {
+        rtol,
+        atol,
+        ..SolveOptions::default()
+    }
 }
 
 /// Largest error over the variables in units of atol + rtol |x|.
 fn in_tolerances(got: &[f64], want: &[f64], o: &SolveOptions) -> f64 {
-    got.iter().zip(want).map(|(g, w)| (g - w).abs() / (o.atol + o.rtol * w.abs())).fold(0.0, f64::max)
+    got.iter()
+        .zip(want)
+        .map(|(g, w)| (g - w).abs() / (o.atol + o.rtol * w.abs()))
+        .fold(0.0, f64::max)
 }
 
 #[test]
@@ -42,13 +49,23 @@ fn derivatives_have_every_digit() {
     for id in IDS {
         let cell = models::find(id).unwrap();
         for (x, [v_s, g_k2, i_stim], want) in cases {
-            let p = cell.spec().parameters_with([("v_s", v_s), ("g_k2", g_k2)]).unwrap();
+            let p = cell
+                .spec()
+                .parameters_with([("v_s", v_s), ("g_k2", g_k2)])
+                .unwrap();
             let mut dx = [0.0; 3];
             cell.rule(&x, i_stim, &p, &mut dx);
             // Rounding of the currents, which nearly cancel, is all that is left.
-            let scale = [1000.0 * (1.0 + (x[0] - 25.0f64).abs()), 50.0 * (1.0 + x[1]), 0.03];
+            let scale = [
+                1000.0 * (1.0 + (x[0] - 25.0f64).abs()),
+                50.0 * (1.0 + x[1]),
+                0.03,
+            ];
             for i in 0..3 {
-                assert!((dx[i] - want[i]).abs() < 4e-16 * scale[i], "{id}, x = {x:?}: {dx:?} instead of {want:?}");
+                assert!(
+                    (dx[i] - want[i]).abs() < 4e-16 * scale[i],
+                    "{id}, x = {x:?}: {dx:?} instead of {want:?}"
+                );
             }
         }
     }
@@ -58,8 +75,16 @@ fn derivatives_have_every_digit() {
 fn published_fixed_points_and_eigenvalues() {
     // Kuptsov, Stankevich, Bagautdinova (2023): all printed digits at v_s = -36.
     let cases = [
-        ("sherman-1988", [-49.897f64, 2.3452e-3, 0.19946], [20.772f64, 0.090834, -42.884]),
-        ("stankevich-2017", [-50.636, 2.0560e-3, 0.18792], [-0.15927, -19.521, -38.785]),
+        (
+            "sherman-1988",
+            [-49.897f64, 2.3452e-3, 0.19946],
+            [20.772f64, 0.090834, -42.884],
+        ),
+        (
+            "stankevich-2017",
+            [-50.636, 2.0560e-3, 0.18792],
+            [-0.15927, -19.521, -38.785],
+        ),
     ];
     for (id, printed, eigenvalues) in cases {
         let cell = models::find(id).unwrap();
@@ -76,20 +101,31 @@ fn published_fixed_points_and_eigenvalues() {
         }
         for i in 0..3 {
             let last_digit = 10f64.powi(printed[i].abs().log10().floor() as i32 - 4);
-            assert!((x[i] - printed[i]).abs() <= 0.5001 * last_digit, "{id}: {x:?}");
+            assert!(
+                (x[i] - printed[i]).abs() <= 0.5001 * last_digit,
+                "{id}: {x:?}"
+            );
         }
         // The characteristic polynomial changes sign within half of the last printed digit.
         cell.jacobian(&x, 0.0, &p, &mut j);
         for mu in eigenvalues {
             let half = 0.5001 * 10f64.powi(mu.abs().log10().floor() as i32 - 4);
-            let at = |mu: f64| determinant(&std::array::from_fn(|k| if k % 4 == 0 { j[k] - mu } else { j[k] }));
-            assert!(at(mu - half) * at(mu + half) < 0.0, "{id}: no eigenvalue rounds to {mu}");
+            let at = |mu: f64| {
+                determinant(&std::array::from_fn(|k| {
+                    if k % 4 == 0 { j[k] - mu } else { j[k] }
+                }))
+            };
+            assert!(
+                at(mu - half) * at(mu + half) < 0.0,
+                "{id}: no eigenvalue rounds to {mu}"
+            );
         }
     }
 }
 
 fn determinant(a: &[f64; 9]) -> f64 {
-    a[0] * (a[4] * a[8] - a[5] * a[7]) - a[1] * (a[3] * a[8] - a[5] * a[6]) + a[2] * (a[3] * a[7] - a[4] * a[6])
+    a[0] * (a[4] * a[8] - a[5] * a[7]) - a[1] * (a[3] * a[8] - a[5] * a[6])
+        + a[2] * (a[3] * a[7] - a[4] * a[6])
 }
 
 fn cramer(a: &[f64; 9], b: &[f64; 3]) -> [f64; 3] {
@@ -101,10 +137,42 @@ fn cramer(a: &[f64; 9], b: &[f64; 3]) -> [f64; 3] {
 
 /// States at t = 10 from the default start: scipy 1.17 `solve_ivp(method="DOP853", rtol=2.3e-14, atol=1e-16)` on the published equations.
 const STATES_AT_10: [(&str, f64, [f64; 3]); 4] = [
-    ("sherman-1988", -36.0, [-62.787793511604825, 0.00023399472228548328, 0.17679567094117637]),
-    ("sherman-1988", -33.0, [-52.52030899017471, 0.005912780756232279, 0.18713921212678206]),
-    ("stankevich-2017", -36.0, [-62.08290847925244, 0.0002649663276153578, 0.17532836489471773]),
-    ("stankevich-2017", -33.0, [-53.067106738374555, 0.0012782279628096172, 0.18185790804498814]),
+    (
+        "sherman-1988",
+        -36.0,
+        [
+            -62.787793511604825,
+            0.00023399472228548328,
+            0.17679567094117637,
+        ],
+    ),
+    (
+        "sherman-1988",
+        -33.0,
+        [
+            -52.52030899017471,
+            0.005912780756232279,
+            0.18713921212678206,
+        ],
+    ),
+    (
+        "stankevich-2017",
+        -36.0,
+        [
+            -62.08290847925244,
+            0.0002649663276153578,
+            0.17532836489471773,
+        ],
+    ),
+    (
+        "stankevich-2017",
+        -33.0,
+        [
+            -53.067106738374555,
+            0.0012782279628096172,
+            0.18185790804498814,
+        ],
+    ),
 ];
 
 #[test]
@@ -112,11 +180,22 @@ fn the_tolerance_is_met_bursting_and_spiking() {
     for (id, v_s, want) in STATES_AT_10 {
         let cell = models::find(id).unwrap();
         let e = experiment(&*cell, v_s, TimeGrid::until(10.0, 0.005).unwrap());
-        for (rtol, atol) in [(1e-4, 1e-6), (1e-5, 1e-7), (1e-6, 1e-8), (1e-7, 1e-9), (1e-8, 1e-10), (1e-9, 1e-11), (1e-10, 1e-12)] {
+        for (rtol, atol) in [
+            (1e-4, 1e-6),
+            (1e-5, 1e-7),
+            (1e-6, 1e-8),
+            (1e-7, 1e-9),
+            (1e-8, 1e-10),
+            (1e-9, 1e-11),
+            (1e-10, 1e-12),
+        ] {
             let o = options(rtol, atol);
             let got = cell.simulate(&e, &o).unwrap();
             let error = in_tolerances(got.last().unwrap(), &want, &o);
-            assert!(error <= 10.0, "{id}, v_s = {v_s}, rtol = {rtol:e}: {error} tolerances off");
+            assert!(
+                error <= 10.0,
+                "{id}, v_s = {v_s}, rtol = {rtol:e}: {error} tolerances off"
+            );
         }
     }
 }
@@ -131,9 +210,17 @@ fn the_fast_integrator_agrees_with_the_oracle() {
         // Order 4: the spiking oracle is right to 1e-7 at this step.
         for k in 0..fast.len() {
             let error = in_tolerances(fast.state(k), slow.state(k), &options(1e-8, 1e-8));
-            assert!(error < 1000.0, "{id}, v_s = {v_s}, t = {}: {error}", e.times.time(k));
+            assert!(
+                error < 1000.0,
+                "{id}, v_s = {v_s}, t = {}: {error}",
+                e.times.time(k)
+            );
         }
-        assert!(in_tolerances(fast.last().unwrap(), &want, &options(1e-12, 1e-14)) < 100.0, "{id}, {v_s}: {:?}", fast.last());
+        assert!(
+            in_tolerances(fast.last().unwrap(), &want, &options(1e-12, 1e-14)) < 100.0,
+            "{id}, {v_s}: {:?}",
+            fast.last()
+        );
     }
 }
 
@@ -142,8 +229,15 @@ fn the_tolerance_is_met_over_the_whole_control_range() {
     // At all output times up to 10, not only the last. The irregular columns near -33.5 (original) and -31.2 (modified) amplify most.
     for id in IDS {
         let cell = models::find(id).unwrap();
-        let batch: Vec<Experiment> =
-            (0..=50).map(|k| experiment(&*cell, -40.0 + 0.2 * f64::from(k), TimeGrid::until(10.0, 0.1).unwrap())).collect();
+        let batch: Vec<Experiment> = (0..=50)
+            .map(|k| {
+                experiment(
+                    &*cell,
+                    -40.0 + 0.2 * f64::from(k),
+                    TimeGrid::until(10.0, 0.1).unwrap(),
+                )
+            })
+            .collect();
         let reference = cell.solve_ensemble(&batch, &options(1e-12, 1e-15)).unwrap();
         for rtol in [1e-4, 1e-6, 1e-8, 1e-10] {
             let o = options(rtol, rtol * 1e-2);
@@ -151,12 +245,20 @@ fn the_tolerance_is_met_over_the_whole_control_range() {
             let mut errors = Vec::new();
             for ((e, got), want) in batch.iter().zip(&all).zip(&reference) {
                 let end = in_tolerances(got.last().unwrap(), want.last().unwrap(), &o);
-                assert!(end <= 10.0, "{id}, v_s = {}, rtol = {rtol:e}: {end} tolerances off", e.p[11]);
-                errors.extend((1..got.len()).map(|k| in_tolerances(got.state(k), want.state(k), &o)));
+                assert!(
+                    end <= 10.0,
+                    "{id}, v_s = {}, rtol = {rtol:e}: {end} tolerances off",
+                    e.p[11]
+                );
+                errors
+                    .extend((1..got.len()).map(|k| in_tolerances(got.state(k), want.state(k), &o)));
             }
             errors.sort_by(f64::total_cmp);
             let p99 = errors[errors.len() * 99 / 100];
-            assert!(p99 <= 10.0, "{id}, rtol = {rtol:e}: one in a hundred output times is {p99} tolerances off or more");
+            assert!(
+                p99 <= 10.0,
+                "{id}, rtol = {rtol:e}: one in a hundred output times is {p99} tolerances off or more"
+            );
         }
     }
 }
@@ -178,32 +280,60 @@ fn burst_period_and_interspike_intervals() {
     let cell = models::find("sherman-1988").unwrap();
     let times = TimeGrid::new(100.0, 0.005, 20_001).unwrap();
     for (v_s, period, count) in [(-36.0, 9.026, 20), (-38.0, 8.419, 15)] {
-        let t = cell.simulate(&experiment(&*cell, v_s, times), &SolveOptions::default()).unwrap();
+        let t = cell
+            .simulate(&experiment(&*cell, v_s, times), &SolveOptions::default())
+            .unwrap();
         let spikes = spikes(&t);
-        let firsts: Vec<usize> = (1..spikes.len()).filter(|&i| spikes[i] - spikes[i - 1] > 1.0).collect();
+        let firsts: Vec<usize> = (1..spikes.len())
+            .filter(|&i| spikes[i] - spikes[i - 1] > 1.0)
+            .collect();
         for pair in firsts.windows(2) {
             assert_eq!(pair[1] - pair[0], count, "v_s = {v_s}");
-            assert!((spikes[pair[1]] - spikes[pair[0]] - period).abs() < 1e-3, "v_s = {v_s}: {}", spikes[pair[1]] - spikes[pair[0]]);
+            assert!(
+                (spikes[pair[1]] - spikes[pair[0]] - period).abs() < 1e-3,
+                "v_s = {v_s}: {}",
+                spikes[pair[1]] - spikes[pair[0]]
+            );
         }
         assert!(firsts.len() > 8);
     }
-    let t = cell.simulate(&experiment(&*cell, -33.0, times), &SolveOptions::default()).unwrap();
+    let t = cell
+        .simulate(&experiment(&*cell, -33.0, times), &SolveOptions::default())
+        .unwrap();
     let intervals: Vec<f64> = spikes(&t).windows(2).map(|s| s[1] - s[0]).collect();
     assert!(intervals.len() > 200);
-    assert!(intervals.iter().all(|i| (0.4445..0.4505).contains(i)), "{intervals:?}");
+    assert!(
+        intervals.iter().all(|i| (0.4445..0.4505).contains(i)),
+        "{intervals:?}"
+    );
 }
 
 #[test]
 fn work_is_pinned() {
     // Accepted, rejected, evaluations up to t = 10: a change that works harder shows here.
-    let pinned =
-        [("sherman-1988", -36.0, 1e-8), ("sherman-1988", -33.0, 1e-8), ("stankevich-2017", -36.0, 1e-4), ("stankevich-2017", -36.0, 1e-10)]
-            .map(|(id, v_s, rtol)| {
-                let cell = models::find(id).unwrap();
-                let e = experiment(&*cell, v_s, TimeGrid::until(10.0, 0.005).unwrap());
-                let s = cell.simulate(&e, &options(rtol, rtol * 1e-2)).unwrap().statistics;
-                assert!(!s.stiff);
-                (s.accepted, s.rejected, s.evaluations)
-            });
-    assert_eq!(pinned, [(1648, 36, 23321), (2552, 66, 35882), (579, 98, 9713), (3069, 103, 42233)]);
+    let pinned = [
+        ("sherman-1988", -36.0, 1e-8),
+        ("sherman-1988", -33.0, 1e-8),
+        ("stankevich-2017", -36.0, 1e-4),
+        ("stankevich-2017", -36.0, 1e-10),
+    ]
+    .map(|(id, v_s, rtol)| {
+        let cell = models::find(id).unwrap();
+        let e = experiment(&*cell, v_s, TimeGrid::until(10.0, 0.005).unwrap());
+        let s = cell
+            .simulate(&e, &options(rtol, rtol * 1e-2))
+            .unwrap()
+            .statistics;
+        assert!(!s.stiff);
+        (s.accepted, s.rejected, s.evaluations)
+    });
+    assert_eq!(
+        pinned,
+        [
+            (1648, 36, 23321),
+            (2552, 66, 35882),
+            (579, 98, 9713),
+            (3069, 103, 42233)
+        ]
+    );
 }

@@ -13,20 +13,32 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let numbers = |text: &str| text.split_whitespace().map(|t| t.parse::<f64>().unwrap()).collect::<Vec<_>>();
+    let numbers = |text: &str| {
+        text.split_whitespace()
+            .map(|t| t.parse::<f64>().unwrap())
+            .collect::<Vec<_>>()
+    };
     let text = include_str!("reference_derivatives.txt");
     text.split("\n\n")
         .filter(|block| !block.trim().is_empty())
         .map(|block| {
             let field = |name: &str| {
-                let line = block.lines().find(|line| line.split(' ').next() == Some(name));
-                line.and_then(|line| line.strip_prefix(name)).unwrap().trim()
+                let line = block
+                    .lines()
+                    .find(|line| line.split(' ').next() == Some(name));
+                line.and_then(|line| line.strip_prefix(name))
+                    .unwrap()
+                    .trim()
             };
-            let parameters = field("parameters").split_whitespace().map(|text| text.split_once('=').unwrap());
+            let parameters = field("parameters")
+                .split_whitespace()
+                .map(|text| text.split_once('=').unwrap());
             Case {
                 model: field("model").into(),
                 preset: field("preset").into(),
-                parameters: parameters.map(|(name, value)| (name.into(), value.parse().unwrap())).collect(),
+                parameters: parameters
+                    .map(|(name, value)| (name.into(), value.parse().unwrap()))
+                    .collect(),
                 i_stim: numbers(field("i_stim"))[0],
                 x: numbers(field("x")),
                 dx: numbers(field("dx")),
@@ -37,17 +49,35 @@ fn cases() -> Vec<Case> {
 
 /// Derivatives, and by how much each may be wrong when all that enters is rounded once: the change that a relative change of the state and
 /// the parameters by half an ulp makes.
-fn with_rounding(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64]) -> (Vec<f64>, Vec<f64>) {
+fn with_rounding(
+    system: &dyn DynamicalSystem,
+    x: &[f64],
+    i_stim: f64,
+    p: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
     let n = x.len();
     let (mut dx, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
     system.rule(x, i_stim, p, &mut dx);
     system.jacobian(x, i_stim, p, &mut jacobian);
     let spec = system.spec();
     // A potential is subtracted from others, each of the size of 100 mV.
-    let size =
-        |k: usize| if spec.membrane_potential.as_ref() == Some(&spec.variables[k].name) { x[k].abs().max(100.0) } else { x[k].abs() };
+    let size = |k: usize| {
+        if spec.membrane_potential.as_ref() == Some(&spec.variables[k].name) {
+            x[k].abs().max(100.0)
+        } else {
+            x[k].abs()
+        }
+    };
     let scale = if n < 4 { 1.0 } else { 1e-3 };
-    let rounding = (0..n).map(|i| (0..n).map(|j| (jacobian[i * n + j] * size(j)).abs()).sum::<f64>() * 1.2e-16 + 1e-18 * scale).collect();
+    let rounding = (0..n)
+        .map(|i| {
+            (0..n)
+                .map(|j| (jacobian[i * n + j] * size(j)).abs())
+                .sum::<f64>()
+                * 1.2e-16
+                + 1e-18 * scale
+        })
+        .collect();
     (dx, rounding)
 }
 
@@ -56,11 +86,22 @@ fn derivatives_have_every_digit() {
     let mut seen = std::collections::BTreeSet::new();
     for case in cases() {
         let system = models::find(&case.model).unwrap();
-        let spec = if case.preset == "-" { system.spec().clone() } else { system.spec().with_preset(&case.preset).unwrap() };
+        let spec = if case.preset == "-" {
+            system.spec().clone()
+        } else {
+            system.spec().with_preset(&case.preset).unwrap()
+        };
         if !case.parameters.is_empty() {
-            assert_eq!(case.parameters.len(), spec.parameters.len(), "{}: the reference knows every parameter", case.model);
+            assert_eq!(
+                case.parameters.len(),
+                spec.parameters.len(),
+                "{}: the reference knows every parameter",
+                case.model
+            );
         }
-        let p = spec.parameters_with(case.parameters.iter().map(|(n, v)| (n.as_str(), *v))).unwrap();
+        let p = spec
+            .parameters_with(case.parameters.iter().map(|(n, v)| (n.as_str(), *v)))
+            .unwrap();
         let (dx, rounding) = with_rounding(&*system, &case.x, case.i_stim, &p);
         for i in 0..dx.len() {
             let name = &spec.variables[i].name;
@@ -79,10 +120,22 @@ fn derivatives_have_every_digit() {
         seen.insert((case.model, case.preset));
     }
     // Every model but the beta-cells, which have a test of their own, and every preset that changes parameters.
-    for system in models::all().iter().filter(|s| !["sherman-1988", "stankevich-2017"].contains(&s.spec().id.as_str())) {
-        let presets = system.spec().presets.iter().filter(|q| !q.parameters.is_empty()).map(|q| q.name.clone());
+    for system in models::all()
+        .iter()
+        .filter(|s| !["sherman-1988", "stankevich-2017"].contains(&s.spec().id.as_str()))
+    {
+        let presets = system
+            .spec()
+            .presets
+            .iter()
+            .filter(|q| !q.parameters.is_empty())
+            .map(|q| q.name.clone());
         for preset in presets.chain(["-".to_owned()]) {
-            assert!(seen.contains(&(system.spec().id.clone(), preset.clone())), "{}, preset {preset}: no case", system.spec().id);
+            assert!(
+                seen.contains(&(system.spec().id.clone(), preset.clone())),
+                "{}, preset {preset}: no case",
+                system.spec().id
+            );
         }
     }
 }
@@ -135,10 +188,23 @@ fn ohara_rudy_at_its_default_start() {
     ];
     let cell = models::find("ohara-rudy-2011").unwrap();
     let mut dx = vec![0.0; 41];
-    cell.rule(&cell.spec().default_state(), 0.0, &cell.spec().default_parameters(), &mut dx);
+    cell.rule(
+        &cell.spec().default_state(),
+        0.0,
+        &cell.spec().default_parameters(),
+        &mut dx,
+    );
     for ((got, text), q) in dx.iter().zip(printed).zip(&cell.spec().variables) {
         let want: f64 = text.parse().unwrap();
-        let half_digit = if want == 0.0 { 1e-13 } else { 0.5001 * 10f64.powi(want.abs().log10().floor() as i32 - 6) };
-        assert!((got - want).abs() <= half_digit, "{}' = {got:e} instead of {text}", q.name);
+        let half_digit = if want == 0.0 {
+            1e-13
+        } else {
+            0.5001 * 10f64.powi(want.abs().log10().floor() as i32 - 6)
+        };
+        assert!(
+            (got - want).abs() <= half_digit,
+            "{}' = {got:e} instead of {text}",
+            q.name
+        );
     }
 }

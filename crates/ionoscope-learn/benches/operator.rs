@@ -50,15 +50,30 @@ enum What {
 /// A model with so many variables.
 fn spec(variables: usize) -> Spec {
     let of = |model: &dyn ionoscope_dynamics::system::DynamicalSystem| model.spec().clone();
-    models::all().iter().map(|m| of(&**m)).find(|s| s.variables.len() == variables).expect("a model with so many variables")
+    models::all()
+        .iter()
+        .map(|m| of(&**m))
+        .find(|s| s.variables.len() == variables)
+        .expect("a model with so many variables")
 }
 
 /// Normal numbers: the speed does not depend on them.
 fn synthetic(samples: usize, variables: usize, points: usize) -> Responses {
     let mut rng = stream(1, "benchmark", 0);
-    let mut draw = |n: usize| (0..n).map(|_| normal(&mut rng) as f32).collect::<Vec<f32>>();
+    let mut draw = |n: usize| {
+        (0..n)
+            .map(|_| normal(&mut rng) as f32)
+            .collect::<Vec<f32>>()
+    };
     let (input, x) = (draw(samples * points), draw(samples * variables * points));
-    Responses { points, variables, input, x, class: vec![0; samples], ..Responses::default() }
+    Responses {
+        points,
+        variables,
+        input,
+        x,
+        class: vec![0; samples],
+        ..Responses::default()
+    }
 }
 
 fn median(mut seconds: Vec<f64>) -> f64 {
@@ -69,21 +84,47 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 fn train(task: &Task) -> f64 {
     let spec = spec(task.variables);
     let data = ResponseData {
-        config: ResponseConfig { model: spec.id.clone(), points: task.points, ..ResponseConfig::default() },
+        config: ResponseConfig {
+            model: spec.id.clone(),
+            points: task.points,
+            ..ResponseConfig::default()
+        },
         spec,
         classes: [vec!["normal".into()], vec!["normal".into()]],
         // Two batches an epoch; on a GPU more, since weights travel once an epoch.
-        training: synthetic(if task.cuda { 50 } else { 2 } * task.batch, task.variables, task.points),
+        training: synthetic(
+            if task.cuda { 50 } else { 2 } * task.batch,
+            task.variables,
+            task.points,
+        ),
         validation: Responses::default(),
         test: Responses::default(),
     };
     let mut seconds = Vec::new();
     let begun = Instant::now();
     while begun.elapsed().as_secs_f64() < task.seconds || seconds.len() < 3 {
-        let adam = AdamConfig { epochs: 4, batch: task.batch, learning_rate: 1e-4, ..OperatorConfig::default().adam };
-        let config = OperatorConfig { network: task.config.clone(), optimizer: Optimizer::Adam, adam, ..OperatorConfig::default() };
+        let adam = AdamConfig {
+            epochs: 4,
+            batch: task.batch,
+            learning_rate: 1e-4,
+            ..OperatorConfig::default().adam
+        };
+        let config = OperatorConfig {
+            network: task.config.clone(),
+            optimizer: Optimizer::Adam,
+            adam,
+            ..OperatorConfig::default()
+        };
         let device = if task.cuda { Device::Cuda } else { Device::Cpu };
-        let trained = train_operator(&data, &config, &mut Run { device, ..Run::default() }).expect("a training");
+        let trained = train_operator(
+            &data,
+            &config,
+            &mut Run {
+                device,
+                ..Run::default()
+            },
+        )
+        .expect("a training");
         // The first epoch warms up.
         seconds.extend(trained.history[1..].iter().filter_map(|r| match r {
             Record::Adam(r) => Some(task.batch as f64 / r.samples_per_second),
@@ -94,7 +135,12 @@ fn train(task: &Task) -> f64 {
 }
 
 fn infer(task: &Task) -> f64 {
-    let weights = task.config.initial_weights(2, task.variables, 1).iter().map(|w| *w as f32).collect();
+    let weights = task
+        .config
+        .initial_weights(2, task.variables, 1)
+        .iter()
+        .map(|w| *w as f32)
+        .collect();
     let fno = Fno {
         spec: spec(task.variables),
         config: task.config.clone(),
@@ -109,14 +155,30 @@ fn infer(task: &Task) -> f64 {
             per_point: None,
             parameters: Default::default(),
         },
-        seen: Seen { input: [-10.0, 10.0], steps_from_zero: false, steps: Vec::new(), start: None, parameters: Default::default() },
+        seen: Seen {
+            input: [-10.0, 10.0],
+            steps_from_zero: false,
+            steps: Vec::new(),
+            start: None,
+            parameters: Default::default(),
+        },
         bands: None,
         weights,
         provenance: serde_json::Value::Null,
     };
     let (start, p) = (fno.spec.default_state(), fno.spec.default_parameters());
-    let current = |k: usize| (0..task.points).map(|t| ((t + k) as f64 * 0.01).sin()).collect();
-    let conditions: Vec<_> = (0..task.batch).map(|k| Condition { current: current(k), start: start.clone(), p: p.clone() }).collect();
+    let current = |k: usize| {
+        (0..task.points)
+            .map(|t| ((t + k) as f64 * 0.01).sin())
+            .collect()
+    };
+    let conditions: Vec<_> = (0..task.batch)
+        .map(|k| Condition {
+            current: current(k),
+            start: start.clone(),
+            p: p.clone(),
+        })
+        .collect();
     let ready = fno.on_grid(task.points).expect("a grid fine enough");
     let mut seconds = Vec::new();
     let begun = Instant::now();
@@ -136,6 +198,9 @@ fn main() {
             What::Train => train(&task),
             What::Infer => infer(&task),
         };
-        println!("{}", serde_json::json!({ "seconds": seconds, "version": env!("CARGO_PKG_VERSION") }));
+        println!(
+            "{}",
+            serde_json::json!({ "seconds": seconds, "version": env!("CARGO_PKG_VERSION") })
+        );
     }
 }

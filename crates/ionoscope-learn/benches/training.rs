@@ -26,18 +26,31 @@ use ionoscope_learn::{
 /// Normal inputs and a smooth rule; the peers draw theirs in the same way.
 fn synthetic(pairs: usize) -> Dataset {
     let mut rng = stream(1, "benchmark", 0);
-    let mut training = Pairs { dimension: 3, parameters: 1, ..Pairs::default() };
+    let mut training = Pairs {
+        dimension: 3,
+        parameters: 1,
+        ..Pairs::default()
+    };
     for _ in 0..pairs {
         let x: [f64; 4] = std::array::from_fn(|_| normal(&mut rng));
-        let next = (0..3).map(|i| x[i] + 0.1 * (x[0] - 0.5 * x[1] + 0.3 * x[2] + 0.2 * x[3] + i as f64 - 1.0).sin());
+        let next = (0..3).map(|i| {
+            x[i] + 0.1 * (x[0] - 0.5 * x[1] + 0.3 * x[2] + 0.2 * x[3] + i as f64 - 1.0).sin()
+        });
         training.next.extend(next);
         training.u.extend(&x[..3]);
         training.p.push(x[3]);
         training.distance.push(f64::NAN);
     }
-    let mut spec = models::find("sherman-1988").expect("a model of this library").spec().clone();
+    let mut spec = models::find("sherman-1988")
+        .expect("a model of this library")
+        .spec()
+        .clone();
     spec.parameters.retain(|q| q.name == "v_s");
-    let none = Pairs { dimension: 3, parameters: 1, ..Pairs::default() };
+    let none = Pairs {
+        dimension: 3,
+        parameters: 1,
+        ..Pairs::default()
+    };
     let normalizer = Normalizer::fit(&training).expect("numbers that vary");
     Dataset {
         config: DatasetConfig::default(),
@@ -53,42 +66,80 @@ fn synthetic(pairs: usize) -> Dataset {
 /// The peak of `threads` cores at work together.
 fn peak_of(threads: usize) -> f64 {
     std::thread::scope(|s| {
-        let all: Vec<_> = (0..threads).map(|_| s.spawn(|| peak::measure(Backend::detect()))).collect();
+        let all: Vec<_> = (0..threads)
+            .map(|_| s.spawn(|| peak::measure(Backend::detect())))
+            .collect();
         all.into_iter().map(|t| t.join().expect("no panic")).sum()
     })
 }
 
 fn tanh_error(backend: Backend) -> f64 {
-    let x: Vec<f32> = (-10 * 65536..=10 * 65536).map(|i| i as f32 / 65536.0).collect();
+    let x: Vec<f32> = (-10 * 65536..=10 * 65536)
+        .map(|i| i as f32 / 65536.0)
+        .collect();
     let mut t = x.clone();
     backend.tanh(&mut t);
-    x.iter().zip(t).map(|(x, t)| (f64::from(t) - f64::from(*x).tanh()).abs()).fold(0.0, f64::max)
+    x.iter()
+        .zip(t)
+        .map(|(x, t)| (f64::from(t) - f64::from(*x).tanh()).abs())
+        .fold(0.0, f64::max)
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let list = |name: &str, default: &str| -> Vec<f64> {
-        let at = arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1)).map_or(default, |a| a.as_str());
-        at.split(',').map(|v| v.parse().expect("numbers, separated by commas")).collect()
+        let at = arguments
+            .iter()
+            .position(|a| a == name)
+            .and_then(|i| arguments.get(i + 1))
+            .map_or(default, |a| a.as_str());
+        at.split(',')
+            .map(|v| v.parse().expect("numbers, separated by commas"))
+            .collect()
     };
-    let options: BTreeMap<&str, Vec<f64>> =
-        BTreeMap::from([("threads", list("--threads", "1,2")), ("batch", list("--batch", "1024,10000"))]);
+    let options: BTreeMap<&str, Vec<f64>> = BTreeMap::from([
+        ("threads", list("--threads", "1,2")),
+        ("batch", list("--batch", "1024,10000")),
+    ]);
     let seconds = list("--seconds", "3")[0];
     let backend = Backend::detect();
     for &threads in &options["threads"] {
         let threads = threads as usize;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads");
         for &batch in &options["batch"] {
             let batch = batch as usize;
             let data = synthetic(120_000 / batch * batch);
             let config = TrainConfig {
-                adam: AdamConfig { epochs: 1_000_000, batch, learning_rate: 3e-3, schedule: Schedule::Constant, ..AdamConfig::default() },
-                second_order: SecondOrderConfig { iterations: 0, ..SecondOrderConfig::default() },
+                adam: AdamConfig {
+                    epochs: 1_000_000,
+                    batch,
+                    learning_rate: 3e-3,
+                    schedule: Schedule::Constant,
+                    ..AdamConfig::default()
+                },
+                second_order: SecondOrderConfig {
+                    iterations: 0,
+                    ..SecondOrderConfig::default()
+                },
                 ..TrainConfig::default()
             };
-            let mut run = Run { time_limit: Some(Duration::from_secs_f64(seconds)), ..Run::default() };
-            let trained = pool.install(|| train(&data, &config, &mut run)).expect("a training");
-            let speed = |r: &Record| if let Record::Adam(r) = r { Some((r.samples_per_second, r.training.clone())) } else { None };
+            let mut run = Run {
+                time_limit: Some(Duration::from_secs_f64(seconds)),
+                ..Run::default()
+            };
+            let trained = pool
+                .install(|| train(&data, &config, &mut run))
+                .expect("a training");
+            let speed = |r: &Record| {
+                if let Record::Adam(r) = r {
+                    Some((r.samples_per_second, r.training.clone()))
+                } else {
+                    None
+                }
+            };
             let epochs: Vec<_> = trained.history.iter().filter_map(speed).collect();
             let mut speeds: Vec<f64> = epochs.iter().map(|e| e.0).collect();
             speeds.sort_by(f64::total_cmp);

@@ -70,7 +70,10 @@ impl Default for AdamConfig {
             // Both beta-cells, three seeds each with data of their own, 2000 epochs: validation MSE at most 1.01e-8; with 3e-3 at most 1.5e-8.
             batch: 50,
             learning_rate: 5e-3,
-            schedule: Schedule::Cosine { warm_up: 0.01, end: 1e-3 },
+            schedule: Schedule::Cosine {
+                warm_up: 0.01,
+                end: 1e-3,
+            },
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-12,
@@ -86,29 +89,79 @@ impl AdamConfig {
     /// Names the first that makes no sense.
     pub fn check(&self) -> Result<()> {
         let require = |ok: bool, name: &str, value: f64, expected: &str| {
-            if ok { Ok(()) } else { Err(Error::Invalid(format!("adam.{name} = {value}; expected {expected}"))) }
+            if ok {
+                Ok(())
+            } else {
+                Err(Error::Invalid(format!(
+                    "adam.{name} = {value}; expected {expected}"
+                )))
+            }
         };
         let share = |v: f64| (0.0..=1.0).contains(&v);
         let positive = |v: f64| v.is_finite() && v > 0.0;
         require(self.batch > 0, "batch", self.batch as f64, "at least 1")?;
-        require(positive(self.learning_rate), "learning_rate", self.learning_rate, "a positive number")?;
-        require((0.0..1.0).contains(&self.beta1), "beta1", self.beta1, "a number in [0, 1)")?;
-        require((0.0..1.0).contains(&self.beta2), "beta2", self.beta2, "a number in [0, 1)")?;
-        require(positive(self.epsilon), "epsilon", self.epsilon, "a positive number")?;
-        require(self.weight_decay.is_finite() && self.weight_decay >= 0.0, "weight_decay", self.weight_decay, "0 or more")?;
+        require(
+            positive(self.learning_rate),
+            "learning_rate",
+            self.learning_rate,
+            "a positive number",
+        )?;
+        require(
+            (0.0..1.0).contains(&self.beta1),
+            "beta1",
+            self.beta1,
+            "a number in [0, 1)",
+        )?;
+        require(
+            (0.0..1.0).contains(&self.beta2),
+            "beta2",
+            self.beta2,
+            "a number in [0, 1)",
+        )?;
+        require(
+            positive(self.epsilon),
+            "epsilon",
+            self.epsilon,
+            "a positive number",
+        )?;
+        require(
+            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+            "weight_decay",
+            self.weight_decay,
+            "0 or more",
+        )?;
         match self.schedule {
             Schedule::Constant => Ok(()),
             Schedule::Cosine { warm_up, end } => {
-                require(share(warm_up), "schedule.warm_up", warm_up, "a number in [0, 1]")?;
+                require(
+                    share(warm_up),
+                    "schedule.warm_up",
+                    warm_up,
+                    "a number in [0, 1]",
+                )?;
                 require(share(end), "schedule.end", end, "a number in [0, 1]")
             }
-            Schedule::OneCycle { start, warm_up, end } => {
+            Schedule::OneCycle {
+                start,
+                warm_up,
+                end,
+            } => {
                 require(share(start), "schedule.start", start, "a number in [0, 1]")?;
-                require(share(warm_up), "schedule.warm_up", warm_up, "a number in [0, 1]")?;
+                require(
+                    share(warm_up),
+                    "schedule.warm_up",
+                    warm_up,
+                    "a number in [0, 1]",
+                )?;
                 require(share(end), "schedule.end", end, "a number in [0, 1]")
             }
             Schedule::Steps { factor, every } => {
-                require(positive(factor) && factor <= 1.0, "schedule.factor", factor, "a number in (0, 1]")?;
+                require(
+                    positive(factor) && factor <= 1.0,
+                    "schedule.factor",
+                    factor,
+                    "a number in (0, 1]",
+                )?;
                 require(every > 0, "schedule.every", every as f64, "at least 1")
             }
         }
@@ -125,9 +178,17 @@ impl AdamConfig {
             Schedule::Constant => 1.0,
             Schedule::Cosine { warm_up, end } => {
                 let t = self.share(step, per_epoch);
-                if t < warm_up { t / warm_up } else { fall(t, warm_up, end) }
+                if t < warm_up {
+                    t / warm_up
+                } else {
+                    fall(t, warm_up, end)
+                }
             }
-            Schedule::OneCycle { start, warm_up, end } => {
+            Schedule::OneCycle {
+                start,
+                warm_up,
+                end,
+            } => {
                 let t = self.share(step, per_epoch);
                 if t < warm_up {
                     start + (1.0 - start) * 0.5 * (1.0 - (std::f64::consts::PI * t / warm_up).cos())
@@ -175,15 +236,33 @@ pub struct Adam {
 impl Adam {
     /// No step made yet.
     pub fn new(weights: usize) -> Self {
-        Adam { first: vec![0.0; weights], second: vec![0.0; weights], steps: 0 }
+        Adam {
+            first: vec![0.0; weights],
+            second: vec![0.0; weights],
+            steps: 0,
+        }
     }
 
     /// Moves `weights` by one step against `gradient`.
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn step(&mut self, backend: Backend, config: &AdamConfig, per_epoch: u64, weights: &mut [f64], gradient: &[f64]) {
-        self.step_parts(backend, config, per_epoch, weights, gradient, std::slice::from_ref(&(0..weights.len())));
+    pub fn step(
+        &mut self,
+        backend: Backend,
+        config: &AdamConfig,
+        per_epoch: u64,
+        weights: &mut [f64],
+        gradient: &[f64],
+    ) {
+        self.step_parts(
+            backend,
+            config,
+            per_epoch,
+            weights,
+            gradient,
+            std::slice::from_ref(&(0..weights.len())),
+        );
     }
 
     /// The same for the weights in `parts` only.
@@ -201,7 +280,13 @@ impl Adam {
         for part in parts {
             let at = part.clone();
             let [first, second] = [&mut self.first[at.clone()], &mut self.second[at.clone()]];
-            backend.adam(&step, &mut weights[at.clone()], first, second, &gradient[at]);
+            backend.adam(
+                &step,
+                &mut weights[at.clone()],
+                first,
+                second,
+                &gradient[at],
+            );
         }
     }
 }
@@ -213,11 +298,18 @@ mod tests {
     #[test]
     fn the_first_steps_are_those_of_the_paper() {
         // On a constant gradient the corrected moments are g and g^2: every step is rate * sign(g).
-        let config = AdamConfig { schedule: Schedule::Constant, learning_rate: 0.1, epsilon: 1e-300, ..AdamConfig::default() };
+        let config = AdamConfig {
+            schedule: Schedule::Constant,
+            learning_rate: 0.1,
+            epsilon: 1e-300,
+            ..AdamConfig::default()
+        };
         for backend in Backend::available() {
             let mut adam = Adam::new(9);
             let mut w = vec![1.0; 9];
-            let g: Vec<f64> = (0..9).map(|i| 10f64.powi(i - 4) * if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+            let g: Vec<f64> = (0..9)
+                .map(|i| 10f64.powi(i - 4) * if i % 2 == 0 { 1.0 } else { -1.0 })
+                .collect();
             for _ in 0..3 {
                 adam.step(backend, &config, 1, &mut w, &g);
             }
@@ -229,25 +321,66 @@ mod tests {
 
     #[test]
     fn schedules_rise_and_fall_as_they_say() {
-        let c = |schedule| AdamConfig { epochs: 100, learning_rate: 1.0, schedule, ..AdamConfig::default() };
-        let cosine = c(Schedule::Cosine { warm_up: 0.1, end: 0.01 });
+        let c = |schedule| AdamConfig {
+            epochs: 100,
+            learning_rate: 1.0,
+            schedule,
+            ..AdamConfig::default()
+        };
+        let cosine = c(Schedule::Cosine {
+            warm_up: 0.1,
+            end: 0.01,
+        });
         assert!((cosine.rate(49, 10) - 0.495).abs() < 1e-12);
         assert!((cosine.rate(549, 10) - (0.01 + 0.99 * 0.5)).abs() < 2e-3);
         assert!((cosine.rate(999, 10) - 0.01).abs() < 1e-5);
-        let cycle = c(Schedule::OneCycle { start: 0.04, warm_up: 0.3, end: 0.01 });
-        assert!((cycle.rate(0, 10) - 0.04).abs() < 1e-5 && (cycle.rate(999, 10) - 0.01).abs() < 1e-5);
-        assert!((cycle.rate(149, 10) - 0.52).abs() < 3e-3 && (cycle.rate(299, 10) - 1.0).abs() < 1e-4);
-        let steps = c(Schedule::Steps { factor: 0.5, every: 30 });
-        assert_eq!([0, 299, 300, 900].map(|s| steps.rate(s, 10)), [1.0, 1.0, 0.5, 0.125]);
+        let cycle = c(Schedule::OneCycle {
+            start: 0.04,
+            warm_up: 0.3,
+            end: 0.01,
+        });
+        assert!(
+            (cycle.rate(0, 10) - 0.04).abs() < 1e-5 && (cycle.rate(999, 10) - 0.01).abs() < 1e-5
+        );
+        assert!(
+            (cycle.rate(149, 10) - 0.52).abs() < 3e-3 && (cycle.rate(299, 10) - 1.0).abs() < 1e-4
+        );
+        let steps = c(Schedule::Steps {
+            factor: 0.5,
+            every: 30,
+        });
+        assert_eq!(
+            [0, 299, 300, 900].map(|s| steps.rate(s, 10)),
+            [1.0, 1.0, 0.5, 0.125]
+        );
         assert_eq!(c(Schedule::Constant).rate(5, 10), 1.0);
     }
 
     #[test]
     fn settings_that_make_no_sense_are_named() {
-        let bad = AdamConfig { learning_rate: f64::NAN, ..AdamConfig::default() };
-        assert!(bad.check().unwrap_err().to_string().contains("adam.learning_rate"));
-        let bad = AdamConfig { schedule: Schedule::Steps { factor: 0.5, every: 0 }, ..AdamConfig::default() };
-        assert!(bad.check().unwrap_err().to_string().contains("adam.schedule.every"));
+        let bad = AdamConfig {
+            learning_rate: f64::NAN,
+            ..AdamConfig::default()
+        };
+        assert!(
+            bad.check()
+                .unwrap_err()
+                .to_string()
+                .contains("adam.learning_rate")
+        );
+        let bad = AdamConfig {
+            schedule: Schedule::Steps {
+                factor: 0.5,
+                every: 0,
+            },
+            ..AdamConfig::default()
+        };
+        assert!(
+            bad.check()
+                .unwrap_err()
+                .to_string()
+                .contains("adam.schedule.every")
+        );
         assert!(AdamConfig::default().check().is_ok());
     }
 }

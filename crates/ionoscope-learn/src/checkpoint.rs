@@ -34,11 +34,18 @@ impl Identity {
     pub fn differences(&self, now: &Identity) -> Vec<String> {
         let mut found = differences("", &self.configuration, &now.configuration);
         if self.dataset != now.dataset {
-            found.push(format!("the dataset was {} and is {}", self.dataset, now.dataset));
+            found.push(format!(
+                "the dataset was {} and is {}",
+                self.dataset, now.dataset
+            ));
         }
         if self.from != now.from {
             let name = |from: &Option<String>| from.clone().unwrap_or_else(|| "random".into());
-            found.push(format!("the weights to start from were {} and are {}", name(&self.from), name(&now.from)));
+            found.push(format!(
+                "the weights to start from were {} and are {}",
+                name(&self.from),
+                name(&now.from)
+            ));
         }
         found
     }
@@ -59,8 +66,17 @@ fn compare(path: &str, then: &Value, now: &Value, found: &mut Vec<String>) {
             keys.sort();
             keys.dedup();
             for key in keys {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&path, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), found);
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                compare(
+                    &path,
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                    found,
+                );
             }
         }
         _ if then != now => found.push(format!("{path} was {then} and is {now}")),
@@ -116,7 +132,11 @@ struct Header {
 
 /// Hexadecimal FNV-1a over the bits of numbers, rotated so that every bit spreads.
 pub(crate) fn fingerprint(numbers: impl Iterator<Item = f64>) -> String {
-    let h = numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| (h ^ v.to_bits()).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23));
+    let h = numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| {
+        (h ^ v.to_bits())
+            .wrapping_mul(0x0000_0100_0000_01b3)
+            .rotate_left(23)
+    });
     format!("{h:016x}")
 }
 
@@ -131,13 +151,21 @@ fn checksum(header: &str, networks: &[NetworkState]) -> String {
 }
 
 fn all_numbers(networks: &[NetworkState]) -> impl Iterator<Item = f64> {
-    networks.iter().flat_map(NetworkState::parts).flat_map(|(_, v)| v.iter().copied())
+    networks
+        .iter()
+        .flat_map(NetworkState::parts)
+        .flat_map(|(_, v)| v.iter().copied())
 }
 
 impl NetworkState {
     fn parts(&self) -> impl Iterator<Item = (&'static str, &Vec<f64>)> {
-        let adam = [("weights", &self.weights), ("first", &self.first), ("second", &self.second)];
-        adam.into_iter().chain(self.second_order.as_ref().map(|s| ("second_order", s)))
+        let adam = [
+            ("weights", &self.weights),
+            ("first", &self.first),
+            ("second", &self.second),
+        ];
+        adam.into_iter()
+            .chain(self.second_order.as_ref().map(|s| ("second_order", s)))
     }
 }
 
@@ -164,9 +192,17 @@ impl Checkpoint {
         if path.exists() {
             // A second name for the old file: at no moment is there no checkpoint.
             let link = previous(path);
-            let kept = fs::remove_file(&link).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) });
-            kept.and_then(|()| fs::hard_link(path, &link).or_else(|_| fs::copy(path, &link).map(|_| ())))
-                .map_err(|source| Error::Write { path: link, source })?;
+            let kept = fs::remove_file(&link).or_else(|e| {
+                if e.kind() == std::io::ErrorKind::NotFound {
+                    Ok(())
+                } else {
+                    Err(e)
+                }
+            });
+            kept.and_then(|()| {
+                fs::hard_link(path, &link).or_else(|_| fs::copy(path, &link).map(|_| ()))
+            })
+            .map_err(|source| Error::Write { path: link, source })?;
         }
         files::write_atomic(path, |w| w.write_all(&bytes))
     }
@@ -176,9 +212,13 @@ impl Checkpoint {
     /// # Errors
     /// A number that is not finite, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the checkpoint cannot be written: {e}"));
+        let fail = |e: &dyn std::fmt::Display| {
+            Error::Failed(format!("the checkpoint cannot be written: {e}"))
+        };
         if !self.seconds.is_finite() || all_numbers(&self.networks).any(|v| !v.is_finite()) {
-            return Err(fail(&"the training has come to numbers that are not finite; begin anew with a lower adam.learning_rate"));
+            return Err(fail(
+                &"the training has come to numbers that are not finite; begin anew with a lower adam.learning_rate",
+            ));
         }
         let header = Header {
             format: FORMAT.into(),
@@ -194,15 +234,24 @@ impl Checkpoint {
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let header = header.replacen(&entry(""), &entry(&checksum(&header, &self.networks)), 1);
         let tensors = self.networks.iter().enumerate().flat_map(|(i, n)| {
-            n.parts().map(move |(name, v)| (format!("{i}.{name}"), v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()))
+            n.parts().map(move |(name, v)| {
+                (
+                    format!("{i}.{name}"),
+                    v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>(),
+                )
+            })
         });
         let tensors: Vec<(String, Vec<u8>)> = tensors.collect();
         let views = tensors
             .iter()
-            .map(|(name, bytes)| TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes).map(|v| (name.as_str(), v)))
+            .map(|(name, bytes)| {
+                TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)
+                    .map(|v| (name.as_str(), v))
+            })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
+            .map_err(|e| fail(&e))
     }
 
     /// Reads a checkpoint.
@@ -210,11 +259,17 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be read or is damaged; the message names the previous checkpoint if there is one.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Checkpoint::from_bytes(&bytes).map_err(|message| {
             let before = previous(path);
             let advice = if before.exists() {
-                format!("to go on from the checkpoint before it, rename {} to this name", before.display())
+                format!(
+                    "to go on from the checkpoint before it, rename {} to this name",
+                    before.display()
+                )
             } else {
                 "there is no earlier one; start anew".to_owned()
             };
@@ -227,9 +282,14 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let damaged = |e: &dyn std::fmt::Display| format!("not a readable checkpoint, or truncated ({e})");
+        let damaged =
+            |e: &dyn std::fmt::Display| format!("not a readable checkpoint, or truncated ({e})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
-        let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| damaged(&"no header of ionoscope"))?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(KEY))
+            .ok_or_else(|| damaged(&"no header of ionoscope"))?;
         let header: Header = serde_json::from_str(text).map_err(|e| damaged(&e))?;
         if header.format != FORMAT {
             return Err(format!(
@@ -244,7 +304,8 @@ impl Checkpoint {
             if view.dtype() != Dtype::F64 {
                 return Err(damaged(&format!("{name} is not double precision")));
             }
-            let number = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
+            let number =
+                |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
             Ok(view.data().chunks_exact(8).map(number).collect())
         };
         let mut networks = Vec::new();
@@ -255,17 +316,39 @@ impl Checkpoint {
                 first: numbers(format!("{i}.first"))?,
                 second: numbers(format!("{i}.second"))?,
                 steps: *steps,
-                second_order: tensors.names().contains(&second_order.as_str()).then(|| numbers(second_order)).transpose()?,
+                second_order: tensors
+                    .names()
+                    .contains(&second_order.as_str())
+                    .then(|| numbers(second_order))
+                    .transpose()?,
             });
         }
-        if checksum(&text.replacen(&entry(&header.checksum), &entry(""), 1), &networks) != header.checksum {
+        if checksum(
+            &text.replacen(&entry(&header.checksum), &entry(""), 1),
+            &networks,
+        ) != header.checksum
+        {
             return Err(damaged(&"its checksum does not fit"));
         }
         if all_numbers(&networks).any(|v| !v.is_finite()) {
             return Err(damaged(&"it holds numbers that are not finite"));
         }
-        let Header { identity, epoch, seconds, progress_bytes, event_bytes, .. } = header;
-        Ok(Checkpoint { identity, epoch, seconds, progress_bytes, event_bytes, networks })
+        let Header {
+            identity,
+            epoch,
+            seconds,
+            progress_bytes,
+            event_bytes,
+            ..
+        } = header;
+        Ok(Checkpoint {
+            identity,
+            epoch,
+            seconds,
+            progress_bytes,
+            event_bytes,
+            networks,
+        })
     }
 }
 
@@ -282,9 +365,19 @@ mod tests {
             steps: 17,
             second_order: (k == 1).then(|| vec![3.0; 5]),
         };
-        let identity =
-            Identity { configuration: json!({"seed": 1, "adam": {"batch": 10, "epochs": 5}}), dataset: "00ff".into(), from: None };
-        Checkpoint { identity, epoch, seconds: 0.1, progress_bytes: 5, event_bytes: 6, networks: (0..3).map(state).collect() }
+        let identity = Identity {
+            configuration: json!({"seed": 1, "adam": {"batch": 10, "epochs": 5}}),
+            dataset: "00ff".into(),
+            from: None,
+        };
+        Checkpoint {
+            identity,
+            epoch,
+            seconds: 0.1,
+            progress_bytes: 5,
+            event_bytes: 6,
+            networks: (0..3).map(state).collect(),
+        }
     }
 
     #[test]
@@ -293,25 +386,42 @@ mod tests {
         let bytes = c.to_bytes().unwrap();
         assert_eq!(Checkpoint::from_bytes(&bytes).unwrap(), c);
         for cut in [0, 5, 8, 60, bytes.len() / 2, bytes.len() - 1] {
-            assert!(Checkpoint::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                Checkpoint::from_bytes(&bytes[..cut]).is_err(),
+                "cut at {cut}"
+            );
         }
         let mut flipped = bytes.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        assert!(Checkpoint::from_bytes(&flipped).unwrap_err().contains("checksum"));
+        assert!(
+            Checkpoint::from_bytes(&flipped)
+                .unwrap_err()
+                .contains("checksum")
+        );
     }
 
     #[test]
     fn the_checkpoint_before_is_kept_and_named_when_the_last_is_damaged() {
-        let directory = std::env::temp_dir().join(format!("ionoscope-checkpoint-{}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("ionoscope-checkpoint-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join("checkpoint.safetensors");
         for epoch in 1..=3 {
             example(epoch).save(&path).unwrap();
         }
-        assert_eq!((Checkpoint::load(&path).unwrap().epoch, Checkpoint::load(&previous(&path)).unwrap().epoch), (3, 2));
+        assert_eq!(
+            (
+                Checkpoint::load(&path).unwrap().epoch,
+                Checkpoint::load(&previous(&path)).unwrap().epoch
+            ),
+            (3, 2)
+        );
         fs::write(&path, b"rubbish").unwrap();
         let e = Checkpoint::load(&path).unwrap_err();
-        assert!(e.is_input() && e.to_string().contains("checkpoint.previous.safetensors"), "{e}");
+        assert!(
+            e.is_input() && e.to_string().contains("checkpoint.previous.safetensors"),
+            "{e}"
+        );
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -73,7 +73,11 @@ impl Default for DatasetConfig {
             model: "sherman-1988".into(),
             parameters: BTreeMap::new(),
             control: BTreeMap::from([("v_s".into(), [-40.0, -30.0])]),
-            start: BTreeMap::from([("v".into(), [-70.0, -10.0]), ("n".into(), [0.0, 0.12]), ("s".into(), [0.17, 0.2])]),
+            start: BTreeMap::from([
+                ("v".into(), [-70.0, -10.0]),
+                ("n".into(), [0.0, 0.12]),
+                ("s".into(), [0.17, 0.2]),
+            ]),
             stimulus: None,
             dt: 0.005,
             chunks: 2000,
@@ -108,7 +112,11 @@ pub struct Pairs {
 
 impl Pairs {
     fn new(dimension: usize, parameters: usize) -> Self {
-        Pairs { dimension, parameters, ..Pairs::default() }
+        Pairs {
+            dimension,
+            parameters,
+            ..Pairs::default()
+        }
     }
 
     /// Number of pairs.
@@ -199,7 +207,10 @@ impl Design {
 
     /// Keeps the first `n` pairs.
     pub fn truncate(&mut self, n: usize) {
-        self.inputs.iter_mut().chain(&mut self.targets).for_each(|row| row.truncate(n));
+        self.inputs
+            .iter_mut()
+            .chain(&mut self.targets)
+            .for_each(|row| row.truncate(n));
     }
 }
 
@@ -211,21 +222,56 @@ impl Dataset {
     /// The regression problem of the variables `outputs`.
     pub fn design(&self, outputs: Range<usize>, pairs: &Pairs) -> Design {
         let n = &self.normalizer;
-        let state = (0..pairs.dimension).map(|k| (0..pairs.len()).map(|j| n.state(k, pairs.u(j)[k])).collect());
-        let control = (0..pairs.parameters).map(|l| (0..pairs.len()).map(|j| n.parameter(l, pairs.p(j)[l])).collect());
-        let increment = |i: usize| (0..pairs.len()).map(move |j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i]).collect();
+        let state = (0..pairs.dimension).map(|k| {
+            (0..pairs.len())
+                .map(|j| n.state(k, pairs.u(j)[k]))
+                .collect()
+        });
+        let control = (0..pairs.parameters).map(|l| {
+            (0..pairs.len())
+                .map(|j| n.parameter(l, pairs.p(j)[l]))
+                .collect()
+        });
+        let increment = |i: usize| {
+            (0..pairs.len())
+                .map(move |j| (pairs.next(j)[i] - pairs.u(j)[i]) / n.increment_sd[i])
+                .collect()
+        };
         let width = |[low, high]: [f64; 2]| if high > low { high - low } else { 1.0 };
-        let sampled = self.spec.trained_on.iter().flat_map(|t| t.parameters.iter().chain(&t.stimulus));
-        let ranges = self.spec.variables.iter().map(|q| width(q.range)).chain(sampled.map(|r| width(*r)));
-        let coverage = n.state_sd.iter().chain(&n.parameter_sd).zip(ranges).map(|(sd, width)| sd / width).collect();
-        Design { inputs: state.chain(control).collect(), targets: outputs.map(increment).collect(), coverage }
+        let sampled = self
+            .spec
+            .trained_on
+            .iter()
+            .flat_map(|t| t.parameters.iter().chain(&t.stimulus));
+        let ranges = self
+            .spec
+            .variables
+            .iter()
+            .map(|q| width(q.range))
+            .chain(sampled.map(|r| width(*r)));
+        let coverage = n
+            .state_sd
+            .iter()
+            .chain(&n.parameter_sd)
+            .zip(ranges)
+            .map(|(sd, width)| sd / width)
+            .collect();
+        Design {
+            inputs: state.chain(control).collect(),
+            targets: outputs.map(increment).collect(),
+            coverage,
+        }
     }
 
     /// Mean squared error of a network on pairs, for each variable whose increment it gives, in units of the increment's standard deviation.
     pub fn increment_mse(&self, network: &Network, pairs: &Pairs) -> Vec<f64> {
         let design = self.design(network.outputs(), pairs);
         let (outputs, inputs) = (design.targets.len(), design.inputs.len());
-        let (mut input, mut out, mut gradients) = (vec![0.0; inputs], vec![0.0; outputs], vec![0.0; outputs * inputs]);
+        let (mut input, mut out, mut gradients) = (
+            vec![0.0; inputs],
+            vec![0.0; outputs],
+            vec![0.0; outputs * inputs],
+        );
         let mut sums = vec![0.0; outputs];
         for k in 0..pairs.len() {
             for (x, row) in input.iter_mut().zip(&design.inputs) {
@@ -247,8 +293,14 @@ impl Dataset {
     /// A fingerprint of all numbers that training sees.
     pub fn hash(&self) -> u64 {
         let parts = [&self.training, &self.validation, &self.new_chunks];
-        let numbers = parts.into_iter().flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next));
-        numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| (h ^ v.to_bits()).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23))
+        let numbers = parts
+            .into_iter()
+            .flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next));
+        numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| {
+            (h ^ v.to_bits())
+                .wrapping_mul(0x0000_0100_0000_01b3)
+                .rotate_left(23)
+        })
     }
 }
 
@@ -276,16 +328,25 @@ struct Sampler<'a> {
 }
 
 impl<'a> Sampler<'a> {
-    fn new(system: &'a dyn DynamicalSystem, config: &'a DatasetConfig, fixed_points: FixedPoints<'a>) -> Result<Self> {
+    fn new(
+        system: &'a dyn DynamicalSystem,
+        config: &'a DatasetConfig,
+        fixed_points: FixedPoints<'a>,
+    ) -> Result<Self> {
         let spec = system.spec();
         if config.model != spec.id {
-            return Err(Error::Invalid(format!("the dataset is configured for '{}', not for '{}'", config.model, spec.id)));
+            return Err(Error::Invalid(format!(
+                "the dataset is configured for '{}', not for '{}'",
+                config.model, spec.id
+            )));
         }
         let range = |what: &str, name: &str, [low, high]: [f64; 2]| {
             if low.is_finite() && high.is_finite() && low <= high {
                 return Ok([low, high]);
             }
-            Err(Error::Invalid(format!("the {what} range of '{name}' is [{low}, {high}]; expected two finite numbers, the smaller first")))
+            Err(Error::Invalid(format!(
+                "the {what} range of '{name}' is [{low}, {high}]; expected two finite numbers, the smaller first"
+            )))
         };
         let base = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
         let mut control = Vec::new();
@@ -304,7 +365,10 @@ impl<'a> Sampler<'a> {
         for (name, r) in &config.start {
             start[spec.variable_index(name)?] = range("start", name, *r)?;
         }
-        for (what, count) in [("chunks", config.chunks), ("pairs_per_chunk", config.pairs_per_chunk)] {
+        for (what, count) in [
+            ("chunks", config.chunks),
+            ("pairs_per_chunk", config.pairs_per_chunk),
+        ] {
             if count == 0 {
                 return Err(Error::Invalid(format!("{what} = 0; expected at least 1")));
             }
@@ -317,16 +381,45 @@ impl<'a> Sampler<'a> {
             )));
         }
         if !(config.distance_of_start >= 0.0 && config.distance_of_start.is_finite()) {
-            return Err(Error::Invalid(format!("distance_of_start = {}; expected 0 or more", config.distance_of_start)));
+            return Err(Error::Invalid(format!(
+                "distance_of_start = {}; expected 0 or more",
+                config.distance_of_start
+            )));
         }
         if !(config.validation_share >= 0.0 && config.validation_share < 1.0) {
-            return Err(Error::Invalid(format!("validation_share = {}; expected a number in [0, 1)", config.validation_share)));
+            return Err(Error::Invalid(format!(
+                "validation_share = {}; expected a number in [0, 1)",
+                config.validation_share
+            )));
         }
         // The standard deviation of a uniform number is its range over sqrt(12); a start without spread is measured by its own size.
-        let scale = start.iter().map(|[l, h]| if h > l { (h - l) / 12f64.sqrt() } else { l.abs().max(1.0) }).collect();
+        let scale = start
+            .iter()
+            .map(|[l, h]| {
+                if h > l {
+                    (h - l) / 12f64.sqrt()
+                } else {
+                    l.abs().max(1.0)
+                }
+            })
+            .collect();
         let times = TimeGrid::new(config.transient, config.dt, config.pairs_per_chunk + 1)?;
-        let stimuli = config.stimulus.as_ref().map(FamilySource::family).transpose()?;
-        Ok(Sampler { system, config, fixed_points, base, control, start, scale, times, stimuli })
+        let stimuli = config
+            .stimulus
+            .as_ref()
+            .map(FamilySource::family)
+            .transpose()?;
+        Ok(Sampler {
+            system,
+            config,
+            fixed_points,
+            base,
+            control,
+            start,
+            scale,
+            times,
+            stimuli,
+        })
     }
 
     /// The next experiment of a chunk, from the chunk's own generator.
@@ -336,15 +429,37 @@ impl<'a> Sampler<'a> {
             p[*i] = uniform(rng, *range);
         }
         let conserves = !self.system.conserved().is_empty();
-        let mut fixed_points = if conserves { Vec::new() } else { (self.fixed_points)(&self.system.spec().default_state(), &p) };
+        let mut fixed_points = if conserves {
+            Vec::new()
+        } else {
+            (self.fixed_points)(&self.system.spec().default_state(), &p)
+        };
         for _ in 0..10_000 {
             let x0: Vec<f64> = self.start.iter().map(|r| uniform(rng, *r)).collect();
             if conserves {
                 fixed_points = (self.fixed_points)(&x0, &p);
             }
-            let distance = |f: &Vec<f64>| x0.iter().zip(f).zip(&self.scale).map(|((a, b), s)| ((a - b) / s).powi(2)).sum::<f64>().sqrt();
-            if fixed_points.iter().all(|f| distance(f) >= self.config.distance_of_start) {
-                return Ok(Drawn { experiment: Experiment { x0, p, protocol: Protocol::none(), times: self.times }, fixed_points });
+            let distance = |f: &Vec<f64>| {
+                x0.iter()
+                    .zip(f)
+                    .zip(&self.scale)
+                    .map(|((a, b), s)| ((a - b) / s).powi(2))
+                    .sum::<f64>()
+                    .sqrt()
+            };
+            if fixed_points
+                .iter()
+                .all(|f| distance(f) >= self.config.distance_of_start)
+            {
+                return Ok(Drawn {
+                    experiment: Experiment {
+                        x0,
+                        p,
+                        protocol: Protocol::none(),
+                        times: self.times,
+                    },
+                    fixed_points,
+                });
             }
             redrawn.near_fixed_point += 1;
         }
@@ -361,9 +476,21 @@ impl<'a> Sampler<'a> {
     }
 
     /// `count` good chunks; the stream of random numbers of chunk k depends on the seed, `name` and k alone.
-    fn chunks(&self, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Vec<(Drawn, Trajectory)>> {
-        let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, max_steps: MOST_STEPS, ..SolveOptions::default() };
-        let mut rngs: Vec<Generator> = (0..count).map(|k| stream(self.config.seed, name, k as u64)).collect();
+    fn chunks(
+        &self,
+        name: &str,
+        count: usize,
+        redrawn: &mut Redrawn,
+    ) -> Result<Vec<(Drawn, Trajectory)>> {
+        let options = SolveOptions {
+            rtol: self.config.rtol,
+            atol: self.config.atol,
+            max_steps: MOST_STEPS,
+            ..SolveOptions::default()
+        };
+        let mut rngs: Vec<Generator> = (0..count)
+            .map(|k| stream(self.config.seed, name, k as u64))
+            .collect();
         let mut done: Vec<Option<(Drawn, Trajectory)>> = (0..count).map(|_| None).collect();
         for round in 0.. {
             let open: Vec<usize> = (0..count).filter(|k| done[*k].is_none()).collect();
@@ -376,11 +503,18 @@ impl<'a> Sampler<'a> {
                     "{n} chunks were drawn 100 times and always failed or came to rest; widen [start] or [control]"
                 )));
             }
-            let drawn = open.iter().map(|k| self.draw(&mut rngs[*k], redrawn)).collect::<Result<Vec<_>>>()?;
+            let drawn = open
+                .iter()
+                .map(|k| self.draw(&mut rngs[*k], redrawn))
+                .collect::<Result<Vec<_>>>()?;
             let batch: Vec<Experiment> = drawn.iter().map(|d| d.experiment.clone()).collect();
             let trajectories = self.system.solve_ensemble(&batch, &options)?;
             for ((k, d), t) in open.into_iter().zip(drawn).zip(trajectories) {
-                if let Outcome::Failed { time, reason: reason @ FailureReason::TooManySteps { .. } } = &t.outcome {
+                if let Outcome::Failed {
+                    time,
+                    reason: reason @ FailureReason::TooManySteps { .. },
+                } = &t.outcome
+                {
                     // Another start would take as long.
                     let end = d.experiment.times.end();
                     return Err(Error::Failed(format!(
@@ -400,24 +534,53 @@ impl<'a> Sampler<'a> {
 
     fn pairs(&self, chunks: &[(Drawn, Trajectory)]) -> Pairs {
         let mut pairs = Pairs::new(self.scale.len(), self.control.len());
-        for (Drawn { experiment: e, fixed_points }, t) in chunks {
+        for (
+            Drawn {
+                experiment: e,
+                fixed_points,
+            },
+            t,
+        ) in chunks
+        {
             for k in 0..self.config.pairs_per_chunk {
                 pairs.p.extend(self.control.iter().map(|(i, _)| e.p[*i]));
                 pairs.u.extend_from_slice(t.state(k));
                 pairs.next.extend_from_slice(t.state(k + 1));
-                let distance = |f: &Vec<f64>| t.state(k).iter().zip(f).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-                pairs.distance.push(fixed_points.iter().map(distance).fold(f64::NAN, f64::min));
+                let distance = |f: &Vec<f64>| {
+                    t.state(k)
+                        .iter()
+                        .zip(f)
+                        .map(|(a, b)| (a - b).powi(2))
+                        .sum::<f64>()
+                        .sqrt()
+                };
+                pairs
+                    .distance
+                    .push(fixed_points.iter().map(distance).fold(f64::NAN, f64::min));
             }
         }
         pairs
     }
 
     /// Pairs of `count` runs of members of the family of stimuli, at random steps.
-    fn pairs_under(&self, family: &ProtocolFamily, name: &str, count: usize, redrawn: &mut Redrawn) -> Result<Pairs> {
-        let options = SolveOptions { rtol: self.config.rtol, atol: self.config.atol, max_steps: MOST_STEPS, ..SolveOptions::default() };
+    fn pairs_under(
+        &self,
+        family: &ProtocolFamily,
+        name: &str,
+        count: usize,
+        redrawn: &mut Redrawn,
+    ) -> Result<Pairs> {
+        let options = SolveOptions {
+            rtol: self.config.rtol,
+            atol: self.config.atol,
+            max_steps: MOST_STEPS,
+            ..SolveOptions::default()
+        };
         let draw = family.len().unwrap_or(count as u64).max(1);
         // Another stream of members for each name.
-        let seed = name.bytes().fold(self.config.seed, |h, b| h.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b));
+        let seed = name.bytes().fold(self.config.seed, |h, b| {
+            h.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b)
+        });
         let dt = self.config.dt;
         let mut pairs = Pairs::new(self.scale.len(), self.control.len() + 1);
         for first in (0..count).step_by(RUNS) {
@@ -441,17 +604,27 @@ impl<'a> Sampler<'a> {
                     )));
                 }
                 let times = TimeGrid::new(self.config.transient, dt, steps as usize + 1)?;
-                batch.push(Experiment { x0, p, protocol: m.protocol, times });
+                batch.push(Experiment {
+                    x0,
+                    p,
+                    protocol: m.protocol,
+                    times,
+                });
                 rngs.push(rng);
             }
-            for ((e, t), rng) in batch.iter().zip(self.system.solve_ensemble(&batch, &options)?).zip(&mut rngs) {
+            for ((e, t), rng) in batch
+                .iter()
+                .zip(self.system.solve_ensemble(&batch, &options)?)
+                .zip(&mut rngs)
+            {
                 if t.outcome != Outcome::Completed {
                     redrawn.failed += 1;
                     continue;
                 }
                 let signal = e.protocol.signal(e.times.end());
                 for _ in 0..self.config.pairs_per_chunk {
-                    let k = ((uniform(rng, [0.0, 1.0]) * (t.len() - 1) as f64) as usize).min(t.len() - 2);
+                    let k = ((uniform(rng, [0.0, 1.0]) * (t.len() - 1) as f64) as usize)
+                        .min(t.len() - 2);
                     let at = |k: usize| e.times.start + k as f64 * dt;
                     pairs.p.extend(self.control.iter().map(|(i, _)| e.p[*i]));
                     pairs.p.push(signal.mean(at(k), at(k + 1)));
@@ -468,22 +641,39 @@ impl<'a> Sampler<'a> {
     fn spec(&self, pairs: &Pairs) -> Spec {
         let model = self.system.spec();
         let covered = |rows: &[f64], width: usize, i: usize| {
-            rows.iter().skip(i).step_by(width).fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| [l.min(*v), h.max(*v)])
+            rows.iter()
+                .skip(i)
+                .step_by(width)
+                .fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| {
+                    [l.min(*v), h.max(*v)]
+                })
         };
         let is_control = |i: &usize| self.control.iter().any(|(c, _)| c == i);
         Spec {
             id: format!("{}-map-dt{}", model.id, self.config.dt),
             title: format!("neural map of: {}", model.title),
-            parameters: self.control.iter().map(|(i, _)| model.parameters[*i].clone()).collect(),
+            parameters: self
+                .control
+                .iter()
+                .map(|(i, _)| model.parameters[*i].clone())
+                .collect(),
             // A preset may set what is now fixed.
             presets: Vec::new(),
             trained_on: Some(TrainingRange {
                 model: model.id.clone(),
-                fixed: (0..self.base.len()).filter(|i| !is_control(i)).map(|i| (model.parameters[i].name.clone(), self.base[i])).collect(),
-                state: (0..pairs.dimension).map(|i| covered(&pairs.u, pairs.dimension, i)).collect(),
+                fixed: (0..self.base.len())
+                    .filter(|i| !is_control(i))
+                    .map(|i| (model.parameters[i].name.clone(), self.base[i]))
+                    .collect(),
+                state: (0..pairs.dimension)
+                    .map(|i| covered(&pairs.u, pairs.dimension, i))
+                    .collect(),
                 // The range that was sampled, not the outermost draws: its ends belong to it.
                 parameters: self.control.iter().map(|(_, r)| *r).collect(),
-                stimulus: self.stimuli.as_ref().map(|_| covered(&pairs.p, pairs.parameters, pairs.parameters - 1)),
+                stimulus: self
+                    .stimuli
+                    .as_ref()
+                    .map(|_| covered(&pairs.p, pairs.parameters, pairs.parameters - 1)),
             }),
             ..model.clone()
         }
@@ -494,24 +684,41 @@ impl<'a> Sampler<'a> {
 ///
 /// # Errors
 /// A configuration that does not fit the system; chunks that fail or come to rest however often they are drawn.
-pub fn sample(system: &dyn DynamicalSystem, config: &DatasetConfig, fixed_points: FixedPoints) -> Result<Dataset> {
+pub fn sample(
+    system: &dyn DynamicalSystem,
+    config: &DatasetConfig,
+    fixed_points: FixedPoints,
+) -> Result<Dataset> {
     let sampler = Sampler::new(system, config, fixed_points)?;
     let mut redrawn = Redrawn::default();
     let mut set = |name: &str, count: usize| match &sampler.stimuli {
         Some(family) => sampler.pairs_under(family, name, count, &mut redrawn),
         None => Ok(sampler.pairs(&sampler.chunks(name, count, &mut redrawn)?)),
     };
-    let (all, new_chunks) = (set("chunk", config.chunks)?, set("new chunk", config.new_chunks)?);
+    let (all, new_chunks) = (
+        set("chunk", config.chunks)?,
+        set("new chunk", config.new_chunks)?,
+    );
     let order = permutation(&mut stream(config.seed, "split", 0), all.len());
     let held_out = (config.validation_share * all.len() as f64).round() as usize;
     let select = |indices: &[u32]| {
         let mut set = Pairs::new(all.dimension, all.parameters);
-        indices.iter().for_each(|k| set.push_from(&all, *k as usize));
+        indices
+            .iter()
+            .for_each(|k| set.push_from(&all, *k as usize));
         set
     };
     let (validation, training) = (select(&order[..held_out]), select(&order[held_out..]));
     let normalizer = Normalizer::fit(&training)?;
-    Ok(Dataset { config: config.clone(), spec: sampler.spec(&training), normalizer, training, validation, new_chunks, redrawn })
+    Ok(Dataset {
+        config: config.clone(),
+        spec: sampler.spec(&training),
+        normalizer,
+        training,
+        validation,
+        new_chunks,
+        redrawn,
+    })
 }
 
 #[cfg(test)]
@@ -536,19 +743,46 @@ mod tests {
     fn pairs_are_one_step_apart_and_split_without_loss() {
         let system = models::find("sherman-1988").unwrap();
         let data = sample(&*system, &small(), &|_, _| vec![]).unwrap();
-        assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (90, 30, 40));
+        assert_eq!(
+            (
+                data.training.len(),
+                data.validation.len(),
+                data.new_chunks.len()
+            ),
+            (90, 30, 40)
+        );
         let e = |k: usize| {
-            let p = system.spec().parameters_with([("v_s", data.training.p(k)[0])]).unwrap();
-            Experiment { x0: data.training.u(k).to_vec(), p, protocol: Protocol::none(), times: TimeGrid::new(0.005, 0.005, 1).unwrap() }
+            let p = system
+                .spec()
+                .parameters_with([("v_s", data.training.p(k)[0])])
+                .unwrap();
+            Experiment {
+                x0: data.training.u(k).to_vec(),
+                p,
+                protocol: Protocol::none(),
+                times: TimeGrid::new(0.005, 0.005, 1).unwrap(),
+            }
         };
         for k in [0, 41, 89] {
-            let again = system.simulate(&e(k), &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();
+            let again = system
+                .simulate(
+                    &e(k),
+                    &SolveOptions {
+                        rtol: 1e-10,
+                        atol: 1e-12,
+                        ..SolveOptions::default()
+                    },
+                )
+                .unwrap();
             for (a, b) in again.state(0).iter().zip(data.training.next(k)) {
                 assert!((a - b).abs() < 1e-5 * (1.0 + a.abs()), "{a} {b}");
             }
         }
         let trained = data.spec.trained_on.as_ref().unwrap();
-        assert_eq!((trained.parameters.as_slice(), data.spec.parameters.len()), ([[-40.0, -30.0]].as_slice(), 1));
+        assert_eq!(
+            (trained.parameters.as_slice(), data.spec.parameters.len()),
+            ([[-40.0, -30.0]].as_slice(), 1)
+        );
     }
 
     #[test]
@@ -565,12 +799,26 @@ mod tests {
             ..small()
         };
         let data = sample(&*system, &config, &|_, _| vec![]).unwrap();
-        assert_eq!((data.training.len(), data.validation.len(), data.new_chunks.len()), (450, 150, 40));
-        assert_eq!((data.spec.parameters.len(), data.training.parameters), (0, 1));
+        assert_eq!(
+            (
+                data.training.len(),
+                data.validation.len(),
+                data.new_chunks.len()
+            ),
+            (450, 150, 40)
+        );
+        assert_eq!(
+            (data.spec.parameters.len(), data.training.parameters),
+            (0, 1)
+        );
         let [low, high] = data.spec.trained_stimulus().unwrap();
         assert!(low == 0.0 && high > 2.0);
         let again = Dataset::from_bytes(&data.to_bytes().unwrap()).unwrap();
-        assert!(again.training.u == data.training.u && again.training.p == data.training.p && again.spec == data.spec);
+        assert!(
+            again.training.u == data.training.u
+                && again.training.p == data.training.p
+                && again.spec == data.spec
+        );
         for k in 0..450 {
             let e = Experiment {
                 x0: data.training.u(k).to_vec(),
@@ -579,9 +827,26 @@ mod tests {
                 times: TimeGrid::new(0.1, 0.1, 1).unwrap(),
             };
             // Where the stimulus ends within the step, its mean is not all there is to say.
-            let x = system.simulate(&e, &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();
-            let off = x.state(0).iter().zip(data.training.next(k)).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max);
-            assert!(off < 1e-5 || (data.training.p(k)[0] != 0.0 && off < 1e-2), "{k}: {off}");
+            let x = system
+                .simulate(
+                    &e,
+                    &SolveOptions {
+                        rtol: 1e-10,
+                        atol: 1e-12,
+                        ..SolveOptions::default()
+                    },
+                )
+                .unwrap();
+            let off = x
+                .state(0)
+                .iter()
+                .zip(data.training.next(k))
+                .map(|(a, b)| (a - b).abs() / (1.0 + b.abs()))
+                .fold(0.0, f64::max);
+            assert!(
+                off < 1e-5 || (data.training.p(k)[0] != 0.0 && off < 1e-2),
+                "{k}: {off}"
+            );
         }
     }
 
@@ -592,12 +857,19 @@ mod tests {
         let near = DatasetConfig {
             model: "stankevich-2017".into(),
             control: BTreeMap::from([("v_s".into(), [-36.0, -36.0])]),
-            start: BTreeMap::from([("v".into(), [-70.0, -50.6]), ("n".into(), [0.002, 0.0021]), ("s".into(), [0.187, 0.188])]),
+            start: BTreeMap::from([
+                ("v".into(), [-70.0, -50.6]),
+                ("n".into(), [0.002, 0.0021]),
+                ("s".into(), [0.187, 0.188]),
+            ]),
             transient: 150.0,
             distance_of_start: 0.0,
             ..small()
         };
-        let data = sample(&*system, &near, &|_, _| vec![vec![-50.636, 2.056e-3, 0.18792]]).unwrap();
+        let data = sample(&*system, &near, &|_, _| {
+            vec![vec![-50.636, 2.056e-3, 0.18792]]
+        })
+        .unwrap();
         assert!(data.redrawn.on_fixed_point > 0, "{:?}", data.redrawn);
         assert!(data.training.distance.iter().all(|d| *d > 0.1));
     }
@@ -608,11 +880,19 @@ mod tests {
         let refuse = |change: &dyn Fn(&mut DatasetConfig)| {
             let mut c = small();
             change(&mut c);
-            sample(&*system, &c, &|_, _| vec![]).unwrap_err().to_string()
+            sample(&*system, &c, &|_, _| vec![])
+                .unwrap_err()
+                .to_string()
         };
         assert!(refuse(&|c| c.model = "stankevich-2017".into()).contains("stankevich-2017"));
-        assert!(refuse(&|c| c.control = BTreeMap::from([("vs".into(), [0.0, 1.0])])).contains("did you mean 'v_s'"));
-        assert!(refuse(&|c| c.control = BTreeMap::from([("v_s".into(), [-30.0, -40.0])])).contains("smaller first"));
+        assert!(
+            refuse(&|c| c.control = BTreeMap::from([("vs".into(), [0.0, 1.0])]))
+                .contains("did you mean 'v_s'")
+        );
+        assert!(
+            refuse(&|c| c.control = BTreeMap::from([("v_s".into(), [-30.0, -40.0])]))
+                .contains("smaller first")
+        );
         assert!(refuse(&|c| c.dt = f64::NAN).contains("dt is NaN"));
         assert!(refuse(&|c| c.chunks = 0).contains("chunks"));
     }

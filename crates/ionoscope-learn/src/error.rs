@@ -48,7 +48,10 @@ pub enum Error {
 impl Error {
     /// A file whose content is wrong.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
-        Error::File { path: path.to_owned(), message: message.into() }
+        Error::File {
+            path: path.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// Whether the input was wrong (exit code 2) rather than the work failed (exit code 1).
@@ -63,7 +66,10 @@ impl Error {
 
     /// Whether files are the matter, their content or the reading and writing of them.
     pub fn is_of_files(&self) -> bool {
-        matches!(self, Error::File { .. } | Error::Read { .. } | Error::Write { .. })
+        matches!(
+            self,
+            Error::File { .. } | Error::Read { .. } | Error::Write { .. }
+        )
     }
 }
 

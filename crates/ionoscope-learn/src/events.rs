@@ -44,7 +44,9 @@ pub fn append(to: &mut impl Write, record: &[u8]) -> io::Result<()> {
 }
 
 fn wall_time() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |t| t.as_secs_f64())
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {
@@ -68,7 +70,12 @@ fn bytes(out: &mut Vec<u8>, field: u8, value: &[u8]) {
 
 fn record(payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u64).to_le_bytes();
-    let parts: [&[u8]; 4] = [&length, &masked(&length).to_le_bytes(), payload, &masked(payload).to_le_bytes()];
+    let parts: [&[u8]; 4] = [
+        &length,
+        &masked(&length).to_le_bytes(),
+        payload,
+        &masked(payload).to_le_bytes(),
+    ];
     parts.concat()
 }
 
@@ -79,7 +86,11 @@ fn masked(data: &[u8]) -> u32 {
 
 /// CRC-32 with the Castagnoli polynomial, bit by bit: events are small and rare.
 fn crc32c(data: &[u8]) -> u32 {
-    !data.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ if c & 1 == 1 { 0x82f6_3b78 } else { 0 }))
+    !data.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
+            (c >> 1) ^ if c & 1 == 1 { 0x82f6_3b78 } else { 0 }
+        })
+    })
 }
 
 #[cfg(test)]
@@ -133,7 +144,11 @@ mod tests {
     fn an_independent_decoder_reads_the_events_back() {
         let mut file = Vec::new();
         append(&mut file, &header()).unwrap();
-        append(&mut file, &scalars(300, [("training/v", 0.25), ("a/b", -3e-9)])).unwrap();
+        append(
+            &mut file,
+            &scalars(300, [("training/v", 0.25), ("a/b", -3e-9)]),
+        )
+        .unwrap();
         let mut payloads = Vec::new();
         let mut rest = &file[..];
         while !rest.is_empty() {
@@ -144,8 +159,17 @@ mod tests {
         assert_eq!(payloads.len(), 2);
         assert_eq!(payloads[0][1], (3, 2, b"brain.Event:2".to_vec()));
         assert_eq!(payloads[1][1], (2, 0, 300u64.to_be_bytes().to_vec()));
-        let values: Vec<_> = fields(&payloads[1][2].2).into_iter().map(|v| fields(&v.2)).collect();
-        assert_eq!(values[0], [(1, 2, b"training/v".to_vec()), (2, 5, 0.25f32.to_le_bytes().to_vec())]);
+        let values: Vec<_> = fields(&payloads[1][2].2)
+            .into_iter()
+            .map(|v| fields(&v.2))
+            .collect();
+        assert_eq!(
+            values[0],
+            [
+                (1, 2, b"training/v".to_vec()),
+                (2, 5, 0.25f32.to_le_bytes().to_vec())
+            ]
+        );
         assert_eq!(values[1][1].2, (-3e-9f32).to_le_bytes());
     }
 }

@@ -24,8 +24,16 @@ impl Staged {
     pub fn new(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
         let (staged, file) = Staged::open(path)?;
         let mut writer = BufWriter::with_capacity(1 << 18, file);
-        let written = write(&mut writer).and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all());
-        written.map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        let written = write(&mut writer).and_then(|()| {
+            writer
+                .into_inner()
+                .map_err(io::IntoInnerError::into_error)?
+                .sync_all()
+        });
+        written.map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(staged)
     }
 
@@ -35,9 +43,18 @@ impl Staged {
     /// The file cannot be made.
     pub fn open(path: &Path) -> Result<(Self, File)> {
         check_destination(path)?;
-        make_folder_of(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
-        let staged = Staged { path: path.to_owned(), temporary: beside(path, &std::process::id().to_string()) };
-        let file = File::create(&staged.temporary).map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        make_folder_of(path).map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+        let staged = Staged {
+            path: path.to_owned(),
+            temporary: beside(path, &std::process::id().to_string()),
+        };
+        let file = File::create(&staged.temporary).map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok((staged, file))
     }
 
@@ -62,7 +79,10 @@ impl Staged {
         let old = described(&self.path);
         // Not the name under which a new description is written in the meantime.
         let aside = beside(&old, "old");
-        let failed = |path: &Path, source| Error::Write { path: path.to_owned(), source };
+        let failed = |path: &Path, source| Error::Write {
+            path: path.to_owned(),
+            source,
+        };
         // A folder would be moved, and could not be removed then.
         if old.is_dir() {
             return Err(failed(&old, io::ErrorKind::IsADirectory.into()));
@@ -80,7 +100,9 @@ impl Staged {
             return Err(failed(&self.path, source));
         }
         match fs::remove_file(&aside) {
-            Err(source) if put_aside && source.kind() != io::ErrorKind::NotFound => Err(failed(&aside, source)),
+            Err(source) if put_aside && source.kind() != io::ErrorKind::NotFound => {
+                Err(failed(&aside, source))
+            }
             _ => Ok(()),
         }
     }
@@ -104,7 +126,10 @@ impl Drop for Staged {
 ///
 /// # Errors
 /// As [`Staged::new`] and [`Staged::commit`].
-pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn write_atomic(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     Staged::new(path, write)?.commit()
 }
 
@@ -113,9 +138,15 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
 /// # Errors
 /// Wrong input that says which of these does not hold.
 pub fn check_destination(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     if path.file_name().is_none() || path.is_dir() {
-        return Err(Error::Invalid(format!("{} is a folder; expected the name of a file to write", path.display())));
+        return Err(Error::Invalid(format!(
+            "{} is a folder; expected the name of a file to write",
+            path.display()
+        )));
     }
     check_folder(folder)
 }
@@ -125,10 +156,16 @@ pub fn check_destination(path: &Path) -> Result<()> {
 /// # Errors
 /// Wrong input that names the file.
 pub fn check_folder(path: &Path) -> Result<()> {
-    match path.ancestors().find(|p| p.exists()).filter(|p| !p.is_dir()) {
+    match path
+        .ancestors()
+        .find(|p| p.exists())
+        .filter(|p| !p.is_dir())
+    {
         Some(file) => {
             let (path, file) = (path.display(), file.display());
-            Err(Error::Invalid(format!("cannot make the folder {path}: {file} is a file; choose another folder")))
+            Err(Error::Invalid(format!(
+                "cannot make the folder {path}: {file} is a file; choose another folder"
+            )))
         }
         None => Ok(()),
     }
@@ -139,7 +176,9 @@ pub fn check_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// The operating system's.
 pub fn make_folder_of(path: &Path) -> io::Result<()> {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), std::fs::create_dir_all)
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map_or(Ok(()), std::fs::create_dir_all)
 }
 
 /// A hidden name beside that of a file, told apart from others by `what`.
@@ -156,11 +195,13 @@ mod tests {
 
     #[test]
     fn a_description_never_stands_beside_other_data() {
-        let folder = std::env::temp_dir().join(format!("ionoscope-described-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("ionoscope-described-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("data.csv");
         let there = || [&path, &described(&path)].map(|p| fs::read_to_string(p).ok());
-        let stage = |path: &Path, text: &str| Staged::new(path, |w| w.write_all(text.as_bytes())).unwrap();
+        let stage =
+            |path: &Path, text: &str| Staged::new(path, |w| w.write_all(text.as_bytes())).unwrap();
         let old = ["old", "of old"].map(|s| Some(s.to_owned()));
         stage(&path, "old").commit().unwrap();
         stage(&described(&path), "of old").commit().unwrap();
@@ -180,12 +221,16 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ionoscope-kept-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let names = || {
-            let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            let mut names: Vec<_> = fs::read_dir(&folder)
+                .unwrap()
+                .map(|e| e.unwrap().file_name().into_string().unwrap())
+                .collect();
             names.sort();
             names
         };
         let path = folder.join("data.csv");
-        let stage = |path: &Path, text: &str| Staged::new(path, |w| w.write_all(text.as_bytes())).unwrap();
+        let stage =
+            |path: &Path, text: &str| Staged::new(path, |w| w.write_all(text.as_bytes())).unwrap();
         stage(&path, "old").commit().unwrap();
         stage(&described(&path), "of old").commit().unwrap();
         let (new, about) = (stage(&path, "new"), stage(&described(&path), "of new"));
@@ -195,7 +240,10 @@ mod tests {
         assert!(error.to_string().contains("data.csv"), "{error}");
         drop(about);
         assert_eq!(names(), ["data.csv", "data.csv.meta.json"]);
-        assert_eq!([&path, &described(&path)].map(|p| fs::read_to_string(p).unwrap()), ["old", "of old"]);
+        assert_eq!(
+            [&path, &described(&path)].map(|p| fs::read_to_string(p).unwrap()),
+            ["old", "of old"]
+        );
         // Nothing is left of the old one beside the new, nor of one that was put aside by a process that was killed.
         stage(&path, "new").commit().unwrap();
         assert_eq!(names(), ["data.csv"]);
@@ -205,7 +253,10 @@ mod tests {
         // Nor is a folder of that name touched.
         fs::create_dir(described(&path)).unwrap();
         assert!(stage(&path, "newer").commit().is_err());
-        assert_eq!((names().len(), fs::read_to_string(&path).unwrap()), (2, "new".to_owned()));
+        assert_eq!(
+            (names().len(), fs::read_to_string(&path).unwrap()),
+            (2, "new".to_owned())
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -213,7 +264,12 @@ mod tests {
     fn a_file_is_whole_or_not_there() {
         let folder = std::env::temp_dir().join(format!("ionoscope-files-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let names = || fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+        let names = || {
+            fs::read_dir(&folder)
+                .unwrap()
+                .map(|e| e.unwrap().file_name().into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
         let path = folder.join("data.csv");
         write_atomic(&path, |w| w.write_all(b"old")).unwrap();
         let full = |w: &mut dyn Write| {
@@ -224,7 +280,10 @@ mod tests {
         assert!(!error.is_input());
         assert!(error.to_string().contains("data.csv"), "{error}");
         drop(Staged::new(&folder.join("other.csv"), |w| w.write_all(b"never named")).unwrap());
-        assert_eq!((names(), fs::read_to_string(&path).unwrap()), (vec!["data.csv".to_owned()], "old".to_owned()));
+        assert_eq!(
+            (names(), fs::read_to_string(&path).unwrap()),
+            (vec!["data.csv".to_owned()], "old".to_owned())
+        );
         assert!(check_folder(&path.join("below")).unwrap_err().is_input());
         check_folder(&folder.join("new/and/below")).unwrap();
         fs::remove_dir_all(&folder).unwrap();

@@ -26,18 +26,34 @@ impl Normalizer {
     /// An empty set; a quantity that does not vary, so that it cannot be scaled.
     pub fn fit(pairs: &Pairs) -> Result<Self> {
         if pairs.is_empty() {
-            return Err(Error::Invalid("the dataset has no training pairs; expected at least two".into()));
+            return Err(Error::Invalid(
+                "the dataset has no training pairs; expected at least two".into(),
+            ));
         }
-        let state = columns(&pairs.u, pairs.dimension).map(|c| moments(&c)).collect::<Vec<_>>();
-        let parameter = columns(&pairs.p, pairs.parameters).map(|c| moments(&c)).collect::<Vec<_>>();
-        let increments: Vec<f64> = pairs.next.iter().zip(&pairs.u).map(|(v, u)| v - u).collect();
-        let increment_sd: Vec<f64> = columns(&increments, pairs.dimension).map(|c| moments(&c).1).collect();
+        let state = columns(&pairs.u, pairs.dimension)
+            .map(|c| moments(&c))
+            .collect::<Vec<_>>();
+        let parameter = columns(&pairs.p, pairs.parameters)
+            .map(|c| moments(&c))
+            .collect::<Vec<_>>();
+        let increments: Vec<f64> = pairs
+            .next
+            .iter()
+            .zip(&pairs.u)
+            .map(|(v, u)| v - u)
+            .collect();
+        let increment_sd: Vec<f64> = columns(&increments, pairs.dimension)
+            .map(|c| moments(&c).1)
+            .collect();
         let normalizer = Normalizer {
             state_mean: state.iter().map(|m| m.0).collect(),
             state_sd: state.iter().map(|m| m.1).collect(),
             parameter_mean: parameter.iter().map(|m| m.0).collect(),
             // A single control value is legitimate (a map for one parameter); its scale does not matter.
-            parameter_sd: parameter.iter().map(|m| if m.1 > 0.0 { m.1 } else { 1.0 }).collect(),
+            parameter_sd: parameter
+                .iter()
+                .map(|m| if m.1 > 0.0 { m.1 } else { 1.0 })
+                .collect(),
             increment_sd,
         };
         normalizer.check()?;
@@ -49,12 +65,22 @@ impl Normalizer {
     /// # Errors
     /// Names the first that is not.
     pub fn check(&self) -> Result<()> {
-        for (what, values) in [("state mean", &self.state_mean), ("parameter mean", &self.parameter_mean)] {
+        for (what, values) in [
+            ("state mean", &self.state_mean),
+            ("parameter mean", &self.parameter_mean),
+        ] {
             if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Invalid(format!("the {what} of entry {i} is {}; expected a finite number", values[i])));
+                return Err(Error::Invalid(format!(
+                    "the {what} of entry {i} is {}; expected a finite number",
+                    values[i]
+                )));
             }
         }
-        for (what, values) in [("state", &self.state_sd), ("parameter", &self.parameter_sd), ("increment", &self.increment_sd)] {
+        for (what, values) in [
+            ("state", &self.state_sd),
+            ("parameter", &self.parameter_sd),
+            ("increment", &self.increment_sd),
+        ] {
             if let Some(i) = values.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
                 return Err(Error::Invalid(format!(
                     "the standard deviation of {what} {i} is {}; expected a positive number (does the data vary?)",
@@ -77,7 +103,12 @@ impl Normalizer {
 
     /// Euclidean distance of two states in standardised units.
     pub fn distance(&self, x: &[f64], y: &[f64]) -> f64 {
-        x.iter().zip(y).zip(&self.state_sd).map(|((a, b), sd)| ((a - b) / sd).powi(2)).sum::<f64>().sqrt()
+        x.iter()
+            .zip(y)
+            .zip(&self.state_sd)
+            .map(|((a, b), sd)| ((a - b) / sd).powi(2))
+            .sum::<f64>()
+            .sqrt()
     }
 }
 
@@ -89,5 +120,8 @@ fn columns(rows: &[f64], width: usize) -> impl Iterator<Item = Vec<f64>> + '_ {
 fn moments(x: &[f64]) -> (f64, f64) {
     let n = x.len() as f64;
     let mean = x.iter().sum::<f64>() / n;
-    (mean, (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
+    (
+        mean,
+        (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt(),
+    )
 }

@@ -141,7 +141,11 @@ impl Responses {
     /// What sample `k` follows from.
     pub fn condition(&self, k: usize) -> Condition {
         let current = self.input(k).iter().map(|v| f64::from(*v)).collect();
-        Condition { current, start: self.start(k), p: self.p[k * self.parameters..(k + 1) * self.parameters].to_vec() }
+        Condition {
+            current,
+            start: self.start(k),
+            p: self.p[k * self.parameters..(k + 1) * self.parameters].to_vec(),
+        }
     }
 
     /// What each sample follows from.
@@ -166,7 +170,10 @@ impl Responses {
 
     /// State of sample `k` at the first time.
     pub fn start(&self, k: usize) -> Vec<f64> {
-        self.x(k).chunks_exact(self.points).map(|row| f64::from(row[0])).collect()
+        self.x(k)
+            .chunks_exact(self.points)
+            .map(|row| f64::from(row[0]))
+            .collect()
     }
 
     /// States of sample `k`, `[variable][point]`.
@@ -201,7 +208,12 @@ impl ResponseConfig {
 
     /// Bytes that a dataset of a model with so many variables takes, and three times as many while it is written.
     pub fn bytes(&self, variables: usize) -> u64 {
-        let numbers = self.samples.iter().map(|n| *n as u64).sum::<u64>().saturating_mul(self.points as u64);
+        let numbers = self
+            .samples
+            .iter()
+            .map(|n| *n as u64)
+            .sum::<u64>()
+            .saturating_mul(self.points as u64);
         numbers.saturating_mul(4 * (variables as u64 + 1))
     }
 
@@ -219,14 +231,18 @@ impl ResponseConfig {
     fn varied(&self, spec: &Spec) -> Result<Vec<(usize, [f64; 2])>> {
         let one = |(name, range): (&String, &[f64; 2])| {
             let index = spec.parameter_index(name)?;
-            if !(range[0].is_finite() && range[1].is_finite() && range[0] < range[1]) || self.parameters.contains_key(name) {
+            if !(range[0].is_finite() && range[1].is_finite() && range[0] < range[1])
+                || self.parameters.contains_key(name)
+            {
                 let [low, high] = range;
                 return Err(Error::Invalid(format!(
                     "vary.{name} = [{low}, {high}]; expected two finite numbers, the second larger, of a parameter that is not set too"
                 )));
             }
             // Both ends must be values that the model takes.
-            range.iter().try_for_each(|v| spec.parameters_with([(name.as_str(), *v)]).map(|_| ()))?;
+            range
+                .iter()
+                .try_for_each(|v| spec.parameters_with([(name.as_str(), *v)]).map(|_| ()))?;
             Ok((index, *range))
         };
         self.vary.iter().map(one).collect()
@@ -234,19 +250,34 @@ impl ResponseConfig {
 }
 
 /// The mean current of every cell of a grid of `points` over [0, t_end] under a protocol.
-pub fn cell_means(protocol: &ionoscope_dynamics::protocol::Protocol, t_end: f64, points: usize) -> Vec<f64> {
+pub fn cell_means(
+    protocol: &ionoscope_dynamics::protocol::Protocol,
+    t_end: f64,
+    points: usize,
+) -> Vec<f64> {
     let signal = protocol.signal(t_end);
     let edge = |i: usize| t_end * i as f64 / points as f64;
-    (0..points).map(|i| signal.mean(edge(i), edge(i + 1))).collect()
+    (0..points)
+        .map(|i| signal.mean(edge(i), edge(i + 1)))
+        .collect()
 }
 
 /// Sample `k` of `count`: a family of a set size is drawn as often as needed, each time with another seed, the last time in part; evenly over its
 /// members, whose classes follow one another.
-pub(crate) fn member(family: &ProtocolFamily, seed: u64, draw: u64, k: u64, count: u64) -> ionoscope_dynamics::Result<Member> {
+pub(crate) fn member(
+    family: &ProtocolFamily,
+    seed: u64,
+    draw: u64,
+    k: u64,
+    count: u64,
+) -> ionoscope_dynamics::Result<Member> {
     let (round, k) = (k / draw, k % draw);
     let here = draw.min(count - round * draw);
     let index = (u128::from(k) * u128::from(draw) / u128::from(here)) as u64;
-    family.member(seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15)), index)
+    family.member(
+        seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        index,
+    )
 }
 
 /// Makes a dataset. The same configuration gives the same numbers for any number of threads. `watch` hears how many of all samples are done.
@@ -254,7 +285,11 @@ pub(crate) fn member(family: &ProtocolFamily, seed: u64, draw: u64, k: u64, coun
 /// # Errors
 /// A configuration that does not fit the system; a family whose runs end before the grid; an experiment that fails, by its class and member;
 /// being stopped.
-pub fn respond(system: &dyn DynamicalSystem, config: &ResponseConfig, watch: &Watcher) -> Result<ResponseData> {
+pub fn respond(
+    system: &dyn DynamicalSystem,
+    config: &ResponseConfig,
+    watch: &Watcher,
+) -> Result<ResponseData> {
     respond_in_parts(system, config, None, watch)
 }
 
@@ -296,37 +331,65 @@ fn make(
     config.check()?;
     let mut spec = system.spec().clone();
     let p = spec.parameters_with(config.parameters.iter().map(|(n, v)| (n.as_str(), *v)))?;
-    spec.parameters.iter_mut().zip(&p).for_each(|(q, v)| q.default = *v);
+    spec.parameters
+        .iter_mut()
+        .zip(&p)
+        .for_each(|(q, v)| q.default = *v);
     let varied = config.varied(&spec)?;
-    let numbers = config.samples.iter().sum::<usize>().saturating_mul(config.points).saturating_mul(spec.variables.len());
+    let numbers = config
+        .samples
+        .iter()
+        .sum::<usize>()
+        .saturating_mul(config.points)
+        .saturating_mul(spec.variables.len());
     if numbers > MOST_NUMBERS {
         return Err(Error::Invalid(format!(
             "{numbers} numbers of responses; expected at most {MOST_NUMBERS}: take fewer samples or points"
         )));
     }
-    let [training, test] = [config.training_family.family()?, config.test_family.family()?];
+    let [training, test] = [
+        config.training_family.family()?,
+        config.test_family.family()?,
+    ];
     let all = config.samples.iter().sum();
     let interrupted = || {
-        let kept = if parts.is_some() { "the same command goes on from here" } else { "nothing was written" };
+        let kept = if parts.is_some() {
+            "the same command goes on from here"
+        } else {
+            "nothing was written"
+        };
         Error::Failed(format!("interrupted; {kept}"))
     };
     let mut done = 0;
     let mut batches = 0..;
     // Members are drawn under `seed`, all else that is random under `other`.
-    let mut set = |name: &str, family: &ProtocolFamily, count: usize, [seed, other]: [u64; 2]| -> Result<Responses> {
+    let mut set = |name: &str,
+                   family: &ProtocolFamily,
+                   count: usize,
+                   [seed, other]: [u64; 2]|
+     -> Result<Responses> {
         let windows = config.windows.max(1);
         let runs = count.div_ceil(windows);
         let draw = family.len().unwrap_or(runs as u64).max(1);
-        let mut set =
-            Responses { points: config.points, variables: spec.variables.len(), parameters: spec.parameters.len(), ..Responses::default() };
+        let mut set = Responses {
+            points: config.points,
+            variables: spec.variables.len(),
+            parameters: spec.parameters.len(),
+            ..Responses::default()
+        };
         // The last run may give fewer windows.
         let wanted_of = |run: usize| count - run * windows;
         for first in (0..runs).step_by(BATCH) {
-            let (part, expected) = (format!("{name}-{first}"), (BATCH * windows).min(count - first * windows));
+            let (part, expected) = (
+                format!("{name}-{first}"),
+                (BATCH * windows).min(count - first * windows),
+            );
             let number: usize = batches.next().unwrap_or_default();
             if let Some([index, of]) = shard {
                 // What is in the parts is not wanted here.
-                [&mut set.input, &mut set.x].into_iter().for_each(Vec::clear);
+                [&mut set.input, &mut set.x]
+                    .into_iter()
+                    .for_each(Vec::clear);
                 set.class.clear();
                 set.p.clear();
                 if number % of != index {
@@ -339,8 +402,13 @@ fn make(
                 continue;
             }
             let wanted = first as u64..(first + BATCH).min(runs) as u64;
-            let members: Vec<_> = wanted.map(|k| member(family, seed, draw, k, runs as u64)).collect::<ionoscope_dynamics::Result<_>>()?;
-            if let Some(short) = members.iter().find(|m| m.t_end < config.t_end * (1.0 - 1e-12)) {
+            let members: Vec<_> = wanted
+                .map(|k| member(family, seed, draw, k, runs as u64))
+                .collect::<ionoscope_dynamics::Result<_>>()?;
+            if let Some(short) = members
+                .iter()
+                .find(|m| m.t_end < config.t_end * (1.0 - 1e-12))
+            {
                 return Err(Error::Invalid(format!(
                     "family '{}' ends at {}, before t_end = {}; expected a grid within it",
                     family.name, short.t_end, config.t_end
@@ -348,30 +416,64 @@ fn make(
             }
             let dt = config.edge(1);
             // Windows lie anywhere in the run.
-            let count = |m: &Member| if config.windows == 0 { config.points } else { (m.t_end / dt * (1.0 + 1e-12)).floor() as usize };
+            let count = |m: &Member| {
+                if config.windows == 0 {
+                    config.points
+                } else {
+                    (m.t_end / dt * (1.0 + 1e-12)).floor() as usize
+                }
+            };
             let x0 = spec.default_state();
             let one = |(r, m): (usize, &Member)| {
                 let times = TimeGrid::new(0.0, dt, count(m))?;
                 let (mut p, mut rng) = (p.clone(), stream(other, "parameters", (first + r) as u64));
-                varied.iter().for_each(|(i, range)| p[*i] = uniform(&mut rng, *range));
-                Ok(Experiment { x0: x0.clone(), p, protocol: m.protocol.clone(), times })
+                varied
+                    .iter()
+                    .for_each(|(i, range)| p[*i] = uniform(&mut rng, *range));
+                Ok(Experiment {
+                    x0: x0.clone(),
+                    p,
+                    protocol: m.protocol.clone(),
+                    times,
+                })
             };
-            let batch: Vec<Experiment> = members.iter().enumerate().map(one).collect::<Result<_>>()?;
-            let options = SolveOptions { rtol: config.rtol, atol: config.atol, watch: watch.silent(), ..SolveOptions::default() };
-            let runs = system
-                .solve_ensemble(&batch, &options)
-                .map_err(|e| if e == DynamicsError::Interrupted { interrupted() } else { e.into() })?;
+            let batch: Vec<Experiment> =
+                members.iter().enumerate().map(one).collect::<Result<_>>()?;
+            let options = SolveOptions {
+                rtol: config.rtol,
+                atol: config.atol,
+                watch: watch.silent(),
+                ..SolveOptions::default()
+            };
+            let runs = system.solve_ensemble(&batch, &options).map_err(|e| {
+                if e == DynamicsError::Interrupted {
+                    interrupted()
+                } else {
+                    e.into()
+                }
+            })?;
             for (r, (member, run)) in members.iter().zip(runs).enumerate() {
                 let run: Trajectory = run.completed()?;
                 let mut rng = stream(other, "window", (first + r) as u64);
                 let signal = member.protocol.signal(member.t_end);
                 for _ in 0..windows.min(wanted_of(first + r)) {
                     let latest = (run.len() - config.points) as f64;
-                    let begin = if config.windows == 0 { 0 } else { uniform(&mut rng, [0.0, latest + 1.0]).floor().min(latest) as usize };
+                    let begin = if config.windows == 0 {
+                        0
+                    } else {
+                        uniform(&mut rng, [0.0, latest + 1.0]).floor().min(latest) as usize
+                    };
                     let edge = |i: usize| config.edge(begin + i);
-                    set.input.extend((0..config.points).map(|i| signal.mean(edge(i), edge(i + 1)) as f32));
+                    set.input.extend(
+                        (0..config.points).map(|i| signal.mean(edge(i), edge(i + 1)) as f32),
+                    );
                     for i in 0..set.variables {
-                        set.x.extend(run.variable(i).skip(begin).take(config.points).map(|v| v as f32));
+                        set.x.extend(
+                            run.variable(i)
+                                .skip(begin)
+                                .take(config.points)
+                                .map(|v| v as f32),
+                        );
                     }
                     set.class.push(member.class as u32);
                     set.p.extend(&batch[r].p);
@@ -390,16 +492,31 @@ fn make(
     };
     let [many, some, few] = config.samples;
     // Families of different names are drawn apart under any seed.
-    let (third, apart) = (config.seed.rotate_left(32) ^ THIRD, training.name != test.name);
+    let (third, apart) = (
+        config.seed.rotate_left(32) ^ THIRD,
+        training.name != test.name,
+    );
     let sets = [
         set("training", &training, many, [config.seed; 2])?,
         set("validation", &training, some, [!config.seed; 2])?,
-        set("test", &test, few, [if apart { config.seed } else { third }, third])?,
+        set(
+            "test",
+            &test,
+            few,
+            [if apart { config.seed } else { third }, third],
+        )?,
     ];
     let names = |f: &ProtocolFamily| f.classes.iter().map(|c| c.name.clone()).collect();
     let classes = [names(&training), names(&test)];
     let [training, validation, test] = sets;
-    Ok(ResponseData { config: config.clone(), spec, classes, training, validation, test })
+    Ok(ResponseData {
+        config: config.clone(),
+        spec,
+        classes,
+        training,
+        validation,
+        test,
+    })
 }
 
 #[cfg(test)]
@@ -415,7 +532,11 @@ mod tests {
     use super::*;
 
     fn small() -> ResponseConfig {
-        ResponseConfig { samples: [30, 10, 10], points: 120, ..ResponseConfig::default() }
+        ResponseConfig {
+            samples: [30, 10, 10],
+            points: 120,
+            ..ResponseConfig::default()
+        }
     }
 
     #[test]
@@ -424,11 +545,26 @@ mod tests {
         assert_eq!(means, [3.0, 3.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let data = respond(&*model, &small(), &Watcher::default()).unwrap();
-        assert_eq!((data.training.len(), data.validation.len(), data.test.len()), (30, 10, 10));
+        assert_eq!(
+            (data.training.len(), data.validation.len(), data.test.len()),
+            (30, 10, 10)
+        );
         // The published trajectory at I = 1 for 50 of 100, by the same path.
         let reference = Protocol::step(0.0, 50.0, 1.0);
-        let e = Experiment { protocol: reference, ..Experiment::from_defaults(model.spec(), TimeGrid::new(10.0, 1.0, 1).unwrap()) };
-        let x = model.simulate(&e, &SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }).unwrap();
+        let e = Experiment {
+            protocol: reference,
+            ..Experiment::from_defaults(model.spec(), TimeGrid::new(10.0, 1.0, 1).unwrap())
+        };
+        let x = model
+            .simulate(
+                &e,
+                &SolveOptions {
+                    rtol: 1e-10,
+                    atol: 1e-12,
+                    ..SolveOptions::default()
+                },
+            )
+            .unwrap();
         assert!((x.state(0)[0] - 1.019835).abs() < 1e-6 && (x.state(0)[1] - 0.923067).abs() < 1e-6);
         assert!(data.training.x(0)[0] == 0.0 && data.training.x.iter().all(|v| v.is_finite()));
         // All classes occur, in order, in training and validation.
@@ -443,7 +579,14 @@ mod tests {
         let family = FamilySource::Named("fitzhugh-nagumo-train".into());
         for test_family in [family.clone(), ResponseConfig::default().test_family] {
             let vary = [(name.clone(), [0.5, 0.9])].into();
-            let config = ResponseConfig { samples: [40; 3], points: 20, vary, training_family: family.clone(), test_family, ..small() };
+            let config = ResponseConfig {
+                samples: [40; 3],
+                points: 20,
+                vary,
+                training_family: family.clone(),
+                test_family,
+                ..small()
+            };
             let data = respond(&*model, &config, &Watcher::default()).unwrap();
             let sets = [&data.training, &data.validation, &data.test];
             for (a, b) in [(0, 1), (0, 2), (1, 2)].map(|(a, b)| (sets[a], sets[b])) {
@@ -460,7 +603,16 @@ mod tests {
     fn what_no_reader_takes_is_not_written() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
         let vary = [(model.spec().parameters[0].name.clone(), [0.5, 0.9])].into();
-        let data = respond(&*model, &ResponseConfig { points: 20, vary, ..small() }, &Watcher::default()).unwrap();
+        let data = respond(
+            &*model,
+            &ResponseConfig {
+                points: 20,
+                vary,
+                ..small()
+            },
+            &Watcher::default(),
+        )
+        .unwrap();
         let bytes = data.to_bytes().unwrap();
         assert_eq!(ResponseData::from_bytes(&bytes).unwrap(), data);
         let message = |spoil: &dyn Fn(&mut ResponseData)| {
@@ -468,8 +620,13 @@ mod tests {
             spoil(&mut data);
             data.to_bytes().unwrap_err().to_string()
         };
-        assert!(message(&|d| d.training.input[3] = f32::NAN).contains("the set 'training' holds NaN"));
-        assert!(message(&|d| d.validation.x[5] = f32::NEG_INFINITY).contains("the set 'validation' holds -inf"));
+        assert!(
+            message(&|d| d.training.input[3] = f32::NAN).contains("the set 'training' holds NaN")
+        );
+        assert!(
+            message(&|d| d.validation.x[5] = f32::NEG_INFINITY)
+                .contains("the set 'validation' holds -inf")
+        );
         assert!(message(&|d| d.test.p[0] = f64::INFINITY).contains("the set 'test' holds inf"));
         // What is refused in writing is refused in reading: parameters, in double precision, come first after the header.
         let at = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -489,7 +646,11 @@ mod tests {
 
     impl Watch for Notes {
         fn stopped(&self) -> bool {
-            self.told.lock().unwrap().last().is_some_and(|done| *done >= self.stop_at)
+            self.told
+                .lock()
+                .unwrap()
+                .last()
+                .is_some_and(|done| *done >= self.stop_at)
         }
 
         fn progress(&self, done: usize, _of: usize, _what: &str) {
@@ -500,33 +661,65 @@ mod tests {
     #[test]
     fn what_was_made_before_an_interruption_is_not_made_again() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        let config = ResponseConfig { samples: [600, 10, 10], points: 20, windows: 2, t_end: 20.0, ..ResponseConfig::default() };
+        let config = ResponseConfig {
+            samples: [600, 10, 10],
+            points: 20,
+            windows: 2,
+            t_end: 20.0,
+            ..ResponseConfig::default()
+        };
         let whole = respond(&*model, &config, &Watcher::default()).unwrap();
         let dir = std::env::temp_dir().join(format!("ionoscope-parts-{}", std::process::id()));
         let parts = Parts::open(&dir, &config).unwrap();
-        let stopped =
-            respond_in_parts(&*model, &config, Some(&parts), &Watcher::new(Notes { stop_at: 500, ..Notes::default() })).unwrap_err();
+        let stopped = respond_in_parts(
+            &*model,
+            &config,
+            Some(&parts),
+            &Watcher::new(Notes {
+                stop_at: 500,
+                ..Notes::default()
+            }),
+        )
+        .unwrap_err();
         assert!(stopped.to_string().contains("goes on from here"));
         // One of the parts was cut short: it is made again.
         std::fs::write(dir.join("training-0"), [0; 7]).unwrap();
-        let notes = Arc::new(Notes { stop_at: usize::MAX, ..Notes::default() });
+        let notes = Arc::new(Notes {
+            stop_at: usize::MAX,
+            ..Notes::default()
+        });
         let (told, note) = (&notes.told, Watcher::new(notes.clone()));
         let parts = Parts::open(&dir, &config).unwrap();
-        assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
+        assert_eq!(
+            respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(),
+            whole
+        );
         assert_eq!(*told.lock().unwrap(), [512, 600, 610, 620]);
         // So is one in which a bit changed.
         told.lock().unwrap().clear();
         let mut bytes = std::fs::read(dir.join("training-256")).unwrap();
         bytes[1000] ^= 1;
         std::fs::write(dir.join("training-256"), bytes).unwrap();
-        assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
+        assert_eq!(
+            respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(),
+            whole
+        );
         assert_eq!(*told.lock().unwrap(), [600]);
         // Everything is there now; another configuration is refused.
         told.lock().unwrap().clear();
-        assert_eq!(respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(), whole);
+        assert_eq!(
+            respond_in_parts(&*model, &config, Some(&parts), &note).unwrap(),
+            whole
+        );
         assert!(told.lock().unwrap().is_empty());
         let other = ResponseConfig { seed: 2, ..config };
-        assert!(Parts::open(&dir, &other).err().unwrap().to_string().contains("other responses"));
+        assert!(
+            Parts::open(&dir, &other)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("other responses")
+        );
         parts.remove().unwrap();
         assert!(!dir.exists());
     }
@@ -534,10 +727,22 @@ mod tests {
     #[test]
     fn windows_are_pieces_of_runs() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        let config = ResponseConfig { samples: [50, 10, 10], t_end: 20.0, points: 40, windows: 3, ..ResponseConfig::default() };
+        let config = ResponseConfig {
+            samples: [50, 10, 10],
+            t_end: 20.0,
+            points: 40,
+            windows: 3,
+            ..ResponseConfig::default()
+        };
         let data = respond(&*model, &config, &Watcher::default()).unwrap();
-        assert_eq!((data.training.len(), data.validation.len(), data.test.len()), (50, 10, 10));
-        assert_eq!(ResponseData::from_bytes(&data.to_bytes().unwrap()).unwrap(), data);
+        assert_eq!(
+            (data.training.len(), data.validation.len(), data.test.len()),
+            (50, 10, 10)
+        );
+        assert_eq!(
+            ResponseData::from_bytes(&data.to_bytes().unwrap()).unwrap(),
+            data
+        );
         let mut moved = 0;
         for k in 0..50 {
             let x0 = data.training.start(k);
@@ -548,9 +753,18 @@ mod tests {
                 continue;
             }
             let times = TimeGrid::new(0.0, 0.5, 40).unwrap();
-            let e = Experiment { x0, protocol: Protocol::constant(f64::from(input[0])), ..Experiment::from_defaults(model.spec(), times) };
+            let e = Experiment {
+                x0,
+                protocol: Protocol::constant(f64::from(input[0])),
+                ..Experiment::from_defaults(model.spec(), times)
+            };
             let run = model.simulate(&e, &SolveOptions::default()).unwrap();
-            assert!(run.variable(0).zip(data.training.x(k)).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-3), "{k}");
+            assert!(
+                run.variable(0)
+                    .zip(data.training.x(k))
+                    .all(|(a, b)| (a - f64::from(*b)).abs() < 1e-3),
+                "{k}"
+            );
         }
         assert!(moved > 10, "{moved}");
     }
@@ -567,13 +781,23 @@ mod tests {
         let refuse = |change: &dyn Fn(&mut ResponseConfig)| {
             let mut c = small();
             change(&mut c);
-            respond(&*model, &c, &Watcher::default()).unwrap_err().to_string()
+            respond(&*model, &c, &Watcher::default())
+                .unwrap_err()
+                .to_string()
         };
         let stopped = StopFlag::default();
         stopped.raise();
         assert!(refuse(&|c| c.t_end = 200.0).contains("ends at 100"));
-        assert!(refuse(&|c| c.training_family = FamilySource::Named("fitzhugh-nagumo-trian".into())).contains("did you mean"));
+        assert!(
+            refuse(&|c| c.training_family = FamilySource::Named("fitzhugh-nagumo-trian".into()))
+                .contains("did you mean")
+        );
         assert!(refuse(&|c| c.points = 1).contains("at least 2 points"));
-        assert!(respond(&*model, &small(), &Watcher::new(stopped)).unwrap_err().to_string().contains("interrupted"));
+        assert!(
+            respond(&*model, &small(), &Watcher::new(stopped))
+                .unwrap_err()
+                .to_string()
+                .contains("interrupted")
+        );
     }
 }

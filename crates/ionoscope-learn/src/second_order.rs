@@ -94,14 +94,20 @@ impl SecondOrderConfig {
             ("b_sd", self.b_sd),
         ] {
             if !(sd.is_finite() && sd > 0.0) {
-                return Err(Error::Invalid(format!("second_order.{name} = {sd}; expected a positive number")));
+                return Err(Error::Invalid(format!(
+                    "second_order.{name} = {sd}; expected a positive number"
+                )));
             }
         }
         if self.pairs == 0 {
-            return Err(Error::Invalid("second_order.pairs = 0; expected at least 1".into()));
+            return Err(Error::Invalid(
+                "second_order.pairs = 0; expected at least 1".into(),
+            ));
         }
         if self.evidence_every == 0 {
-            return Err(Error::Invalid("second_order.evidence_every = 0; expected at least 1".into()));
+            return Err(Error::Invalid(
+                "second_order.evidence_every = 0; expected at least 1".into(),
+            ));
         }
         Ok(())
     }
@@ -168,7 +174,12 @@ const ACCELERATION_MAX: f64 = 0.75;
 impl SecondOrder {
     /// Training that starts from random weights drawn from the prior.
     /// `network` gives the sizes.
-    pub fn from_prior(network: &Network, design: &Design, config: &SecondOrderConfig, seed: u64) -> Self {
+    pub fn from_prior(
+        network: &Network,
+        design: &Design,
+        config: &SecondOrderConfig,
+        seed: u64,
+    ) -> Self {
         let layout = Layout::of(network);
         let sd = layout.prior_sd(design, config);
         let mut rng = stream(seed, "initial weights", network.outputs().start as u64);
@@ -189,8 +200,21 @@ impl SecondOrder {
 
     fn start(layout: Layout, w: Vec<f64>, sd: &[f64], design: &Design) -> Self {
         let beta = residual_count(design) / layout.squared_error(&w, design).max(f64::MIN_POSITIVE);
-        let alpha = sd.iter().map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 }).collect();
-        SecondOrder { layout, w, alpha, beta, lambda: 1e3, rise: 2.0, steps: 0, converged: false, cache: Cache::default() }
+        let alpha = sd
+            .iter()
+            .map(|sd| if sd.is_finite() { sd.powi(-2) } else { 1.0 })
+            .collect();
+        SecondOrder {
+            layout,
+            w,
+            alpha,
+            beta,
+            lambda: 1e3,
+            rise: 2.0,
+            steps: 0,
+            converged: false,
+            cache: Cache::default(),
+        }
     }
 
     /// The network as it stands.
@@ -217,8 +241,18 @@ impl SecondOrder {
 
     /// The whole state as numbers, for a checkpoint.
     pub fn to_numbers(&self) -> Vec<f64> {
-        let head = [self.beta, self.lambda, self.rise, self.steps as f64, f64::from(u8::from(self.converged))];
-        head.iter().chain(&self.alpha).chain(&self.w).copied().collect()
+        let head = [
+            self.beta,
+            self.lambda,
+            self.rise,
+            self.steps as f64,
+            f64::from(u8::from(self.converged)),
+        ];
+        head.iter()
+            .chain(&self.alpha)
+            .chain(&self.w)
+            .copied()
+            .collect()
     }
 
     /// The state from its numbers; `network` gives the sizes.
@@ -230,7 +264,10 @@ impl SecondOrder {
         let groups = layout.groups().count();
         let want = HEAD + groups + layout.count();
         if numbers.len() != want {
-            return Err(Error::Invalid(format!("a second-order state of {} numbers; this network has {want}", numbers.len())));
+            return Err(Error::Invalid(format!(
+                "a second-order state of {} numbers; this network has {want}",
+                numbers.len()
+            )));
         }
         let (head, rest) = numbers.split_at(HEAD);
         let (alpha, w) = rest.split_at(groups);
@@ -252,9 +289,17 @@ impl SecondOrder {
         let n = residual_count(design);
         let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
-        let prior = |w: &[f64]| 0.5 * w.iter().zip(&precision).map(|(w, a)| a * w * w).sum::<f64>();
+        let prior = |w: &[f64]| {
+            0.5 * w
+                .iter()
+                .zip(&precision)
+                .map(|(w, a)| a * w * w)
+                .sum::<f64>()
+        };
         let objective = 0.5 * self.beta * normal.squared_error + prior(&self.w);
-        let gradient: Vec<f64> = (0..self.w.len()).map(|i| self.beta * normal.gradient[i] + precision[i] * self.w[i]).collect();
+        let gradient: Vec<f64> = (0..self.w.len())
+            .map(|i| self.beta * normal.gradient[i] + precision[i] * self.w[i])
+            .collect();
         let mut mse = normal.squared_error / n;
         loop {
             if self.converged || self.lambda > LAMBDA_MAX {
@@ -266,12 +311,26 @@ impl SecondOrder {
             let trial = Factor::new(&normal.jtj, self.beta, &diagonal).map(|factor| {
                 let v: Vec<f64> = factor.solve(&gradient).iter().map(|v| -v).collect();
                 let bend = self.layout.acceleration(&self.w, &v, design);
-                let correction: Vec<f64> = factor.solve(&bend).iter().map(|a| -0.5 * self.beta * a).collect();
-                let length = |d: &[f64]| d.iter().zip(&diagonal).map(|(d, m)| m * d * d).sum::<f64>().sqrt();
+                let correction: Vec<f64> = factor
+                    .solve(&bend)
+                    .iter()
+                    .map(|a| -0.5 * self.beta * a)
+                    .collect();
+                let length = |d: &[f64]| {
+                    d.iter()
+                        .zip(&diagonal)
+                        .map(|(d, m)| m * d * d)
+                        .sum::<f64>()
+                        .sqrt()
+                };
                 let accelerate = length(&correction) <= ACCELERATION_MAX * length(&v);
-                let w: Vec<f64> = (0..v.len()).map(|i| self.w[i] + v[i] + if accelerate { correction[i] } else { 0.0 }).collect();
+                let w: Vec<f64> = (0..v.len())
+                    .map(|i| self.w[i] + v[i] + if accelerate { correction[i] } else { 0.0 })
+                    .collect();
                 // Decrease that the quadratic model promises for v.
-                let promised: f64 = (0..v.len()).map(|i| 0.5 * v[i] * (damping[i] * v[i] - gradient[i])).sum();
+                let promised: f64 = (0..v.len())
+                    .map(|i| 0.5 * v[i] * (damping[i] * v[i] - gradient[i]))
+                    .sum();
                 let error = self.layout.squared_error(&w, design);
                 let gain = (objective - 0.5 * self.beta * error - prior(&w)) / promised;
                 (w, error, gain)
@@ -283,11 +342,15 @@ impl SecondOrder {
                     self.cache = Cache::default();
                     mse = error / n;
                     // Nielsen 1999: a smooth decrease for good steps.
-                    self.lambda = (self.lambda * (1.0 - (2.0 * gain - 1.0).powi(3)).clamp(0.1, 2.0)).max(1e-12);
+                    self.lambda = (self.lambda
+                        * (1.0 - (2.0 * gain - 1.0).powi(3)).clamp(0.1, 2.0))
+                    .max(1e-12);
                     self.rise = 2.0;
                     self.steps += 1;
                     self.converged = mse < config.target_mse;
-                    if self.steps >= config.evidence_from && self.steps.is_multiple_of(config.evidence_every) {
+                    if self.steps >= config.evidence_from
+                        && self.steps.is_multiple_of(config.evidence_every)
+                    {
                         self.estimate_precisions(design);
                     }
                     break;
@@ -298,11 +361,20 @@ impl SecondOrder {
                 }
             }
         }
-        StepReport { steps: self.steps, mse, beta: self.beta, lambda: self.lambda, converged: self.converged() }
+        StepReport {
+            steps: self.steps,
+            mse,
+            beta: self.beta,
+            lambda: self.lambda,
+            converged: self.converged(),
+        }
     }
 
     fn normal_equations(&mut self, design: &Design) -> Arc<NormalEquations> {
-        self.cache.0.get_or_insert_with(|| Arc::new(self.layout.normal_equations(&self.w, design))).clone()
+        self.cache
+            .0
+            .get_or_insert_with(|| Arc::new(self.layout.normal_equations(&self.w, design)))
+            .clone()
     }
 
     /// Evidence: precisions of the groups and of the data from the curvature at the present weights.
@@ -310,11 +382,19 @@ impl SecondOrder {
         let normal = self.normal_equations(design);
         let precision = self.layout.spread(&self.alpha);
         // At small errors beta J'J loses its smallest eigenvalues to rounding; the least jitter that makes it definite stands for them.
-        let largest = (0..precision.len()).map(|i| normal.jtj[(i, i)]).fold(0.0, f64::max);
-        let factor = [0.0].into_iter().chain((0..6).map(|k| 1e-15 * 10f64.powi(k))).find_map(|jitter| {
-            let diagonal: Vec<f64> = precision.iter().map(|a| a + jitter * self.beta * largest).collect();
-            Factor::new(&normal.jtj, self.beta, &diagonal)
-        });
+        let largest = (0..precision.len())
+            .map(|i| normal.jtj[(i, i)])
+            .fold(0.0, f64::max);
+        let factor = [0.0]
+            .into_iter()
+            .chain((0..6).map(|k| 1e-15 * 10f64.powi(k)))
+            .find_map(|jitter| {
+                let diagonal: Vec<f64> = precision
+                    .iter()
+                    .map(|a| a + jitter * self.beta * largest)
+                    .collect();
+                Factor::new(&normal.jtj, self.beta, &diagonal)
+            });
         let Some(inverse_diagonal) = factor.map(|f| f.inverse_diagonal()) else {
             return; // Nothing can be said at present: the precisions stay.
         };
@@ -331,7 +411,8 @@ impl SecondOrder {
         }
         // A single offset should not be held back.
         self.alpha[output_offset] = self.alpha[output_offset].min(1.0);
-        self.beta = (residual_count(design) - determined).max(1.0) / normal.squared_error.max(f64::MIN_POSITIVE);
+        self.beta = (residual_count(design) - determined).max(1.0)
+            / normal.squared_error.max(f64::MIN_POSITIVE);
     }
 }
 

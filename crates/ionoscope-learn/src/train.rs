@@ -116,9 +116,20 @@ impl StepErrors {
     /// The errors of a map's networks on pairs; `None` where there are no pairs.
     pub fn of(networks: &[Network], dataset: &Dataset, pairs: &Pairs) -> Option<Self> {
         (!pairs.is_empty()).then(|| {
-            let increment_mse: Vec<f64> = networks.iter().flat_map(|n| dataset.increment_mse(n, pairs)).collect();
-            let mse_by_variable: Vec<f64> = increment_mse.iter().enumerate().map(|(i, e)| dataset.state_mse(i, *e)).collect();
-            StepErrors { mse: mse_by_variable.iter().sum::<f64>() / mse_by_variable.len() as f64, increment_mse, mse_by_variable }
+            let increment_mse: Vec<f64> = networks
+                .iter()
+                .flat_map(|n| dataset.increment_mse(n, pairs))
+                .collect();
+            let mse_by_variable: Vec<f64> = increment_mse
+                .iter()
+                .enumerate()
+                .map(|(i, e)| dataset.state_mse(i, *e))
+                .collect();
+            StepErrors {
+                mse: mse_by_variable.iter().sum::<f64>() / mse_by_variable.len() as f64,
+                increment_mse,
+                mse_by_variable,
+            }
         })
     }
 }
@@ -192,11 +203,14 @@ struct Training<'t, 'r> {
 impl<'t, 'r> Training<'t, 'r> {
     fn begin(dataset: &'t Dataset, config: &'t TrainConfig, run: &'t mut Run<'r>) -> Result<Self> {
         let hidden = config.check(dataset)?;
-        let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
+        let configuration = serde_json::to_value(config)
+            .map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
         let networks = match run.from {
             Some(map) => {
                 let networks = start_from(map, dataset, config, &hidden)?;
-                if StepErrors::of(&networks, dataset, &dataset.validation).is_some_and(|e| !e.mse.is_finite()) {
+                if StepErrors::of(&networks, dataset, &dataset.validation)
+                    .is_some_and(|e| !e.mse.is_finite())
+                {
                     return Err(Error::Invalid(
                         "what the map to start from gives for the validation pairs is not finite; start from another".into(),
                     ));
@@ -205,18 +219,34 @@ impl<'t, 'r> Training<'t, 'r> {
             }
             None => config.initial_networks(dataset, &hidden),
         };
-        let from = run.from.map(|_| fingerprint(networks.iter().flat_map(Network::weights)));
-        let identity = Identity { configuration, dataset: format!("{:016x}", dataset.hash()), from };
+        let from = run
+            .from
+            .map(|_| fingerprint(networks.iter().flat_map(Network::weights)));
+        let identity = Identity {
+            configuration,
+            dataset: format!("{:016x}", dataset.hash()),
+            from,
+        };
         let (directory, found) = match run.directory {
-            Some(path) => Directory::open(path, run.existing, &identity).map(|(d, found)| (Some(d), found))?,
+            Some(path) => {
+                Directory::open(path, run.existing, &identity).map(|(d, found)| (Some(d), found))?
+            }
             None => (None, None),
         };
         let now = Instant::now();
         let mut training = Training {
             given: run.from.map(|_| networks.clone()),
-            moments: networks.iter().map(|n| Adam::new(n.weight_count())).collect(),
+            moments: networks
+                .iter()
+                .map(|n| Adam::new(n.weight_count()))
+                .collect(),
             second_order: vec![None; networks.len()],
-            variables: dataset.spec.variables.iter().map(|q| q.name.clone()).collect(),
+            variables: dataset
+                .spec
+                .variables
+                .iter()
+                .map(|q| q.name.clone())
+                .collect(),
             dataset,
             config,
             run,
@@ -236,9 +266,15 @@ impl<'t, 'r> Training<'t, 'r> {
             }
             training.history = history;
         }
-        let scored = training.history.iter().any(|r| matches!(r, Record::Start(_)));
+        let scored = training
+            .history
+            .iter()
+            .any(|r| matches!(r, Record::Start(_)));
         if let (Some(start), false) = (training.start(), scored) {
-            training.record(Record::Start(StartRecord { epoch: 0, validation: start.increment_mse }))?;
+            training.record(Record::Start(StartRecord {
+                epoch: 0,
+                validation: start.increment_mse,
+            }))?;
         }
         Ok(training)
     }
@@ -249,18 +285,30 @@ impl<'t, 'r> Training<'t, 'r> {
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let misfit = || Error::Invalid("the checkpoint's sub-networks are of another size than the configuration's; start anew".into());
+        let misfit = || {
+            Error::Invalid("the checkpoint's sub-networks are of another size than the configuration's; start anew".into())
+        };
         if checkpoint.networks.len() != self.networks.len() {
             return Err(misfit());
         }
         for (i, state) in checkpoint.networks.into_iter().enumerate() {
             let count = self.networks[i].weight_count();
-            if [&state.weights, &state.first, &state.second].iter().any(|v| v.len() != count) {
+            if [&state.weights, &state.first, &state.second]
+                .iter()
+                .any(|v| v.len() != count)
+            {
                 return Err(misfit());
             }
             self.networks[i].set_weights(&state.weights);
-            self.moments[i] = Adam { first: state.first, second: state.second, steps: state.steps };
-            self.second_order[i] = state.second_order.map(|n| SecondOrder::from_numbers(&self.networks[i], &n)).transpose()?;
+            self.moments[i] = Adam {
+                first: state.first,
+                second: state.second,
+                steps: state.steps,
+            };
+            self.second_order[i] = state
+                .second_order
+                .map(|n| SecondOrder::from_numbers(&self.networks[i], &n))
+                .transpose()?;
         }
         self.epoch = checkpoint.epoch;
         self.before = checkpoint.seconds;
@@ -276,7 +324,10 @@ impl<'t, 'r> Training<'t, 'r> {
         if self.run.watch.stopped() {
             return Some(Ending::Interrupted);
         }
-        self.run.time_limit.is_some_and(|limit| self.clock.elapsed() >= limit).then_some(Ending::TimeLimit)
+        self.run
+            .time_limit
+            .is_some_and(|limit| self.clock.elapsed() >= limit)
+            .then_some(Ending::TimeLimit)
     }
 
     fn checkpoint_is_due(&self) -> bool {
@@ -285,16 +336,30 @@ impl<'t, 'r> Training<'t, 'r> {
 
     fn checkpoint(&mut self) -> Result<()> {
         let seconds = self.seconds();
-        let Some(directory) = &mut self.directory else { return Ok(()) };
-        let networks = self.networks.iter().zip(&self.moments).zip(&self.second_order).map(|((net, adam), second_order)| NetworkState {
-            weights: net.weights(),
-            first: adam.first.clone(),
-            second: adam.second.clone(),
-            steps: adam.steps,
-            second_order: second_order.as_ref().map(SecondOrder::to_numbers),
-        });
+        let Some(directory) = &mut self.directory else {
+            return Ok(());
+        };
+        let networks = self
+            .networks
+            .iter()
+            .zip(&self.moments)
+            .zip(&self.second_order)
+            .map(|((net, adam), second_order)| NetworkState {
+                weights: net.weights(),
+                first: adam.first.clone(),
+                second: adam.second.clone(),
+                steps: adam.steps,
+                second_order: second_order.as_ref().map(SecondOrder::to_numbers),
+            });
         let (identity, epoch) = (self.identity.clone(), self.epoch);
-        directory.checkpoint(Checkpoint { identity, epoch, seconds, progress_bytes: 0, event_bytes: 0, networks: networks.collect() })?;
+        directory.checkpoint(Checkpoint {
+            identity,
+            epoch,
+            seconds,
+            progress_bytes: 0,
+            event_bytes: 0,
+            networks: networks.collect(),
+        })?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -317,10 +382,14 @@ impl<'t, 'r> Training<'t, 'r> {
             return Ok(Ending::Completed);
         }
         let rows = Rows::new(self.dataset, &self.dataset.training);
-        let validation = (!self.dataset.validation.is_empty()).then(|| Rows::new(self.dataset, &self.dataset.validation));
+        let validation = (!self.dataset.validation.is_empty())
+            .then(|| Rows::new(self.dataset, &self.dataset.validation));
         let hidden: Vec<usize> = self.networks.iter().map(Network::hidden).collect();
         let weights = self.networks.iter().map(Network::weights);
-        let learners = weights.zip(&self.moments).map(|(weights, adam)| Learner { weights, adam: adam.clone() });
+        let learners = weights.zip(&self.moments).map(|(weights, adam)| Learner {
+            weights,
+            adam: adam.clone(),
+        });
         let learners = rows.shapes(&hidden).into_iter().zip(learners).collect();
         let batches = Batches::new(rows.len(), config.batch)?;
         let mut trainees = Trainees::new(Backend::detect(), config, batches, learners);
@@ -352,15 +421,21 @@ impl<'t, 'r> Training<'t, 'r> {
                 return Err(self.diverged(i, self.epoch));
             }
             let samples_per_second = samples / start.elapsed().as_secs_f64().max(1e-9);
-            let due = self.epoch.is_multiple_of(self.config.validate_every) || self.epoch == config.epochs;
+            let due = self.epoch.is_multiple_of(self.config.validate_every)
+                || self.epoch == config.epochs;
             let validation = match &validation {
                 Some(rows) if due => Some(trainees.evaluate(rows)?),
                 _ => None,
             };
-            if let Some(i) = validation.as_ref().and_then(|v| v.iter().position(|v| !v.is_finite())) {
+            if let Some(i) = validation
+                .as_ref()
+                .and_then(|v| v.iter().position(|v| !v.is_finite()))
+            {
                 return Err(self.diverged(i, self.epoch));
             }
-            let by_batch: Vec<Vec<(usize, f64)>> = (0..self.networks.len()).map(|i| trainees.by_batch(i)).collect();
+            let by_batch: Vec<Vec<(usize, f64)>> = (0..self.networks.len())
+                .map(|i| trainees.by_batch(i))
+                .collect();
             self.record(Record::Adam(AdamRecord {
                 epoch: self.epoch,
                 training,
@@ -369,10 +444,13 @@ impl<'t, 'r> Training<'t, 'r> {
                 learning_rate: config.rate(self.epoch * steps - 1, steps),
                 samples_per_second,
                 seconds: self.seconds(),
-                seconds_left: began.elapsed().as_secs_f64() / (self.epoch - first) as f64 * (config.epochs - self.epoch) as f64,
+                seconds_left: began.elapsed().as_secs_f64() / (self.epoch - first) as f64
+                    * (config.epochs - self.epoch) as f64,
             }))?;
             let rise = Rise::new(&self.history, WINDOW, config.learning_rate);
-            let told = |(i, batches): (usize, &Vec<(usize, f64)>)| rise.told(self.epoch, Some((i, &self.variables[i])), batches);
+            let told = |(i, batches): (usize, &Vec<(usize, f64)>)| {
+                rise.told(self.epoch, Some((i, &self.variables[i])), batches)
+            };
             if let Some(warning) = by_batch.iter().enumerate().find_map(told) {
                 self.record(warning)?;
             }
@@ -382,7 +460,10 @@ impl<'t, 'r> Training<'t, 'r> {
     }
 
     fn diverged(&self, i: usize, epoch: u64) -> Error {
-        Error::Failed(format!("the training of '{}' diverged in epoch {epoch}; lower adam.learning_rate", self.variables[i]))
+        Error::Failed(format!(
+            "the training of '{}' diverged in epoch {epoch}; lower adam.learning_rate",
+            self.variables[i]
+        ))
     }
 
     fn take(&mut self, learners: Vec<Learner>) {
@@ -404,13 +485,26 @@ impl<'t, 'r> Training<'t, 'r> {
         if iterations == 0 {
             return Ok(Ending::Completed);
         }
-        let done = |s: &Option<SecondOrder>| s.as_ref().map_or(0, |s| if s.converged() { iterations } else { s.steps() as u64 });
-        let (began, first) = (Instant::now(), self.second_order.iter().map(done).sum::<u64>());
+        let done = |s: &Option<SecondOrder>| {
+            s.as_ref().map_or(0, |s| {
+                if s.converged() {
+                    iterations
+                } else {
+                    s.steps() as u64
+                }
+            })
+        };
+        let (began, first) = (
+            Instant::now(),
+            self.second_order.iter().map(done).sum::<u64>(),
+        );
         for i in 0..self.networks.len() {
             if done(&self.second_order[i]) >= iterations {
                 continue;
             }
-            let mut design = self.dataset.design(self.networks[i].outputs(), &self.dataset.training);
+            let mut design = self
+                .dataset
+                .design(self.networks[i].outputs(), &self.dataset.training);
             design.truncate(config.pairs);
             let mut state = match self.second_order[i].take() {
                 Some(state) => state,
@@ -434,13 +528,18 @@ impl<'t, 'r> Training<'t, 'r> {
                 let report = state.step(&design, config);
                 if !(report.mse.is_finite() && report.lambda.is_finite()) {
                     let name = self.learned(i);
-                    return Err(Error::Failed(format!("the second-order training of '{name}' gave numbers that are not finite")));
+                    return Err(Error::Failed(format!(
+                        "the second-order training of '{name}' gave numbers that are not finite"
+                    )));
                 }
                 let iteration = report.steps as u64;
                 let last = iteration == iterations || report.converged;
-                let due = (iteration.is_multiple_of(self.config.validate_every) || last) && !self.dataset.validation.is_empty();
+                let due = (iteration.is_multiple_of(self.config.validate_every) || last)
+                    && !self.dataset.validation.is_empty();
                 let validation = due.then(|| {
-                    let errors = self.dataset.increment_mse(&state.network(), &self.dataset.validation);
+                    let errors = self
+                        .dataset
+                        .increment_mse(&state.network(), &self.dataset.validation);
                     errors.iter().sum::<f64>() / errors.len() as f64
                 });
                 let all = iterations * self.networks.len() as u64;
@@ -452,7 +551,8 @@ impl<'t, 'r> Training<'t, 'r> {
                     validation,
                     damping: report.lambda,
                     seconds: self.seconds(),
-                    seconds_left: began.elapsed().as_secs_f64() / (so_far - first).max(1) as f64 * (all - so_far) as f64,
+                    seconds_left: began.elapsed().as_secs_f64() / (so_far - first).max(1) as f64
+                        * (all - so_far) as f64,
                 }))?;
             }
             self.networks[i] = state.network();
@@ -463,7 +563,15 @@ impl<'t, 'r> Training<'t, 'r> {
 
     fn finish(self, ending: Ending) -> Result<Trained> {
         let (seconds, start) = (self.seconds(), self.start());
-        let Training { dataset, mut networks, identity, history, variables, given, .. } = self;
+        let Training {
+            dataset,
+            mut networks,
+            identity,
+            history,
+            variables,
+            given,
+            ..
+        } = self;
         let mut validation = StepErrors::of(&networks, dataset, &dataset.validation);
         let mut kept = Vec::new();
         if let (Some(given), Some(start), Some(end)) = (given, &start, &validation) {
@@ -478,7 +586,11 @@ impl<'t, 'r> Training<'t, 'r> {
             validation = StepErrors::of(&networks, dataset, &dataset.validation);
         }
         let new_chunks = StepErrors::of(&networks, dataset, &dataset.new_chunks);
-        if [&validation, &new_chunks].into_iter().flatten().any(|e| !e.mse.is_finite()) {
+        if [&validation, &new_chunks]
+            .into_iter()
+            .flatten()
+            .any(|e| !e.mse.is_finite())
+        {
             return Err(Error::Failed("the training came to nothing: what the map gives is not finite; lower adam.learning_rate".into()));
         }
         let warnings = warnings(&history);
@@ -495,28 +607,65 @@ impl<'t, 'r> Training<'t, 'r> {
             "kept_from_the_start": kept,
             "warnings": warnings,
         });
-        let map = NeuralMap::new(dataset.spec.clone(), dataset.config.dt, dataset.normalizer.clone(), networks, provenance)?;
-        Ok(Trained { map, history, ending, seconds, validation, new_chunks, start, kept, warnings })
+        let map = NeuralMap::new(
+            dataset.spec.clone(),
+            dataset.config.dt,
+            dataset.normalizer.clone(),
+            networks,
+            provenance,
+        )?;
+        Ok(Trained {
+            map,
+            history,
+            ending,
+            seconds,
+            validation,
+            new_chunks,
+            start,
+            kept,
+            warnings,
+        })
     }
 }
 
 /// The networks of a given map, if they fit the dataset and the configuration.
-fn start_from(map: &NeuralMap, dataset: &Dataset, config: &TrainConfig, hidden: &[usize]) -> Result<Vec<Network>> {
-    let names = |spec: &Spec| spec.variables.iter().chain(&spec.parameters).map(|q| q.name.clone()).collect::<Vec<_>>().join(", ");
+fn start_from(
+    map: &NeuralMap,
+    dataset: &Dataset,
+    config: &TrainConfig,
+    hidden: &[usize],
+) -> Result<Vec<Network>> {
+    let names = |spec: &Spec| {
+        spec.variables
+            .iter()
+            .chain(&spec.parameters)
+            .map(|q| q.name.clone())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let (given, wanted) = (names(map.spec()), names(&dataset.spec));
     if given != wanted {
-        return Err(Error::Invalid(format!("the map to start from has the variables and parameters {given}; the dataset has {wanted}")));
+        return Err(Error::Invalid(format!(
+            "the map to start from has the variables and parameters {given}; the dataset has {wanted}"
+        )));
     }
     if map.architecture() != config.architecture {
         let (given, wanted) = (map.architecture().name(), config.architecture.name());
-        return Err(Error::Invalid(format!("the map to start from is a {given}; the configuration asks for a {wanted}")));
+        return Err(Error::Invalid(format!(
+            "the map to start from is a {given}; the configuration asks for a {wanted}"
+        )));
     }
     let sizes: Vec<usize> = map.networks().iter().map(Network::hidden).collect();
     if sizes != hidden {
-        return Err(Error::Invalid(format!("the map to start from has {sizes:?} hidden units; the configuration asks for {hidden:?}")));
+        return Err(Error::Invalid(format!(
+            "the map to start from has {sizes:?} hidden units; the configuration asks for {hidden:?}"
+        )));
     }
     if map.normalizer() != &dataset.normalizer {
-        return Err(Error::Invalid("the map to start from has another normalizer; give the dataset it was trained on".into()));
+        return Err(Error::Invalid(
+            "the map to start from has another normalizer; give the dataset it was trained on"
+                .into(),
+        ));
     }
     Ok(map.networks().to_vec())
 }

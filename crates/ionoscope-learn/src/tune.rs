@@ -12,4 +12,6 @@ mod study;
 pub use pruner::Pruner;
 pub use sampler::Sampler;
 pub use space::{Domain, Parameter, Space};
-pub use study::{Fit, Objective, Outcome, Reporter, StudyConfig, Suggestion, Told, Work, run, seed_of};
+pub use study::{
+    Fit, Objective, Outcome, Reporter, StudyConfig, Suggestion, Told, Work, run, seed_of,
+};

@@ -37,7 +37,9 @@ use ionoscope_learn::{
     train::{Device, Ending, Existing, Record},
     tune::journal::Trial,
 };
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+};
 use pyo3::{prelude::*, sync::PyOnceLock, types::PyDict};
 use serde_json::{Value, json};
 
@@ -47,9 +49,16 @@ fn raise(error: &Error) -> PyErr {
     Python::attach(|py| {
         let classes = CLASSES.get_or_try_init(py, || {
             let module = py.import("ionoscope._errors")?;
-            Ok::<_, PyErr>([module.getattr("InputError")?.unbind(), module.getattr("WorkError")?.unbind()])
+            Ok::<_, PyErr>([
+                module.getattr("InputError")?.unbind(),
+                module.getattr("WorkError")?.unbind(),
+            ])
         });
-        let made = classes.and_then(|c| c[usize::from(!error.is_input())].bind(py).call1((error.to_string(),)));
+        let made = classes.and_then(|c| {
+            c[usize::from(!error.is_input())]
+                .bind(py)
+                .call1((error.to_string(),))
+        });
         made.map_or_else(|e| e, PyErr::from_value)
     })
 }
@@ -79,7 +88,11 @@ struct Link {
 impl Link {
     fn send(&self, message: Message) {
         // Nobody listens any more only when the work is being stopped.
-        let _ = self.send.lock().unwrap_or_else(PoisonError::into_inner).send(message);
+        let _ = self
+            .send
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .send(message);
     }
 
     /// Hands a record to the callback and waits for what it says.
@@ -112,11 +125,21 @@ fn run<T: Send>(
 ) -> PyResult<T> {
     let (send, receive) = mpsc::channel();
     let stop = StopFlag::default();
-    let link = Arc::new(Link { stop: stop.clone(), send: Mutex::new(send) });
-    let pool = threads.map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build()).transpose();
+    let link = Arc::new(Link {
+        stop: stop.clone(),
+        send: Mutex::new(send),
+    });
+    let pool = threads
+        .map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build())
+        .transpose();
     let pool = pool.map_err(|e| input(format!("threads = {threads:?}: {e}")))?;
     let receive = Mutex::new(receive);
-    let next = || receive.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(Duration::from_millis(100));
+    let next = || {
+        receive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv_timeout(Duration::from_millis(100))
+    };
     std::thread::scope(|scope| {
         let working = scope.spawn(move || match pool {
             Some(pool) => pool.install(|| work(&link)),
@@ -148,22 +171,29 @@ fn run<T: Send>(
             (Some(problem), _) => Err(problem),
             (None, Ok(Ok(done))) => Ok(done),
             (None, Ok(Err(e))) => Err(raise(&e)),
-            (None, Err(_)) => Err(wrong(Error::Failed("the work panicked; this is a defect of ionoscope".into()))),
+            (None, Err(_)) => Err(wrong(Error::Failed(
+                "the work panicked; this is a defect of ionoscope".into(),
+            ))),
         }
     })
 }
 
 /// A JSON document as Python's own objects.
 fn loads<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
-    py.import("json")?.call_method1("loads", (value.to_string(),))
+    py.import("json")?
+        .call_method1("loads", (value.to_string(),))
 }
 
 /// Stimuli as texts of JSON, each a list of stimuli, or names of files.
 fn protocols(texts: &[String], t_end: f64, spec: &Spec) -> Result<Vec<Protocol>, Error> {
     let one = |text: &String| -> Result<Protocol, Error> {
         let protocol = if text.starts_with('[') {
-            let stimuli = serde_json::from_str(text).map_err(|e| Error::Input(format!("stimulus {text}: {e}")))?;
-            let mut protocol = Protocol { stimuli, ..Protocol::none() };
+            let stimuli = serde_json::from_str(text)
+                .map_err(|e| Error::Input(format!("stimulus {text}: {e}")))?;
+            let mut protocol = Protocol {
+                stimuli,
+                ..Protocol::none()
+            };
             if protocol.stimuli.len() > 1 {
                 protocol.overlap = Overlap::Add;
             }
@@ -182,7 +212,10 @@ fn protocols(texts: &[String], t_end: f64, spec: &Spec) -> Result<Vec<Protocol>,
 fn rows(array: &PyReadonlyArray2<f64>, columns: usize, what: &str) -> PyResult<Vec<Vec<f64>>> {
     let array = array.as_array();
     if array.ncols() != columns {
-        return Err(input(format!("{what} has {} columns; expected {columns}", array.ncols())));
+        return Err(input(format!(
+            "{what} has {} columns; expected {columns}",
+            array.ncols()
+        )));
     }
     Ok(array.rows().into_iter().map(|r| r.to_vec()).collect())
 }
@@ -190,22 +223,38 @@ fn rows(array: &PyReadonlyArray2<f64>, columns: usize, what: &str) -> PyResult<V
 fn vector(array: &PyReadonlyArray1<f64>, length: usize, what: &str) -> PyResult<Vec<f64>> {
     let array = array.as_array();
     if array.len() != length {
-        return Err(input(format!("{what} has {} numbers; expected {length}", array.len())));
+        return Err(input(format!(
+            "{what} has {} numbers; expected {length}",
+            array.len()
+        )));
     }
     Ok(array.to_vec())
 }
 
 /// Whether a start and parameters are within their ranges, as on the command line.
 fn check_ranges(spec: &Spec, x0: &[f64], p: &[f64]) -> PyResult<()> {
-    let named =
-        |quantities: &'_ [Quantity], values: &[f64]| quantities.iter().map(|q| q.name.clone()).zip(values.to_vec()).collect::<Vec<_>>();
+    let named = |quantities: &'_ [Quantity], values: &[f64]| {
+        quantities
+            .iter()
+            .map(|q| q.name.clone())
+            .zip(values.to_vec())
+            .collect::<Vec<_>>()
+    };
     let (states, parameters) = (named(&spec.variables, x0), named(&spec.parameters, p));
-    spec.state_with(states.iter().map(|(n, v)| (n.as_str(), *v))).map_err(wrong)?;
-    spec.parameters_with(parameters.iter().map(|(n, v)| (n.as_str(), *v))).map(drop).map_err(wrong)
+    spec.state_with(states.iter().map(|(n, v)| (n.as_str(), *v)))
+        .map_err(wrong)?;
+    spec.parameters_with(parameters.iter().map(|(n, v)| (n.as_str(), *v)))
+        .map(drop)
+        .map_err(wrong)
 }
 
 /// Experiments from `[experiment][variable]`, `[experiment][parameter]` and a protocol each.
-fn experiments(x0: Vec<Vec<f64>>, p: Vec<Vec<f64>>, protocols: Vec<Protocol>, times: TimeGrid) -> PyResult<Vec<Experiment>> {
+fn experiments(
+    x0: Vec<Vec<f64>>,
+    p: Vec<Vec<f64>>,
+    protocols: Vec<Protocol>,
+    times: TimeGrid,
+) -> PyResult<Vec<Experiment>> {
     if x0.len() != p.len() || x0.len() != protocols.len() {
         return Err(input(format!(
             "{} starts, {} sets of parameters and {} stimuli; expected as many of each",
@@ -214,14 +263,24 @@ fn experiments(x0: Vec<Vec<f64>>, p: Vec<Vec<f64>>, protocols: Vec<Protocol>, ti
             protocols.len()
         )));
     }
-    let of = |((x0, p), protocol)| Experiment { x0, p, protocol, times };
+    let of = |((x0, p), protocol)| Experiment {
+        x0,
+        p,
+        protocol,
+        times,
+    };
     Ok(x0.into_iter().zip(p).zip(protocols).map(of).collect())
 }
 
 /// States `[experiment][time][variable]`, NaN after a failure, and what failed.
 type Solved<'py> = (Bound<'py, PyArray3<f64>>, Vec<Option<String>>);
 
-fn solved<'py>(py: Python<'py>, trajectories: Vec<Trajectory>, count: usize, dimension: usize) -> PyResult<Solved<'py>> {
+fn solved<'py>(
+    py: Python<'py>,
+    trajectories: Vec<Trajectory>,
+    count: usize,
+    dimension: usize,
+) -> PyResult<Solved<'py>> {
     let n = trajectories.len();
     let mut all = vec![f64::NAN; n * count * dimension];
     let mut failures = Vec::with_capacity(n);
@@ -229,10 +288,17 @@ fn solved<'py>(py: Python<'py>, trajectories: Vec<Trajectory>, count: usize, dim
         to[..t.x.len()].copy_from_slice(&t.x);
         failures.push(t.completed().err().map(|e| e.to_string()));
     }
-    Ok((all.into_pyarray(py).reshape([n, count, dimension])?, failures))
+    Ok((
+        all.into_pyarray(py).reshape([n, count, dimension])?,
+        failures,
+    ))
 }
 
-fn matrix<'py>(py: Python<'py>, values: Vec<f64>, columns: usize) -> PyResult<Bound<'py, PyArray2<f64>>> {
+fn matrix<'py>(
+    py: Python<'py>,
+    values: Vec<f64>,
+    columns: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let n = values.len() / columns.max(1);
     values.into_pyarray(py).reshape([n, columns])
 }
@@ -247,7 +313,9 @@ struct System {
 impl System {
     #[new]
     fn new(name: &str) -> PyResult<Self> {
-        Ok(System { inner: artifact::open_system(name).map_err(wrong)? })
+        Ok(System {
+            inner: artifact::open_system(name).map_err(wrong)?,
+        })
     }
 
     fn spec(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -273,9 +341,17 @@ impl System {
         let spec = self.inner.spec();
         let d = spec.variables.len();
         let x = rows(&x, d, "x")?;
-        let (i, p) = (vector(&stimulus, x.len(), "stimulus")?, vector(&p, spec.parameters.len(), "p")?);
+        let (i, p) = (
+            vector(&stimulus, x.len(), "stimulus")?,
+            vector(&p, spec.parameters.len(), "p")?,
+        );
         let mut out = vec![0.0; x.len() * d];
-        py.detach(|| x.iter().zip(&i).zip(out.chunks_exact_mut(d)).for_each(|((x, i), out)| self.inner.rule(x, *i, &p, out)));
+        py.detach(|| {
+            x.iter()
+                .zip(&i)
+                .zip(out.chunks_exact_mut(d))
+                .for_each(|((x, i), out)| self.inner.rule(x, *i, &p, out))
+        });
         matrix(py, out, d)
     }
 
@@ -323,15 +399,31 @@ impl System {
             "explicit" => Method::Explicit,
             "stiff" => Method::Stiff,
             "rush-larsen" => Method::RushLarsen,
-            other => return Err(input(format!("method = '{other}'; expected auto, explicit, stiff or rush-larsen"))),
+            other => {
+                return Err(input(format!(
+                    "method = '{other}'; expected auto, explicit, stiff or rush-larsen"
+                )));
+            }
         };
         let (d, q) = (spec.variables.len(), spec.parameters.len());
         let protocols = protocols(&stimuli, times.end(), spec).map_err(wrong)?;
         let batch = experiments(rows(&x0, d, "x0")?, rows(&p, q, "p")?, protocols, times)?;
-        batch.iter().try_for_each(|e| check_ranges(spec, &e.x0, &e.p))?;
-        let options = SolveOptions { rtol, atol, method, step, max_steps, ..SolveOptions::default() };
+        batch
+            .iter()
+            .try_for_each(|e| check_ranges(spec, &e.x0, &e.p))?;
+        let options = SolveOptions {
+            rtol,
+            atol,
+            method,
+            step,
+            max_steps,
+            ..SolveOptions::default()
+        };
         let done = run(py, threads, None, None, |link| {
-            let options = SolveOptions { watch: Watcher::new(link.clone()), ..options };
+            let options = SolveOptions {
+                watch: Watcher::new(link.clone()),
+                ..options
+            };
             Ok(self.inner.solve_ensemble(&batch, &options)?)
         })?;
         let t = (0..times.count).map(|k| times.time(k)).collect::<Vec<_>>();
@@ -351,16 +443,32 @@ impl System {
     ) -> PyResult<(Py<PyAny>, Py<PyAny>, Option<String>, Vec<String>)> {
         let spec = self.inner.spec();
         let options: Value = serde_json::from_str(options).map_err(|e| input(e.to_string()))?;
-        let (x0, p) = (vector(&x0, spec.variables.len(), "x0")?, vector(&p, spec.parameters.len(), "p")?);
+        let (x0, p) = (
+            vector(&x0, spec.variables.len(), "x0")?,
+            vector(&p, spec.parameters.len(), "p")?,
+        );
         check_ranges(spec, &x0, &p)?;
         let protocol = protocols(&[stimulus], 0.0, spec).map_err(wrong)?.remove(0);
-        let subject = Subject { name: spec.id.clone(), preset: None, system: self.inner.clone(), spec: spec.clone(), p, x0, protocol };
+        let subject = Subject {
+            name: spec.id.clone(),
+            preset: None,
+            system: self.inner.clone(),
+            spec: spec.clone(),
+            p,
+            x0,
+            protocol,
+        };
         let answer = run(py, None, None, None, |link| {
             let watch = Watcher::new(link.clone());
             questions::ask(verb, options, &subject.watched(&watch), &watch)
         })?;
         let figure = answer.figures.first().map(svg::draw);
-        Ok((loads(py, &answer.document)?.unbind(), loads(py, &json!(answer.tables))?.unbind(), figure, answer.warnings))
+        Ok((
+            loads(py, &answer.document)?.unbind(),
+            loads(py, &json!(answer.tables))?.unbind(),
+            figure,
+            answer.warnings,
+        ))
     }
 }
 
@@ -374,7 +482,9 @@ struct Operator {
 impl Operator {
     #[new]
     fn new(path: PathBuf) -> PyResult<Self> {
-        Ok(Operator { fno: Fno::load(&path).map_err(wrong)? })
+        Ok(Operator {
+            fno: Fno::load(&path).map_err(wrong)?,
+        })
     }
 
     /// Whether a file holds one.
@@ -408,12 +518,23 @@ impl Operator {
         extrapolate: bool,
         bands: bool,
         threads: Option<usize>,
-    ) -> PyResult<(Bound<'py, PyArray3<f64>>, Vec<Option<String>>, Option<Bound<'py, PyArray3<f64>>>)> {
+    ) -> PyResult<(
+        Bound<'py, PyArray3<f64>>,
+        Vec<Option<String>>,
+        Option<Bound<'py, PyArray3<f64>>>,
+    )> {
         let (fno, d) = (&self.fno, self.fno.spec.variables.len());
         let starts = rows(&x0, d, "x0")?;
         let t_end = count.max(1) as f64 * fno.dt();
-        if !fno.takes_start() && (count > fno.points || starts.iter().any(|x| *x != fno.spec.default_state())) {
-            return Err(input(format!("{} knows one start, and {} times of {}", fno.spec.id, fno.points, fno.dt())));
+        if !fno.takes_start()
+            && (count > fno.points || starts.iter().any(|x| *x != fno.spec.default_state()))
+        {
+            return Err(input(format!(
+                "{} knows one start, and {} times of {}",
+                fno.spec.id,
+                fno.points,
+                fno.dt()
+            )));
         }
         let calibrated = fno.bands.as_ref().filter(|_| bands && !fno.takes_start());
         if bands && calibrated.is_none() {
@@ -421,26 +542,52 @@ impl Operator {
         }
         let p = rows(&p, fno.spec.parameters.len(), "p")?;
         if let Some(name) = p.iter().find_map(|p| fno.foreign_parameter(p)) {
-            return Err(input(format!("{} knows one value of {name}, which is no input of it", fno.spec.id)));
+            return Err(input(format!(
+                "{} knows one value of {name}, which is no input of it",
+                fno.spec.id
+            )));
         }
         let times = TimeGrid::new(0.0, fno.dt(), count).map_err(wrong)?;
-        let batch = experiments(starts, p, protocols(&stimuli, t_end, &fno.spec).map_err(wrong)?, times)?;
+        let batch = experiments(
+            starts,
+            p,
+            protocols(&stimuli, t_end, &fno.spec).map_err(wrong)?,
+            times,
+        )?;
         let check = |e: &Experiment| {
-            let checked = fno.check_protocol(&e.protocol, t_end).and_then(|()| fno.check_start(&e.x0));
-            checked.and_then(|()| fno.check_parameters(&e.p)).err().map(|e| e.to_string())
+            let checked = fno
+                .check_protocol(&e.protocol, t_end)
+                .and_then(|()| fno.check_start(&e.x0));
+            checked
+                .and_then(|()| fno.check_parameters(&e.p))
+                .err()
+                .map(|e| e.to_string())
         };
         let mut outside: Vec<Option<String>> = batch.iter().map(check).collect();
-        if let (false, Some((k, e))) = (extrapolate, outside.iter().enumerate().find_map(|(k, e)| Some((k, e.as_ref()?)))) {
-            return Err(input(format!("experiment {k}: {e}; extrapolate=True does it")));
+        if let (false, Some((k, e))) = (
+            extrapolate,
+            outside
+                .iter()
+                .enumerate()
+                .find_map(|(k, e)| Some((k, e.as_ref()?))),
+        ) {
+            return Err(input(format!(
+                "experiment {k}: {e}; extrapolate=True does it"
+            )));
         }
         let n = batch.len();
         let (states, widths, left) = run(py, threads, None, None, |_| {
             if fno.takes_start() {
-                let (all, left): (Vec<_>, Vec<bool>) = fno.advance(&batch, count)?.into_iter().unzip();
+                let (all, left): (Vec<_>, Vec<bool>) =
+                    fno.advance(&batch, count)?.into_iter().unzip();
                 return Ok((all.concat(), None, left));
             }
-            let of =
-                |x: &[f64]| (0..count).flat_map(|t| (0..d).map(move |c| (c, t))).map(|(c, t)| x[c * fno.points + t]).collect::<Vec<f64>>();
+            let of = |x: &[f64]| {
+                (0..count)
+                    .flat_map(|t| (0..d).map(move |c| (c, t)))
+                    .map(|(c, t)| x[c * fno.points + t])
+                    .collect::<Vec<f64>>()
+            };
             let conditions = fno.conditions(&batch);
             let all = fno.respond(&conditions, fno.points)?;
             let widths = calibrated.map(|bands| {
@@ -451,7 +598,11 @@ impl Operator {
                 };
                 (0..n).flat_map(half).collect::<Vec<f64>>()
             });
-            Ok((all.iter().flat_map(|x| of(x)).collect::<Vec<f64>>(), widths, vec![false; n]))
+            Ok((
+                all.iter().flat_map(|x| of(x)).collect::<Vec<f64>>(),
+                widths,
+                vec![false; n],
+            ))
         })?;
         for (outside, left) in outside.iter_mut().zip(left) {
             if left && outside.is_none() {
@@ -468,24 +619,48 @@ fn text_of(file: Option<PathBuf>, document: Option<String>) -> Result<String, Er
     match (file, document) {
         (Some(file), _) => artifact::read_text(&file),
         (None, Some(document)) => {
-            let value: Value = serde_json::from_str(&document).map_err(|e| Error::Input(format!("the configuration: {e}")))?;
-            toml::to_string(&value).map_err(|e| Error::Input(format!("the configuration: {e}; leave out what is None")))
+            let value: Value = serde_json::from_str(&document)
+                .map_err(|e| Error::Input(format!("the configuration: {e}")))?;
+            toml::to_string(&value).map_err(|e| {
+                Error::Input(format!("the configuration: {e}; leave out what is None"))
+            })
         }
-        (None, None) => Err(Error::Input("a configuration is missing; give a file or a dict".into())),
+        (None, None) => Err(Error::Input(
+            "a configuration is missing; give a file or a dict".into(),
+        )),
     }
 }
 
 /// The whole configuration with its defaults.
 #[pyfunction]
-fn configuration(py: Python<'_>, file: Option<PathBuf>, document: Option<String>, changes: Vec<String>) -> PyResult<Py<PyAny>> {
-    let resolved = text_of(file, document).and_then(|text| config::parse_any(&text, &changes)).map_err(wrong)?;
+fn configuration(
+    py: Python<'_>,
+    file: Option<PathBuf>,
+    document: Option<String>,
+    changes: Vec<String>,
+) -> PyResult<Py<PyAny>> {
+    let resolved = text_of(file, document)
+        .and_then(|text| config::parse_any(&text, &changes))
+        .map_err(wrong)?;
     Ok(loads(py, &json!(resolved))?.unbind())
 }
 
 fn responses<'py>(py: Python<'py>, set: &Responses) -> PyResult<Bound<'py, PyDict>> {
     let d = PyDict::new(py);
-    d.set_item("current", set.input.clone().into_pyarray(py).reshape([set.len(), set.points])?)?;
-    d.set_item("x", set.x.clone().into_pyarray(py).reshape([set.len(), set.variables, set.points])?)?;
+    d.set_item(
+        "current",
+        set.input
+            .clone()
+            .into_pyarray(py)
+            .reshape([set.len(), set.points])?,
+    )?;
+    d.set_item(
+        "x",
+        set.x
+            .clone()
+            .into_pyarray(py)
+            .reshape([set.len(), set.variables, set.points])?,
+    )?;
     d.set_item("class", set.class.clone().into_pyarray(py))?;
     Ok(d)
 }
@@ -510,7 +685,9 @@ fn dataset<'py>(
     say: Option<Py<PyAny>>,
     threads: Option<usize>,
 ) -> PyResult<(PathBuf, Bound<'py, PyDict>)> {
-    let configuration = text_of(file, document).and_then(|text| config::parse_any(&text, &changes)).map_err(wrong)?;
+    let configuration = text_of(file, document)
+        .and_then(|text| config::parse_any(&text, &changes))
+        .map_err(wrong)?;
     let (data, path) = run(py, threads, None, say.as_ref(), |link| {
         let found = pipeline::data_in(&folder, &configuration, &Watcher::new(link.clone()))?;
         pipeline::keep(&folder, &configuration)?;
@@ -519,12 +696,20 @@ fn dataset<'py>(
     let parts = PyDict::new(py);
     match &data {
         Data::Responses(data) => {
-            for (name, set) in [("training", &data.training), ("validation", &data.validation), ("test", &data.test)] {
+            for (name, set) in [
+                ("training", &data.training),
+                ("validation", &data.validation),
+                ("test", &data.test),
+            ] {
                 parts.set_item(name, responses(py, set)?)?;
             }
         }
         Data::Pairs(data) => {
-            for (name, set) in [("training", &data.training), ("validation", &data.validation), ("new_chunks", &data.new_chunks)] {
+            for (name, set) in [
+                ("training", &data.training),
+                ("validation", &data.validation),
+                ("new_chunks", &data.new_chunks),
+            ] {
                 parts.set_item(name, pairs(py, set)?)?;
             }
         }
@@ -551,15 +736,24 @@ fn train(
     say: Option<Py<PyAny>>,
     threads: Option<usize>,
 ) -> PyResult<Py<PyAny>> {
-    let seconds = |name: &str, s: f64| Duration::try_from_secs_f64(s).map_err(|e| input(format!("{name} = {s}: {e}; expected seconds")));
+    let seconds = |name: &str, s: f64| {
+        Duration::try_from_secs_f64(s)
+            .map_err(|e| input(format!("{name} = {s}: {e}; expected seconds")))
+    };
     let time_limit = time_limit.map(|s| seconds("time_limit", s)).transpose()?;
     let checkpoint_every = seconds("checkpoint_every", checkpoint_every)?;
     let device = match device {
         "cpu" => Device::Cpu,
         "cuda" => Device::Cuda,
-        other => return Err(input(format!("device = '{other}'; expected 'cpu' or 'cuda'"))),
+        other => {
+            return Err(input(format!(
+                "device = '{other}'; expected 'cpu' or 'cuda'"
+            )));
+        }
     };
-    let configuration: AnyConfiguration = text_of(file, document).and_then(|text| config::parse_any(&text, &changes)).map_err(wrong)?;
+    let configuration: AnyConfiguration = text_of(file, document)
+        .and_then(|text| config::parse_any(&text, &changes))
+        .map_err(wrong)?;
     let answer = run(py, threads, callback.as_ref(), say.as_ref(), |link| {
         let from = start.as_deref().map(Surrogate::load).transpose()?;
         pipeline::check_device(&configuration, device)?;
@@ -568,9 +762,23 @@ fn train(
         if !checkpoint::exists(&folder) {
             pipeline::keep(&folder, &configuration)?;
         }
-        let existing = if resume { Existing::Resume } else { Existing::Refuse };
-        let how = Circumstances { folder: Some(&folder), existing, from: from.as_ref(), time_limit, checkpoint_every, watch, device };
-        let learned = pipeline::learn(&configuration, &data, &how, &mut |record: &Record| link.record(record))?;
+        let existing = if resume {
+            Existing::Resume
+        } else {
+            Existing::Refuse
+        };
+        let how = Circumstances {
+            folder: Some(&folder),
+            existing,
+            from: from.as_ref(),
+            time_limit,
+            checkpoint_every,
+            watch,
+            device,
+        };
+        let learned = pipeline::learn(&configuration, &data, &how, &mut |record: &Record| {
+            link.record(record)
+        })?;
         let surrogate = folder.join("surrogate.safetensors");
         learned.surrogate.save(&surrogate)?;
         let epochs = match &learned.measured {
@@ -608,12 +816,23 @@ fn tune(
     say: Option<Py<PyAny>>,
     threads: Option<usize>,
 ) -> PyResult<Py<PyAny>> {
-    let file = text_of(file, document).and_then(|text| config::parse_study(&text, &changes)).map_err(wrong)?;
+    let file = text_of(file, document)
+        .and_then(|text| config::parse_study(&text, &changes))
+        .map_err(wrong)?;
     if folder.join(ionoscope::tuning::JOURNAL).exists() && !resume {
-        return Err(input(format!("{} holds a study already; resume=True goes on with it", folder.display())));
+        return Err(input(format!(
+            "{} holds a study already; resume=True goes on with it",
+            folder.display()
+        )));
     }
     let trials = run(py, threads, None, say.as_ref(), |link| {
-        let tuning = Tuning { file: &file, dir: &folder, workers, watch: Watcher::new(link.clone()), single_writer: false };
+        let tuning = Tuning {
+            file: &file,
+            dir: &folder,
+            workers,
+            watch: Watcher::new(link.clone()),
+            single_writer: false,
+        };
         tuning.run()
     })?;
     Ok(loads(py, &Value::Array(trials.iter().map(trial).collect()))?.unbind())

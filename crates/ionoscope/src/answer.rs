@@ -31,7 +31,13 @@ pub enum Text {
 impl Answer {
     /// An answer of which there is only the document so far.
     pub fn new(document: Value) -> Self {
-        Answer { document, text: Vec::new(), tables: Vec::new(), figures: Vec::new(), warnings: Vec::new() }
+        Answer {
+            document,
+            text: Vec::new(),
+            tables: Vec::new(),
+            figures: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Adds a line of text.

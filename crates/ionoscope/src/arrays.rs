@@ -62,9 +62,18 @@ pub struct Layout {
 impl Layout {
     /// For trajectories of one system over the same times.
     pub fn new(spec: &Spec, times: TimeGrid, experiments: usize, precision: Precision) -> Self {
-        let of = |f: fn(&ionoscope_dynamics::spec::Quantity) -> &String| spec.variables.iter().map(f).cloned().collect();
+        let of = |f: fn(&ionoscope_dynamics::spec::Quantity) -> &String| {
+            spec.variables.iter().map(f).cloned().collect()
+        };
         let time_unit = spec.time_unit.clone();
-        Layout { experiments, times, variables: of(|q| &q.name), units: of(|q| &q.unit), time_unit, precision }
+        Layout {
+            experiments,
+            times,
+            variables: of(|q| &q.name),
+            units: of(|q| &q.unit),
+            time_unit,
+            precision,
+        }
     }
 
     /// Values of `x` of one experiment.
@@ -75,12 +84,15 @@ impl Layout {
     /// Bytes of the whole, headers apart.
     pub fn bytes(&self) -> u64 {
         let one = (self.values() * self.precision.bytes()) as u64 + Values::BYTES_OF_ALL;
-        one.saturating_mul(self.experiments as u64).saturating_add(8 * self.times.count as u64)
+        one.saturating_mul(self.experiments as u64)
+            .saturating_add(8 * self.times.count as u64)
     }
 
     /// The output times as bytes of doubles.
     pub fn time_bytes(&self) -> Vec<u8> {
-        (0..self.times.count).flat_map(|k| self.times.time(k).to_le_bytes()).collect()
+        (0..self.times.count)
+            .flat_map(|k| self.times.time(k).to_le_bytes())
+            .collect()
     }
 }
 
@@ -102,9 +114,18 @@ pub const TEXT_WIDTH: usize = 16;
 pub fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "ok",
-        Outcome::Failed { reason: FailureReason::NotFinite { .. }, .. } => "not finite",
-        Outcome::Failed { reason: FailureReason::StepTooSmall { .. }, .. } => "step too small",
-        Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => "too many steps",
+        Outcome::Failed {
+            reason: FailureReason::NotFinite { .. },
+            ..
+        } => "not finite",
+        Outcome::Failed {
+            reason: FailureReason::StepTooSmall { .. },
+            ..
+        } => "step too small",
+        Outcome::Failed {
+            reason: FailureReason::TooManySteps { .. },
+            ..
+        } => "too many steps",
     }
 }
 
@@ -150,9 +171,14 @@ impl Values {
         let words = || bytes.as_chunks().0.iter();
         match self {
             Values::Text(_) => {
-                let letter = |c: &[u8; 4]| char::from_u32(u32::from_le_bytes(*c)).filter(|c| *c != '\0');
+                let letter =
+                    |c: &[u8; 4]| char::from_u32(u32::from_le_bytes(*c)).filter(|c| *c != '\0');
                 let texts = bytes.chunks_exact(4 * TEXT_WIDTH);
-                Values::Text(texts.map(|t| t.as_chunks().0.iter().filter_map(letter).collect()).collect())
+                Values::Text(
+                    texts
+                        .map(|t| t.as_chunks().0.iter().filter_map(letter).collect())
+                        .collect(),
+                )
             }
             Values::Count(_) => Values::Count(words().map(|b| u64::from_le_bytes(*b)).collect()),
             Values::Number(_) => Values::Number(words().map(|b| f64::from_le_bytes(*b)).collect()),
@@ -187,23 +213,51 @@ pub struct Column {
 pub fn columns(block: &Block) -> Vec<Column> {
     let all = &block.trajectories;
     let count = |f: fn(&Trajectory) -> u64| Values::Count(all.iter().map(f).collect());
-    let column = |name, description, values| Column { name, description, values };
+    let column = |name, description, values| Column {
+        name,
+        description,
+        values,
+    };
     vec![
         column(
             "status",
             "ok, or why the trajectory stopped early",
             Values::Text(all.iter().map(|t| status(&t.outcome).to_owned()).collect()),
         ),
-        column("steps", "accepted steps, or iterations of a map", count(|t| t.statistics.accepted)),
-        column("rejections", "rejected steps", count(|t| t.statistics.rejected)),
-        column("evaluations", "evaluations of the right-hand side", count(|t| t.statistics.evaluations)),
-        column("jacobians", "evaluations of the Jacobian", count(|t| t.statistics.jacobians)),
+        column(
+            "steps",
+            "accepted steps, or iterations of a map",
+            count(|t| t.statistics.accepted),
+        ),
+        column(
+            "rejections",
+            "rejected steps",
+            count(|t| t.statistics.rejected),
+        ),
+        column(
+            "evaluations",
+            "evaluations of the right-hand side",
+            count(|t| t.statistics.evaluations),
+        ),
+        column(
+            "jacobians",
+            "evaluations of the Jacobian",
+            count(|t| t.statistics.jacobians),
+        ),
         column(
             "stiff_from",
             "time from which the stiff method ran; NaN where it did not",
-            Values::Number(all.iter().map(|t| t.statistics.stiff_from.unwrap_or(f64::NAN)).collect()),
+            Values::Number(
+                all.iter()
+                    .map(|t| t.statistics.stiff_from.unwrap_or(f64::NAN))
+                    .collect(),
+            ),
         ),
-        column("extrapolated", "whether it went outside what a surrogate was trained on", Values::Flag(block.extrapolated.clone())),
+        column(
+            "extrapolated",
+            "whether it went outside what a surrogate was trained on",
+            Values::Flag(block.extrapolated.clone()),
+        ),
     ]
 }
 
@@ -212,23 +266,51 @@ pub fn state_bytes(layout: &Layout, trajectories: &[Trajectory], out: &mut Vec<u
     let size = layout.values() * layout.precision.bytes();
     out.resize(trajectories.len() * size, 0);
     for (out, t) in out.chunks_exact_mut(size).zip(trajectories) {
-        let values = t.x.iter().copied().chain(std::iter::repeat_n(f64::NAN, layout.values() - t.x.len()));
+        let values =
+            t.x.iter()
+                .copied()
+                .chain(std::iter::repeat_n(f64::NAN, layout.values() - t.x.len()));
         match layout.precision {
-            Precision::Double => out.as_chunks_mut().0.iter_mut().zip(values).for_each(|(o, v)| *o = v.to_le_bytes()),
-            Precision::Single => out.as_chunks_mut().0.iter_mut().zip(values).for_each(|(o, v)| *o = (v as f32).to_le_bytes()),
+            Precision::Double => out
+                .as_chunks_mut()
+                .0
+                .iter_mut()
+                .zip(values)
+                .for_each(|(o, v)| *o = v.to_le_bytes()),
+            Precision::Single => out
+                .as_chunks_mut()
+                .0
+                .iter_mut()
+                .zip(values)
+                .for_each(|(o, v)| *o = (v as f32).to_le_bytes()),
         }
     }
 }
 
 /// Texts of a fixed width in letters, as UTF-32, filled up with 0.
 pub fn text_bytes<S: AsRef<str>>(texts: &[S], width: usize) -> Vec<u8> {
-    let letters = |t: &str| t.chars().map(u32::from).chain(std::iter::repeat(0)).take(width).collect::<Vec<u32>>();
-    texts.iter().flat_map(|t| letters(t.as_ref())).flat_map(u32::to_le_bytes).collect()
+    let letters = |t: &str| {
+        t.chars()
+            .map(u32::from)
+            .chain(std::iter::repeat(0))
+            .take(width)
+            .collect::<Vec<u32>>()
+    };
+    texts
+        .iter()
+        .flat_map(|t| letters(t.as_ref()))
+        .flat_map(u32::to_le_bytes)
+        .collect()
 }
 
 /// The width that texts need, at least one letter.
 pub fn text_width<S: AsRef<str>>(texts: &[S]) -> usize {
-    texts.iter().map(|t| t.as_ref().chars().count()).max().unwrap_or(0).max(1)
+    texts
+        .iter()
+        .map(|t| t.as_ref().chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(1)
 }
 
 #[cfg(test)]
@@ -240,11 +322,22 @@ mod tests {
         let reasons = [
             FailureReason::NotFinite { quantity: None },
             FailureReason::StepTooSmall { fastest: None },
-            FailureReason::TooManySteps { steps: 1, limit: 1, fastest: None },
+            FailureReason::TooManySteps {
+                steps: 1,
+                limit: 1,
+                fastest: None,
+            },
         ];
         let outcomes = reasons.map(|reason| Outcome::Failed { time: 1.0, reason });
-        let all: Vec<String> = outcomes.iter().chain([&Outcome::Completed]).map(|o| status(o).to_owned()).collect();
-        assert!(all.iter().all(|s| s.chars().count() <= TEXT_WIDTH), "{all:?}");
+        let all: Vec<String> = outcomes
+            .iter()
+            .chain([&Outcome::Completed])
+            .map(|o| status(o).to_owned())
+            .collect();
+        assert!(
+            all.iter().all(|s| s.chars().count() <= TEXT_WIDTH),
+            "{all:?}"
+        );
         for values in [
             Values::Text(all),
             Values::Count(vec![0, u64::MAX, 7]),
@@ -259,20 +352,44 @@ mod tests {
     fn states_that_were_not_reached_are_nan() {
         let times = TimeGrid::new(0.0, 0.5, 3).unwrap();
         let names = vec!["a".to_owned(), "b".to_owned()];
-        let mut layout =
-            Layout { experiments: 2, times, variables: names.clone(), units: names, time_unit: "s".into(), precision: Precision::Double };
-        let trajectory =
-            |x: &[f64]| Trajectory { times, dimension: 2, x: x.to_vec(), outcome: Outcome::Completed, statistics: Default::default() };
-        let all = [trajectory(&[1.0, 2.0]), trajectory(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])];
+        let mut layout = Layout {
+            experiments: 2,
+            times,
+            variables: names.clone(),
+            units: names,
+            time_unit: "s".into(),
+            precision: Precision::Double,
+        };
+        let trajectory = |x: &[f64]| Trajectory {
+            times,
+            dimension: 2,
+            x: x.to_vec(),
+            outcome: Outcome::Completed,
+            statistics: Default::default(),
+        };
+        let all = [
+            trajectory(&[1.0, 2.0]),
+            trajectory(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
+        ];
         let mut out = vec![9; 3];
         state_bytes(&layout, &all, &mut out);
-        let back: Vec<f64> = out.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let back: Vec<f64> = out
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f64::from_le_bytes(*b))
+            .collect();
         assert_eq!(back[..2], [1.0, 2.0]);
         assert!(back[2..6].iter().all(|v| v.is_nan()));
         assert_eq!(back[6..], all[1].x);
         layout.precision = Precision::Single;
         state_bytes(&layout, &all, &mut out);
-        let back: Vec<f32> = out.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let back: Vec<f32> = out
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect();
         assert_eq!((back.len(), back[6], back[11]), (12, 0.1f32, 0.6f32));
     }
 }

@@ -11,7 +11,9 @@ use ionoscope_dynamics::{
     models,
     system::{DynamicalSystem, Time},
 };
-pub use ionoscope_learn::files::{Staged, check_destination, check_folder, described, write_atomic};
+pub use ionoscope_learn::files::{
+    Staged, check_destination, check_folder, described, write_atomic,
+};
 
 use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap, single::SinglePrecision};
 use serde::Serialize;
@@ -43,9 +45,14 @@ pub fn json_to(w: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
 /// A file that cannot be read or written.
 pub fn describe(data: &Staged, meta: &Value) -> Result<Staged> {
     let mut meta = meta.clone();
-    let bytes = std::fs::metadata(data.temporary()).map_err(|e| Error::write(data.path(), e))?.len();
+    let bytes = std::fs::metadata(data.temporary())
+        .map_err(|e| Error::write(data.path(), e))?
+        .len();
     if let Value::Object(entries) = &mut meta {
-        entries.insert("describes".into(), json!({"bytes": bytes, "hash": fingerprint(data.temporary())?}));
+        entries.insert(
+            "describes".into(),
+            json!({"bytes": bytes, "hash": fingerprint(data.temporary())?}),
+        );
     }
     Ok(Staged::new(&described(data.path()), |w| json_to(w, &meta))?)
 }
@@ -63,7 +70,9 @@ impl Default for Fingerprint {
 impl Fingerprint {
     /// Takes up more bytes.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
+        self.0 = bytes.iter().fold(self.0, |h, b| {
+            (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     }
 }
 
@@ -78,7 +87,10 @@ impl std::fmt::Display for Fingerprint {
 /// # Errors
 /// A file that cannot be read.
 pub fn fingerprint(path: &Path) -> Result<String> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = File::open(path).map_err(failed)?;
     let (mut hash, mut buffer) = (Fingerprint::default(), vec![0; 1 << 18]);
     loop {
@@ -97,7 +109,10 @@ pub fn with_fingerprint<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Res
     let before = fingerprint(path)?;
     let made = read()?;
     if fingerprint(path)? != before {
-        return Err(Error::Input(format!("{} was changed while it was read; run the command again", path.display())));
+        return Err(Error::Input(format!(
+            "{} was changed while it was read; run the command again",
+            path.display()
+        )));
     }
     Ok((made, before))
 }
@@ -108,9 +123,17 @@ pub fn with_fingerprint<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Res
 /// A file that is missing, unreadable, empty or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::new();
-    File::open(path).and_then(|mut f| f.read_to_string(&mut text)).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    File::open(path)
+        .and_then(|mut f| f.read_to_string(&mut text))
+        .map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
     if text.trim().is_empty() {
-        return Err(Error::Input(format!("{} is empty; was it written completely?", path.display())));
+        return Err(Error::Input(format!(
+            "{} is empty; was it written completely?",
+            path.display()
+        )));
     }
     Ok(text)
 }
@@ -121,9 +144,13 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// What is no file of a neural map.
 pub fn open_single(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
     if open_system(text)?.time() == Time::Continuous {
-        return Err(Error::Input(format!("--precision single is for neural maps; {text} runs in double precision only")));
+        return Err(Error::Input(format!(
+            "--precision single is for neural maps; {text} runs in double precision only"
+        )));
     }
-    Ok(Arc::new(SinglePrecision::new(Arc::new(NeuralMap::load(Path::new(text))?))?))
+    Ok(Arc::new(SinglePrecision::new(Arc::new(NeuralMap::load(
+        Path::new(text),
+    )?))?))
 }
 
 /// The system that `text` names: a file that exists, or a name that ends in `.safetensors`, is a surrogate; anything else the
@@ -134,7 +161,10 @@ pub fn open_single(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
 pub fn open_system(text: &str) -> Result<Arc<dyn DynamicalSystem>> {
     let path = Path::new(text);
     // A name with a folder in it is no identifier either: the error should speak of a missing file.
-    if path.exists() || path.extension().is_some_and(|e| e == "safetensors") || path.components().count() > 1 {
+    if path.exists()
+        || path.extension().is_some_and(|e| e == "safetensors")
+        || path.components().count() > 1
+    {
         if Fno::is_one(path) {
             return Err(Error::Input(format!(
                 "{text} is a Fourier neural operator, which answers `simulate`, `evaluate` and `models`; this verb asks for a model or a neural map"

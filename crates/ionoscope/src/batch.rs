@@ -59,12 +59,33 @@ impl Output {
     ///
     /// # Errors
     /// As the kind's own: it cannot be written, is too large, or is there already.
-    pub fn create(path: &Path, layout: &Layout, chunk: usize, configuration: &Value, existing: Existing) -> Result<Self> {
+    pub fn create(
+        path: &Path,
+        layout: &Layout,
+        chunk: usize,
+        configuration: &Value,
+        existing: Existing,
+    ) -> Result<Self> {
         let layout = layout.clone();
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let ending = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         Ok(match ending.as_str() {
-            "zarr" => Output::Zarr(Box::new(Zarr::create(path, layout, chunk, configuration, existing)?)),
-            "parquet" => Output::Parquet(Box::new(Parquet::create(path, layout, Rows::Experiments, &configuration.to_string())?)),
+            "zarr" => Output::Zarr(Box::new(Zarr::create(
+                path,
+                layout,
+                chunk,
+                configuration,
+                existing,
+            )?)),
+            "parquet" => Output::Parquet(Box::new(Parquet::create(
+                path,
+                layout,
+                Rows::Experiments,
+                &configuration.to_string(),
+            )?)),
             _ => Output::Npz(Box::new(Npz::create(path, layout)?)),
         })
     }
@@ -73,8 +94,18 @@ impl Output {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&mut self, first: usize, trajectories: Vec<Trajectory>, extrapolated: &[bool], summary: &mut Summary) -> Result<()> {
-        let block = Block { first, trajectories, extrapolated: extrapolated.to_vec() };
+    pub fn add(
+        &mut self,
+        first: usize,
+        trajectories: Vec<Trajectory>,
+        extrapolated: &[bool],
+        summary: &mut Summary,
+    ) -> Result<()> {
+        let block = Block {
+            first,
+            trajectories,
+            extrapolated: extrapolated.to_vec(),
+        };
         self.put(&block)?;
         summary.add(&columns(&block));
         Ok(())
@@ -97,7 +128,8 @@ impl Output {
             Output::Npz(o) => o.finish().map(Some),
             Output::Parquet(o) => o.finish().map(Some),
             Output::Zarr(o) => {
-                let summary = serde_json::to_value(summary).map_err(|e| Error::Failed(format!("the summary cannot be written: {e}")))?;
+                let summary = serde_json::to_value(summary)
+                    .map_err(|e| Error::Failed(format!("the summary cannot be written: {e}")))?;
                 o.finish(configuration, &summary).map(|()| None)
             }
         }
@@ -125,9 +157,12 @@ impl Summary {
             match &column.values {
                 Values::Text(v) => {
                     self.experiments += v.len() as u64;
-                    v.iter().for_each(|s| *self.status.entry(s.clone()).or_default() += 1);
+                    v.iter()
+                        .for_each(|s| *self.status.entry(s.clone()).or_default() += 1);
                 }
-                Values::Count(v) => *self.work.entry(column.name).or_default() += v.iter().sum::<u64>(),
+                Values::Count(v) => {
+                    *self.work.entry(column.name).or_default() += v.iter().sum::<u64>()
+                }
                 Values::Number(v) => self.stiff += v.iter().filter(|t| !t.is_nan()).count() as u64,
                 Values::Flag(v) => self.extrapolated += v.iter().filter(|f| **f).count() as u64,
             }
@@ -137,7 +172,13 @@ impl Summary {
     /// Experiments that stopped early, and a text that counts them by reason.
     pub fn failures(&self) -> (u64, String) {
         let failed = || self.status.iter().filter(|(s, _)| *s != "ok");
-        (failed().map(|(_, n)| n).sum(), failed().map(|(s, n)| format!("{n} {s}")).collect::<Vec<_>>().join(", "))
+        (
+            failed().map(|(_, n)| n).sum(),
+            failed()
+                .map(|(s, n)| format!("{n} {s}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        )
     }
 }
 
@@ -177,7 +218,9 @@ impl Job<'_> {
     pub fn run(&self, mut output: Output) -> Result<(Output, Summary)> {
         let mut summary = Summary::default();
         let chunks = self.survey.rows.div_ceil(self.chunk);
-        let mut finished: Vec<bool> = (0..chunks).map(|k| self.shard.is_some_and(|s| !s.has(k))).collect();
+        let mut finished: Vec<bool> = (0..chunks)
+            .map(|k| self.shard.is_some_and(|s| !s.has(k)))
+            .collect();
         if let Output::Zarr(zarr) = &output {
             for (k, done) in finished.iter_mut().enumerate() {
                 if let Some(columns) = zarr.finished(k) {
@@ -194,7 +237,8 @@ impl Job<'_> {
                 for (mut first, trajectories, extrapolated) in receive {
                     let mut trajectories = trajectories.into_iter();
                     for extrapolated in extrapolated.chunks(chunk) {
-                        let trajectories: Vec<Trajectory> = trajectories.by_ref().take(extrapolated.len()).collect();
+                        let trajectories: Vec<Trajectory> =
+                            trajectories.by_ref().take(extrapolated.len()).collect();
                         output.add(first, trajectories, extrapolated, summary)?;
                         first += extrapolated.len();
                     }
@@ -204,14 +248,20 @@ impl Job<'_> {
             let computed = self.compute(&finished, |part| send.send(part).is_ok());
             drop(send);
             // When writing fails, computing only stops; the reason is the writer's.
-            writer.join().map_err(|_| Error::Failed("the thread that writes ended without a word".into()))??;
+            writer.join().map_err(|_| {
+                Error::Failed("the thread that writes ended without a word".into())
+            })??;
             computed
         })?;
         Ok((output, summary))
     }
 
     /// Computes part after part, until `take` wants no more.
-    fn compute(&self, finished: &[bool], take: impl Fn((usize, Vec<Trajectory>, Vec<bool>)) -> bool) -> Result<()> {
+    fn compute(
+        &self,
+        finished: &[bool],
+        take: impl Fn((usize, Vec<Trajectory>, Vec<bool>)) -> bool,
+    ) -> Result<()> {
         let changed = || changed(self.table);
         // Every row is compared with what was looked at before its experiment is run, so that nothing stands under a hash of other rows.
         let (marks, all) = marks(self.table, self.chunk)?;
@@ -219,7 +269,10 @@ impl Job<'_> {
             return Err(changed());
         }
         let mut reader = Reader::open(self.table, self.system.spec(), self.base)?;
-        let (threads, size) = (rayon::current_num_threads(), self.chunk * (8 * self.layout.values() + BYTES_OF_EXPERIMENT));
+        let (threads, size) = (
+            rayon::current_num_threads(),
+            self.chunk * (8 * self.layout.values() + BYTES_OF_EXPERIMENT),
+        );
         let most = (PART_BYTES.max(threads * PART_BYTES_OF_THREAD) / size).max(1);
         let mut wanted = (FIRST_PART * threads).div_ceil(self.chunk).min(most);
         let mut part = Part::default();
@@ -230,20 +283,28 @@ impl Job<'_> {
                 part.first = first;
             }
             for _ in 0..count {
-                let experiment = reader.read().map_err(|e| at(self.table, e))?.ok_or_else(changed)?;
+                let experiment = reader
+                    .read()
+                    .map_err(|e| at(self.table, e))?
+                    .ok_or_else(changed)?;
                 if !finished {
                     part.experiments.push(experiment);
                 }
             }
-            if marks.get(k).is_some_and(|mark| count == self.chunk && *mark != reader.read_so_far()) {
-                return Err(changed());
-            }
-            if k + 1 == self.survey.rows.div_ceil(self.chunk)
-                && (reader.read().map_err(|e| at(self.table, e))?.is_some() || reader.read_so_far() != all)
+            if marks
+                .get(k)
+                .is_some_and(|mark| count == self.chunk && *mark != reader.read_so_far())
             {
                 return Err(changed());
             }
-            let full = part.experiments.len() >= wanted * self.chunk || k + 1 == self.survey.rows.div_ceil(self.chunk);
+            if k + 1 == self.survey.rows.div_ceil(self.chunk)
+                && (reader.read().map_err(|e| at(self.table, e))?.is_some()
+                    || reader.read_so_far() != all)
+            {
+                return Err(changed());
+            }
+            let full = part.experiments.len() >= wanted * self.chunk
+                || k + 1 == self.survey.rows.div_ceil(self.chunk);
             if part.experiments.is_empty() || !(full || *finished) {
                 continue;
             }
@@ -259,12 +320,25 @@ impl Job<'_> {
 
     fn solve(&self, part: Part) -> Result<(usize, Vec<Trajectory>, Vec<bool>)> {
         self.options.watch.check()?;
-        let watch = self.options.watch.part(part.first, self.survey.rows, "experiments");
-        let trajectories = self.system.solve_ensemble(&part.experiments, &SolveOptions { watch, ..self.options.clone() })?;
+        let watch = self
+            .options
+            .watch
+            .part(part.first, self.survey.rows, "experiments");
+        let trajectories = self.system.solve_ensemble(
+            &part.experiments,
+            &SolveOptions {
+                watch,
+                ..self.options.clone()
+            },
+        )?;
         let spec = self.system.spec();
         let outside = |(t, e): (&Trajectory, &Experiment)| extrapolated_states(spec, e, t) > 0;
         let extrapolated = match spec.trained_on {
-            Some(_) => trajectories.par_iter().zip(&part.experiments).map(outside).collect(),
+            Some(_) => trajectories
+                .par_iter()
+                .zip(&part.experiments)
+                .map(outside)
+                .collect(),
             None => vec![false; trajectories.len()],
         };
         Ok((part.first, trajectories, extrapolated))
@@ -273,7 +347,10 @@ impl Job<'_> {
 
 /// A table that is no longer what it was.
 pub fn changed(table: &Path) -> Error {
-    at(table, Error::Input("the table was changed while it was read; run the command again".into()))
+    at(
+        table,
+        Error::Input("the table was changed while it was read; run the command again".into()),
+    )
 }
 
 /// Of how many states of a trajectory the state, the parameters or the stimulus lie outside what a surrogate was trained on.
@@ -281,10 +358,14 @@ pub fn extrapolated_states(spec: &Spec, experiment: &Experiment, trajectory: &Tr
     let range = spec.trained_stimulus();
     let signal = range.map(|_| experiment.protocol.signal(experiment.times.end()));
     let stimulus = |k: usize| match (&signal, range) {
-        (Some(signal), Some([low, high])) => !(low..=high).contains(&signal.value(experiment.times.time(k))),
+        (Some(signal), Some([low, high])) => {
+            !(low..=high).contains(&signal.value(experiment.times.time(k)))
+        }
         _ => false,
     };
-    (0..trajectory.len()).filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p) || stimulus(*k)).count()
+    (0..trajectory.len())
+        .filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p) || stimulus(*k))
+        .count()
 }
 
 /// Experiments a chunk of a file where nothing else is asked for.
@@ -293,6 +374,11 @@ pub fn chunk_for(layout: &Layout) -> usize {
 }
 
 /// The layout of a batch.
-pub fn layout(system: &dyn DynamicalSystem, base: &Experiment, survey: &Survey, precision: Precision) -> Layout {
+pub fn layout(
+    system: &dyn DynamicalSystem,
+    base: &Experiment,
+    survey: &Survey,
+    precision: Precision,
+) -> Layout {
     Layout::new(system.spec(), base.times, survey.rows, precision)
 }

@@ -39,7 +39,12 @@ mod tune;
 /// Learns the dynamics of excitable cells with neural networks, proves what it learned against the original equations, and runs the
 /// result at scale.
 #[derive(Parser)]
-#[command(name = "ionoscope", version, arg_required_else_help = true, infer_subcommands = false)]
+#[command(
+    name = "ionoscope",
+    version,
+    arg_required_else_help = true,
+    infer_subcommands = false
+)]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -127,13 +132,22 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Help and version are no errors and go to standard output; a reader that went away is none either.
             let _ = e.print();
-            return if e.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if e.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let done = terminal::watch("at work", cli.shared.quiet).and_then(|watch| {
         cli.shared.watch = watch;
-        if std::env::args().skip(1).find(|a| !a.starts_with('-')).is_some_and(|verb| verb == "network") {
-            cli.shared.tell("`network` is called `coupled` now; the old name still works");
+        if std::env::args()
+            .skip(1)
+            .find(|a| !a.starts_with('-'))
+            .is_some_and(|verb| verb == "network")
+        {
+            cli.shared
+                .tell("`network` is called `coupled` now; the old name still works");
         }
         set_threads(&cli.shared)?;
         cli.verb.run(&cli.shared)
@@ -149,8 +163,12 @@ pub fn main() -> ExitCode {
 }
 
 fn set_threads(shared: &Shared) -> Result<()> {
-    let Some(threads) = shared.threads else { return Ok(()) };
-    let built = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    let Some(threads) = shared.threads else {
+        return Ok(());
+    };
+    let built = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.into())
+        .build_global();
     built.map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))
 }
 
@@ -158,7 +176,9 @@ fn set_threads(shared: &Shared) -> Result<()> {
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     terminal::clear();
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    write(&mut out).and_then(|()| out.flush()).map_err(Error::Stdout)
+    write(&mut out)
+        .and_then(|()| out.flush())
+        .map_err(Error::Stdout)
 }
 
 /// Writes a JSON document to standard output.

@@ -41,22 +41,42 @@ impl Configuration {
             model.spec().variable_index(name)?;
         }
         // A number that no variable takes may be anything.
-        let own = variables.iter().all(|q| train.hidden_of.contains_key(&q.name));
-        let hidden_of = train.hidden_of.iter().map(|(name, n)| (format!("hidden_of.{name}"), *n as u64));
+        let own = variables
+            .iter()
+            .all(|q| train.hidden_of.contains_key(&q.name));
+        let hidden_of = train
+            .hidden_of
+            .iter()
+            .map(|(name, n)| (format!("hidden_of.{name}"), *n as u64));
         let hidden = (!own).then(|| ("hidden".to_owned(), train.hidden as u64));
-        let counts = hidden.into_iter().chain(hidden_of).chain([("validate_every".to_owned(), train.validate_every)]);
+        let counts = hidden
+            .into_iter()
+            .chain(hidden_of)
+            .chain([("validate_every".to_owned(), train.validate_every)]);
         for (name, n) in counts {
             if n == 0 {
-                return Err(Error::Input(format!("train.{name} = 0; expected at least 1")));
+                return Err(Error::Input(format!(
+                    "train.{name} = 0; expected at least 1"
+                )));
             }
         }
         let i = &train.initial;
-        for (name, sd) in [("inner", i.inner), ("beta", i.beta), ("a", i.a), ("alpha", i.alpha), ("b", i.b)] {
+        for (name, sd) in [
+            ("inner", i.inner),
+            ("beta", i.beta),
+            ("a", i.a),
+            ("alpha", i.alpha),
+            ("b", i.b),
+        ] {
             if !(sd.is_finite() && sd >= 0.0) {
-                return Err(Error::Input(format!("train.initial.{name} = {sd}; expected 0 or more")));
+                return Err(Error::Input(format!(
+                    "train.initial.{name} = {sd}; expected 0 or more"
+                )));
             }
         }
-        if train.architecture == Architecture::TwoLayerMap && (train.adam.epochs > 0 || !train.hidden_of.is_empty()) {
+        if train.architecture == Architecture::TwoLayerMap
+            && (train.adam.epochs > 0 || !train.hidden_of.is_empty())
+        {
             return Err(Error::Input(
                 "a two_layer_map has one hidden layer for all variables and trains by the second-order stage alone; leave out train.hidden_of \
                  and set train.adam.epochs = 0"
@@ -113,7 +133,8 @@ impl AnyConfiguration {
 /// # Errors
 /// As [`load`].
 pub fn load_any(path: &Path, changes: &[String]) -> Result<AnyConfiguration> {
-    parse_any(&read_text(path)?, changes).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
+    parse_any(&read_text(path)?, changes)
+        .map_err(|e| Error::Input(format!("{}: {e}", path.display())))
 }
 
 /// The configuration of either kind in a text.
@@ -121,7 +142,9 @@ pub fn load_any(path: &Path, changes: &[String]) -> Result<AnyConfiguration> {
 /// # Errors
 /// As [`load`].
 pub fn parse_any(text: &str, changes: &[String]) -> Result<AnyConfiguration> {
-    let operator = text.parse::<Table>().is_ok_and(|t| t.contains_key("responses") || t.contains_key("operator"));
+    let operator = text
+        .parse::<Table>()
+        .is_ok_and(|t| t.contains_key("responses") || t.contains_key("operator"));
     Ok(if operator {
         AnyConfiguration::Operator(Box::new(parse(text, changes)?))
     } else {
@@ -154,15 +177,38 @@ pub fn parse<T: DeserializeOwned>(text: &str, changes: &[String]) -> Result<T> {
 pub(crate) fn advice(message: &str) -> String {
     let message = ["usize", "u64"]
         .iter()
-        .fold(message.trim_end().replace('\n', " "), |m, t| m.replace(&format!("expected {t}"), "expected a whole number, 0 or larger"));
+        .fold(message.trim_end().replace('\n', " "), |m, t| {
+            m.replace(
+                &format!("expected {t}"),
+                "expected a whole number, 0 or larger",
+            )
+        });
     let message = message.replace("expected f64", "expected a number");
-    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-    let Some((given, known)) = message.split_once(", expected ").filter(|(given, _)| given.contains("unknown field")) else {
+    let quoted = |text: &str| {
+        text.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let Some((given, known)) = message
+        .split_once(", expected ")
+        .filter(|(given, _)| given.contains("unknown field"))
+    else {
         return message;
     };
-    let (given, known) = (quoted(given), quoted(known.split(" in `").next().unwrap_or(known)));
-    match given.last().map(|given| DynamicsError::unknown("key", given, known.iter().map(String::as_str))) {
-        Some(DynamicsError::UnknownName { nearest: Some(nearest), .. }) => format!("{message}; did you mean `{nearest}`?"),
+    let (given, known) = (
+        quoted(given),
+        quoted(known.split(" in `").next().unwrap_or(known)),
+    );
+    match given
+        .last()
+        .map(|given| DynamicsError::unknown("key", given, known.iter().map(String::as_str)))
+    {
+        Some(DynamicsError::UnknownName {
+            nearest: Some(nearest),
+            ..
+        }) => format!("{message}; did you mean `{nearest}`?"),
         _ => message,
     }
 }
@@ -204,9 +250,15 @@ impl Budget {
             (Cost::Bytes, self.bytes, 0.97),
             (Cost::Latency, self.latency, 0.8),
         ];
-        let given: Vec<_> = all.into_iter().filter_map(|(cost, most, least)| Some((cost, most?, self.least.unwrap_or(least)))).collect();
+        let given: Vec<_> = all
+            .into_iter()
+            .filter_map(|(cost, most, least)| Some((cost, most?, self.least.unwrap_or(least))))
+            .collect();
         let [(cost, most, least)] = given[..] else {
-            return Err(Error::Input(format!("budget: {} limits; expected one of weights, flops, bytes, latency", given.len())));
+            return Err(Error::Input(format!(
+                "budget: {} limits; expected one of weights, flops, bytes, latency",
+                given.len()
+            )));
         };
         if !(most > 0.0 && most.is_finite() && (0.0..=1.0).contains(&least)) {
             return Err(Error::Input(format!(
@@ -273,35 +325,60 @@ pub fn load_study(path: &Path, changes: &[String]) -> Result<StudyFile> {
 pub fn parse_study(text: &str, changes: &[String]) -> Result<StudyFile> {
     let wrong = |e: toml::de::Error| Error::Input(advice(&e.to_string()));
     let mut table: Table = text.parse().map_err(wrong)?;
-    changes.iter().try_for_each(|change| replace(&mut table, change))?;
+    changes
+        .iter()
+        .try_for_each(|change| replace(&mut table, change))?;
     let sections = ["responses", "operator", "dataset", "train"];
-    let base: Table = sections.iter().filter_map(|s| Some(((*s).to_owned(), table.remove(*s)?))).collect();
-    let budget: Option<Budget> = table.remove("budget").map(|b| b.try_into().map_err(wrong)).transpose()?;
+    let base: Table = sections
+        .iter()
+        .filter_map(|s| Some(((*s).to_owned(), table.remove(*s)?)))
+        .collect();
+    let budget: Option<Budget> = table
+        .remove("budget")
+        .map(|b| b.try_into().map_err(wrong))
+        .transpose()?;
     let study: StudyConfig = Value::Table(table).try_into().map_err(wrong)?;
     study.check()?;
-    let file = StudyFile { study, budget, base };
+    let file = StudyFile {
+        study,
+        budget,
+        base,
+    };
     // Every key must be one of the configuration, and every end of its values make sense there.
     let first = file.configuration(&[])?;
     for (key, parameter) in &file.study.space.0 {
         for value in parameter.domain.ends() {
-            file.configuration(&[(key.clone(), value)])?.check().map_err(|e| Error::Input(format!("space.\"{key}\": {e}")))?;
+            file.configuration(&[(key.clone(), value)])?
+                .check()
+                .map_err(|e| Error::Input(format!("space.\"{key}\": {e}")))?;
         }
     }
     if let Some(budget) = &file.budget {
         let (cost, _) = budget.limits()?;
-        if matches!(first, AnyConfiguration::Map(_)) && !matches!(cost, Cost::Weights | Cost::Bytes) {
-            return Err(Error::Input(format!("budget: {} is for operators; a map has weights or bytes", cost.name())));
+        if matches!(first, AnyConfiguration::Map(_)) && !matches!(cost, Cost::Weights | Cost::Bytes)
+        {
+            return Err(Error::Input(format!(
+                "budget: {} is for operators; a map has weights or bytes",
+                cost.name()
+            )));
         }
         if let Some(key) = &budget.solve {
             if file.study.space.0.contains_key(key) {
-                return Err(Error::Input(format!("budget.solve = '{key}', which is in the space too; leave it out there")));
+                return Err(Error::Input(format!(
+                    "budget.solve = '{key}', which is in the space too; leave it out there"
+                )));
             }
             let known: &[&str] = match first {
-                AnyConfiguration::Operator(_) => &["operator.network.modes", "operator.network.width"],
+                AnyConfiguration::Operator(_) => {
+                    &["operator.network.modes", "operator.network.width"]
+                }
                 AnyConfiguration::Map(_) => &["train.hidden"],
             };
             if !known.contains(&key.as_str()) {
-                return Err(Error::Input(format!("budget.solve = '{key}'; expected {}", known.join(" or "))));
+                return Err(Error::Input(format!(
+                    "budget.solve = '{key}'; expected {}",
+                    known.join(" or ")
+                )));
             }
         }
     }
@@ -317,13 +394,18 @@ impl StudyFile {
     ///
     /// # Errors
     /// A key or value that the configuration does not accept.
-    pub fn configuration<'a>(&self, values: impl IntoIterator<Item = &'a (String, serde_json::Value)>) -> Result<AnyConfiguration> {
+    pub fn configuration<'a>(
+        &self,
+        values: impl IntoIterator<Item = &'a (String, serde_json::Value)>,
+    ) -> Result<AnyConfiguration> {
         let mut table = self.base.clone();
         for (key, value) in values {
             replace(&mut table, &format!("{key}={value}"))?;
         }
         let wrong = |e: toml::de::Error| Error::Input(advice(&e.to_string()));
-        let map = ["dataset", "train"].iter().any(|s| self.base.contains_key(*s));
+        let map = ["dataset", "train"]
+            .iter()
+            .any(|s| self.base.contains_key(*s));
         Ok(if map {
             AnyConfiguration::Map(Box::new(Value::Table(table).try_into().map_err(wrong)?))
         } else {
@@ -337,8 +419,18 @@ impl StudyFile {
     /// A configuration that makes no sense.
     pub fn defaults(&self) -> Result<BTreeMap<String, serde_json::Value>> {
         let whole = serde_json::to_value(self.configuration(&[])?).unwrap_or_default();
-        let of = |key: &String| whole.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
-        Ok(self.study.space.0.keys().filter_map(|k| Some((k.clone(), of(k)?))).collect())
+        let of = |key: &String| {
+            whole
+                .pointer(&format!("/{}", key.replace('.', "/")))
+                .cloned()
+        };
+        Ok(self
+            .study
+            .space
+            .0
+            .keys()
+            .filter_map(|k| Some((k.clone(), of(k)?)))
+            .collect())
     }
 }
 
@@ -346,7 +438,11 @@ impl StudyFile {
 ///
 /// # Errors
 /// The differences, as a text.
-pub fn same<T: Serialize + PartialEq>(section: &str, then: &T, now: &T) -> std::result::Result<(), String> {
+pub fn same<T: Serialize + PartialEq>(
+    section: &str,
+    then: &T,
+    now: &T,
+) -> std::result::Result<(), String> {
     if then == now {
         return Ok(());
     }
@@ -360,12 +456,20 @@ const MOST_TEXT: usize = 4096;
 
 /// Replaces one value: `train.epochs=20`. What does not read as a TOML value is taken as a string.
 fn replace(table: &mut Table, change: &str) -> Result<()> {
-    let malformed = || Error::Input(format!("'{change}': expected key.path=value, such as train.epochs=20"));
+    let malformed = || {
+        Error::Input(format!(
+            "'{change}': expected key.path=value, such as train.epochs=20"
+        ))
+    };
     let (keys, text) = change.split_once('=').ok_or_else(malformed)?;
     if text.len() > MOST_TEXT {
         return Err(malformed());
     }
-    let value = format!("x = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("x")).unwrap_or_else(|| text.into());
+    let value = format!("x = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| t.remove("x"))
+        .unwrap_or_else(|| text.into());
     let mut keys: Vec<&str> = keys.split('.').map(str::trim).collect();
     if keys.len() > MOST_KEYS {
         return Err(malformed());
@@ -373,8 +477,12 @@ fn replace(table: &mut Table, change: &str) -> Result<()> {
     let last = keys.pop().filter(|k| !k.is_empty()).ok_or_else(malformed)?;
     let mut place = table;
     for key in keys {
-        let next = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
-        place = next.as_table_mut().ok_or_else(|| Error::Input(format!("'{change}': {key} is a value, not a section")))?;
+        let next = place
+            .entry(key)
+            .or_insert_with(|| Value::Table(Table::new()));
+        place = next
+            .as_table_mut()
+            .ok_or_else(|| Error::Input(format!("'{change}': {key} is a value, not a section")))?;
     }
     place.insert(last.to_owned(), value);
     Ok(())
@@ -393,22 +501,53 @@ mod tests {
     #[test]
     fn single_values_are_replaced_and_added() {
         let text = "seed = 1\n[train]\nepochs = 5\n";
-        assert_eq!(changed(text, "train.epochs=20").unwrap()["train"]["epochs"], Value::Integer(20));
-        assert_eq!(changed(text, "train.rate=1e-3").unwrap()["train"]["rate"], Value::Float(1e-3));
-        assert_eq!(changed(text, "new.name=adam").unwrap()["new"]["name"], Value::String("adam".into()));
-        assert_eq!(changed(text, "v_s=[-40, -30]").unwrap()["v_s"].as_array().map(Vec::len), Some(2));
+        assert_eq!(
+            changed(text, "train.epochs=20").unwrap()["train"]["epochs"],
+            Value::Integer(20)
+        );
+        assert_eq!(
+            changed(text, "train.rate=1e-3").unwrap()["train"]["rate"],
+            Value::Float(1e-3)
+        );
+        assert_eq!(
+            changed(text, "new.name=adam").unwrap()["new"]["name"],
+            Value::String("adam".into())
+        );
+        assert_eq!(
+            changed(text, "v_s=[-40, -30]").unwrap()["v_s"]
+                .as_array()
+                .map(Vec::len),
+            Some(2)
+        );
     }
 
     #[test]
     fn an_unknown_key_is_named_with_the_nearest_one() {
         let message = |text: &str| parse::<Configuration>(text, &[]).unwrap_err().to_string();
         for (text, parts) in [
-            ("[dataset]\nchunkss = 3", ["unknown field `chunkss`", "did you mean `chunks`?"]),
-            ("[datset]\nchunks = 3", ["unknown field `datset`", "did you mean `dataset`?"]),
-            ("[train.adam]\nlearningrate = 3", ["unknown field `learningrate`", "did you mean `learning_rate`?"]),
-            ("[dataset]\nchunks = -3", ["dataset", "expected a whole number, 0 or larger"]),
+            (
+                "[dataset]\nchunkss = 3",
+                ["unknown field `chunkss`", "did you mean `chunks`?"],
+            ),
+            (
+                "[datset]\nchunks = 3",
+                ["unknown field `datset`", "did you mean `dataset`?"],
+            ),
+            (
+                "[train.adam]\nlearningrate = 3",
+                [
+                    "unknown field `learningrate`",
+                    "did you mean `learning_rate`?",
+                ],
+            ),
+            (
+                "[dataset]\nchunks = -3",
+                ["dataset", "expected a whole number, 0 or larger"],
+            ),
         ] {
-            parts.iter().for_each(|part| assert!(message(text).contains(part), "{}", message(text)));
+            parts
+                .iter()
+                .for_each(|part| assert!(message(text).contains(part), "{}", message(text)));
         }
     }
 
@@ -416,17 +555,38 @@ mod tests {
     fn a_study_file_is_read_and_what_makes_no_sense_named() {
         let text = "trials = 4\n[space]\n\"operator.network.width\" = { integer = [8, 16], step = 8 }\n\"operator.network.kind\" = { choice = [\"classic\", \"zongyi\"] }\n[operator.network]\nmodes = 5\n";
         let file = parse_study(text, &["trials=6".into()]).unwrap();
-        assert_eq!((file.study.trials, file.defaults().unwrap()["operator.network.width"].as_u64()), (6, Some(64)));
-        let AnyConfiguration::Operator(set) = file.configuration(&[("operator.network.kind".into(), "classic".into())]).unwrap() else {
+        assert_eq!(
+            (
+                file.study.trials,
+                file.defaults().unwrap()["operator.network.width"].as_u64()
+            ),
+            (6, Some(64))
+        );
+        let AnyConfiguration::Operator(set) = file
+            .configuration(&[("operator.network.kind".into(), "classic".into())])
+            .unwrap()
+        else {
             panic!("an operator")
         };
-        assert_eq!((set.operator.network.kind, set.operator.network.modes), (ionoscope_learn::architectures::fno::LayerKind::Classic, 5));
+        assert_eq!(
+            (set.operator.network.kind, set.operator.network.modes),
+            (ionoscope_learn::architectures::fno::LayerKind::Classic, 5)
+        );
         for (change, part) in [
-            ("space.\"operator.network.wdith\"={ integer = [1, 2] }", "operator"),
+            (
+                "space.\"operator.network.wdith\"={ integer = [1, 2] }",
+                "operator",
+            ),
             ("space.x={ real = [2, 1] }", "smaller first"),
             ("budget={ weights = 0 }", "weights = 0"),
-            ("budget={ weights = 9, solve = \"operator.network.width\" }", "in the space too"),
-            ("budget={ weights = 9, solve = \"operator.network.layers\" }", "expected operator.network.modes"),
+            (
+                "budget={ weights = 9, solve = \"operator.network.width\" }",
+                "in the space too",
+            ),
+            (
+                "budget={ weights = 9, solve = \"operator.network.layers\" }",
+                "expected operator.network.modes",
+            ),
             ("sampler=\"tep\"", "tep"),
             ("trialls=3", "did you mean `trials`"),
         ] {
@@ -434,14 +594,34 @@ mod tests {
             assert!(message.contains(part), "{change}: {message}");
         }
         let wrong = text.replace("operator.network.width", "operator.network.wdith");
-        assert!(parse_study(&wrong, &[]).unwrap_err().to_string().contains("did you mean `width`"));
+        assert!(
+            parse_study(&wrong, &[])
+                .unwrap_err()
+                .to_string()
+                .contains("did you mean `width`")
+        );
         let wide = text.replace("[8, 16], step = 8", "[0, 16]");
-        assert!(parse_study(&wide, &[]).unwrap_err().to_string().contains("network.width = 0"));
+        assert!(
+            parse_study(&wide, &[])
+                .unwrap_err()
+                .to_string()
+                .contains("network.width = 0")
+        );
     }
 
     #[test]
     fn a_malformed_change_is_named() {
-        assert!(changed("", "epochs").unwrap_err().to_string().contains("'epochs': expected key.path=value"));
-        assert!(changed("seed = 1", "seed.x=2").unwrap_err().to_string().contains("seed is a value"));
+        assert!(
+            changed("", "epochs")
+                .unwrap_err()
+                .to_string()
+                .contains("'epochs': expected key.path=value")
+        );
+        assert!(
+            changed("seed = 1", "seed.x=2")
+                .unwrap_err()
+                .to_string()
+                .contains("seed is a value")
+        );
     }
 }

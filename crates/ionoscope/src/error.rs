@@ -52,7 +52,10 @@ pub enum Error {
 impl Error {
     /// A file that cannot be written.
     pub fn write(path: &Path, source: io::Error) -> Self {
-        Error::Write { path: path.to_owned(), source }
+        Error::Write {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Whether the input was wrong rather than the work failed.
@@ -69,7 +72,8 @@ impl Error {
 
     /// Whether files are the matter, their content or the reading and writing of them.
     pub fn is_of_files(&self) -> bool {
-        matches!(self, Error::Read { .. } | Error::Write { .. }) || matches!(self, Error::Learn(e) if e.is_of_files())
+        matches!(self, Error::Read { .. } | Error::Write { .. })
+            || matches!(self, Error::Learn(e) if e.is_of_files())
     }
 
     /// Exit code of a command that ended with this error: 2 for wrong input, 1 for failed work.

@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use crate::{Error, Result};
 
 // What networks are trained on and what they are judged by is the same error.
-const _: () = assert!(ionoscope_analysis::metrics::FLOOR == ionoscope_learn::train::operator::FLOOR);
+const _: () =
+    assert!(ionoscope_analysis::metrics::FLOOR == ionoscope_learn::train::operator::FLOOR);
 
 /// Spikes farther apart than this share of T are not the same one.
 const SAME_SPIKE: f64 = 0.02;
@@ -83,7 +84,11 @@ pub struct Coverage {
 impl Coverage {
     /// The share of the values inside of some samples, by number and variable; `None` of none.
     fn share(&self, of: &dyn Fn(usize, usize) -> bool) -> Option<f64> {
-        let values = self.samples.iter().enumerate().flat_map(|(k, row)| row.iter().enumerate().map(move |(i, share)| (k, i, share)));
+        let values = self
+            .samples
+            .iter()
+            .enumerate()
+            .flat_map(|(k, row)| row.iter().enumerate().map(move |(i, share)| (k, i, share)));
         let (mut sum, mut count) = (0.0, 0);
         for (_, _, share) in values.filter(|(k, i, _)| of(*k, *i)) {
             sum += share;
@@ -101,11 +106,25 @@ pub fn check(fno: &Fno, data: &ResponseData) -> Result<()> {
     let spec = &data.spec;
     // Names and defaults: which model, from which start, under which parameters.
     let identity = |spec: &Spec| -> Vec<(String, f64)> {
-        let fixed = spec.parameters.iter().filter(|q| !fno.scaling.parameters.contains_key(&q.name));
-        spec.variables.iter().chain(fixed).map(|q| (q.name.clone(), q.default)).collect()
+        let fixed = spec
+            .parameters
+            .iter()
+            .filter(|q| !fno.scaling.parameters.contains_key(&q.name));
+        spec.variables
+            .iter()
+            .chain(fixed)
+            .map(|q| (q.name.clone(), q.default))
+            .collect()
     };
-    if let Some(name) = data.config.vary.keys().find(|name| !fno.scaling.parameters.contains_key(*name)) {
-        return Err(Error::Input(format!("{name} varies in the dataset and is no input of the network; give a dataset where it is fixed")));
+    if let Some(name) = data
+        .config
+        .vary
+        .keys()
+        .find(|name| !fno.scaling.parameters.contains_key(*name))
+    {
+        return Err(Error::Input(format!(
+            "{name} varies in the dataset and is no input of the network; give a dataset where it is fixed"
+        )));
     }
     if fno.spec.id != spec.id || identity(&fno.spec) != identity(spec) {
         return Err(Error::Input(format!(
@@ -114,7 +133,10 @@ pub fn check(fno: &Fno, data: &ResponseData) -> Result<()> {
         )));
     }
     if (fno.t_end - data.config.t_end).abs() > 1e-9 * fno.t_end {
-        return Err(Error::Input(format!("the network ends at {}, the dataset at {}", fno.t_end, data.config.t_end)));
+        return Err(Error::Input(format!(
+            "the network ends at {}, the dataset at {}",
+            fno.t_end, data.config.t_end
+        )));
     }
     if data.config.windows > 0 && !fno.takes_start() {
         return Err(Error::Input(
@@ -137,17 +159,36 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
     let predicted = fno.respond(&conditions, set.points)?;
     let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted)?;
     evaluation.per_point = fno.scaling.per_point.is_some();
-    evaluation.familiar = Some(conditions.par_iter().map(|c| fno.check_condition(c).is_ok()).collect());
+    evaluation.familiar = Some(
+        conditions
+            .par_iter()
+            .map(|c| fno.check_condition(c).is_ok())
+            .collect(),
+    );
     evaluation.coverage = fno.bands.as_ref().map(|bands| {
         let inside = |k: usize| {
             let p = &evaluation.predicted[k];
             let widths = bands.half_widths(fno, &conditions[k], p, set.points);
-            let counts =
-                |i: usize| (i * set.points..(i + 1) * set.points).filter(|t| (p[*t] - f64::from(set.x(k)[*t])).abs() <= widths[*t]).count();
+            let counts = |i: usize| {
+                (i * set.points..(i + 1) * set.points)
+                    .filter(|t| (p[*t] - f64::from(set.x(k)[*t])).abs() <= widths[*t])
+                    .count()
+            };
             (0..set.variables).map(counts).collect::<Vec<_>>()
         };
-        let of_sample = |counts: Vec<usize>| counts.into_iter().map(|c| c as f64 / set.points as f64).collect();
-        Coverage { level: bands.level, samples: (0..set.len()).into_par_iter().map(|k| of_sample(inside(k))).collect() }
+        let of_sample = |counts: Vec<usize>| {
+            counts
+                .into_iter()
+                .map(|c| c as f64 / set.points as f64)
+                .collect()
+        };
+        Coverage {
+            level: bands.level,
+            samples: (0..set.len())
+                .into_par_iter()
+                .map(|k| of_sample(inside(k)))
+                .collect(),
+        }
     });
     Ok(evaluation)
 }
@@ -159,12 +200,19 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
 pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Result<Evaluation> {
     let (spec, dt) = (map.spec(), data.config.t_end / set.points.max(1) as f64);
     let model = spec.trained_on.as_ref().map(|t| t.model.as_str());
-    if model != Some(data.spec.id.as_str()) || spec.trained_stimulus().is_none() || !spec.parameters.is_empty() {
+    if model != Some(data.spec.id.as_str())
+        || spec.trained_stimulus().is_none()
+        || !spec.parameters.is_empty()
+    {
         return Err(Error::Input(format!(
             "the map {} is of {} and {}; expected one of {} that takes a stimulus and nothing else",
             spec.id,
             model.unwrap_or("nothing"),
-            if spec.trained_stimulus().is_some() { "takes a stimulus" } else { "takes no stimulus" },
+            if spec.trained_stimulus().is_some() {
+                "takes a stimulus"
+            } else {
+                "takes no stimulus"
+            },
             data.spec.id
         )));
     }
@@ -197,57 +245,119 @@ pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Re
 ///
 /// # Errors
 /// Fewer than two samples, which say nothing of what is usual; a prediction that is not finite.
-pub fn measure(spec: &Spec, t_end: f64, set: &Responses, predicted: Vec<Vec<f64>>) -> Result<Evaluation> {
+pub fn measure(
+    spec: &Spec,
+    t_end: f64,
+    set: &Responses,
+    predicted: Vec<Vec<f64>>,
+) -> Result<Evaluation> {
     let (points, variables) = (set.points, set.variables);
     let dt = t_end / points as f64;
     if set.len() < 2 {
-        return Err(Error::Input("the set has one sample; normalised errors need two at least".into()));
+        return Err(Error::Input(
+            "the set has one sample; normalised errors need two at least".into(),
+        ));
     }
-    if let Some(k) = predicted.iter().position(|x| x.iter().any(|v| !v.is_finite())) {
-        return Err(Error::Failed(format!("what the network gives for sample {k} is not finite; its file may be damaged")));
+    if let Some(k) = predicted
+        .iter()
+        .position(|x| x.iter().any(|v| !v.is_finite()))
+    {
+        return Err(Error::Failed(format!(
+            "what the network gives for sample {k} is not finite; its file may be damaged"
+        )));
     }
-    let reference: Vec<Vec<f64>> = (0..set.len()).map(|k| set.x(k).iter().map(|v| f64::from(*v)).collect()).collect();
+    let reference: Vec<Vec<f64>> = (0..set.len())
+        .map(|k| set.x(k).iter().map(|v| f64::from(*v)).collect())
+        .collect();
     let scales = (0..variables)
         .map(|i| TimeScale::of(reference.iter().map(|x| &x[i * points..(i + 1) * points])))
         .collect::<ionoscope_analysis::Result<Vec<_>>>()?;
-    let v = spec.membrane_potential.as_ref().and_then(|name| spec.variable_index(name).ok()).zip(spec.spike_threshold);
+    let v = spec
+        .membrane_potential
+        .as_ref()
+        .and_then(|name| spec.variable_index(name).ok())
+        .zip(spec.spike_threshold);
     let gain = v.and_then(|(v, _)| gain(spec, v));
     // The current as the network was given it: held over each step.
     let drive = |k: usize| {
         let times = (0..points).map(|t| t as f64 * dt).collect();
         let values = set.input(k).iter().map(|i| f64::from(*i)).collect();
-        let held = Stimulus::Sampled(Sampled { start: 0.0, duration: None, times, values, interpolation: Interpolation::Hold });
-        Some(Drive { signal: Protocol::from(held).signal(t_end), gain: gain?, before: 0.0 })
+        let held = Stimulus::Sampled(Sampled {
+            start: 0.0,
+            duration: None,
+            times,
+            values,
+            interpolation: Interpolation::Hold,
+        });
+        Some(Drive {
+            signal: Protocol::from(held).signal(t_end),
+            gain: gain?,
+            before: 0.0,
+        })
     };
     let duration = |v: &[f64], drive: &Option<Drive>, threshold: f64| {
         let v = Potential::from_samples(0.0, dt, v.to_vec()).ok()?;
-        biomarkers_under(&v, drive.as_ref(), &BiomarkerOptions::at(threshold)).ok()?.action_potentials.first()?.apd90
+        biomarkers_under(&v, drive.as_ref(), &BiomarkerOptions::at(threshold))
+            .ok()?
+            .action_potentials
+            .first()?
+            .apd90
     };
     let one = |k: usize| {
-        let rows = |i: usize| (&predicted[k][i * points..(i + 1) * points], &reference[k][i * points..(i + 1) * points]);
+        let rows = |i: usize| {
+            (
+                &predicted[k][i * points..(i + 1) * points],
+                &reference[k][i * points..(i + 1) * points],
+            )
+        };
         let pairs = || (0..variables).map(rows);
         Sample {
             class: set.class[k] as usize,
             stimulated: set.input(k).iter().any(|v| *v != 0.0),
-            published: pairs().zip(&scales).map(|((p, x), s)| s.published_error(p, x)).sum::<f64>() / variables as f64,
-            normalised: pairs().zip(&scales).map(|((p, x), s)| s.error(p, x)).collect(),
+            published: pairs()
+                .zip(&scales)
+                .map(|((p, x), s)| s.published_error(p, x))
+                .sum::<f64>()
+                / variables as f64,
+            normalised: pairs()
+                .zip(&scales)
+                .map(|((p, x), s)| s.error(p, x))
+                .collect(),
             relative: pairs().map(|(p, x)| relative(p, x, dt)).collect(),
-            spikes: v.map(|(v, threshold)| Spikes::of(rows(v).0, rows(v).1, threshold, SAME_SPIKE * points as f64)),
+            spikes: v.map(|(v, threshold)| {
+                Spikes::of(rows(v).0, rows(v).1, threshold, SAME_SPIKE * points as f64)
+            }),
             apd90: v.and_then(|(v, threshold)| {
                 let drive = drive(k);
-                Some([duration(rows(v).0, &drive, threshold)?, duration(rows(v).1, &drive, threshold)?])
+                Some([
+                    duration(rows(v).0, &drive, threshold)?,
+                    duration(rows(v).1, &drive, threshold)?,
+                ])
             }),
         }
     };
     let samples = (0..set.len()).into_par_iter().map(one).collect();
-    Ok(Evaluation { samples, predicted, dt, coverage: None, per_point: false, familiar: None })
+    Ok(Evaluation {
+        samples,
+        predicted,
+        dt,
+        coverage: None,
+        per_point: false,
+        familiar: None,
+    })
 }
 
 /// By how much a stimulus moves the potential, variable `v`: by the equations that the network has learned, where they are known.
 fn gain(spec: &Spec, v: usize) -> Option<f64> {
     let model = models::find(&spec.id).ok()?;
     let mut by = vec![0.0; model.dimension()];
-    model.derivative_by(Input::Stimulus, &model.spec().default_state(), 0.0, &model.spec().default_parameters(), &mut by);
+    model.derivative_by(
+        Input::Stimulus,
+        &model.spec().default_state(),
+        0.0,
+        &model.spec().default_parameters(),
+        &mut by,
+    );
     by.get(v).copied()
 }
 
@@ -260,7 +370,11 @@ impl Evaluation {
     /// The samples with the largest errors, the largest first.
     pub fn worst(&self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.samples.len()).collect();
-        order.sort_by(|a, b| self.samples[*b].error().total_cmp(&self.samples[*a].error()));
+        order.sort_by(|a, b| {
+            self.samples[*b]
+                .error()
+                .total_cmp(&self.samples[*a].error())
+        });
         order.truncate(count);
         order
     }
@@ -323,7 +437,11 @@ impl Evaluation {
     }
 
     fn spikes(&self, of: &dyn Fn(&Sample) -> bool) -> Option<Value> {
-        let all: Vec<&Sample> = self.samples.iter().filter(|s| of(s) && s.spikes.is_some()).collect();
+        let all: Vec<&Sample> = self
+            .samples
+            .iter()
+            .filter(|s| of(s) && s.spikes.is_some())
+            .collect();
         let spikes = || all.iter().filter_map(|s| s.spikes.as_ref());
         let sum = |f: &dyn Fn(&Spikes) -> usize| spikes().map(f).sum::<usize>();
         (!all.is_empty()).then(|| {

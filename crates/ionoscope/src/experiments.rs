@@ -48,7 +48,10 @@ impl<'a> Reader<'a, BufReader<File>> {
     /// # Errors
     /// A file that cannot be read; otherwise as [`Reader::new`].
     pub fn open(path: &Path, spec: &'a Spec, base: &'a Experiment) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let file = File::open(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Reader::new(BufReader::with_capacity(1 << 16, file), spec, base).map_err(|e| at(path, e))
     }
 }
@@ -59,29 +62,53 @@ impl<'a, R: BufRead> Reader<'a, R> {
     /// # Errors
     /// No header; an unknown column, with the nearest name; a column given twice; a stimulus that is not complete, or beside that of `base`.
     pub fn new(input: R, spec: &'a Spec, base: &'a Experiment) -> Result<Self> {
-        let mut reader = Reader { lines: Lines::new(input), spec, base, names: Vec::new(), columns: Vec::new() };
+        let mut reader = Reader {
+            lines: Lines::new(input),
+            spec,
+            base,
+            names: Vec::new(),
+            columns: Vec::new(),
+        };
         if !reader.lines.next()? {
-            return Err(Error::Input("it is empty; expected a header such as param:NAME,x0:NAME and rows of numbers".into()));
+            return Err(Error::Input(
+                "it is empty; expected a header such as param:NAME,x0:NAME and rows of numbers"
+                    .into(),
+            ));
         }
         let (line, header) = (reader.lines.number, reader.lines.text()?);
         let names: Vec<&str> = cells(header).collect();
         if names.iter().all(|n| n.parse::<f64>().is_ok()) {
-            return Err(wrong(line, "the header is missing; expected names of columns, such as param:NAME, x0:NAME or stim_start"));
+            return Err(wrong(
+                line,
+                "the header is missing; expected names of columns, such as param:NAME, x0:NAME or stim_start",
+            ));
         }
         for (k, name) in names.iter().enumerate() {
             let column = find(name, spec).map_err(|e| wrong(line, &e.to_string()))?;
             if reader.columns.contains(&column) {
-                return Err(wrong(line, &format!("column {} is '{name}' again; give every column once", k + 1)));
+                return Err(wrong(
+                    line,
+                    &format!("column {} is '{name}' again; give every column once", k + 1),
+                ));
             }
             reader.columns.push(column);
         }
         reader.names = names.into_iter().map(str::to_owned).collect();
-        let missing: Vec<&str> = (0..3).filter(|k| !reader.columns.contains(&Column::Stimulus(*k))).map(|k| STIMULUS[k]).collect();
+        let missing: Vec<&str> = (0..3)
+            .filter(|k| !reader.columns.contains(&Column::Stimulus(*k)))
+            .map(|k| STIMULUS[k])
+            .collect();
         if missing.len() == 3 {
             return Ok(reader);
         }
         if let [first, ..] = missing[..] {
-            return Err(wrong(line, &format!("there is no column {first}; a stimulus needs {}", STIMULUS.join(", "))));
+            return Err(wrong(
+                line,
+                &format!(
+                    "there is no column {first}; a stimulus needs {}",
+                    STIMULUS.join(", ")
+                ),
+            ));
         }
         if !base.protocol.is_none() {
             let message = "the table has stimuli, and another one is given for all experiments; leave one of them out";
@@ -115,16 +142,26 @@ impl<'a, R: BufRead> Reader<'a, R> {
         let mut count = 0;
         for (k, cell) in cells(text).enumerate() {
             count = k + 1;
-            let Some((name, column)) = self.names.get(k).zip(self.columns.get(k)) else { continue };
+            let Some((name, column)) = self.names.get(k).zip(self.columns.get(k)) else {
+                continue;
+            };
             let value = match cell.parse::<f64>() {
                 Ok(v) if v.is_finite() => v,
-                _ => return Err(wrong(line, &format!("{name} is '{cell}'; expected a finite number"))),
+                _ => {
+                    return Err(wrong(
+                        line,
+                        &format!("{name} is '{cell}'; expected a finite number"),
+                    ));
+                }
             };
             let (quantity, place) = match *column {
                 Column::Stimulus(k) => {
                     stimulus.get_or_insert([0.0; 3])[k] = value;
                     if k < 2 && value < 0.0 {
-                        return Err(wrong(line, &format!("{name} is {value}; expected 0 or larger")));
+                        return Err(wrong(
+                            line,
+                            &format!("{name} is {value}; expected 0 or larger"),
+                        ));
                     }
                     continue;
                 }
@@ -133,17 +170,39 @@ impl<'a, R: BufRead> Reader<'a, R> {
             };
             let [low, high] = quantity.range;
             if !(low..=high).contains(&value) {
-                return Err(wrong(line, &DynamicsError::OutOfRange { name: name.clone(), value, low, high }.to_string()));
+                return Err(wrong(
+                    line,
+                    &DynamicsError::OutOfRange {
+                        name: name.clone(),
+                        value,
+                        low,
+                        high,
+                    }
+                    .to_string(),
+                ));
             }
             *place = value;
         }
         if count != self.names.len() {
-            let (one, wanted) = (if count == 1 { "entry" } else { "entries" }, self.names.len());
-            return Err(wrong(line, &format!("it has {count} {one}; expected {wanted}, one a column")));
+            let (one, wanted) = (
+                if count == 1 { "entry" } else { "entries" },
+                self.names.len(),
+            );
+            return Err(wrong(
+                line,
+                &format!("it has {count} {one}; expected {wanted}, one a column"),
+            ));
         }
         if let Some([start, duration, amplitude]) = stimulus {
-            experiment.protocol = if duration == 0.0 { Protocol::none() } else { Protocol::step(start, duration, amplitude) };
-            experiment.protocol.check().map_err(|e| wrong(line, &e.to_string()))?;
+            experiment.protocol = if duration == 0.0 {
+                Protocol::none()
+            } else {
+                Protocol::step(start, duration, amplitude)
+            };
+            experiment
+                .protocol
+                .check()
+                .map_err(|e| wrong(line, &e.to_string()))?;
         }
         Ok(Some(experiment))
     }
@@ -164,9 +223,24 @@ pub struct Survey {
 ///
 /// # Errors
 /// As [`Reader::new`] and [`Reader::read`]; no row at all; a stimulus that the system does not take.
-pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment, options: &SolveOptions) -> Result<Survey> {
-    if !path.metadata().map_err(|source| Error::Read { path: path.to_owned(), source })?.is_file() {
-        return Err(Error::Input(format!("{} is no regular file; the table is read twice, so save it first", path.display())));
+pub fn survey(
+    path: &Path,
+    system: &dyn DynamicalSystem,
+    base: &Experiment,
+    options: &SolveOptions,
+) -> Result<Survey> {
+    if !path
+        .metadata()
+        .map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?
+        .is_file()
+    {
+        return Err(Error::Input(format!(
+            "{} is no regular file; the table is read twice, so save it first",
+            path.display()
+        )));
     }
     takes(system, base, options)?;
     let mut reader = Reader::open(path, system.spec(), base)?;
@@ -174,22 +248,40 @@ pub fn survey(path: &Path, system: &dyn DynamicalSystem, base: &Experiment, opti
     let mut stimulated = !base.protocol.is_none();
     while let Some(experiment) = reader.read().map_err(|e| at(path, e))? {
         if !stimulated && !experiment.protocol.is_none() {
-            takes(system, &experiment, options).map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
+            takes(system, &experiment, options)
+                .map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
             stimulated = true;
         }
         rows += 1;
     }
     if rows == 0 {
-        return Err(at(path, Error::Input("it has a header and no row; expected one row an experiment".into())));
+        return Err(at(
+            path,
+            Error::Input("it has a header and no row; expected one row an experiment".into()),
+        ));
     }
-    Ok(Survey { rows, hash: reader.read_so_far().to_string(), columns: reader.names })
+    Ok(Survey {
+        rows,
+        hash: reader.read_so_far().to_string(),
+        columns: reader.names,
+    })
 }
 
 /// Whether a system takes such an experiment: its start alone, without any work.
-fn takes(system: &dyn DynamicalSystem, experiment: &Experiment, options: &SolveOptions) -> Result<()> {
+fn takes(
+    system: &dyn DynamicalSystem,
+    experiment: &Experiment,
+    options: &SolveOptions,
+) -> Result<()> {
     let times = TimeGrid::new(0.0, experiment.times.dt, 1)?;
-    let start = Experiment { times, ..experiment.clone() };
-    system.solve_ensemble(&[start], options).map(drop).map_err(Error::from)
+    let start = Experiment {
+        times,
+        ..experiment.clone()
+    };
+    system
+        .solve_ensemble(&[start], options)
+        .map(drop)
+        .map_err(Error::from)
 }
 
 /// The fingerprint of a table up to the end of each chunk of so many rows, and of the whole file.
@@ -197,8 +289,15 @@ fn takes(system: &dyn DynamicalSystem, experiment: &Experiment, options: &SolveO
 /// # Errors
 /// As [`Reader::new`], as far as lines are concerned.
 pub fn marks(path: &Path, chunk: usize) -> Result<(Vec<Fingerprint>, Fingerprint)> {
-    let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let (mut lines, mut rows, mut marks) = (Lines::new(BufReader::with_capacity(1 << 16, file)), 0, Vec::new());
+    let file = File::open(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let (mut lines, mut rows, mut marks) = (
+        Lines::new(BufReader::with_capacity(1 << 16, file)),
+        0,
+        Vec::new(),
+    );
     let mut header = true;
     while lines.next().map_err(|e| at(path, e))? {
         if !std::mem::take(&mut header) {
@@ -213,7 +312,11 @@ pub fn marks(path: &Path, chunk: usize) -> Result<(Vec<Fingerprint>, Fingerprint
 
 /// An error with the file in front.
 pub fn at(path: &Path, error: Error) -> Error {
-    if error.is_input() && !matches!(error, Error::Read { .. }) { Error::Input(format!("{}: {error}", path.display())) } else { error }
+    if error.is_input() && !matches!(error, Error::Read { .. }) {
+        Error::Input(format!("{}: {error}", path.display()))
+    } else {
+        error
+    }
 }
 
 fn wrong(line: u64, message: &str) -> Error {
@@ -227,14 +330,24 @@ fn find(name: &str, spec: &Spec) -> std::result::Result<Column, DynamicsError> {
     if let Some(name) = name.strip_prefix("x0:") {
         return spec.variable_index(name).map(Column::Start);
     }
-    let place = STIMULUS.iter().position(|known| *known == name).map(Column::Stimulus);
+    let place = STIMULUS
+        .iter()
+        .position(|known| *known == name)
+        .map(Column::Stimulus);
     place.ok_or_else(|| {
         let parameters = spec.parameters.iter().map(|q| format!("param:{}", q.name));
         let starts = spec.variables.iter().map(|q| format!("x0:{}", q.name));
-        let known: Vec<String> = STIMULUS.iter().map(|s| (*s).to_owned()).chain(parameters).chain(starts).collect();
+        let known: Vec<String> = STIMULUS
+            .iter()
+            .map(|s| (*s).to_owned())
+            .chain(parameters)
+            .chain(starts)
+            .collect();
         let mut error = DynamicsError::unknown("column", name, known.iter().map(String::as_str));
         if let DynamicsError::UnknownName { nearest, known, .. } = &mut error
-            && let Some(with_prefix) = known.iter().find(|k| k.split_once(':').is_some_and(|(_, bare)| bare == name))
+            && let Some(with_prefix) = known
+                .iter()
+                .find(|k| k.split_once(':').is_some_and(|(_, bare)| bare == name))
         {
             *nearest = Some(with_prefix.clone());
         }
@@ -246,7 +359,9 @@ fn find(name: &str, spec: &Spec) -> std::result::Result<Column, DynamicsError> {
 fn cells(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(|cell| {
         let cell = cell.trim();
-        cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell)
+        cell.strip_prefix('"')
+            .and_then(|c| c.strip_suffix('"'))
+            .unwrap_or(cell)
     })
 }
 
@@ -263,33 +378,55 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     fn new(input: R) -> Self {
-        Lines { input, number: 0, buffer: Vec::new(), read: Fingerprint::default() }
+        Lines {
+            input,
+            number: 0,
+            buffer: Vec::new(),
+            read: Fingerprint::default(),
+        }
     }
 
     /// Goes to the next line that holds something; whether there is one.
     fn next(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
-            let read = (&mut self.input).take(LONGEST_LINE + 1).read_until(b'\n', &mut self.buffer);
-            let read = read.map_err(|e: io::Error| Error::Failed(format!("the table cannot be read on: {e}")))?;
+            let read = (&mut self.input)
+                .take(LONGEST_LINE + 1)
+                .read_until(b'\n', &mut self.buffer);
+            let read = read.map_err(|e: io::Error| {
+                Error::Failed(format!("the table cannot be read on: {e}"))
+            })?;
             if read == 0 {
                 return Ok(false);
             }
             self.read.add(&self.buffer);
             self.number += 1;
             if read as u64 > LONGEST_LINE {
-                return Err(wrong(self.number, "it is longer than a row of numbers can be; is this a CSV file?"));
+                return Err(wrong(
+                    self.number,
+                    "it is longer than a row of numbers can be; is this a CSV file?",
+                ));
             }
             if self.number == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
                 self.buffer.drain(..3);
             }
-            if self.buffer.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b != b'#') {
+            if self
+                .buffer
+                .iter()
+                .find(|b| !b.is_ascii_whitespace())
+                .is_some_and(|b| *b != b'#')
+            {
                 return Ok(true);
             }
         }
     }
 
     fn text(&self) -> Result<&str> {
-        std::str::from_utf8(&self.buffer).map_err(|_| wrong(self.number, "it is not UTF-8; save the table as a text in UTF-8"))
+        std::str::from_utf8(&self.buffer).map_err(|_| {
+            wrong(
+                self.number,
+                "it is not UTF-8; save the table as a text in UTF-8",
+            )
+        })
     }
 }

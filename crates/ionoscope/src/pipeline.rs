@@ -46,8 +46,14 @@ pub fn sample(config: &DatasetConfig, watch: &Watcher) -> Result<Dataset> {
     let system = Watched::shared(models::find(&config.model)?, watch);
     // Where the search fails, nothing is known to keep away from.
     let known = |start: &[f64], p: &[f64]| {
-        let options = FixedPointOptions { starts: 16, start: Some(start.to_vec()), ..FixedPointOptions::default() };
-        fixed_points(&*system, 0.0, p, &options).map(|f| f.into_iter().map(|f| f.x).collect()).unwrap_or_default()
+        let options = FixedPointOptions {
+            starts: 16,
+            start: Some(start.to_vec()),
+            ..FixedPointOptions::default()
+        };
+        fixed_points(&*system, 0.0, p, &options)
+            .map(|f| f.into_iter().map(|f| f.x).collect())
+            .unwrap_or_default()
     };
     let made = dataset::sample(&*system, config, &known);
     watch.check()?;
@@ -63,22 +69,36 @@ pub fn make(configuration: &AnyConfiguration, watch: &Watcher) -> Result<Data> {
     Ok(match configuration {
         AnyConfiguration::Operator(c) => {
             watch.tell(&counted(&c.responses));
-            Data::Responses(respond(&*models::find(&c.responses.model)?, &c.responses, watch)?)
+            Data::Responses(respond(
+                &*models::find(&c.responses.model)?,
+                &c.responses,
+                watch,
+            )?)
         }
         AnyConfiguration::Map(c) => {
-            watch.tell(&format!("{} chunks of {}", c.dataset.chunks.saturating_add(c.dataset.new_chunks), c.dataset.model));
+            watch.tell(&format!(
+                "{} chunks of {}",
+                c.dataset.chunks.saturating_add(c.dataset.new_chunks),
+                c.dataset.model
+            ));
             Data::Pairs(sample(&c.dataset, watch)?)
         }
     })
 }
 
 fn counted(config: &ResponseConfig) -> String {
-    format!("{} responses of {}", config.samples.iter().sum::<usize>(), config.model)
+    format!(
+        "{} responses of {}",
+        config.samples.iter().sum::<usize>(),
+        config.model
+    )
 }
 
 fn other(path: &Path, difference: &str) -> Error {
     let path = path.display();
-    Error::Input(format!("{path} was made by another configuration: {difference}; choose another folder, or remove it"))
+    Error::Input(format!(
+        "{path} was made by another configuration: {difference}; choose another folder, or remove it"
+    ))
 }
 
 /// The data in a folder, which must have been made by the same configuration, or new ones, which are then saved there; and their file. Of responses
@@ -86,11 +106,20 @@ fn other(path: &Path, difference: &str) -> Error {
 ///
 /// # Errors
 /// Data in the folder that are damaged or others; such as cannot be made or saved.
-pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watcher) -> Result<(Data, PathBuf)> {
+pub fn data_in(
+    folder: &Path,
+    configuration: &AnyConfiguration,
+    watch: &Watcher,
+) -> Result<(Data, PathBuf)> {
     configuration.check()?;
     artifact::check_folder(folder)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
-    let found = |path: &Path| watch.tell(&format!("{}: found, made by the same configuration", path.display()));
+    let found = |path: &Path| {
+        watch.tell(&format!(
+            "{}: found, made by the same configuration",
+            path.display()
+        ))
+    };
     match configuration {
         AnyConfiguration::Map(c) => {
             let path = folder.join("dataset.safetensors");
@@ -115,8 +144,14 @@ pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watcher)
                 return Ok((Data::Responses(data), path));
             }
             let system = models::find(&config.model)?;
-            let needed = config.bytes(system.spec().variables.len()).saturating_mul(3);
-            memory::check("making and writing these responses", needed, "take fewer responses.samples or responses.points")?;
+            let needed = config
+                .bytes(system.spec().variables.len())
+                .saturating_mul(3);
+            memory::check(
+                "making and writing these responses",
+                needed,
+                "take fewer responses.samples or responses.points",
+            )?;
             watch.tell(&counted(config));
             let parts = Parts::open(&folder.join("responses.parts"), config)?;
             let data = respond_in_parts(&*system, config, Some(&parts), watch)?;
@@ -132,23 +167,41 @@ pub fn data_in(folder: &Path, configuration: &AnyConfiguration, watch: &Watcher)
 ///
 /// # Errors
 /// Pairs, which are made by one process; as [`data_in`].
-pub fn shard_in(folder: &Path, configuration: &AnyConfiguration, shard: Shard, watch: &Watcher) -> Result<()> {
+pub fn shard_in(
+    folder: &Path,
+    configuration: &AnyConfiguration,
+    shard: Shard,
+    watch: &Watcher,
+) -> Result<()> {
     let AnyConfiguration::Operator(c) = configuration else {
-        return Err(Error::Input("--shard is for responses; pairs are made by one process, in moments".into()));
+        return Err(Error::Input(
+            "--shard is for responses; pairs are made by one process, in moments".into(),
+        ));
     };
     configuration.check()?;
     artifact::check_folder(folder)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, e))?;
     let whole = folder.join("responses.safetensors");
     if whole.exists() {
-        config::same("responses", &ResponseData::load(&whole)?.config, &c.responses).map_err(|d| other(&whole, &d))?;
+        config::same(
+            "responses",
+            &ResponseData::load(&whole)?.config,
+            &c.responses,
+        )
+        .map_err(|d| other(&whole, &d))?;
         watch.tell("the responses are there already");
         return Ok(());
     }
     let (config, Shard { index, of }) = (&c.responses, shard);
     watch.tell(&format!("shard {index} of {of} of {}", counted(config)));
     let parts = Parts::open(&folder.join("responses.parts"), config)?;
-    Ok(respond_shard(&*models::find(&config.model)?, config, &parts, [index, of], watch)?)
+    Ok(respond_shard(
+        &*models::find(&config.model)?,
+        config,
+        &parts,
+        [index, of],
+        watch,
+    )?)
 }
 
 /// Keeps the resolved configuration beside the results, as `config.toml`.
@@ -164,11 +217,17 @@ pub fn keep(folder: &Path, configuration: &AnyConfiguration) -> Result<()> {
 /// # Errors
 /// A file that cannot be written; a configuration that could not be read again.
 pub fn write_configuration(path: &Path, configuration: &AnyConfiguration) -> Result<()> {
-    let text = toml::to_string(configuration).map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
+    let text = toml::to_string(configuration)
+        .map_err(|e| Error::Failed(format!("the configuration cannot be written: {e}")))?;
     if config::parse_any(&text, &[])? != *configuration {
-        return Err(Error::Failed(format!("{}: the configuration would not be the same when it is read again", path.display())));
+        return Err(Error::Failed(format!(
+            "{}: the configuration would not be the same when it is read again",
+            path.display()
+        )));
     }
-    Ok(artifact::write_atomic(path, |w| w.write_all(text.as_bytes()))?)
+    Ok(artifact::write_atomic(path, |w| {
+        w.write_all(text.as_bytes())
+    })?)
 }
 
 /// How a training is run, which does not change what comes out; a GPU changes it by rounding.
@@ -203,7 +262,11 @@ impl Surrogate {
     /// # Errors
     /// A file that cannot be read, or holds neither.
     pub fn load(path: &Path) -> Result<Self> {
-        Ok(if Fno::is_one(path) { Surrogate::Operator(Fno::load(path)?) } else { Surrogate::Map(NeuralMap::load(path)?) })
+        Ok(if Fno::is_one(path) {
+            Surrogate::Operator(Fno::load(path)?)
+        } else {
+            Surrogate::Map(NeuralMap::load(path)?)
+        })
     }
 
     /// The content of its file.
@@ -319,7 +382,14 @@ pub fn learn_again(
     before: &mut (dyn FnMut(&[Record]) + Send),
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
-    let Circumstances { folder: directory, existing, time_limit, checkpoint_every, device, .. } = *how;
+    let Circumstances {
+        folder: directory,
+        existing,
+        time_limit,
+        checkpoint_every,
+        device,
+        ..
+    } = *how;
     check_device(configuration, device)?;
     let watch = how.watch.clone();
     let (mut before, mut progress) = (|r: &[Record]| before(r), |r: &Record| progress(r));
@@ -330,7 +400,17 @@ pub fn learn_again(
             let from = before::operator_of(how.from)?;
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
             let before: Option<train::Listener> = Some(&mut before);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, watch, device, before, progress };
+            let run = &mut Run {
+                directory,
+                existing,
+                from,
+                time_limit,
+                checkpoint_every,
+                watch,
+                device,
+                before,
+                progress,
+            };
             let trained = train_operator(data, config, run)?;
             let (validation, validation_epoch) = trained.validation.unzip();
             Ok(Learned {
@@ -338,7 +418,12 @@ pub fn learn_again(
                 surrogate: Surrogate::Operator(trained.fno),
                 ending: trained.ending,
                 seconds: trained.seconds,
-                measured: Measured::Operator { epochs: trained.epochs, validation, validation_epoch, start: trained.start },
+                measured: Measured::Operator {
+                    epochs: trained.epochs,
+                    validation,
+                    validation_epoch,
+                    start: trained.start,
+                },
                 warnings: trained.warnings,
             })
         }
@@ -346,7 +431,17 @@ pub fn learn_again(
             let from = before::map_of(how.from)?;
             let progress: Option<&mut (dyn FnMut(&Record) + Send)> = Some(&mut progress);
             let before: Option<train::Listener> = Some(&mut before);
-            let run = &mut Run { directory, existing, from, time_limit, checkpoint_every, watch, device, before, progress };
+            let run = &mut Run {
+                directory,
+                existing,
+                from,
+                time_limit,
+                checkpoint_every,
+                watch,
+                device,
+                before,
+                progress,
+            };
             let trained = train::train(data, &c.train, run)?;
             Ok(Learned {
                 weights: trained.map.weight_count(),
@@ -362,7 +457,9 @@ pub fn learn_again(
                 warnings: trained.warnings,
             })
         }
-        _ => Err(Error::Input("data of another kind than the configuration".into())),
+        _ => Err(Error::Input(
+            "data of another kind than the configuration".into(),
+        )),
     }
 }
 
@@ -371,7 +468,10 @@ pub fn progress_line(record: &Record, config: &TrainConfig) -> Option<String> {
     Some(match record {
         Record::Start(r) => {
             let errors: Vec<String> = r.validation.iter().map(|e| format!("{e:.2e}")).collect();
-            format!("the map to start from: validation increment MSE {}", errors.join(" "))
+            format!(
+                "the map to start from: validation increment MSE {}",
+                errors.join(" ")
+            )
         }
         Record::Adam(r) if r.epoch.is_multiple_of(10) => {
             let errors: Vec<String> = r.training.iter().map(|e| format!("{e:.2e}")).collect();
@@ -396,10 +496,15 @@ pub fn progress_line(record: &Record, config: &TrainConfig) -> Option<String> {
 pub fn operator_line(record: &Record, epochs: u64) -> Option<String> {
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
     if let Record::Start(r) = record {
-        return Some(format!("the network to start from: validation {:.3} %", 100.0 * mean(&r.validation)));
+        return Some(format!(
+            "the network to start from: validation {:.3} %",
+            100.0 * mean(&r.validation)
+        ));
     }
     let Record::Adam(r) = record else { return None };
-    let validation = r.validation.as_ref().map_or(String::new(), |v| format!(", validation {:.3} %", 100.0 * mean(v)));
+    let validation = r.validation.as_ref().map_or(String::new(), |v| {
+        format!(", validation {:.3} %", 100.0 * mean(v))
+    });
     (r.validation.is_some() || r.epoch == 1).then(|| {
         format!(
             "epoch {} of {epochs}: training {:.3} %{validation}, {:.0} samples/s, {:.0} s left",
@@ -438,12 +543,32 @@ mod tests {
         let n = pairs.dimension;
         for (k, x) in pairs.u.chunks_exact(n).enumerate() {
             // The motion stays on its level: the rest of the start is the rest of every state of its chunk.
-            let p = model.spec().parameters_with([("g_k1", pairs.p[k])]).unwrap();
-            let options = FixedPointOptions { starts: 16, start: Some(x.to_vec()), ..FixedPointOptions::default() };
+            let p = model
+                .spec()
+                .parameters_with([("g_k1", pairs.p[k])])
+                .unwrap();
+            let options = FixedPointOptions {
+                starts: 16,
+                start: Some(x.to_vec()),
+                ..FixedPointOptions::default()
+            };
             let rest = fixed_points(&*model, 0.0, &p, &options).unwrap();
-            let away = |f: &[f64]| x.iter().zip(f).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-            let distance = rest.iter().map(|f| away(&f.x)).fold(f64::INFINITY, f64::min);
-            assert!((pairs.distance[k] - distance).abs() < 1e-5 * distance, "{} {distance}", pairs.distance[k]);
+            let away = |f: &[f64]| {
+                x.iter()
+                    .zip(f)
+                    .map(|(a, b)| (a - b).powi(2))
+                    .sum::<f64>()
+                    .sqrt()
+            };
+            let distance = rest
+                .iter()
+                .map(|f| away(&f.x))
+                .fold(f64::INFINITY, f64::min);
+            assert!(
+                (pairs.distance[k] - distance).abs() < 1e-5 * distance,
+                "{} {distance}",
+                pairs.distance[k]
+            );
         }
         assert_eq!(pairs.len(), 12);
     }

@@ -28,8 +28,11 @@ pub trait Question {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 3] =
-    [("fixed-points", by_options::<FixedPoints>), ("lyapunov", by_options::<Lyapunov>), ("spikes", by_options::<Spikes>)];
+const QUESTIONS: [(&str, Ask); 3] = [
+    ("fixed-points", by_options::<FixedPoints>),
+    ("lyapunov", by_options::<Lyapunov>),
+    ("spikes", by_options::<Spikes>),
+];
 
 /// Asks a question by the name of its verb, with its options as a JSON object of those that differ from their defaults.
 ///
@@ -38,12 +41,19 @@ const QUESTIONS: [(&str, Ask); 3] =
 pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Result<Answer> {
     let Some((_, ask)) = QUESTIONS.iter().find(|(name, _)| *name == verb) else {
         let known: Vec<&str> = QUESTIONS.iter().map(|q| q.0).collect();
-        return Err(Error::Input(format!("unknown question '{verb}'; known: {}", known.join(", "))));
+        return Err(Error::Input(format!(
+            "unknown question '{verb}'; known: {}",
+            known.join(", ")
+        )));
     };
     ask(options, subject, watch)
 }
 
-fn by_options<Q: Question + DeserializeOwned>(options: Value, subject: &Subject, watch: &Watcher) -> Result<Answer> {
+fn by_options<Q: Question + DeserializeOwned>(
+    options: Value,
+    subject: &Subject,
+    watch: &Watcher,
+) -> Result<Answer> {
     let question: Q = serde_json::from_value(options).map_err(|e| Error::Input(e.to_string()))?;
     question.ask(subject, watch)
 }
@@ -76,7 +86,9 @@ pub(crate) mod by_name {
     }
 
     /// The pairs of an object, in its order.
-    pub fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<(String, T)>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        d: D,
+    ) -> Result<Vec<(String, T)>, D::Error> {
         d.deserialize_map(Pairs(PhantomData))
     }
 }
@@ -106,23 +118,55 @@ mod tests {
     fn a_question_is_asked_by_its_name_and_what_is_wrong_is_named() {
         let nobody = Watcher::default();
         let cell = subject("fitzhugh-nagumo-1961");
-        let found = ask("fixed-points", json!({"box": {"v": [-0.5, 0.5]}, "starts": 16}), &cell, &nobody).unwrap();
+        let found = ask(
+            "fixed-points",
+            json!({"box": {"v": [-0.5, 0.5]}, "starts": 16}),
+            &cell,
+            &nobody,
+        )
+        .unwrap();
         assert_eq!(
-            (found.document["fixed_points"][0]["x"]["v"].as_f64(), &found.document["search"]["box"]["v"]),
+            (
+                found.document["fixed_points"][0]["x"]["v"].as_f64(),
+                &found.document["search"]["box"]["v"]
+            ),
             (Some(0.0), &json!([-0.5, 0.5]))
         );
-        let by_struct = FixedPoints { starts: 16, bounds: vec![("v".into(), [-0.5, 0.5])], ..FixedPoints::default() };
-        assert_eq!(by_struct.ask(&cell, &nobody).unwrap().document, found.document);
-        let wrong = |verb: &str, options: Value| ask(verb, options, &cell, &nobody).unwrap_err().to_string();
+        let by_struct = FixedPoints {
+            starts: 16,
+            bounds: vec![("v".into(), [-0.5, 0.5])],
+            ..FixedPoints::default()
+        };
+        assert_eq!(
+            by_struct.ask(&cell, &nobody).unwrap().document,
+            found.document
+        );
+        let wrong = |verb: &str, options: Value| {
+            ask(verb, options, &cell, &nobody).unwrap_err().to_string()
+        };
         assert!(wrong("fixed-point", json!({})).contains("known: fixed-points, lyapunov, spikes"));
-        assert!(wrong("lyapunov", json!({"acuracy": 1})).contains("unknown field `acuracy`, expected one of `count`"));
+        assert!(
+            wrong("lyapunov", json!({"acuracy": 1}))
+                .contains("unknown field `acuracy`, expected one of `count`")
+        );
         assert!(wrong("lyapunov", json!({"accuracy": "high"})).contains("invalid type"));
         assert!(wrong("lyapunov", json!({"accuracy": -1.0})).contains("accuracy"));
         assert!(wrong("spikes", json!({"bursts": 0})).contains("0 bursts"));
         assert!(wrong("spikes", json!({"t_end": 5.0, "t_limit": 6.0})).contains("give one of"));
-        assert!(wrong("spikes", json!({"upstroke": "steep"})).contains("expected `steepest-rise` or `crossing`"));
-        let changing = Subject { protocol: Protocol::step(1.0, 2.0, 0.5), ..cell.clone() };
-        assert!(ask("lyapunov", json!({}), &changing, &nobody).unwrap_err().to_string().contains("changes over time"));
+        assert!(
+            wrong("spikes", json!({"upstroke": "steep"}))
+                .contains("expected `steepest-rise` or `crossing`")
+        );
+        let changing = Subject {
+            protocol: Protocol::step(1.0, 2.0, 0.5),
+            ..cell.clone()
+        };
+        assert!(
+            ask("lyapunov", json!({}), &changing, &nobody)
+                .unwrap_err()
+                .to_string()
+                .contains("changes over time")
+        );
     }
 
     #[test]
@@ -131,8 +175,17 @@ mod tests {
         stop.raise();
         let watch = Watcher::new(stop);
         for verb in QUESTIONS.map(|q| q.0) {
-            let error = ask(verb, json!({}), &subject("sherman-1988").watched(&watch), &watch).unwrap_err();
-            assert!(!error.is_input() && error.to_string().contains("interrupted"), "{verb}: {error}");
+            let error = ask(
+                verb,
+                json!({}),
+                &subject("sherman-1988").watched(&watch),
+                &watch,
+            )
+            .unwrap_err();
+            assert!(
+                !error.is_input() && error.to_string().contains("interrupted"),
+                "{verb}: {error}"
+            );
         }
     }
 }

@@ -12,7 +12,9 @@ const RANKS: [[&str; 2]; 4] = [
 
 /// Whether a scheduler says that this is one of several.
 pub fn has_rank() -> bool {
-    RANKS.iter().any(|[rank, _]| std::env::var_os(rank).is_some())
+    RANKS
+        .iter()
+        .any(|[rank, _]| std::env::var_os(rank).is_some())
 }
 
 /// A part of some work: the pieces k with k mod `of` = `index`.
@@ -42,19 +44,37 @@ impl Shard {
         let number = |text: &str| text.trim().parse::<usize>().ok();
         let [index, of] = if text == "rank" {
             let told = RANKS.iter().find_map(|[rank, size]| {
-                let first = if rank.contains("ARRAY") { variable("SLURM_ARRAY_TASK_MIN").and_then(|v| number(&v)).unwrap_or(0) } else { 0 };
-                Some([number(&variable(rank)?)?.checked_sub(first)?, number(&variable(size)?)?])
+                let first = if rank.contains("ARRAY") {
+                    variable("SLURM_ARRAY_TASK_MIN")
+                        .and_then(|v| number(&v))
+                        .unwrap_or(0)
+                } else {
+                    0
+                };
+                Some([
+                    number(&variable(rank)?)?.checked_sub(first)?,
+                    number(&variable(size)?)?,
+                ])
             });
             told.ok_or_else(|| {
                 let names = RANKS.map(|r| r.join(" and ")).join(", or ");
                 Error::Input(format!("--shard rank: no scheduler says which this is; expected {names}, or --shard K/N"))
             })?
         } else {
-            let parts = text.split_once('/').and_then(|(k, n)| Some([number(k)?, number(n)?]));
-            parts.ok_or_else(|| Error::Input(format!("--shard {text}: expected K/N with K from 0, such as 0/4, or rank")))?
+            let parts = text
+                .split_once('/')
+                .and_then(|(k, n)| Some([number(k)?, number(n)?]));
+            parts.ok_or_else(|| {
+                Error::Input(format!(
+                    "--shard {text}: expected K/N with K from 0, such as 0/4, or rank"
+                ))
+            })?
         };
         if index >= of {
-            return Err(Error::Input(format!("--shard {index}/{of}: expected a number from 0 to {}", of.saturating_sub(1))));
+            return Err(Error::Input(format!(
+                "--shard {index}/{of}: expected a number from 0 to {}",
+                of.saturating_sub(1)
+            )));
         }
         Ok(Shard { index, of })
     }
@@ -67,10 +87,22 @@ mod tests {
     #[test]
     fn shards_are_told_or_given() {
         let none = |_: &str| None;
-        assert_eq!(Shard::from("1/3", &none).unwrap(), Shard { index: 1, of: 3 });
-        assert!([0, 1, 2, 3, 4].map(|k| Shard { index: 1, of: 3 }.has(k)) == [false, true, false, false, true]);
+        assert_eq!(
+            Shard::from("1/3", &none).unwrap(),
+            Shard { index: 1, of: 3 }
+        );
+        assert!(
+            [0, 1, 2, 3, 4].map(|k| Shard { index: 1, of: 3 }.has(k))
+                == [false, true, false, false, true]
+        );
         for wrong in ["3/3", "1", "a/b", "1/0", "-1/3", "rank"] {
-            assert!(Shard::from(wrong, &none).unwrap_err().to_string().contains("expected"), "{wrong}");
+            assert!(
+                Shard::from(wrong, &none)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("expected"),
+                "{wrong}"
+            );
         }
         let array = |name: &str| match name {
             "SLURM_ARRAY_TASK_ID" => Some("5".to_owned()),
@@ -78,12 +110,18 @@ mod tests {
             "SLURM_ARRAY_TASK_MIN" => Some("3".to_owned()),
             _ => None,
         };
-        assert_eq!(Shard::from("rank", &array).unwrap(), Shard { index: 2, of: 4 });
+        assert_eq!(
+            Shard::from("rank", &array).unwrap(),
+            Shard { index: 2, of: 4 }
+        );
         let task = |name: &str| match name {
             "SLURM_PROCID" => Some("1".to_owned()),
             "SLURM_NTASKS" => Some("2".to_owned()),
             _ => None,
         };
-        assert_eq!(Shard::from("rank", &task).unwrap(), Shard { index: 1, of: 2 });
+        assert_eq!(
+            Shard::from("rank", &task).unwrap(),
+            Shard { index: 1, of: 2 }
+        );
     }
 }

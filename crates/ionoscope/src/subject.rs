@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ionoscope_dynamics::{protocol::Protocol, spec::Spec, system::DynamicalSystem, watch::Watcher, watched::Watched};
+use ionoscope_dynamics::{
+    protocol::Protocol, spec::Spec, system::DynamicalSystem, watch::Watcher, watched::Watched,
+};
 
 use crate::{Error, Result};
 
@@ -29,7 +31,10 @@ impl Subject {
     /// The same subject, whose use `watch` may stop.
     #[must_use]
     pub fn watched(self, watch: &Watcher) -> Self {
-        Subject { system: Watched::shared(self.system, watch), ..self }
+        Subject {
+            system: Watched::shared(self.system, watch),
+            ..self
+        }
     }
 
     /// The stimulus, of a question that is asked under a constant one.

@@ -102,7 +102,14 @@ impl Lasting {
         let mut axes: Vec<usize> = (0..width.len()).collect();
         axes.sort_by(|a, b| relative[*b].total_cmp(&relative[*a]));
         axes.truncate(MOST_VARIABLES);
-        let mut motion = Lasting { kind, parts: vec![seen.range.clone()], seen, axes, box_: Vec::new(), cells: HashSet::new() };
+        let mut motion = Lasting {
+            kind,
+            parts: vec![seen.range.clone()],
+            seen,
+            axes,
+            box_: Vec::new(),
+            cells: HashSet::new(),
+        };
         motion.frame(run);
         motion
     }
@@ -177,17 +184,27 @@ impl Lasting {
         match (self.seen.period, seen.period) {
             (Some(a), Some(b)) => {
                 let share = SAME_EXTENT[usize::from(run.system.time() != Time::Continuous)];
-                (a - b).abs() <= SAME_PERIOD * a.max(b) && run.near(&self.seen.range, &seen.range, share)
+                (a - b).abs() <= SAME_PERIOD * a.max(b)
+                    && run.near(&self.seen.range, &seen.range, share)
             }
             (None, None) => {
                 let among = || {
                     let n = seen.range.len();
                     let all = seen.states.len() / n;
-                    let inside = seen.states.chunks_exact(n).filter(|x| self.visits(x)).count();
+                    let inside = seen
+                        .states
+                        .chunks_exact(n)
+                        .filter(|x| self.visits(x))
+                        .count();
                     inside as f64 >= AMONG * all as f64
                 };
                 self.seen.grows == seen.grows
-                    && (self.parts.iter().chain([&self.seen.range]).any(|p| run.near(p, &seen.range, ALIKE)) || among())
+                    && (self
+                        .parts
+                        .iter()
+                        .chain([&self.seen.range])
+                        .any(|p| run.near(p, &seen.range, ALIKE))
+                        || among())
             }
             _ => false,
         }
@@ -195,7 +212,8 @@ impl Lasting {
 }
 
 fn key(cell: [i64; MOST_VARIABLES]) -> u64 {
-    cell.iter().fold(0, |key, c| (key << 16) | (*c as u64 & 0xffff))
+    cell.iter()
+        .fold(0, |key, c| (key << 16) | (*c as u64 & 0xffff))
 }
 
 /// The attractors that are known.
@@ -207,11 +225,20 @@ impl Known {
     /// The stable fixed points and their traps.
     pub fn fixed_points(run: &Run) -> Result<Known> {
         let mut known = Known { all: Vec::new() };
-        let search = FixedPointOptions { start: run.options.level.clone(), ..FixedPointOptions::default() };
+        let search = FixedPointOptions {
+            start: run.options.level.clone(),
+            ..FixedPointOptions::default()
+        };
         let found = fixed_points(run.system, run.i_stim, run.p, &search)?;
         for point in found.iter().filter(|f| f.stable) {
-            let others: Vec<&[f64]> = found.iter().filter(|f| f.x != point.x).map(|f| &f.x[..]).collect();
-            known.all.push(What::Point(trap(run, point.clone(), &others)?));
+            let others: Vec<&[f64]> = found
+                .iter()
+                .filter(|f| f.x != point.x)
+                .map(|f| &f.x[..])
+                .collect();
+            known
+                .all
+                .push(What::Point(trap(run, point.clone(), &others)?));
         }
         Ok(known)
     }
@@ -233,19 +260,30 @@ impl Known {
 
     /// The label of a motion that is known.
     pub fn motion(&self, run: &Run, seen: &Seen) -> Option<u16> {
-        self.all.iter().position(|what| matches!(what, What::Motion(m) if m.is(run, seen))).map(|k| k as u16)
+        self.all
+            .iter()
+            .position(|what| matches!(what, What::Motion(m) if m.is(run, seen)))
+            .map(|k| k as u16)
     }
 
     /// The label of what a verdict found; something new is learned.
     pub fn label(&mut self, run: &Run, verdict: Verdict) -> Result<u16> {
         let full = self.all.len() >= MOST_ATTRACTORS;
-        let same = |a: &[f64], b: &[f64]| a.iter().zip(b).zip(&run.widths).all(|((a, b), w)| (a - b).abs() < SAME_POINT * w);
+        let same = |a: &[f64], b: &[f64]| {
+            a.iter()
+                .zip(b)
+                .zip(&run.widths)
+                .all(|((a, b), w)| (a - b).abs() < SAME_POINT * w)
+        };
         match verdict {
             Verdict::Known(label) => Ok(label),
             Verdict::Escaped => Ok(ESCAPED),
             Verdict::NotSettled => Ok(NOT_SETTLED),
             Verdict::Point(point) => {
-                let known = self.all.iter().position(|what| matches!(what, What::Point(t) if same(&t.point.x, &point.x)));
+                let known = self
+                    .all
+                    .iter()
+                    .position(|what| matches!(what, What::Point(t) if same(&t.point.x, &point.x)));
                 if known.is_none() && full {
                     return Ok(NOT_SETTLED);
                 }
@@ -258,15 +296,27 @@ impl Known {
                 })
             }
             Verdict::Still(x) => {
-                let near = |other: &Vec<f64>| other.iter().zip(&x).zip(&run.widths).all(|((a, b), w)| (a - b).abs() < SAME_REST * w);
-                let known = self.all.iter().position(|what| matches!(what, What::Still(other) if near(other)));
+                let near = |other: &Vec<f64>| {
+                    other
+                        .iter()
+                        .zip(&x)
+                        .zip(&run.widths)
+                        .all(|((a, b), w)| (a - b).abs() < SAME_REST * w)
+                };
+                let known = self
+                    .all
+                    .iter()
+                    .position(|what| matches!(what, What::Still(other) if near(other)));
                 if known.is_none() && full {
                     return Ok(NOT_SETTLED);
                 }
                 Ok(known.map_or_else(|| self.push(What::Still(x.clone())), |k| k as u16))
             }
             Verdict::Saddle(point) => {
-                let known = self.all.iter().position(|what| matches!(what, What::Saddle(f) if same(&f.x, &point.x)));
+                let known = self
+                    .all
+                    .iter()
+                    .position(|what| matches!(what, What::Saddle(f) if same(&f.x, &point.x)));
                 if known.is_none() && full {
                     return Ok(NOT_SETTLED);
                 }
@@ -334,7 +384,11 @@ impl Known {
             .map(|k| {
                 let at = states - 1 - k * states / (2 * copies);
                 let x = &motion.seen.states[at * n..(at + 1) * n];
-                let beside: Vec<f64> = x.iter().zip(&width).map(|(x, w)| x + apart * w * normal(&mut random)).collect();
+                let beside: Vec<f64> = x
+                    .iter()
+                    .zip(&width)
+                    .map(|(x, w)| x + apart * w * normal(&mut random))
+                    .collect();
                 run.on_level(&beside).unwrap_or(beside)
             })
             .chain([motion.seen.last().to_vec()])
@@ -343,11 +397,13 @@ impl Known {
         let mut elsewhere = false;
         // Each as long as it was watched before; longer ones, for those that are on their way.
         for round in 0..3 {
-            let window = (states as f64 * motion.seen.dt).max(run.times.windows[0]) * f64::from(1 << round);
+            let window =
+                (states as f64 * motion.seen.dt).max(run.times.windows[0]) * f64::from(1 << round);
             let count = states.max(1024);
             let dt = whole(run.system, window / count as f64);
             let going: Vec<usize> = (0..=copies).filter(|k| !back[*k]).collect();
-            let trajectories = run.trajectories(going.iter().map(|k| &x[*k][..]), dt, count, &run.tight())?;
+            let trajectories =
+                run.trajectories(going.iter().map(|k| &x[*k][..]), dt, count, &run.tight())?;
             type Followed = (bool, Option<Verdict>, Vec<f64>);
             let ends: Vec<Result<Followed>> = trajectories
                 .par_iter()
@@ -391,7 +447,13 @@ impl Known {
             // Most neither came back nor went elsewhere: no answer.
             Beside::Undecided
         } else {
-            Beside::Back(x.into_iter().zip(&back).filter(|(_, back)| **back).map(|(x, _)| x).collect())
+            Beside::Back(
+                x.into_iter()
+                    .zip(&back)
+                    .filter(|(_, back)| **back)
+                    .map(|(x, _)| x)
+                    .collect(),
+            )
         })
     }
 
@@ -431,19 +493,35 @@ impl Known {
                 let mut rate = 0.0f64;
                 for x in seen.states.chunks_exact(n) {
                     run.system.rule(x, run.i_stim, run.p, &mut dx);
-                    rate = dx.iter().zip(&width).map(|(d, w)| d.abs() / w).filter(|r| r.is_finite()).fold(rate, f64::max);
+                    rate = dx
+                        .iter()
+                        .zip(&width)
+                        .map(|(d, w)| d.abs() / w)
+                        .filter(|r| r.is_finite())
+                        .fold(rate, f64::max);
                 }
-                (1.0 / (rate.max(f64::MIN_POSITIVE) * CELLS * STEPS_A_CELL)).clamp(length / MOST_STATES as f64, length)
+                (1.0 / (rate.max(f64::MIN_POSITIVE) * CELLS * STEPS_A_CELL))
+                    .clamp(length / MOST_STATES as f64, length)
             }
         };
         // A map's cycle, or torus, is filled bit by bit.
-        let periods = if matches!(run.system.time(), Time::Discrete { .. }) { 8.0 } else { 1.0 };
+        let periods = if matches!(run.system.time(), Time::Discrete { .. }) {
+            8.0
+        } else {
+            1.0
+        };
         let count = ((periods * length / dt).ceil() as usize).clamp(2, MOST_STATES);
         run.trajectories(starts.iter().map(|x| &x[..]), dt, count, &run.options.solve)
     }
 
     /// The answer. Labels become indices into the attractors: fixed points, motions, what is unstable, escapes, what has not settled.
-    pub fn described(self, mut labels: Vec<u16>, time: f64, extrapolated: bool, run: &Run) -> Basins {
+    pub fn described(
+        self,
+        mut labels: Vec<u16>,
+        time: f64,
+        extrapolated: bool,
+        run: &Run,
+    ) -> Basins {
         let all = labels.len() as u64;
         // No random start is exactly on what is unstable: it was seen there, and will leave.
         if matches!(run.options.starts, Starts::Random { .. }) {
@@ -458,7 +536,8 @@ impl Known {
                 }
             }
         }
-        let count = |label: u16, labels: &[u16]| labels.iter().filter(|l| **l == label).count() as u64;
+        let count =
+            |label: u16, labels: &[u16]| labels.iter().filter(|l| **l == label).count() as u64;
         let open = count(NOT_SETTLED, &labels);
         let order = |kind: AttractorKind| match kind {
             AttractorKind::FixedPoint => 0,
@@ -471,7 +550,15 @@ impl Known {
             kind,
             count,
             share: count as f64 / all as f64,
-            interval: interval_with(count, if kind == AttractorKind::NotSettled { 0 } else { open }, all),
+            interval: interval_with(
+                count,
+                if kind == AttractorKind::NotSettled {
+                    0
+                } else {
+                    open
+                },
+                all,
+            ),
             x: None,
             extent: Vec::new(),
             period: None,
@@ -489,17 +576,27 @@ impl Known {
                 match what {
                     What::Point(trap) => at(trap.point, AttractorKind::FixedPoint),
                     What::Saddle(point) => at(point, AttractorKind::Unstable),
-                    What::Still(x) => {
-                        Attractor { extent: x.iter().map(|x| [*x, *x]).collect(), x: Some(x), ..blank(AttractorKind::FixedPoint, n) }
-                    }
+                    What::Still(x) => Attractor {
+                        extent: x.iter().map(|x| [*x, *x]).collect(),
+                        x: Some(x),
+                        ..blank(AttractorKind::FixedPoint, n)
+                    },
                     What::Motion(m) => {
                         let blank = blank(m.kind, n);
-                        Attractor { x: Some(m.seen.last().to_vec()), period: m.seen.period, extent: m.seen.range, ..blank }
+                        Attractor {
+                            x: Some(m.seen.last().to_vec()),
+                            period: m.seen.period,
+                            extent: m.seen.range,
+                            ..blank
+                        }
                     }
                 },
             ));
         }
-        for (label, kind) in [(ESCAPED, AttractorKind::Escaped), (NOT_SETTLED, AttractorKind::NotSettled)] {
+        for (label, kind) in [
+            (ESCAPED, AttractorKind::Escaped),
+            (NOT_SETTLED, AttractorKind::NotSettled),
+        ] {
             let n = count(label, &labels);
             if n > 0 {
                 described.push((label, blank(kind, n)));

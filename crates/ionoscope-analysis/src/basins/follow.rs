@@ -113,13 +113,26 @@ pub struct Run<'a> {
 
 /// An experiment with a constant stimulus.
 pub fn experiment(x: &[f64], i_stim: f64, p: &[f64], times: TimeGrid) -> Experiment {
-    let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::constant(i_stim) };
-    Experiment { x0: x.to_vec(), p: p.to_vec(), protocol, times }
+    let protocol = if i_stim == 0.0 {
+        Protocol::none()
+    } else {
+        Protocol::constant(i_stim)
+    };
+    Experiment {
+        x0: x.to_vec(),
+        p: p.to_vec(),
+        protocol,
+        times,
+    }
 }
 
 /// A time in whole steps of a map, at least one.
 pub fn whole(system: &dyn DynamicalSystem, t: f64) -> f64 {
-    if let Time::Discrete { dt } = system.time() { (t / dt).round().max(1.0) * dt } else { t }
+    if let Time::Discrete { dt } = system.time() {
+        (t / dt).round().max(1.0) * dt
+    } else {
+        t
+    }
 }
 
 impl<'a> Run<'a> {
@@ -131,16 +144,39 @@ impl<'a> Run<'a> {
         laws: Laws<'a>,
         times: Times,
     ) -> Self {
-        let widths = system.spec().variables.iter().map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE)).collect();
-        let start = options.level.clone().unwrap_or_else(|| system.spec().default_state());
-        let level = if laws.is_empty() { Vec::new() } else { laws.values(&start, p) };
+        let widths = system
+            .spec()
+            .variables
+            .iter()
+            .map(|q| (q.range[1] - q.range[0]).max(f64::MIN_POSITIVE))
+            .collect();
+        let start = options
+            .level
+            .clone()
+            .unwrap_or_else(|| system.spec().default_state());
+        let level = if laws.is_empty() {
+            Vec::new()
+        } else {
+            laws.values(&start, p)
+        };
         // Variables on a grid stay where they are.
         let mut free = options.bounds.clone();
         if let Starts::Grid { axes, .. } = &options.starts {
             free = system.spec().variables.iter().map(|q| q.range).collect();
             axes.iter().for_each(|(i, _)| free[*i] = [0.0, 0.0]);
         }
-        let mut run = Run { system, i_stim, p, options, times: times.clone(), widths, laws, level, free, looks: 1 };
+        let mut run = Run {
+            system,
+            i_stim,
+            p,
+            options,
+            times: times.clone(),
+            widths,
+            laws,
+            level,
+            free,
+            looks: 1,
+        };
         run.set_times(times);
         run
     }
@@ -158,7 +194,11 @@ impl<'a> Run<'a> {
 
     pub fn tight(&self) -> SolveOptions {
         let rtol = self.options.solve.rtol.min(TIGHT);
-        SolveOptions { rtol, atol: self.options.solve.atol.min(1e-2 * rtol), ..self.options.solve.clone() }
+        SolveOptions {
+            rtol,
+            atol: self.options.solve.atol.min(1e-2 * rtol),
+            ..self.options.solve.clone()
+        }
     }
 
     /// Trajectories from several states at 0, `dt`, 2 `dt`, .., `count` `dt`.
@@ -170,7 +210,9 @@ impl<'a> Run<'a> {
         solve: &SolveOptions,
     ) -> Result<Vec<Trajectory>> {
         let times = TimeGrid::new(0.0, dt, count + 1)?;
-        let batch: Vec<Experiment> = states.map(|x| experiment(x, self.i_stim, self.p, times)).collect();
+        let batch: Vec<Experiment> = states
+            .map(|x| experiment(x, self.i_stim, self.p, times))
+            .collect();
         Ok(self.system.solve_ensemble(&batch, solve)?)
     }
 
@@ -194,21 +236,45 @@ impl<'a> Run<'a> {
     }
 
     fn travellers(starts: &[Vec<f64>]) -> Vec<Traveller> {
-        let end = || End { verdict: Verdict::NotSettled, time: 0.0, steps: 0, extrapolated: false };
-        starts.iter().map(|x| Traveller { x: x.clone(), streak: (0, 0), verdict: None, end: end() }).collect()
+        let end = || End {
+            verdict: Verdict::NotSettled,
+            time: 0.0,
+            steps: 0,
+            extrapolated: false,
+        };
+        starts
+            .iter()
+            .map(|x| Traveller {
+                x: x.clone(),
+                streak: (0, 0),
+                verdict: None,
+                end: end(),
+            })
+            .collect()
     }
 
     /// Looks at trajectories from time to time up to the first window.
     fn look_at_all(&self, all: &mut [Traveller], known: &Known) -> Result<()> {
         let enough = (self.times.settle / self.times.sample).ceil().max(1.0) as usize;
-        let segments = (self.times.first / (self.looks as f64 * self.times.sample)).ceil().max(0.0) as usize;
+        let segments = (self.times.first / (self.looks as f64 * self.times.sample))
+            .ceil()
+            .max(0.0) as usize;
         for _ in 0..segments {
-            let mut going: Vec<&mut Traveller> = all.iter_mut().filter(|t| t.verdict.is_none()).collect();
+            let mut going: Vec<&mut Traveller> =
+                all.iter_mut().filter(|t| t.verdict.is_none()).collect();
             if going.is_empty() {
                 break;
             }
-            let trajectories = self.trajectories(going.iter().map(|t| &t.x[..]), self.times.sample, self.looks, &self.options.solve)?;
-            going.par_iter_mut().zip(trajectories).for_each(|(t, trajectory)| t.look(self, known, &trajectory, enough));
+            let trajectories = self.trajectories(
+                going.iter().map(|t| &t.x[..]),
+                self.times.sample,
+                self.looks,
+                &self.options.solve,
+            )?;
+            going
+                .par_iter_mut()
+                .zip(trajectories)
+                .for_each(|(t, trajectory)| t.look(self, known, &trajectory, enough));
         }
         Ok(())
     }
@@ -219,7 +285,8 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let first = whole(self.system, self.times.first);
-        let ends = self.trajectories(all.iter().map(|t| &t.x[..]), first, 1, &self.options.solve)?;
+        let ends =
+            self.trajectories(all.iter().map(|t| &t.x[..]), first, 1, &self.options.solve)?;
         all.par_iter_mut().zip(ends).for_each(|(t, trajectory)| {
             t.end.time += first;
             t.arrive(self, &trajectory, 2);
@@ -230,20 +297,24 @@ impl<'a> Run<'a> {
     /// Judges those that are still going by windows, each longer than the one before.
     fn judge_all(&self, all: &mut [Traveller], known: &Known) -> Result<()> {
         for window in &self.times.windows {
-            let mut going: Vec<&mut Traveller> = all.iter_mut().filter(|t| t.verdict.is_none()).collect();
+            let mut going: Vec<&mut Traveller> =
+                all.iter_mut().filter(|t| t.verdict.is_none()).collect();
             // Their windows in memory at once.
             let part = ((1 << 24) / (SAMPLES * self.system.dimension())).max(1);
             for going in going.chunks_mut(part) {
                 let dt = self.window_step(*window);
                 let count = (window / dt).round().max(2.0) as usize;
-                let trajectories = self.trajectories(going.iter().map(|t| &t.x[..]), dt, count, &self.tight())?;
+                let trajectories =
+                    self.trajectories(going.iter().map(|t| &t.x[..]), dt, count, &self.tight())?;
                 let judged: Vec<Result<()>> = going
                     .par_iter_mut()
                     .zip(trajectories)
                     .map(|(t, trajectory)| {
                         t.end.time += window;
-                        t.end.steps += trajectory.statistics.accepted + trajectory.statistics.rejected;
-                        t.end.extrapolated |= (0..trajectory.len()).any(|k| self.system.spec().extrapolates(trajectory.state(k), self.p));
+                        t.end.steps +=
+                            trajectory.statistics.accepted + trajectory.statistics.rejected;
+                        t.end.extrapolated |= (0..trajectory.len())
+                            .any(|k| self.system.spec().extrapolates(trajectory.state(k), self.p));
                         t.arrive(self, &trajectory, count + 1);
                         if t.verdict.is_none() {
                             t.verdict = self.judge(&trajectory, known, None)?;
@@ -258,12 +329,21 @@ impl<'a> Run<'a> {
     }
 
     fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
-        a.iter().zip(b).zip(&self.widths).map(|((a, b), w)| (a - b).abs() / w).fold(0.0, f64::max)
+        a.iter()
+            .zip(b)
+            .zip(&self.widths)
+            .map(|((a, b), w)| (a - b).abs() / w)
+            .fold(0.0, f64::max)
     }
 
     /// What a window shows; `None` where it has not settled.
     /// `candidate` is a motion that is about to be learned: what is alike needs no further proof.
-    pub fn judge(&self, t: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
+    pub fn judge(
+        &self,
+        t: &Trajectory,
+        known: &Known,
+        candidate: Option<&Lasting>,
+    ) -> Result<Option<Verdict>> {
         let last = t.state(t.len() - 1);
         if let Some(label) = known.trapped(last) {
             return Ok(Some(Verdict::Known(label)));
@@ -277,11 +357,18 @@ impl<'a> Run<'a> {
     /// The fixed point at which a window ends, where it does.
     fn rest(&self, t: &Trajectory) -> Option<Verdict> {
         let (first, last) = (t.state(0), t.state(t.len() - 1));
-        let moved = |from: usize| (from..t.len()).map(|k| self.distance(t.state(k), last)).fold(0.0, f64::max);
+        let moved = |from: usize| {
+            (from..t.len())
+                .map(|k| self.distance(t.state(k), last))
+                .fold(0.0, f64::max)
+        };
         if moved(t.len() / 2) > NEAR {
             return None;
         }
-        if let Some(point) = refine_within(Some(&self.laws), self.system, last, self.i_stim, self.p).ok().flatten() {
+        if let Some(point) = refine_within(Some(&self.laws), self.system, last, self.i_stim, self.p)
+            .ok()
+            .flatten()
+        {
             let [before, after] = [first, last].map(|x| self.distance(x, &point.x));
             if point.stable && after <= NEAR && (after <= 0.5 * before || after <= STILL) {
                 return Some(Verdict::Point(point));
@@ -298,10 +385,13 @@ impl<'a> Run<'a> {
             return None;
         }
         // Almost no motion in a window that is long beside every decay, and nothing that grows: a rest among others.
-        let eigenvalues = spectrum(self.system, last, self.i_stim, self.p).ok()?.eigenvalues;
+        let eigenvalues = spectrum(self.system, last, self.i_stim, self.p)
+            .ok()?
+            .eigenvalues;
         let [fastest, slowest] = decay_times(&eigenvalues);
         let grows = eigenvalues[0].re * fastest > 1e-9;
-        (!grows && (t.times.end() >= slowest || !slowest.is_finite())).then(|| Verdict::Still(last.to_vec()))
+        (!grows && (t.times.end() >= slowest || !slowest.is_finite()))
+            .then(|| Verdict::Still(last.to_vec()))
     }
 
     fn stays(&self, x: &[f64]) -> bool {
@@ -309,16 +399,29 @@ impl<'a> Run<'a> {
     }
 
     /// What goes on in the same way in a window.
-    fn motion(&self, t: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
+    fn motion(
+        &self,
+        t: &Trajectory,
+        known: &Known,
+        candidate: Option<&Lasting>,
+    ) -> Result<Option<Verdict>> {
         let n = t.dimension;
         let range = extent(&t.x, n);
         // What moves no more than this is on its way to rest, or errs.
-        if range.iter().zip(&self.widths).all(|([low, high], width)| high - low <= LEAST_EXTENT * width) && self.stays(t.state(t.len() - 1))
+        if range
+            .iter()
+            .zip(&self.widths)
+            .all(|([low, high], width)| high - low <= LEAST_EXTENT * width)
+            && self.stays(t.state(t.len() - 1))
         {
             return Ok(None);
         }
         let fastest = self.fastest(t, &range);
-        let own = if let Time::Discrete { dt } = self.system.time() { dt } else { 0.0 };
+        let own = if let Time::Discrete { dt } = self.system.time() {
+            dt
+        } else {
+            0.0
+        };
         // A window that is long beside the oscillation is looked at again, closely, from its end on; longer where that shows too little.
         let dt = whole(self.system, fastest / (2.0 * RESOLVED));
         if !(t.times.dt * RESOLVED > fastest && t.times.dt > 1.5 * own && dt < t.times.dt) {
@@ -326,12 +429,16 @@ impl<'a> Run<'a> {
         }
         let (mut x, mut states) = (t.state(t.len() - 1).to_vec(), CLOSELY);
         loop {
-            let closer = self.trajectories([&x[..]].into_iter(), dt, states, &self.tight())?.remove(0);
+            let closer = self
+                .trajectories([&x[..]].into_iter(), dt, states, &self.tight())?
+                .remove(0);
             if closer.outcome != Outcome::Completed {
                 return Ok(None);
             }
             let verdict = self.look_at(t, &closer, known, candidate)?;
-            let longer = (8 * states).min(MOST_CLOSELY / n).min((t.times.end() / dt) as usize);
+            let longer = (8 * states)
+                .min(MOST_CLOSELY / n)
+                .min((t.times.end() / dt) as usize);
             if verdict.is_some() || longer <= states {
                 return Ok(verdict);
             }
@@ -341,7 +448,13 @@ impl<'a> Run<'a> {
     }
 
     /// What goes on in the same way in a window `t`, as seen in `looked_at`, which is the window, or what follows it, in smaller steps.
-    fn look_at(&self, t: &Trajectory, looked_at: &Trajectory, known: &Known, candidate: Option<&Lasting>) -> Result<Option<Verdict>> {
+    fn look_at(
+        &self,
+        t: &Trajectory,
+        looked_at: &Trajectory,
+        known: &Known,
+        candidate: Option<&Lasting>,
+    ) -> Result<Option<Verdict>> {
         let n = t.dimension;
         let close = !std::ptr::eq(t, looked_at);
         // What is looked at closely may drift slowly: then the end of the window is wider.
@@ -354,22 +467,38 @@ impl<'a> Run<'a> {
                     !self.within(&later, range, share)
                 }
         };
-        let of = |period, grows, range| Seen { period, grows, range, states: looked_at.x.clone(), dt: looked_at.times.dt };
+        let of = |period, grows, range| Seen {
+            period,
+            grows,
+            range,
+            states: looked_at.x.clone(),
+            dt: looked_at.times.dt,
+        };
         let motion = Motion::of(self.system, self.i_stim, self.p, looked_at);
-        if let Some(cycle) = motion.cycle(SAME[usize::from(self.system.time() != Time::Continuous)]) {
+        if let Some(cycle) = motion.cycle(SAME[usize::from(self.system.time() != Time::Continuous)])
+        {
             let range = self.cycle_range(looked_at, cycle.period)?;
             if drifts(&range, HALVES_AGREE) {
                 return Ok(None);
             }
             let seen = of(Some(cycle.period), false, range);
-            return Ok(Some(known.motion(self, &seen).map_or(Verdict::Motion(seen), Verdict::Known)));
+            return Ok(Some(
+                known
+                    .motion(self, &seen)
+                    .map_or(Verdict::Motion(seen), Verdict::Known),
+            ));
         }
         let whole_range = extent(&looked_at.x, n);
-        if !self.halves_agree(&motion, looked_at, &whole_range) || drifts(&whole_range, 1.5 * HALVES_AGREE) {
+        if !self.halves_agree(&motion, looked_at, &whole_range)
+            || drifts(&whole_range, 1.5 * HALVES_AGREE)
+        {
             return Ok(None);
         }
-        let range: Vec<[f64; 2]> =
-            whole_range.iter().zip(&extent(&t.x[t.len() / 2 * n..], n)).map(|(a, b)| [a[0].min(b[0]), a[1].max(b[1])]).collect();
+        let range: Vec<[f64; 2]> = whole_range
+            .iter()
+            .zip(&extent(&t.x[t.len() / 2 * n..], n))
+            .map(|(a, b)| [a[0].min(b[0]), a[1].max(b[1])])
+            .collect();
         if let Some(candidate) = candidate {
             let seen = of(None, candidate.grows(), range.clone());
             if candidate.is(self, &seen) {
@@ -383,8 +512,14 @@ impl<'a> Run<'a> {
         }
         let width: Vec<f64> = self.least_extents(&range);
         let end = t.state(t.len() - 1);
-        let disturbed =
-            Disturbed { system: self.system, i_stim: self.i_stim, p: self.p, x: end, width: &width, solve: &self.options.solve };
+        let disturbed = Disturbed {
+            system: self.system,
+            i_stim: self.i_stim,
+            p: self.p,
+            x: end,
+            width: &width,
+            solve: &self.options.solve,
+        };
         Ok(match disturbed.growth(t.times.end())? {
             Growth::Positive => Some(Verdict::Motion(of(None, true, range))),
             Growth::Zero => Some(Verdict::Motion(of(None, false, range))),
@@ -394,13 +529,18 @@ impl<'a> Run<'a> {
 
     /// Widths of a motion, at least a small share of the variables' ranges.
     pub fn least_extents(&self, range: &[[f64; 2]]) -> Vec<f64> {
-        range.iter().zip(&self.widths).map(|([low, high], width)| (high - low).max(LEAST_EXTENT * width)).collect()
+        range
+            .iter()
+            .zip(&self.widths)
+            .map(|([low, high], width)| (high - low).max(LEAST_EXTENT * width))
+            .collect()
     }
 
     /// Whether an extent is inside another, but for a share of that: a map's window in longer steps than its own may show less of it.
     fn within(&self, a: &[[f64; 2]], b: &[[f64; 2]], share: f64) -> bool {
         let wide = self.least_extents(b);
-        (0..a.len()).all(|i| a[i][0] >= b[i][0] - share * wide[i] && a[i][1] <= b[i][1] + share * wide[i])
+        (0..a.len())
+            .all(|i| a[i][0] >= b[i][0] - share * wide[i] && a[i][1] <= b[i][1] + share * wide[i])
     }
 
     /// Whether two extents are the same to a share of the larger.
@@ -419,10 +559,23 @@ impl<'a> Run<'a> {
         let mut rate = 0.0f64;
         for k in t.len() / 2..t.len() {
             residual(self.system, t.state(k), self.i_stim, self.p, &mut dx);
-            rate = dx.iter().zip(&width).map(|(d, w)| d.abs() / w).filter(|r| r.is_finite()).fold(rate, f64::max);
+            rate = dx
+                .iter()
+                .zip(&width)
+                .map(|(d, w)| d.abs() / w)
+                .filter(|r| r.is_finite())
+                .fold(rate, f64::max);
         }
-        let unit = if let Time::Discrete { dt } = self.system.time() { dt } else { 1.0 };
-        if rate > 0.0 { unit / rate } else { f64::INFINITY }
+        let unit = if let Time::Discrete { dt } = self.system.time() {
+            dt
+        } else {
+            1.0
+        };
+        if rate > 0.0 {
+            unit / rate
+        } else {
+            f64::INFINITY
+        }
     }
 
     /// Extent of a cycle: of a flow from one period looked at closely, of a map from all its states.
@@ -430,8 +583,19 @@ impl<'a> Run<'a> {
         if self.system.time() != Time::Continuous {
             return Ok(extent(&t.x, t.dimension));
         }
-        let one = self.trajectories([t.state(t.len() - 1)].into_iter(), period / SAMPLES as f64, SAMPLES, &self.tight())?.remove(0);
-        Ok(if one.outcome == Outcome::Completed { extent(&one.x, t.dimension) } else { extent(&t.x, t.dimension) })
+        let one = self
+            .trajectories(
+                [t.state(t.len() - 1)].into_iter(),
+                period / SAMPLES as f64,
+                SAMPLES,
+                &self.tight(),
+            )?
+            .remove(0);
+        Ok(if one.outcome == Outcome::Completed {
+            extent(&one.x, t.dimension)
+        } else {
+            extent(&t.x, t.dimension)
+        })
     }
 
     /// Whether both halves of a window have the same extents and as many passages of every variable that passes.
@@ -445,7 +609,9 @@ impl<'a> Run<'a> {
         };
         let [one, other] = [extent(&t.x[..half * n], n), extent(&t.x[half * n..], n)];
         let width = self.least_extents(range);
-        let agree = (0..n).all(|i| (0..2).all(|side| (one[i][side] - other[i][side]).abs() <= HALVES_AGREE * width[i]));
+        let agree = (0..n).all(|i| {
+            (0..2).all(|side| (one[i][side] - other[i][side]).abs() <= HALVES_AGREE * width[i])
+        });
         agree && all && passages.iter().all(|p| even(&p.at))
     }
 }
@@ -453,7 +619,11 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     /// A state moved to the level of the start, where quantities are conserved and that is possible.
     pub fn on_level(&self, x: &[f64]) -> Option<Vec<f64>> {
-        if self.laws.is_empty() { None } else { self.laws.move_to(x, self.p, &self.level, &self.free) }
+        if self.laws.is_empty() {
+            None
+        } else {
+            self.laws.move_to(x, self.p, &self.level, &self.free)
+        }
     }
 
     /// Whether a state is on the level of the start.
@@ -467,7 +637,11 @@ impl Run<'_> {
         let n = x.len();
         let mut normals: Vec<Vec<f64>> = Vec::new();
         for w in self.laws.gradients(x, self.p).chunks_exact(n) {
-            let mut w: Vec<f64> = w.iter().zip(&self.widths).map(|(w, width)| w * width).collect();
+            let mut w: Vec<f64> = w
+                .iter()
+                .zip(&self.widths)
+                .map(|(w, width)| w * width)
+                .collect();
             for other in &normals {
                 let along: f64 = w.iter().zip(other).map(|(a, b)| a * b).sum();
                 w.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
@@ -483,7 +657,10 @@ impl Run<'_> {
 
 impl Traveller {
     fn end(self) -> End {
-        End { verdict: self.verdict.unwrap_or(Verdict::NotSettled), ..self.end }
+        End {
+            verdict: self.verdict.unwrap_or(Verdict::NotSettled),
+            ..self.end
+        }
     }
 
     /// Looks at the states of a segment.
@@ -516,9 +693,14 @@ impl Traveller {
         }
         let finite = self.x.iter().all(|x| x.is_finite());
         match trajectory.outcome {
-            Outcome::Failed { reason: FailureReason::TooManySteps { .. }, .. } => self.verdict = Some(Verdict::NotSettled),
+            Outcome::Failed {
+                reason: FailureReason::TooManySteps { .. },
+                ..
+            } => self.verdict = Some(Verdict::NotSettled),
             Outcome::Failed { .. } => self.verdict = Some(Verdict::Escaped),
-            Outcome::Completed if trajectory.len() < expected || !finite || escaped(run.system, &self.x) => {
+            Outcome::Completed
+                if trajectory.len() < expected || !finite || escaped(run.system, &self.x) =>
+            {
                 self.verdict = Some(Verdict::Escaped)
             }
             Outcome::Completed => {}

@@ -56,7 +56,9 @@ impl Disturbed<'_> {
     pub fn growth(&self, length: f64) -> Result<Growth> {
         match self.growth_over(length, STAYS)? {
             // Plane flows have no tori (Poincare, Bendixson).
-            Growth::Zero if self.system.time() == Time::Continuous && self.x.len() < 3 => Ok(Growth::Unclear),
+            Growth::Zero if self.system.time() == Time::Continuous && self.x.len() < 3 => {
+                Ok(Growth::Unclear)
+            }
             Growth::Zero if self.drifts(LONGER * length)? => Ok(Growth::Unclear),
             Growth::Zero => self.growth_over(LONGER * length, STAYS_LONG),
             found => Ok(found),
@@ -65,18 +67,40 @@ impl Disturbed<'_> {
 
     /// Whether the extent of the motion shrinks or grows from piece to piece of the time `length`, as on the way to a cycle.
     fn drifts(&self, length: f64) -> Result<bool> {
-        let count = (length / LOOKS as f64).max(if let Time::Discrete { dt } = self.system.time() { dt } else { 0.0 });
+        let count =
+            (length / LOOKS as f64).max(if let Time::Discrete { dt } = self.system.time() {
+                dt
+            } else {
+                0.0
+            });
         let dt = whole(self.system, count);
-        let options = SolveOptions { rtol: self.solve.rtol.min(1e-9), atol: self.solve.atol.min(1e-11), ..self.solve.clone() };
+        let options = SolveOptions {
+            rtol: self.solve.rtol.min(1e-9),
+            atol: self.solve.atol.min(1e-11),
+            ..self.solve.clone()
+        };
         let times = TimeGrid::new(0.0, dt, (length / dt).round().max(PARTS as f64) as usize)?;
-        let all = self.system.solve_ensemble(&[experiment(self.x, self.i_stim, self.p, times)], &options)?;
-        let Some(t) = all.first().filter(|t| t.outcome == Outcome::Completed) else { return Ok(true) };
+        let all = self
+            .system
+            .solve_ensemble(&[experiment(self.x, self.i_stim, self.p, times)], &options)?;
+        let Some(t) = all.first().filter(|t| t.outcome == Outcome::Completed) else {
+            return Ok(true);
+        };
         let parts: Vec<Vec<[f64; 2]>> = (0..PARTS)
-            .map(|k| extent(&t.x[k * t.len() / PARTS * t.dimension..(k + 1) * t.len() / PARTS * t.dimension], t.dimension))
+            .map(|k| {
+                extent(
+                    &t.x[k * t.len() / PARTS * t.dimension
+                        ..(k + 1) * t.len() / PARTS * t.dimension],
+                    t.dimension,
+                )
+            })
             .collect();
         Ok((0..t.dimension).any(|i| {
             (0..2).any(|side| {
-                let steps: Vec<f64> = parts.windows(2).map(|w| (w[1][i][side] - w[0][i][side]) / self.width[i]).collect();
+                let steps: Vec<f64> = parts
+                    .windows(2)
+                    .map(|w| (w[1][i][side] - w[0][i][side]) / self.width[i])
+                    .collect();
                 let one_way = steps.iter().all(|s| *s > 0.0) || steps.iter().all(|s| *s < 0.0);
                 one_way && steps.iter().sum::<f64>().abs() > DRIFT
             })
@@ -85,22 +109,47 @@ impl Disturbed<'_> {
 
     /// The growth over `length`, none of it where both halves grow or decay by less than `stays`.
     fn growth_over(&self, length: f64, stays: f64) -> Result<Growth> {
-        let Disturbed { system, i_stim, p, x, width, solve } = *self;
+        let Disturbed {
+            system,
+            i_stim,
+            p,
+            x,
+            width,
+            solve,
+        } = *self;
         let pieces = ALIGN + 2 * HALF;
         let piece = whole(system, length / pieces as f64);
-        let options = SolveOptions { rtol: 1e-11, atol: 1e-13, ..solve.clone() };
+        let options = SolveOptions {
+            rtol: 1e-11,
+            atol: 1e-13,
+            ..solve.clone()
+        };
         let mut random = stream(1, "growth", 0);
-        let mut pair = [x.to_vec(), x.iter().zip(width).map(|(x, w)| x + APART * w * normal(&mut random)).collect()];
+        let mut pair = [
+            x.to_vec(),
+            x.iter()
+                .zip(width)
+                .map(|(x, w)| x + APART * w * normal(&mut random))
+                .collect(),
+        ];
         let (mut grown, mut all) = (0.0, Vec::with_capacity(2 * HALF));
         let times = TimeGrid::new(piece, piece, 1)?;
         for k in 0..pieces {
             let batch = pair.each_ref().map(|x| experiment(x, i_stim, p, times));
             let ends = system.solve_ensemble(&batch, &options)?;
-            let [Some(a), Some(b)] = [ends[0].last(), ends[1].last()] else { return Ok(Growth::Unclear) };
+            let [Some(a), Some(b)] = [ends[0].last(), ends[1].last()] else {
+                return Ok(Growth::Unclear);
+            };
             if ends.iter().any(|t| t.outcome != Outcome::Completed) {
                 return Ok(Growth::Unclear);
             }
-            let distance = a.iter().zip(b).zip(width).map(|((a, b), w)| ((b - a) / w).powi(2)).sum::<f64>().sqrt();
+            let distance = a
+                .iter()
+                .zip(b)
+                .zip(width)
+                .map(|((a, b), w)| ((b - a) / w).powi(2))
+                .sum::<f64>()
+                .sqrt();
             if !distance.is_finite() {
                 return Ok(Growth::Unclear);
             }
@@ -109,13 +158,20 @@ impl Disturbed<'_> {
             if k >= ALIGN {
                 all.push(grown);
             }
-            let next =
-                a.iter().zip(b).zip(width).map(|((a, b), w)| if distance > 0.0 { a + (b - a) * APART / distance } else { a + APART * w });
+            let next = a.iter().zip(b).zip(width).map(|((a, b), w)| {
+                if distance > 0.0 {
+                    a + (b - a) * APART / distance
+                } else {
+                    a + APART * w
+                }
+            });
             pair = [a.to_vec(), next.collect()];
         }
         let [early, late] = [slope(&all[..HALF]), slope(&all[HALF..])].map(|s| s * HALF as f64);
         Ok(match () {
-            () if early > GROWS && late > GROWS && early < 3.0 * late && late < 3.0 * early => Growth::Positive,
+            () if early > GROWS && late > GROWS && early < 3.0 * late && late < 3.0 * early => {
+                Growth::Positive
+            }
             () if early.abs() < stays && late.abs() < stays => Growth::Zero,
             () => Growth::Unclear,
         })

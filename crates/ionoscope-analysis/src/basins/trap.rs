@@ -7,7 +7,10 @@
 use ionoscope_dynamics::sampling::{normal, stream};
 
 use super::{Run, attractors::MOST_VARIABLES, follow::whole};
-use crate::{Result, fixed_points::FixedPoint, matrix::product, spectrum::step_matrix, time_scales::decay_times};
+use crate::{
+    Result, fixed_points::FixedPoint, matrix::product, spectrum::step_matrix,
+    time_scales::decay_times,
+};
 
 /// Test trajectories of a trap: of a system with few variables, and with many; the share of its level below which all of them must come, and
 /// after how many times of the slowest decay.
@@ -28,7 +31,9 @@ impl Trap {
     pub fn level_at(&self, x: &[f64]) -> f64 {
         let n = x.len();
         let z = |i: usize| (x[i] - self.point.x[i]) / self.width[i];
-        (0..n).map(|i| z(i) * (0..n).map(|j| self.p[i * n + j] * z(j)).sum::<f64>()).sum()
+        (0..n)
+            .map(|i| z(i) * (0..n).map(|j| self.p[i * n + j] * z(j)).sum::<f64>())
+            .sum()
     }
 }
 
@@ -39,9 +44,16 @@ pub fn trap(run: &Run, point: FixedPoint, others: &[&[f64]]) -> Result<Trap> {
     let [_, slowest] = decay_times(&point.eigenvalues);
     let look = whole(run.system, run.times.sample);
     let step = step_matrix(run.system, &point.x, run.i_stim, run.p, look);
-    let m: Vec<f64> = (0..n * n).map(|k| step[k] * width[k % n] / width[k / n]).collect();
+    let m: Vec<f64> = (0..n * n)
+        .map(|k| step[k] * width[k % n] / width[k / n])
+        .collect();
     let plane = run.plane(&point.x);
-    let mut trap = Trap { p: within(&plane, &m, n), point, width, level: 0.0 };
+    let mut trap = Trap {
+        p: within(&plane, &m, n),
+        point,
+        width,
+        level: 0.0,
+    };
     if !slowest.is_finite() || trap.p.iter().any(|v| !v.is_finite()) {
         return Ok(trap);
     }
@@ -53,7 +65,9 @@ pub fn trap(run: &Run, point: FixedPoint, others: &[&[f64]]) -> Result<Trap> {
         .map(|_| {
             let z: Vec<f64> = (0..n).map(|_| normal(&mut random)).collect();
             let z = project(&plane, &z);
-            let x: Vec<f64> = (0..n).map(|i| trap.point.x[i] + z[i] * trap.width[i]).collect();
+            let x: Vec<f64> = (0..n)
+                .map(|i| trap.point.x[i] + z[i] * trap.width[i])
+                .collect();
             let level = trap.level_at(&x).sqrt();
             (0..n).map(|i| (x[i] - trap.point.x[i]) / level).collect()
         })
@@ -71,12 +85,19 @@ pub fn trap(run: &Run, point: FixedPoint, others: &[&[f64]]) -> Result<Trap> {
         let starts: Vec<Vec<f64>> = directions
             .iter()
             .map(|d| {
-                let x: Vec<f64> = (0..n).map(|i| trap.point.x[i] + level.sqrt() * d[i]).collect();
+                let x: Vec<f64> = (0..n)
+                    .map(|i| trap.point.x[i] + level.sqrt() * d[i])
+                    .collect();
                 run.on_level(&x).unwrap_or(x)
             })
             .collect();
-        let trajectories = run.trajectories(starts.iter().map(|x| &x[..]), dt, count, &run.options.solve)?;
-        let holds = trajectories.iter().all(|t| t.last().is_some_and(|x| trap.level_at(x) < WELL_INSIDE * level) && t.len() == count + 1);
+        let trajectories =
+            run.trajectories(starts.iter().map(|x| &x[..]), dt, count, &run.options.solve)?;
+        let holds = trajectories.iter().all(|t| {
+            t.last()
+                .is_some_and(|x| trap.level_at(x) < WELL_INSIDE * level)
+                && t.len() == count + 1
+        });
         if holds {
             trap.level = level;
             break;
@@ -102,7 +123,9 @@ fn within(normals: &[Vec<f64>], m: &[f64], n: usize) -> Vec<f64> {
         return quadratic_form(m.to_vec(), n);
     }
     // The projection S is symmetric; of S m S the form is that of m on the plane.
-    let mut s: Vec<f64> = (0..n * n).map(|k| f64::from(u8::from(k % (n + 1) == 0))).collect();
+    let mut s: Vec<f64> = (0..n * n)
+        .map(|k| f64::from(u8::from(k % (n + 1) == 0)))
+        .collect();
     for w in normals {
         (0..n * n).for_each(|k| s[k] -= w[k / n] * w[k % n]);
     }
@@ -111,11 +134,15 @@ fn within(normals: &[Vec<f64>], m: &[f64], n: usize) -> Vec<f64> {
 
 /// sum_k (M')^k M^k, by doubling (Smith 1968); where it does not converge in 2^40 terms, what it has become.
 fn quadratic_form(mut m: Vec<f64>, n: usize) -> Vec<f64> {
-    let mut p: Vec<f64> = (0..n * n).map(|k| f64::from(u8::from(k % (n + 1) == 0))).collect();
+    let mut p: Vec<f64> = (0..n * n)
+        .map(|k| f64::from(u8::from(k % (n + 1) == 0)))
+        .collect();
     for _ in 0..40 {
         // p += m' p m, m = m^2.
         let pm = product(&p, &m, n);
-        let more: Vec<f64> = (0..n * n).map(|k| (0..n).map(|i| m[i * n + k / n] * pm[i * n + k % n]).sum()).collect();
+        let more: Vec<f64> = (0..n * n)
+            .map(|k| (0..n).map(|i| m[i * n + k / n] * pm[i * n + k % n]).sum())
+            .collect();
         let size: f64 = more.iter().map(|v| v.abs()).fold(0.0, f64::max);
         p.iter_mut().zip(&more).for_each(|(p, v)| *p += v);
         m = product(&m, &m, n);

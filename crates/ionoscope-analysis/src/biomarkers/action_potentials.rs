@@ -166,11 +166,24 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(weaker: &'a Weaker<'a>, push: &'a Push<'a>, until: f64, options: &'a BiomarkerOptions) -> Option<Self> {
+    fn new(
+        weaker: &'a Weaker<'a>,
+        push: &'a Push<'a>,
+        until: f64,
+        options: &'a BiomarkerOptions,
+    ) -> Option<Self> {
         let length = 2.0 * (until - push.start());
         let (none, _) = weaker(push, 0.0, length, until)?;
         let longest = length * (1u32 << DOUBLINGS) as f64;
-        Some(Trial { weaker, push, until, options, length, longest, none })
+        Some(Trial {
+            weaker,
+            push,
+            until,
+            options,
+            length,
+            longest,
+            none,
+        })
     }
 
     /// At a share of the strength, followed until the response to it has ended: the potential is back at what it does without a stimulus.
@@ -178,10 +191,17 @@ impl<'a> Trial<'a> {
         loop {
             let (v, drive) = (self.weaker)(self.push, share, self.length, self.until)?;
             // What comes without any stimulus is none of its work.
-            let alone = self.none.upward_crossings(self.options.threshold).first().copied();
+            let alone = self
+                .none
+                .upward_crossings(self.options.threshold)
+                .first()
+                .copied();
             let end = alone.unwrap_or(f64::INFINITY);
             let mut best: Option<f64> = None;
-            for e in excursions(&v, Some(&drive), &[], None, self.options).into_iter().filter(|e| e.crossing < end && !e.cut) {
+            for e in excursions(&v, Some(&drive), &[], None, self.options)
+                .into_iter()
+                .filter(|e| e.crossing < end && !e.cut)
+            {
                 let back = v.next_downward(e.peak[0], e.peak[1] - 0.9 * (e.peak[1] - e.rest[1]));
                 if e.own_share >= OWN_SHARE && back.unwrap_or(v.end()) <= end {
                     return Some(Outcome::Own(e.own_share, back.unwrap_or(v.end())));
@@ -190,8 +210,12 @@ impl<'a> Trial<'a> {
             }
             let pushes = self.push.end().min(self.push.start() + self.longest) - self.push.start();
             let t = |k: usize| self.length * k as f64 / POINTS as f64;
-            let apart: Vec<f64> = (0..=POINTS).map(|k| v.at(t(k)) - self.none.at(t(k))).collect();
-            let most = (0..=POINTS).max_by(|a, b| apart[*a].total_cmp(&apart[*b])).unwrap_or(0);
+            let apart: Vec<f64> = (0..=POINTS)
+                .map(|k| v.at(t(k)) - self.none.at(t(k)))
+                .collect();
+            let most = (0..=POINTS)
+                .max_by(|a, b| apart[*a].total_cmp(&apart[*b]))
+                .unwrap_or(0);
             let over = (most..=POINTS).any(|k| t(k) >= pushes && apart[k] <= OVER * apart[most]);
             if over || alone.is_some() || 2.0 * self.length > self.longest {
                 return Some(best.map_or(Outcome::Below, Outcome::Crossed));
@@ -213,14 +237,26 @@ enum Tried {
 
 /// Whether the cell could be excited when a push began. A strong stimulus hides what the cell's own currents do; as an action potential is all or none, what a
 /// weaker one brings about a stronger one does. The own share is largest near the weakest stimulus that reaches the threshold, which bisection finds.
-fn excitable(weaker: &Weaker<'_>, push: &Push<'_>, until: f64, options: &BiomarkerOptions) -> Tried {
+fn excitable(
+    weaker: &Weaker<'_>,
+    push: &Push<'_>,
+    until: f64,
+    options: &BiomarkerOptions,
+) -> Tried {
     let try_all = || -> Option<Tried> {
         let mut trial = Trial::new(weaker, push, until, options)?;
-        let own = |share: f64, own: f64, end: f64| Some(Tried::Own([share, own, push.start() + end]));
+        let own =
+            |share: f64, own: f64, end: f64| Some(Tried::Own([share, own, push.start() + end]));
         let (mut low, mut high) = (0.0, 1.0);
         let mut tried: Vec<[f64; 2]> = Vec::new();
         // Where the cell does next to nothing near the weakest that reaches the threshold, it does no more nearer to that.
-        let near = |tried: &[[f64; 2]]| if tried.last().is_some_and(|t| t[1] < NOTHING) { COARSE } else { STRENGTH };
+        let near = |tried: &[[f64; 2]]| {
+            if tried.last().is_some_and(|t| t[1] < NOTHING) {
+                COARSE
+            } else {
+                STRENGTH
+            }
+        };
         while high - low > near(&tried) * high && high > STRENGTH {
             let middle = 0.5 * (low + high);
             match trial.outcome(middle)? {
@@ -235,14 +271,21 @@ fn excitable(weaker: &Weaker<'_>, push: &Push<'_>, until: f64, options: &Biomark
         // The largest share may lie between two that were tried.
         for _ in 0..MORE {
             tried.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            let Some(best) = (0..tried.len()).max_by(|a, b| tried[*a][1].total_cmp(&tried[*b][1])) else { break };
+            let Some(best) = (0..tried.len()).max_by(|a, b| tried[*a][1].total_cmp(&tried[*b][1]))
+            else {
+                break;
+            };
             if tried[best][1] < PROMISING * OWN_SHARE {
                 break;
             }
             let at = tried[best][0];
             let left = if best > 0 { tried[best - 1][0] } else { low };
             let right = tried.get(best + 1).map_or(1.0, |t| t[0]);
-            let next = if right - at > at - left { 0.5 * (at + right) } else { 0.5 * (left + at) };
+            let next = if right - at > at - left {
+                0.5 * (at + right)
+            } else {
+                0.5 * (left + at)
+            };
             match trial.outcome(next)? {
                 Outcome::Own(share, end) => return own(next, share, end),
                 Outcome::Crossed(share) => tried.push([next, share]),
@@ -288,7 +331,11 @@ fn excursions(
         let steepest = v.steepest(rest[0], peak[0]);
         let upstroke = (peak[1] - rest[1]) / steepest[1].max(f64::MIN_POSITIVE);
         let push = drive.and_then(|d| d.push(before, rest[0], *crossing));
-        let single = push.is_some_and(|p| pulses.binary_search_by(|q| q[0].total_cmp(&p.start())).is_ok());
+        let single = push.is_some_and(|p| {
+            pulses
+                .binary_search_by(|q| q[0].total_cmp(&p.start()))
+                .is_ok()
+        });
         // Of samples that hide it, and where nothing else can be tried, an excursion is taken for an action potential.
         let known = push.map_or(Some(1.0), |p| p.own_share(v, *crossing, peak, upstroke));
         let hidden = known.is_none();
@@ -305,9 +352,24 @@ fn excursions(
             single,
             pushed: push.is_some() && (single || own_share < 1.0 - OWN_SHARE),
             failed: false,
-            undecided: cut && own_share < if push.is_some_and(|p| p.on(end)) { CERTAIN } else { OWN_SHARE },
+            undecided: cut
+                && own_share
+                    < if push.is_some_and(|p| p.on(end)) {
+                        CERTAIN
+                    } else {
+                        OWN_SHARE
+                    },
             cut,
-            unseen: start > 0.0 && rest[0] <= start && unseen(v, push.as_ref(), *crossing, rest[1], peak[1] - rest[1], upstroke),
+            unseen: start > 0.0
+                && rest[0] <= start
+                && unseen(
+                    v,
+                    push.as_ref(),
+                    *crossing,
+                    rest[1],
+                    peak[1] - rest[1],
+                    upstroke,
+                ),
             weaker: None,
         };
         // A stimulus on the plateau has failed, whatever follows: where that is the cell's work, it is an early afterdepolarisation.
@@ -315,7 +377,9 @@ fn excursions(
         if plateau && e.pushed && !cut {
             e.failed = true;
         } else if let Some(push) = push.filter(|_| own_share < OWN_SHARE && !cut) {
-            let until = v.next_downward(peak[0], peak[1] - 0.9 * (peak[1] - rest[1])).unwrap_or(end);
+            let until = v
+                .next_downward(peak[0], peak[1] - 0.9 * (peak[1] - rest[1]))
+                .unwrap_or(end);
             match weaker.map(|weaker| excitable(weaker, &push, until, options)) {
                 Some(Tried::Own([share, own, end])) => {
                     e.weaker = Some([own_share, end]);
@@ -337,7 +401,10 @@ fn excursions(
     for k in 1..all.len() {
         let n = all[k];
         let e = &mut all[k - 1];
-        let itself = n.weaker.is_none() && !n.failed && !n.undecided && n.push.is_none_or(|begin| Some(begin) == e.push);
+        let itself = n.weaker.is_none()
+            && !n.failed
+            && !n.undecided
+            && n.push.is_none_or(|begin| Some(begin) == e.push);
         if let Some([own_share, _]) = e.weaker.filter(|w| itself && n.crossing < w[1]) {
             (e.failed, e.own_share, e.stimulus_share) = (true, own_share, 1.0);
         }
@@ -348,11 +415,20 @@ fn excursions(
 /// Whether the lowest potential before an excursion, which is at the beginning of the recording, may lie before that: the potential rises there already. Up to the
 /// foot of the spike it may have risen by no more than what is noticed; where it begins within the foot, within an upstroke by no more than a tenth of that.
 /// Before time 0 there is none.
-fn unseen(v: &Potential, push: Option<&Push<'_>>, crossing: f64, rest: f64, amplitude: f64, upstroke: f64) -> bool {
+fn unseen(
+    v: &Potential,
+    push: Option<&Push<'_>>,
+    crossing: f64,
+    rest: f64,
+    amplitude: f64,
+    upstroke: f64,
+) -> bool {
     let start = v.start();
     match push.filter(|p| p.begins_after(start)) {
         Some(push) => v.at(push.start()) - rest > NOTICED * amplitude,
-        None if crossing - FOOT * upstroke > start => v.at(crossing - FOOT * upstroke) - rest > NOTICED * amplitude,
+        None if crossing - FOOT * upstroke > start => {
+            v.at(crossing - FOOT * upstroke) - rest > NOTICED * amplitude
+        }
         None => v.at((start + upstroke).min(crossing)) - rest > 0.1 * NOTICED * amplitude,
     }
 }
@@ -366,7 +442,13 @@ pub fn measure(
     options: &BiomarkerOptions,
 ) -> Responses {
     let excursions = excursions(v, drive, pulses, weaker, options);
-    let recording = Recording { v, drive, pulses, options, all: &excursions };
+    let recording = Recording {
+        v,
+        drive,
+        pulses,
+        options,
+        all: &excursions,
+    };
     let mut out = Responses::default();
     let mut k = 0;
     while k < excursions.len() {
@@ -402,7 +484,11 @@ impl Recording<'_> {
             while let Some(n) = all.get(next).filter(|n| n.crossing < most.unwrap_or(end)) {
                 if n.failed {
                     failed.push(next);
-                } else if n.pushed || n.cut || n.undecided || n.steepest[1] >= GENTLE * e.steepest[1] {
+                } else if n.pushed
+                    || n.cut
+                    || n.undecided
+                    || n.steepest[1] >= GENTLE * e.steepest[1]
+                {
                     break;
                 } else {
                     again += 1;
@@ -416,7 +502,8 @@ impl Recording<'_> {
             Upstroke::SteepestRise => e.steepest[0],
             Upstroke::Crossing => e.crossing,
         };
-        let [apd50, apd90] = [half, most].map(|t| seen(t).filter(|_| !e.unseen).map(|t| t - upstroke));
+        let [apd50, apd90] =
+            [half, most].map(|t| seen(t).filter(|_| !e.unseen).map(|t| t - upstroke));
         let kind = match (e.failed, apd90) {
             (true, _) => Response::FailedCapture,
             (false, Some(_)) if !e.cut && !e.undecided => Response::ActionPotential,
@@ -444,7 +531,11 @@ impl Recording<'_> {
             return next;
         }
         // What the next one begins with is its own: its stimulus, or the lowest point before it.
-        let begin = until.map_or(end, |n| n.push.filter(|_| n.single).map_or(n.rest[0], |p| p.max(n.rest[0])));
+        let begin = until.map_or(end, |n| {
+            n.push
+                .filter(|_| n.single)
+                .map_or(n.rest[0], |p| p.max(n.rest[0]))
+        });
         let last = seen(most).unwrap_or(begin).min(begin);
         let between = |p: &&[f64; 2]| e.crossing < p[0] && p[0] < last && p[1] < end;
         measured.disturbed = pulses.iter().filter(between).count().max(failed.len());
@@ -474,7 +565,13 @@ impl Recording<'_> {
     }
 
     /// Early afterdepolarisations of an excursion up to `last`, by their begin and end.
-    fn afterdepolarisations(&self, e: &Excursion, upstroke: f64, half: Option<f64>, last: f64) -> Vec<[[f64; 2]; 2]> {
+    fn afterdepolarisations(
+        &self,
+        e: &Excursion,
+        upstroke: f64,
+        half: Option<f64>,
+        last: f64,
+    ) -> Vec<[[f64; 2]; 2]> {
         let v = self.v;
         let least = NOTICED * (e.peak[1] - e.rest[1]);
         let rises = self.rises(e.peak[0], last, least);
@@ -484,14 +581,20 @@ impl Recording<'_> {
             let again = rises.get(1).map(|second| second[0][0]);
             let known = match half {
                 Some(half) => Some(DOME * (half - upstroke)),
-                None => back.into_iter().chain(again).reduce(f64::min).map(|t| EARLY * (t - upstroke)),
+                None => back
+                    .into_iter()
+                    .chain(again)
+                    .reduce(f64::min)
+                    .map(|t| EARLY * (t - upstroke)),
             };
             known.is_none_or(|known| from[0] - upstroke <= known)
         };
         let skip = usize::from(rises.first().is_some_and(|first| dome(*first)));
         let early = |rise: &[[f64; 2]; 2]| {
             let [from, to] = *rise;
-            let pushed = self.drive.is_some_and(|d| d.push(from[0], from[0], to[0].next_down()).is_some());
+            let pushed = self
+                .drive
+                .is_some_and(|d| d.push(from[0], from[0], to[0].next_down()).is_some());
             !pushed && v.steepest(from[0], to[0])[1] < GENTLE * e.steepest[1]
         };
         rises[skip..].iter().filter(|r| early(r)).copied().collect()
@@ -503,14 +606,23 @@ impl Recording<'_> {
         let mut found = Vec::new();
         let mut begin = from;
         let first = self.pulses.partition_point(|p| p[0] <= from);
-        let inside: Vec<[f64; 2]> = self.pulses[first..].iter().take_while(|p| p[0] < to).copied().collect();
+        let inside: Vec<[f64; 2]> = self.pulses[first..]
+            .iter()
+            .take_while(|p| p[0] < to)
+            .copied()
+            .collect();
         for [end, after] in inside.into_iter().chain([[to, to]]) {
             if begin < end {
                 let turns = v.turns(begin, end);
                 // After a stimulus the potential may still rise: up to there that is its work.
-                let rising = begin > from && turns.first().map_or(v.at(end), |t| t[1]) > v.at(begin);
+                let rising =
+                    begin > from && turns.first().map_or(v.at(end), |t| t[1]) > v.at(begin);
                 let closing = (end < v.end()).then(|| [end, v.at(end)]);
-                rises(turns.into_iter().skip(usize::from(rising)).chain(closing), least, &mut found);
+                rises(
+                    turns.into_iter().skip(usize::from(rising)).chain(closing),
+                    least,
+                    &mut found,
+                );
             }
             begin = after.max(begin);
         }
@@ -523,7 +635,11 @@ fn rises(turns: impl Iterator<Item = [f64; 2]>, least: f64, found: &mut Vec<[[f6
     let mut from: Option<[f64; 2]> = None;
     let mut highest: Option<[f64; 2]> = None;
     let mut close = |from: Option<[f64; 2]>, to: Option<[f64; 2]>| {
-        found.extend(from.zip(to).filter(|(from, to)| to[1] - from[1] >= least).map(|(from, to)| [from, to]));
+        found.extend(
+            from.zip(to)
+                .filter(|(from, to)| to[1] - from[1] >= least)
+                .map(|(from, to)| [from, to]),
+        );
     };
     for turn in turns {
         match (from, highest) {

@@ -54,7 +54,9 @@ impl Drive {
         let (first, last) = (index(since), index(crossing));
         let range = |k: usize| self.range(k, since, crossing);
         // The piece that ends where the stretch begins counts: a stimulus may begin with it.
-        let lowest = (first..=last).map(|k| range(k)[0]).fold(f64::INFINITY, f64::min);
+        let lowest = (first..=last)
+            .map(|k| range(k)[0])
+            .fold(f64::INFINITY, f64::min);
         let before = match first {
             _ if pieces[first].start < since => f64::INFINITY,
             0 => self.gain * self.before,
@@ -70,24 +72,37 @@ impl Drive {
         while k > first && pushes(k - 1) {
             k -= 1;
         }
-        Some(Push { drive: self, lowest, base, start: pieces[k].start.max(since), first: k })
+        Some(Push {
+            drive: self,
+            lowest,
+            base,
+            start: pieces[k].start.max(since),
+            first: k,
+        })
     }
 
     /// Lowest and highest rate by piece k of the current between two times: extremes of a line are at its ends; of waves, at none in particular.
     fn range(&self, k: usize, from: f64, to: f64) -> [f64; 2] {
         let pieces = &self.signal.pieces;
-        let (from, to) = (pieces[k].start.max(from), pieces.get(k + 1).map_or(to, |p| p.start.min(to)));
+        let (from, to) = (
+            pieces[k].start.max(from),
+            pieces.get(k + 1).map_or(to, |p| p.start.min(to)),
+        );
         let at = |s: f64| self.gain * pieces[k].value(from + s * (to - from));
         let points = if pieces[k].waves.is_empty() { 1 } else { 16 };
         (0..=points)
             .map(|j| at(f64::from(j) / f64::from(points)))
-            .fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], v| [a.min(v), b.max(v)])
+            .fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], v| {
+                [a.min(v), b.max(v)]
+            })
     }
 
     /// Lowest rate by the current between two times.
     fn lowest(&self, from: f64, to: f64) -> f64 {
         let index = |t: f64| self.signal.pieces.partition_point(|p| p.start <= t).max(1) - 1;
-        (index(from)..=index(to)).map(|k| self.range(k, from, to)[0]).fold(f64::INFINITY, f64::min)
+        (index(from)..=index(to))
+            .map(|k| self.range(k, from, to)[0])
+            .fold(f64::INFINITY, f64::min)
     }
 
     /// The current between two times as a protocol whose time begins with the first of them.
@@ -95,17 +110,41 @@ impl Drive {
         let pieces = &self.signal.pieces;
         let mut stimuli = Vec::new();
         let first = pieces.partition_point(|p| p.start <= from).max(1) - 1;
-        for (k, piece) in pieces.iter().enumerate().skip(first).take_while(|(_, p)| p.start < to) {
-            let (a, b) = (piece.start.max(from), pieces.get(k + 1).map_or(to, |p| p.start.min(to)));
+        for (k, piece) in pieces
+            .iter()
+            .enumerate()
+            .skip(first)
+            .take_while(|(_, p)| p.start < to)
+        {
+            let (a, b) = (
+                piece.start.max(from),
+                pieces.get(k + 1).map_or(to, |p| p.start.min(to)),
+            );
             let (start, duration) = (a - from, b - a);
             let line = |t: f64| piece.offset + piece.slope * (t - piece.start);
-            stimuli.push(Stimulus::Ramp(Ramp { start, duration, from: line(a), to: line(b) }));
+            stimuli.push(Stimulus::Ramp(Ramp {
+                start,
+                duration,
+                from: line(a),
+                to: line(b),
+            }));
             for w in &piece.waves {
                 let (period, phase) = (std::f64::consts::TAU / w.omega, w.omega * a + w.phase);
-                stimuli.push(Stimulus::Sine(Sine { start, duration: Some(duration), amplitude: w.amplitude, period, phase, offset: 0.0 }));
+                stimuli.push(Stimulus::Sine(Sine {
+                    start,
+                    duration: Some(duration),
+                    amplitude: w.amplitude,
+                    period,
+                    phase,
+                    offset: 0.0,
+                }));
             }
         }
-        Protocol { overlap: Overlap::Add, stimuli, ..Protocol::none() }
+        Protocol {
+            overlap: Overlap::Add,
+            stimuli,
+            ..Protocol::none()
+        }
     }
 
     /// Stretches in which a current stands above the level that it has for at least half of [from, to], by their begin and end; of a current without such a
@@ -114,13 +153,24 @@ impl Drive {
         let pieces = &self.signal.pieces;
         let end_of = |k: usize| pieces.get(k + 1).map_or(f64::INFINITY, |p| p.start);
         let constant = |k: usize| pieces[k].slope == 0.0 && pieces[k].waves.is_empty();
-        let within: Vec<usize> = (0..pieces.len()).filter(|k| end_of(*k) > from && pieces[*k].start < to).collect();
+        let within: Vec<usize> = (0..pieces.len())
+            .filter(|k| end_of(*k) > from && pieces[*k].start < to)
+            .collect();
         let length = |k: usize| end_of(k).min(to) - pieces[k].start.max(from);
-        let mut levels: Vec<(f64, f64)> = within.iter().filter(|k| constant(**k)).map(|k| (pieces[*k].offset, length(*k))).collect();
+        let mut levels: Vec<(f64, f64)> = within
+            .iter()
+            .filter(|k| constant(**k))
+            .map(|k| (pieces[*k].offset, length(*k)))
+            .collect();
         levels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let total = |group: &[(f64, f64)]| (group[0].0, group.iter().map(|g| g.1).sum::<f64>());
-        let base = levels.chunk_by(|a, b| a.0 == b.0).map(total).max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((base, _)) = base.filter(|b| b.1 >= 0.5 * (to - from)) else { return Vec::new() };
+        let base = levels
+            .chunk_by(|a, b| a.0 == b.0)
+            .map(total)
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((base, _)) = base.filter(|b| b.1 >= 0.5 * (to - from)) else {
+            return Vec::new();
+        };
         let on = |k: usize| {
             let end = end_of(k).min(to);
             let middle = pieces[k].start + 0.5 * (end - pieces[k].start);
@@ -130,7 +180,9 @@ impl Drive {
         let mut open = within.first().is_some_and(|k| *k > 0 && on(*k - 1));
         for k in within {
             match (on(k), open) {
-                (true, false) if pieces[k].start >= from => pulses.push([pieces[k].start, end_of(k)]),
+                (true, false) if pieces[k].start >= from => {
+                    pulses.push([pieces[k].start, end_of(k)])
+                }
                 (true, true) => {
                     if let Some(last) = pulses.last_mut().filter(|p| p[1] == pieces[k].start) {
                         last[1] = end_of(k);
@@ -155,9 +207,14 @@ impl Push<'_> {
         let pieces = &self.drive.signal.pieces;
         let end_of = |k: usize| pieces.get(k + 1).map_or(f64::INFINITY, |p| p.start);
         let on = |k: &usize| {
-            self.drive.range(*k, pieces[*k].start.max(self.start), end_of(*k).min(1e300))[1] > self.base + 1e-12 * self.base.abs()
+            self.drive
+                .range(*k, pieces[*k].start.max(self.start), end_of(*k).min(1e300))[1]
+                > self.base + 1e-12 * self.base.abs()
         };
-        (self.first..pieces.len()).take_while(on).last().map_or(self.start, end_of)
+        (self.first..pieces.len())
+            .take_while(on)
+            .last()
+            .map_or(self.start, end_of)
     }
 
     /// Whether it was seen to begin: it was not there already at the beginning of the recording.
@@ -180,34 +237,61 @@ impl Push<'_> {
     pub(super) fn weaker(&self, share: f64, length: f64, until: f64) -> Protocol {
         let signal = &self.drive.signal;
         let (level, base) = (self.level(), self.base / self.drive.gain);
-        let mut stimuli = vec![Stimulus::Step(Step { start: 0.0, duration: None, amplitude: level })];
+        let mut stimuli = vec![Stimulus::Step(Step {
+            start: 0.0,
+            duration: None,
+            amplitude: level,
+        })];
         for (k, piece) in signal.pieces.iter().enumerate().skip(self.first) {
             let steady = piece.slope == 0.0 && piece.waves.is_empty();
             let from = piece.start.max(self.start);
-            let to = signal.pieces.get(k + 1).map_or(f64::INFINITY, |p| p.start).min(if steady { self.start + length } else { until });
+            let to = signal
+                .pieces
+                .get(k + 1)
+                .map_or(f64::INFINITY, |p| p.start)
+                .min(if steady { self.start + length } else { until });
             if to <= from {
                 break;
             }
-            let parts = if steady { 1 } else { (STEPS * (to - from) / (until - self.start)).ceil().max(2.0) as usize };
+            let parts = if steady {
+                1
+            } else {
+                (STEPS * (to - from) / (until - self.start)).ceil().max(2.0) as usize
+            };
             let at = |j: usize| from + (to - from) * j as f64 / parts as f64;
             let mut pushes = false;
             for j in 0..parts {
                 let mean = signal.mean(at(j), at(j + 1));
                 let more = (mean - base).max(0.0);
                 pushes |= more > 1e-12 * base.abs();
-                let (start, amplitude) = (at(j) - self.start, mean.min(base) - level + share * more);
-                stimuli.push(Stimulus::Step(Step { start, duration: Some(at(j + 1) - at(j)), amplitude }));
+                let (start, amplitude) =
+                    (at(j) - self.start, mean.min(base) - level + share * more);
+                stimuli.push(Stimulus::Step(Step {
+                    start,
+                    duration: Some(at(j + 1) - at(j)),
+                    amplitude,
+                }));
             }
             if !pushes {
                 break;
             }
         }
-        Protocol { overlap: Overlap::Add, stimuli, ..Protocol::none() }
+        Protocol {
+            overlap: Overlap::Add,
+            stimuli,
+            ..Protocol::none()
+        }
     }
 
     /// The share of the rise to a peak that the cell's own currents do: the sum of what they lift, over the rise from the lowest point since the push began.
     /// None of samples of which a single step hides that: the push over it exceeds half of the rise, and nothing is known within a step.
-    pub(super) fn own_share(&self, v: &Potential, crossing: f64, [peak_time, peak]: [f64; 2], upstroke: f64) -> Option<f64> {
+    pub(super) fn own_share(
+        &self,
+        v: &Potential,
+        crossing: f64,
+        [peak_time, peak]: [f64; 2],
+        upstroke: f64,
+    ) -> Option<f64> {
         let rise = peak - v.lowest(self.start, crossing)[1];
         if rise <= 0.0 {
             return Some(0.0);
@@ -216,7 +300,10 @@ impl Push<'_> {
         let (mut own, mut most) = (0.0, 0.0f64);
         for k in v.interval(self.start)..=v.interval(peak_time) {
             let piece = v.piece(k);
-            let (from, to) = (piece.start.max(self.start), (piece.start + piece.length).min(peak_time));
+            let (from, to) = (
+                piece.start.max(self.start),
+                (piece.start + piece.length).min(peak_time),
+            );
             if to <= from {
                 continue;
             }
@@ -225,8 +312,13 @@ impl Push<'_> {
             for j in 0..parts {
                 let (a, b) = (at(j), at(j + 1));
                 let since = a - UPSTROKES * upstroke;
-                let base = if since > self.start { self.drive.lowest(since, b).max(self.base) } else { self.base };
-                let push = (self.drive.gain * self.drive.signal.mean(a, b) - base).max(0.0) * (b - a);
+                let base = if since > self.start {
+                    self.drive.lowest(since, b).max(self.base)
+                } else {
+                    self.base
+                };
+                let push =
+                    (self.drive.gain * self.drive.signal.mean(a, b) - base).max(0.0) * (b - a);
                 own += (value(b) - value(a) - push).max(0.0);
                 most = most.max(push);
             }

@@ -24,9 +24,19 @@ enum Shape {
     /// The integrator's own polynomials.
     Curve(Curve),
     /// Equal steps, with the slope at both ends of the interval that begins with each sample.
-    Even { start: f64, dt: f64, v: Vec<f64>, slope: Vec<[f64; 2]> },
+    Even {
+        start: f64,
+        dt: f64,
+        v: Vec<f64>,
+        slope: Vec<[f64; 2]>,
+    },
     /// As before, at any times: equal steps and the corners between them.
-    Given { dt: f64, times: Vec<f64>, v: Vec<f64>, slope: Vec<[f64; 2]> },
+    Given {
+        dt: f64,
+        times: Vec<f64>,
+        v: Vec<f64>,
+        slope: Vec<[f64; 2]>,
+    },
 }
 
 /// What an extreme is looked for of.
@@ -44,29 +54,53 @@ impl Potential {
     /// A sample that is not finite, a step that is not positive, a start that is not finite.
     pub fn from_samples(start: f64, dt: f64, v: Vec<f64>) -> Result<Self> {
         if !(start.is_finite() && dt > 0.0 && dt.is_finite()) {
-            return Err(Error::Invalid(format!("samples from {start} in steps of {dt}; expected a finite start and a step larger than 0")));
+            return Err(Error::Invalid(format!(
+                "samples from {start} in steps of {dt}; expected a finite start and a step larger than 0"
+            )));
         }
         if let Some(k) = v.iter().position(|v| !v.is_finite()) {
-            return Err(Error::Invalid(format!("sample {k} of the potential is {}; expected finite numbers", v[k])));
+            return Err(Error::Invalid(format!(
+                "sample {k} of the potential is {}; expected finite numbers",
+                v[k]
+            )));
         }
         let at: Vec<f64> = (0..v.len()).map(|k| difference(&v, k) / dt).collect();
         let slope = at.windows(2).map(|w| [w[0], w[1]]).collect();
-        Ok(Potential { shape: Shape::Even { start, dt, v, slope } })
+        Ok(Potential {
+            shape: Shape::Even {
+                start,
+                dt,
+                v,
+                slope,
+            },
+        })
     }
 
     /// The integrator's own polynomials.
     pub fn from_curve(curve: Curve) -> Self {
-        Potential { shape: Shape::Curve(curve) }
+        Potential {
+            shape: Shape::Curve(curve),
+        }
     }
 
     /// Cubics of a curve: between the times that are multiples of `dt` from its start, and the given corners.
     pub fn sampled(curve: &Curve, dt: f64, corners: &[f64]) -> Self {
-        let whole = Potential { shape: Shape::Curve(curve.clone()) };
+        let whole = Potential {
+            shape: Shape::Curve(curve.clone()),
+        };
         let (start, end) = (whole.start(), whole.end());
         let steps = ((end - start) / dt - 1e-6).ceil().max(1.0) as usize;
-        let even = (0..=steps).map(|k| if k == steps { end } else { start + k as f64 * dt });
+        let even = (0..=steps).map(|k| {
+            if k == steps {
+                end
+            } else {
+                start + k as f64 * dt
+            }
+        });
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9 * dt;
-        let mut times: Vec<f64> = even.chain(corners.iter().copied().filter(|t| start < *t && *t < end)).collect();
+        let mut times: Vec<f64> = even
+            .chain(corners.iter().copied().filter(|t| start < *t && *t < end))
+            .collect();
         times.sort_by(f64::total_cmp);
         // A corner that meets a sample to rounding takes its place.
         times.dedup_by(|b, a| {
@@ -77,19 +111,46 @@ impl Potential {
             same
         });
         let v = times.iter().map(|t| whole.at(*t)).collect();
-        let slope = times.windows(2).map(|w| [whole.slope_after(w[0]), whole.slope_before(w[1])]).collect();
-        Potential { shape: Shape::Given { dt, times, v, slope } }
+        let slope = times
+            .windows(2)
+            .map(|w| [whole.slope_after(w[0]), whole.slope_before(w[1])])
+            .collect();
+        Potential {
+            shape: Shape::Given {
+                dt,
+                times,
+                v,
+                slope,
+            },
+        }
     }
 
     /// Adds what follows, of the same kind: it begins where this one ends, by its own time at `next.start() + shift`.
     pub(super) fn append(&mut self, next: &Potential, shift: f64) {
         match (&mut self.shape, &next.shape) {
             (Shape::Curve(curve), Shape::Curve(next)) => curve.append(next, shift),
-            (Shape::Even { v, slope, .. }, Shape::Even { v: next, slope: slopes, .. }) => {
+            (
+                Shape::Even { v, slope, .. },
+                Shape::Even {
+                    v: next,
+                    slope: slopes,
+                    ..
+                },
+            ) => {
                 v.extend_from_slice(&next[1..]);
                 slope.extend_from_slice(slopes);
             }
-            (Shape::Given { times, v, slope, .. }, Shape::Given { times: at, v: next, slope: slopes, .. }) => {
+            (
+                Shape::Given {
+                    times, v, slope, ..
+                },
+                Shape::Given {
+                    times: at,
+                    v: next,
+                    slope: slopes,
+                    ..
+                },
+            ) => {
                 times.extend(at[1..].iter().map(|t| t + shift));
                 v.extend_from_slice(&next[1..]);
                 slope.extend_from_slice(slopes);
@@ -130,7 +191,11 @@ impl Potential {
 
     /// Time of its beginning; 0 where there is nothing.
     pub fn start(&self) -> f64 {
-        if let Shape::Even { start, .. } = &self.shape { *start } else { self.knot(0).map_or(0.0, |k| k[0]) }
+        if let Shape::Even { start, .. } = &self.shape {
+            *start
+        } else {
+            self.knot(0).map_or(0.0, |k| k[0])
+        }
     }
 
     /// Time of its end.
@@ -163,7 +228,9 @@ impl Potential {
         };
         for k in 0..self.pieces() {
             let piece = self.piece(k);
-            let inside = (piece.length / (to - from) * shares).ceil().clamp(1.0, shares.max(1.0)) as usize;
+            let inside = (piece.length / (to - from) * shares)
+                .ceil()
+                .clamp(1.0, shares.max(1.0)) as usize;
             for j in 0..inside {
                 let s = j as f64 / inside as f64;
                 push(piece.start + s * piece.length, piece.at(s));
@@ -177,13 +244,19 @@ impl Potential {
 
     /// Times of all upward crossings of a level.
     pub fn upward_crossings(&self, level: f64) -> Vec<f64> {
-        (0..self.pieces()).flat_map(|k| self.crossings(k, level, true)).collect()
+        (0..self.pieces())
+            .flat_map(|k| self.crossings(k, level, true))
+            .collect()
     }
 
     /// The first downward crossing of a level after a time.
     pub(super) fn next_downward(&self, after: f64, level: f64) -> Option<f64> {
         let first = self.interval(after);
-        (first..self.pieces()).find_map(|k| self.crossings(k, level, false).into_iter().find(|t| *t > after))
+        (first..self.pieces()).find_map(|k| {
+            self.crossings(k, level, false)
+                .into_iter()
+                .find(|t| *t > after)
+        })
     }
 
     /// Time and value of the highest point of [from, to].
@@ -208,7 +281,11 @@ impl Potential {
         for k in self.interval(from)..=self.interval(to) {
             let piece = self.piece(k);
             let inner = roots(&steps(&piece.terms)).into_iter().chain([1.0]);
-            points.extend(inner.map(|s| [piece.start + s * piece.length, piece.at(s)]).filter(|[t, _]| from < *t && *t < to));
+            points.extend(
+                inner
+                    .map(|s| [piece.start + s * piece.length, piece.at(s)])
+                    .filter(|[t, _]| from < *t && *t < to),
+            );
         }
         points.push([to, self.at(to)]);
         let turns = |w: &&[[f64; 2]]| (w[1][1] - w[0][1]) * (w[2][1] - w[1][1]) < 0.0;
@@ -225,7 +302,12 @@ impl Potential {
                 continue;
             }
             let bound = |all: &[f64]| all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let rates = || steps(&piece.terms).into_iter().map(|d| d * (TERMS - 1) as f64 / piece.length).collect::<Vec<f64>>();
+            let rates = || {
+                steps(&piece.terms)
+                    .into_iter()
+                    .map(|d| d * (TERMS - 1) as f64 / piece.length)
+                    .collect::<Vec<f64>>()
+            };
             let most = match of {
                 Of::Value => piece.value + bound(&piece.terms),
                 Of::Negative => bound(&piece.terms.map(|t| -t)) - piece.value,
@@ -238,7 +320,10 @@ impl Potential {
                 Of::Value | Of::Negative => roots(&steps(&piece.terms)),
                 Of::Slope => roots(&steps(&rates())),
             };
-            for s in [low, high].into_iter().chain(inner.into_iter().filter(|s| low < *s && *s < high)) {
+            for s in [low, high]
+                .into_iter()
+                .chain(inner.into_iter().filter(|s| low < *s && *s < high))
+            {
                 let value = match of {
                     Of::Value => piece.at(s),
                     Of::Negative => -piece.at(s),
@@ -259,7 +344,11 @@ impl Potential {
 
     fn slope_before(&self, t: f64) -> f64 {
         let k = self.interval(t);
-        let k = if k > 0 && self.knot(k).is_some_and(|knot| knot[0] >= t) { k - 1 } else { k };
+        let k = if k > 0 && self.knot(k).is_some_and(|knot| knot[0] >= t) {
+            k - 1
+        } else {
+            k
+        };
         let piece = self.piece(k);
         piece.slope(share(&piece, t).clamp(0.0, 1.0))
     }
@@ -290,8 +379,20 @@ impl Potential {
     pub(super) fn piece(&self, k: usize) -> CurvePiece {
         match &self.shape {
             Shape::Curve(curve) => curve.pieces()[k],
-            Shape::Even { start, dt, v, slope } => CurvePiece::cubic(start + k as f64 * dt, *dt, [v[k], v[k + 1]], slope[k]),
-            Shape::Given { times, v, slope, .. } => CurvePiece::cubic(times[k], times[k + 1] - times[k], [v[k], v[k + 1]], slope[k]),
+            Shape::Even {
+                start,
+                dt,
+                v,
+                slope,
+            } => CurvePiece::cubic(start + k as f64 * dt, *dt, [v[k], v[k + 1]], slope[k]),
+            Shape::Given {
+                times, v, slope, ..
+            } => CurvePiece::cubic(
+                times[k],
+                times[k + 1] - times[k],
+                [v[k], v[k + 1]],
+                slope[k],
+            ),
         }
     }
 
@@ -313,7 +414,9 @@ impl Potential {
             .chain(std::iter::once((1.0, last)))
             .collect();
         let crossed = stops.windows(2).filter(|w| w[0].1 && !w[1].1);
-        crossed.map(|w| time(&piece, bisect(w[0].0, w[1].0, |s| below(piece.at(s))))).collect()
+        crossed
+            .map(|w| time(&piece, bisect(w[0].0, w[1].0, |s| below(piece.at(s)))))
+            .collect()
     }
 }
 
@@ -334,7 +437,11 @@ fn steps(terms: &[f64]) -> Vec<f64> {
 fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);
-        if holds(middle) { low = middle } else { high = middle }
+        if holds(middle) {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     0.5 * (low + high)
 }
@@ -402,7 +509,11 @@ fn difference(v: &[f64], k: usize) -> f64 {
     let n = v.len();
     if n < 5 {
         let (a, b) = (k.saturating_sub(1), (k + 1).min(n - 1));
-        return if a == b { 0.0 } else { (v[b] - v[a]) / (b - a) as f64 };
+        return if a == b {
+            0.0
+        } else {
+            (v[b] - v[a]) / (b - a) as f64
+        };
     }
     // Weights of the five nearest samples by the position among them.
     const WEIGHTS: [[f64; 5]; 5] = [
@@ -413,5 +524,10 @@ fn difference(v: &[f64], k: usize) -> f64 {
         [3.0, -16.0, 36.0, -48.0, 25.0],
     ];
     let first = k.saturating_sub(2).min(n - 5);
-    v[first..first + 5].iter().zip(WEIGHTS[k - first]).map(|(v, w)| v * w).sum::<f64>() / 12.0
+    v[first..first + 5]
+        .iter()
+        .zip(WEIGHTS[k - first])
+        .map(|(v, w)| v * w)
+        .sum::<f64>()
+        / 12.0
 }

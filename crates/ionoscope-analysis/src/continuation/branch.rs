@@ -98,8 +98,14 @@ pub struct Raw {
 impl Raw {
     /// What was found at a point and could not be followed in any direction.
     pub fn not_started(problem: &Problem, start: &[f64]) -> Self {
-        let stop = Stop::NotStarted { parameter: problem.value(start[start.len() - 1]) };
-        Raw { points: Vec::new(), special: Vec::new(), stopped: [stop.clone(), stop] }
+        let stop = Stop::NotStarted {
+            parameter: problem.value(start[start.len() - 1]),
+        };
+        Raw {
+            points: Vec::new(),
+            special: Vec::new(),
+            stopped: [stop.clone(), stop],
+        }
     }
 
     /// Whether the branch passes within `near` of a point.
@@ -109,7 +115,10 @@ impl Raw {
             // Cubic between two points with their tangents, at the share nearest to the point.
             let chord: Vec<f64> = (0..y.len()).map(|k| b.y[k] - a.y[k]).collect();
             let length = norm(&chord);
-            let share = (0..y.len()).map(|k| (y[k] - a.y[k]) * chord[k]).sum::<f64>() / (length * length);
+            let share = (0..y.len())
+                .map(|k| (y[k] - a.y[k]) * chord[k])
+                .sum::<f64>()
+                / (length * length);
             if !(-0.01..=1.01).contains(&share) {
                 return false;
             }
@@ -143,17 +152,43 @@ impl<'a> Problem<'a> {
     ) -> Result<Self> {
         let spec = system.spec();
         if p.len() != spec.parameters.len() {
-            return Err(Error::Invalid(format!("{} parameters; {} has {}", p.len(), spec.id, spec.parameters.len())));
+            return Err(Error::Invalid(format!(
+                "{} parameters; {} has {}",
+                p.len(),
+                spec.id,
+                spec.parameters.len()
+            )));
         }
-        let ranges: Vec<[f64; 2]> = bounds.map_or_else(|| spec.variables.iter().map(|q| q.range).collect(), <[_]>::to_vec);
+        let ranges: Vec<[f64; 2]> = bounds.map_or_else(
+            || spec.variables.iter().map(|q| q.range).collect(),
+            <[_]>::to_vec,
+        );
         if ranges.len() != spec.variables.len() {
-            return Err(Error::Invalid(format!("the box has {} sides; {} has {} variables", ranges.len(), spec.id, spec.variables.len())));
+            return Err(Error::Invalid(format!(
+                "the box has {} sides; {} has {} variables",
+                ranges.len(),
+                spec.id,
+                spec.variables.len()
+            )));
         }
         let width = ranges.iter().map(|r| r[1] - r[0]).collect();
         let low = ranges.iter().map(|r| r[0]).collect();
-        let mut problem =
-            Problem { system, i_stim, p, over, interval, low, width, laws: Laws::stated(system), start: spec.default_state() };
-        problem.laws = Laws::find(system, &[0.0, 0.487, 1.0].map(|s| problem.inputs(s)), &ranges);
+        let mut problem = Problem {
+            system,
+            i_stim,
+            p,
+            over,
+            interval,
+            low,
+            width,
+            laws: Laws::stated(system),
+            start: spec.default_state(),
+        };
+        problem.laws = Laws::find(
+            system,
+            &[0.0, 0.487, 1.0].map(|s| problem.inputs(s)),
+            &ranges,
+        );
         Ok(problem)
     }
 
@@ -162,9 +197,14 @@ impl<'a> Problem<'a> {
         let Some(start) = start else { return Ok(self) };
         let (n, id) = (self.width.len(), &self.system.spec().id);
         if start.len() != n || start.iter().any(|v| !v.is_finite()) {
-            return Err(Error::Invalid(format!("the start {start:?}; expected {n} finite numbers for {id}")));
+            return Err(Error::Invalid(format!(
+                "the start {start:?}; expected {n} finite numbers for {id}"
+            )));
         }
-        Ok(Problem { start: start.to_vec(), ..self })
+        Ok(Problem {
+            start: start.to_vec(),
+            ..self
+        })
     }
 
     /// Length of the parameter's interval, with its sign.
@@ -202,7 +242,11 @@ impl<'a> Problem<'a> {
     /// zero, that is the length of the interval.
     pub fn size(&self, s: f64) -> f64 {
         let own = self.own().abs();
-        if own == 0.0 { self.span().abs() } else { self.value(s).abs().max(SMALL * own) }
+        if own == 0.0 {
+            self.span().abs()
+        } else {
+            self.value(s).abs().max(SMALL * own)
+        }
     }
 
     /// The longest arclength that may be gone from the scaled value `s` with the component `slope` of the tangent, `most` at most: see
@@ -222,17 +266,31 @@ impl<'a> Problem<'a> {
     }
 
     pub fn scaled(&self, x: &[f64], s: f64) -> Vec<f64> {
-        x.iter().zip(&self.low).zip(&self.width).map(|((x, l), w)| (x - l) / w).chain([s]).collect()
+        x.iter()
+            .zip(&self.low)
+            .zip(&self.width)
+            .map(|((x, l), w)| (x - l) / w)
+            .chain([s])
+            .collect()
     }
 
     /// The state, in the model's units.
     pub fn state(&self, y: &[f64]) -> Vec<f64> {
-        y.iter().zip(&self.low).zip(&self.width).map(|((y, l), w)| l + w * y).collect()
+        y.iter()
+            .zip(&self.low)
+            .zip(&self.width)
+            .map(|((y, l), w)| l + w * y)
+            .collect()
     }
 
     /// Scaled distance between two points.
     pub fn apart(&self, (a, pa): (&[f64], f64), (b, pb): (&[f64], f64)) -> f64 {
-        let sum: f64 = a.iter().zip(b).zip(&self.width).map(|((a, b), w)| ((a - b) / w).powi(2)).sum();
+        let sum: f64 = a
+            .iter()
+            .zip(b)
+            .zip(&self.width)
+            .map(|((a, b), w)| ((a - b) / w).powi(2))
+            .sum();
         (sum + ((pa - pb) / self.span()).powi(2)).sqrt()
     }
 
@@ -242,7 +300,13 @@ impl<'a> Problem<'a> {
         let (i_stim, p) = self.inputs(s);
         let spectrum = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0)?;
         let extrapolated = self.system.spec().extrapolates(&x, &p);
-        Ok(BranchPoint { parameter: self.value(s), x, eigenvalues: spectrum.eigenvalues, stable: spectrum.stable, extrapolated })
+        Ok(BranchPoint {
+            parameter: self.value(s),
+            x,
+            eigenvalues: spectrum.eigenvalues,
+            stable: spectrum.stable,
+            extrapolated,
+        })
     }
 
     /// Residual and its Jacobian by y, bordered from below by `border`, and where quantities are conserved by their level, with as many more
@@ -254,14 +318,18 @@ impl<'a> Problem<'a> {
         let (mut f, mut jacobian, mut by) = (vec![0.0; n], vec![0.0; n * n], vec![0.0; n]);
         residual(self.system, &x, i_stim, &p, &mut f);
         residual_jacobian(self.system, &x, i_stim, &p, &mut jacobian);
-        self.system.derivative_by(self.over, &x, i_stim, &p, &mut by);
+        self.system
+            .derivative_by(self.over, &x, i_stim, &p, &mut by);
         let span = self.span();
         if !self.laws.is_empty() {
             return self.on_level(y, border, (f, jacobian, by));
         }
         let rows: Vec<f64> = (0..n)
             .map(|i| {
-                (0..n).map(|j| (jacobian[i * n + j] * self.width[j]).abs()).fold((by[i] * span).abs(), f64::max).max(f64::MIN_POSITIVE)
+                (0..n)
+                    .map(|j| (jacobian[i * n + j] * self.width[j]).abs())
+                    .fold((by[i] * span).abs(), f64::max)
+                    .max(f64::MIN_POSITIVE)
             })
             .collect();
         let matrix = Mat::from_fn(n + 1, n + 1, |i, j| match (i < n, j < n) {
@@ -274,16 +342,31 @@ impl<'a> Problem<'a> {
     }
 
     /// As [`Problem::bordered`] on the level of the start, from the residual and its derivatives by state and parameter.
-    fn on_level(&self, y: &[f64], border: &[f64], (f, jacobian, by): (Vec<f64>, Vec<f64>, Vec<f64>)) -> (Vec<f64>, Mat<f64>) {
+    fn on_level(
+        &self,
+        y: &[f64],
+        border: &[f64],
+        (f, jacobian, by): (Vec<f64>, Vec<f64>, Vec<f64>),
+    ) -> (Vec<f64>, Mat<f64>) {
         let (n, k) = (y.len() - 1, self.laws.len());
         let x = self.state(y);
         let (_, p) = self.inputs(y[n]);
         let w = self.laws.gradients(&x, &p);
-        let by_scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * self.width[e % n]).collect::<Vec<f64>>();
+        let by_scaled = |all: &[f64]| {
+            all.iter()
+                .enumerate()
+                .map(|(e, v)| v * self.width[e % n])
+                .collect::<Vec<f64>>()
+        };
         let inner = newton::bordered(&by_scaled(&jacobian), &by_scaled(&w), &w, n);
-        let [level, value] = [&self.start, &x].map(|x| (self.laws.values(x, &p), self.laws.by(self.over, x, &p)));
+        let [level, value] =
+            [&self.start, &x].map(|x| (self.laws.values(x, &p), self.laws.by(self.over, x, &p)));
         let off: Vec<f64> = (0..k).map(|a| value.0[a] - level.0[a]).collect();
-        let by: Vec<f64> = by.into_iter().chain((0..k).map(|a| value.1[a] - level.1[a])).map(|v| v * self.span()).collect();
+        let by: Vec<f64> = by
+            .into_iter()
+            .chain((0..k).map(|a| value.1[a] - level.1[a]))
+            .map(|v| v * self.span())
+            .collect();
         // Unknowns: state, parameter, then what borders the state.
         let size: Vec<f64> = (0..n + k).map(|i| inner.rows[i].max(by[i].abs())).collect();
         let matrix = Mat::from_fn(n + k + 1, n + k + 1, |i, j| {
@@ -310,7 +393,9 @@ impl<'a> Problem<'a> {
             i if i == n => across,
             i => f.map_or(0.0, |f| -f[if i < n { i } else { i - 1 }]),
         };
-        let solution = matrix.partial_piv_lu().solve(Mat::from_fn(matrix.nrows(), 1, |i, _| rhs(i)));
+        let solution = matrix
+            .partial_piv_lu()
+            .solve(Mat::from_fn(matrix.nrows(), 1, |i, _| rhs(i)));
         solution.col(0).iter().take(n + 1).copied().collect()
     }
 
@@ -346,22 +431,40 @@ impl<'a> Problem<'a> {
         }
         tangent.iter_mut().for_each(|t| *t /= length);
         let determinant = self.bordered(&y, &tangent).1.determinant();
-        let orientation = if determinant.is_normal() { determinant } else { determinant.signum() };
+        let orientation = if determinant.is_normal() {
+            determinant
+        } else {
+            determinant.signum()
+        };
         let (i_stim, p) = self.inputs(y[n]);
-        let eigenvalues = spectrum_within(&self.laws, self.system, &self.state(&y), i_stim, &p, 0).ok()?.eigenvalues;
-        Some(Traced { y, tangent, orientation, eigenvalues })
+        let eigenvalues = spectrum_within(&self.laws, self.system, &self.state(&y), i_stim, &p, 0)
+            .ok()?
+            .eigenvalues;
+        Some(Traced {
+            y,
+            tangent,
+            orientation,
+            eigenvalues,
+        })
     }
 
     /// The point of the branch at arclength `h` along the tangent of another.
     pub fn at(&self, from: &Traced, h: f64) -> Option<(Traced, usize)> {
-        let guess: Vec<f64> = from.y.iter().zip(&from.tangent).map(|(y, t)| y + h * t).collect();
+        let guess: Vec<f64> = from
+            .y
+            .iter()
+            .zip(&from.tangent)
+            .map(|(y, t)| y + h * t)
+            .collect();
         let (y, corrections) = self.correct(&guess, &from.tangent)?;
         Some((self.traced(y, &from.tangent)?, corrections))
     }
 
     /// The variable that is outside the box, and the face of the box on that side.
     fn outside(&self, y: &[f64]) -> Option<(usize, f64)> {
-        let k = y[..y.len() - 1].iter().position(|v| !(-MARGIN..=1.0 + MARGIN).contains(v))?;
+        let k = y[..y.len() - 1]
+            .iter()
+            .position(|v| !(-MARGIN..=1.0 + MARGIN).contains(v))?;
         Some((k, if y[k] < 0.0 { -MARGIN } else { 1.0 + MARGIN }))
     }
 }
@@ -370,7 +473,9 @@ impl<'a> Problem<'a> {
 pub fn trace(problem: &Problem, start: &[f64], options: &ContinuationOptions) -> Option<Raw> {
     let mut along = vec![0.0; start.len()];
     along[start.len() - 1] = 1.0;
-    let first = problem.correct(start, &along).and_then(|(y, _)| problem.traced(y, &along))?;
+    let first = problem
+        .correct(start, &along)
+        .and_then(|(y, _)| problem.traced(y, &along))?;
     let mut back = first.clone();
     back.tangent.iter_mut().for_each(|t| *t = -*t);
     back.orientation = -back.orientation;
@@ -378,15 +483,25 @@ pub fn trace(problem: &Problem, start: &[f64], options: &ContinuationOptions) ->
     points.reverse();
     special.reverse();
     // Tangents of the way back point the other way.
-    points.iter_mut().for_each(|q| q.tangent.iter_mut().for_each(|t| *t = -*t));
+    points
+        .iter_mut()
+        .for_each(|q| q.tangent.iter_mut().for_each(|t| *t = -*t));
     if begin == Stop::Closed {
-        return Some(Raw { points, special, stopped: [Stop::Closed, Stop::Closed] });
+        return Some(Raw {
+            points,
+            special,
+            stopped: [Stop::Closed, Stop::Closed],
+        });
     }
     points.pop();
     let (ahead, more, end) = one_way(problem, first, options);
     points.extend(ahead);
     special.extend(more);
-    Some(Raw { points, special, stopped: [begin, end] })
+    Some(Raw {
+        points,
+        special,
+        stopped: [begin, end],
+    })
 }
 
 type Way = (Vec<Traced>, Special, Stop);
@@ -406,22 +521,30 @@ fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> W
     let mut length = 0.0;
     let mut here = first.clone();
     for _ in 0..options.most_steps {
-        h = h.min(problem.longest(here.s(), here.tangent[here.y.len() - 1], options.longest_step));
+        h = h.min(problem.longest(
+            here.s(),
+            here.tangent[here.y.len() - 1],
+            options.longest_step,
+        ));
         let made = match step(problem, &here, h) {
             Ok(made) => made,
             Err(failure) => {
                 h *= 0.5;
                 // Towards an end that cannot be reached steps shrink with the way that is left.
-                let left = towards(&here).map(|(end, arclength)| ((end - here.s()).abs(), arclength));
+                let left =
+                    towards(&here).map(|(end, arclength)| ((end - here.s()).abs(), arclength));
                 if let Some((near, arclength)) = left
                     && near <= NEAREST
                 {
                     special.extend(past_the_end(problem, &here));
-                    let stop = Stop::SingularEnd { within: near * problem.span().abs() };
+                    let stop = Stop::SingularEnd {
+                        within: near * problem.span().abs(),
+                    };
                     points.extend(limit(problem, &here, arclength));
                     return (points, special, stop);
                 }
-                let shortest = left.map_or(SHORTEST, |(_, arclength)| SHORTEST.min(0.1 * arclength));
+                let shortest =
+                    left.map_or(SHORTEST, |(_, arclength)| SHORTEST.min(0.1 * arclength));
                 if h < shortest {
                     let stop = match failure {
                         Failure::NotFinite => Stop::NotFinite,
@@ -435,16 +558,27 @@ fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> W
         };
         let left = problem.outside(&made.next.y);
         let made = match left {
-            Some((k, face)) if problem.outside(&here.y).is_none() => onto_the_face(problem, &here, made, k, face),
+            Some((k, face)) if problem.outside(&here.y).is_none() => {
+                onto_the_face(problem, &here, made, k, face)
+            }
             _ => made,
         };
-        let Step { next, corrections, special: more, landed } = made;
+        let Step {
+            next,
+            corrections,
+            special: more,
+            landed,
+        } = made;
         special.extend(more);
         let gone = norm(&difference(&next.y, &here.y));
         length += gone;
         points.push(next.clone());
         if let Some((k, _)) = left {
-            return (points, special, Stop::LeftBox(problem.system.spec().variables[k].name.clone()));
+            return (
+                points,
+                special,
+                Stop::LeftBox(problem.system.spec().variables[k].name.clone()),
+            );
         }
         if landed {
             special.extend(past_the_end(problem, &next));
@@ -469,12 +603,25 @@ fn one_way(problem: &Problem, first: Traced, options: &ContinuationOptions) -> W
 /// A step out of the box cut off at the face through which variable `k` leaves; the step itself where that point is not found.
 fn onto_the_face(problem: &Problem, here: &Traced, made: Step, k: usize, face: f64) -> Step {
     let advance = dot(&difference(&made.next.y, &here.y), &here.tangent);
-    let nearest = |a: &Traced, b: &Traced, share: f64| if share < 0.5 { a.clone() } else { b.clone() };
-    let found = zero(&|h| Some(problem.at(here, h)?.0), here, &made.next, advance, &|q| q.y[k] - face, &nearest);
+    let nearest =
+        |a: &Traced, b: &Traced, share: f64| if share < 0.5 { a.clone() } else { b.clone() };
+    let found = zero(
+        &|h| Some(problem.at(here, h)?.0),
+        here,
+        &made.next,
+        advance,
+        &|q| q.y[k] - face,
+        &nearest,
+    );
     match found {
         Some((at, next)) if at > 0.0 => {
             let special = bifurcations(problem, here, &next, at, &mut CLOSER_LOOKS.clone());
-            Step { next, special, landed: false, ..made }
+            Step {
+                next,
+                special,
+                landed: false,
+                ..made
+            }
         }
         _ => made,
     }
@@ -498,15 +645,26 @@ fn step(problem: &Problem, here: &Traced, h: f64) -> std::result::Result<Step, F
     let inside = |s: f64| (0.0..=1.0).contains(&s);
     let turns = |q: &Traced| {
         let cosine = dot(&q.tangent, &here.tangent);
-        let least = if h < CORNER { LEAST_COSINE_CORNER } else { LEAST_COSINE };
+        let least = if h < CORNER {
+            LEAST_COSINE_CORNER
+        } else {
+            LEAST_COSINE
+        };
         cosine <= least
     };
     let checked = |next: Traced, corrections: usize, landed: bool| {
         let advance = dot(&difference(&next.y, &here.y), &here.tangent);
         let special = bifurcations(problem, here, &next, advance, &mut CLOSER_LOOKS.clone());
         // A branch that turned back beyond the end was not inside all the way.
-        let beyond = special.iter().any(|(_, y)| !(-AT_END..=1.0 + AT_END).contains(&y[n]));
-        (!beyond).then_some(Step { next, corrections, special, landed })
+        let beyond = special
+            .iter()
+            .any(|(_, y)| !(-AT_END..=1.0 + AT_END).contains(&y[n]));
+        (!beyond).then_some(Step {
+            next,
+            corrections,
+            special,
+            landed,
+        })
     };
     let ordinary = problem.at(here, h);
     if let Some((next, corrections)) = &ordinary
@@ -526,18 +684,31 @@ fn step(problem: &Problem, here: &Traced, h: f64) -> std::result::Result<Step, F
         let mut guess: Vec<f64> = match &ordinary {
             Some((q, _)) if !inside(q.s()) => {
                 let share = (end - here.s()) / (q.s() - here.s());
-                here.y.iter().zip(&q.y).map(|(a, b)| a + share * (b - a)).collect()
+                here.y
+                    .iter()
+                    .zip(&q.y)
+                    .map(|(a, b)| a + share * (b - a))
+                    .collect()
             }
-            _ => here.y.iter().zip(&here.tangent).map(|(y, t)| y + arclength * t).collect(),
+            _ => here
+                .y
+                .iter()
+                .zip(&here.tangent)
+                .map(|(y, t)| y + arclength * t)
+                .collect(),
         };
         guess[n] = end;
         let mut across = vec![0.0; n + 1];
         across[n] = 1.0;
-        let landing = problem.correct(&guess, &across).and_then(|(mut y, corrections)| {
-            y[n] = end;
-            let near = norm(&difference(&y, &guess)) <= 0.1 * h;
-            near.then(|| problem.traced(y, &here.tangent)).flatten().map(|q| (q, corrections))
-        });
+        let landing = problem
+            .correct(&guess, &across)
+            .and_then(|(mut y, corrections)| {
+                y[n] = end;
+                let near = norm(&difference(&y, &guess)) <= 0.1 * h;
+                near.then(|| problem.traced(y, &here.tangent))
+                    .flatten()
+                    .map(|q| (q, corrections))
+            });
         if let Some((next, corrections)) = landing
             && !turns(&next)
             && let Some(made) = checked(next, corrections, true)
@@ -545,10 +716,20 @@ fn step(problem: &Problem, here: &Traced, h: f64) -> std::result::Result<Step, F
             return Ok(made);
         }
     }
-    let guess: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + h * t).collect();
+    let guess: Vec<f64> = here
+        .y
+        .iter()
+        .zip(&here.tangent)
+        .map(|(y, t)| y + h * t)
+        .collect();
     let (f, matrix) = problem.bordered(&guess, &here.tangent);
-    let finite = f.iter().all(|f| f.is_finite()) && (0..n).all(|i| (0..=n).all(|j| matrix[(i, j)].is_finite()));
-    Err(if finite { Failure::NoConvergence } else { Failure::NotFinite })
+    let finite = f.iter().all(|f| f.is_finite())
+        && (0..n).all(|i| (0..=n).all(|j| matrix[(i, j)].is_finite()));
+    Err(if finite {
+        Failure::NoConvergence
+    } else {
+        Failure::NotFinite
+    })
 }
 
 /// The point at the end of the interval as the limit of what leads there, where it has one.
@@ -557,18 +738,39 @@ fn limit(problem: &Problem, here: &Traced, arclength: f64) -> Option<Traced> {
     let end = if here.tangent[n] > 0.0 { 1.0 } else { 0.0 };
     // Along a tangent over so short a way nothing is lost; where the state itself runs away, or nothing is finite, there is no limit.
     (arclength < 1e3 * NEAREST).then_some(())?;
-    let mut y: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + arclength * t).collect();
+    let mut y: Vec<f64> = here
+        .y
+        .iter()
+        .zip(&here.tangent)
+        .map(|(y, t)| y + arclength * t)
+        .collect();
     y[n] = end;
     let (i_stim, p) = problem.inputs(end);
-    let eigenvalues = spectrum_within(&problem.laws, problem.system, &problem.state(&y), i_stim, &p, 0).ok()?.eigenvalues;
-    Some(Traced { y, tangent: here.tangent.clone(), orientation: here.orientation, eigenvalues })
+    let eigenvalues = spectrum_within(
+        &problem.laws,
+        problem.system,
+        &problem.state(&y),
+        i_stim,
+        &p,
+        0,
+    )
+    .ok()?
+    .eigenvalues;
+    Some(Traced {
+        y,
+        tangent: here.tangent.clone(),
+        orientation: here.orientation,
+        eigenvalues,
+    })
 }
 
 /// The bifurcations that lie on the end of the interval itself, which a step a little past it finds.
 fn past_the_end(problem: &Problem, here: &Traced) -> Special {
     let n = here.y.len() - 1;
     let end = if here.tangent[n] > 0.0 { 1.0 } else { 0.0 };
-    let Some((next, _)) = problem.at(here, PAST) else { return Vec::new() };
+    let Some((next, _)) = problem.at(here, PAST) else {
+        return Vec::new();
+    };
     if !problem.defined(next.s()) || dot(&next.tangent, &here.tangent) < LEAST_COSINE {
         return Vec::new();
     }
@@ -584,6 +786,8 @@ fn returned(problem: &Problem, here: &Traced, first: &Traced, gone: f64) -> bool
     if norm(&home) >= gone || dot(&here.tangent, &first.tangent) <= 0.9 {
         return false;
     }
-    let Some((q, _)) = problem.at(here, dot(&home, &here.tangent)) else { return false };
+    let Some((q, _)) = problem.at(here, dot(&home, &here.tangent)) else {
+        return false;
+    };
     norm(&difference(&q.y, &first.y)) < 1e-6 + 1e-3 * gone
 }

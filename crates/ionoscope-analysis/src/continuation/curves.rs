@@ -66,7 +66,10 @@ pub enum CurveStop {
 impl CurveStop {
     /// Whether the curve was followed to an end of its own or one that was asked for. Otherwise it broke off: it may go on.
     pub fn complete(&self) -> bool {
-        !matches!(self, CurveStop::NoConvergence | CurveStop::TooManySteps | CurveStop::NotStarted)
+        !matches!(
+            self,
+            CurveStop::NoConvergence | CurveStop::TooManySteps | CurveStop::NotStarted
+        )
     }
 }
 
@@ -74,13 +77,19 @@ impl std::fmt::Display for CurveStop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             CurveStop::EndOfRange => f.write_str("the end of an interval"),
-            CurveStop::SingularEnd => f.write_str("the end of an interval, where the equations have no unique solution"),
+            CurveStop::SingularEnd => {
+                f.write_str("the end of an interval, where the equations have no unique solution")
+            }
             CurveStop::LeftBox(name) => write!(f, "{name} left the box"),
             CurveStop::BogdanovTakens => f.write_str("the frequency goes to zero: Bogdanov-Takens"),
             CurveStop::Closed => f.write_str("closed"),
-            CurveStop::NoConvergence => f.write_str("broke off: no further point by the shortest step"),
+            CurveStop::NoConvergence => {
+                f.write_str("broke off: no further point by the shortest step")
+            }
             CurveStop::TooManySteps => f.write_str("broke off: the limit on the number of steps"),
-            CurveStop::NotStarted => f.write_str("broke off: the bifurcation could not be followed in any direction"),
+            CurveStop::NotStarted => {
+                f.write_str("broke off: the bifurcation could not be followed in any direction")
+            }
         }
     }
 }
@@ -189,12 +198,25 @@ impl<'a> Plane<'a> {
         bounds: Vec<[f64; 2]>,
         start: Vec<f64>,
     ) -> Self {
-        let mut plane = Plane { system, i_stim, p, over, intervals, bounds, laws: Laws::stated(system), start };
+        let mut plane = Plane {
+            system,
+            i_stim,
+            p,
+            over,
+            intervals,
+            bounds,
+            laws: Laws::stated(system),
+            start,
+        };
         let corner = |s: f64, t: f64| {
             let (_, i_stim, p) = plane.split(&[vec![0.0; plane.bounds.len()], vec![s, t]].concat());
             (i_stim, p)
         };
-        plane.laws = Laws::find(system, &[corner(0.0, 0.0), corner(0.487, 0.311), corner(1.0, 1.0)], &plane.bounds);
+        plane.laws = Laws::find(
+            system,
+            &[corner(0.0, 0.0), corner(0.487, 0.311), corner(1.0, 1.0)],
+            &plane.bounds,
+        );
         plane
     }
 
@@ -205,7 +227,11 @@ impl<'a> Plane<'a> {
 
     fn split(&self, y: &[f64]) -> (Vec<f64>, f64, Vec<f64>) {
         let n = y.len() - 2;
-        let x = y[..n].iter().zip(&self.bounds).map(|(y, [low, high])| low + y * (high - low)).collect();
+        let x = y[..n]
+            .iter()
+            .zip(&self.bounds)
+            .map(|(y, [low, high])| low + y * (high - low))
+            .collect();
         let (mut i_stim, mut p) = (self.i_stim, self.p.to_vec());
         for k in 0..2 {
             match self.over[k] {
@@ -227,9 +253,16 @@ impl<'a> Plane<'a> {
             return Mat::from_fn(n, n, |i, j| jacobian[i * n + j] * width[j]);
         }
         let w = self.laws.gradients(&x, &p);
-        let scaled = |all: &[f64]| all.iter().enumerate().map(|(e, v)| v * width[e % n]).collect::<Vec<f64>>();
+        let scaled = |all: &[f64]| {
+            all.iter()
+                .enumerate()
+                .map(|(e, v)| v * width[e % n])
+                .collect::<Vec<f64>>()
+        };
         let bordered = newton::bordered(&scaled(&jacobian), &scaled(&w), &w, n);
-        Mat::from_fn(n + w.len() / n, n + w.len() / n, |i, j| bordered.matrix[(i, j)] * bordered.rows[i])
+        Mat::from_fn(n + w.len() / n, n + w.len() / n, |i, j| {
+            bordered.matrix[(i, j)] * bordered.rows[i]
+        })
     }
 
     /// The residual, how far conserved quantities are off their level, and the derivatives of both by the parameters.
@@ -237,7 +270,13 @@ impl<'a> Plane<'a> {
         let (x, i_stim, p) = self.split(y);
         let mut f = vec![0.0; x.len()];
         residual(self.system, &x, i_stim, &p, &mut f);
-        let off = |of: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> { of(&x).iter().zip(of(&self.start)).map(|(a, b)| a - b).collect() };
+        let off = |of: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> {
+            of(&x)
+                .iter()
+                .zip(of(&self.start))
+                .map(|(a, b)| a - b)
+                .collect()
+        };
         f.extend(off(&|x| self.laws.values(x, &p)));
         let by = self.over.map(|over| {
             let mut by = vec![0.0; x.len()];
@@ -252,12 +291,25 @@ impl<'a> Plane<'a> {
     fn borders(&self, y: &[f64], by: &[Vec<f64>; 2]) -> Option<Borders> {
         let jacobian = self.scaled_jacobian(y);
         let n = jacobian.nrows();
-        let parameters = |i: usize| (0..2).map(move |k| (by[k][i] * (self.intervals[k][1] - self.intervals[k][0])).abs());
-        let row = |i: usize| (0..n).map(|j| jacobian[(i, j)].abs()).chain(parameters(i)).fold(f64::MIN_POSITIVE, f64::max);
+        let parameters = |i: usize| {
+            (0..2).map(move |k| (by[k][i] * (self.intervals[k][1] - self.intervals[k][0])).abs())
+        };
+        let row = |i: usize| {
+            (0..n)
+                .map(|j| jacobian[(i, j)].abs())
+                .chain(parameters(i))
+                .fold(f64::MIN_POSITIVE, f64::max)
+        };
         let size: Vec<f64> = (0..n).map(row).collect();
-        let svd = Mat::from_fn(n, n, |i, j| jacobian[(i, j)] / size[i]).svd().ok()?;
+        let svd = Mat::from_fn(n, n, |i, j| jacobian[(i, j)] / size[i])
+            .svd()
+            .ok()?;
         let last = |m: faer::MatRef<f64>| (0..n).map(|i| m[(i, n - 1)]).collect();
-        Some(Borders { left: last(svd.U()), right: last(svd.V()), size })
+        Some(Borders {
+            left: last(svd.U()),
+            right: last(svd.V()),
+            size,
+        })
     }
 
     /// Test function, and the frequency of the pair: that nearest the imaginary axis and the frequency before.
@@ -270,22 +322,39 @@ impl<'a> Plane<'a> {
                 (false, true) => right[j],
                 (false, false) => 0.0,
             });
-            let solution = matrix.partial_piv_lu().solve(Mat::from_fn(n + 1, 1, |i, _| f64::from(u8::from(i == n))));
+            let solution = matrix
+                .partial_piv_lu()
+                .solve(Mat::from_fn(n + 1, 1, |i, _| f64::from(u8::from(i == n))));
             return Some((solution[(n, 0)], 0.0));
         }
         let (x, i_stim, p) = self.split(y);
-        let all = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0).ok()?.eigenvalues;
+        let all = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0)
+            .ok()?
+            .eigenvalues;
         let far = |m: &crate::spectrum::Complex| m.re.abs() + (m.im - omega).abs();
-        all.iter().filter(|m| m.im > 0.0).min_by(|a, b| far(a).total_cmp(&far(b))).map(|m| (m.re, m.im))
+        all.iter()
+            .filter(|m| m.im > 0.0)
+            .min_by(|a, b| far(a).total_cmp(&far(b)))
+            .map(|m| (m.re, m.im))
     }
 
     /// Residual with the test function, and its Jacobian bordered by `border`.
-    fn bordered(&self, kind: Bifurcation, y: &[f64], omega: f64, border: &[f64]) -> Option<(Vec<f64>, Mat<f64>, f64)> {
+    fn bordered(
+        &self,
+        kind: Bifurcation,
+        y: &[f64],
+        omega: f64,
+        border: &[f64],
+    ) -> Option<(Vec<f64>, Mat<f64>, f64)> {
         let n = y.len() - 2;
         let ((mut f, by), jacobian) = (self.residual(y), self.scaled_jacobian(y));
         let k = f.len() - n;
         let span = |j: usize| self.intervals[j][1] - self.intervals[j][0];
-        let borders = if kind == Bifurcation::SaddleNode { Some(self.borders(y, &by)?) } else { None };
+        let borders = if kind == Bifurcation::SaddleNode {
+            Some(self.borders(y, &by)?)
+        } else {
+            None
+        };
         let (value, frequency) = self.test(y, omega, borders.as_ref())?;
         let mut gradient = vec![0.0; n + 2];
         for (j, slope) in gradient.iter_mut().enumerate() {
@@ -295,8 +364,16 @@ impl<'a> Plane<'a> {
                 self.test(&moved, omega, borders.as_ref()).map(|t| t.0)
             };
             // Next to the border of the plane, where the curve may end, not over it.
-            let left = if j < n { 1.0 } else { y[j].abs().min((1.0 - y[j]).abs()) };
-            let h = if left > LEAST_DIFFERENCE { DIFFERENCE.min(0.1 * left) } else { DIFFERENCE };
+            let left = if j < n {
+                1.0
+            } else {
+                y[j].abs().min((1.0 - y[j]).abs())
+            };
+            let h = if left > LEAST_DIFFERENCE {
+                DIFFERENCE.min(0.1 * left)
+            } else {
+                DIFFERENCE
+            };
             *slope = (at(h)? - at(-h)?) / (2.0 * h);
         }
         f.insert(n, value);
@@ -313,7 +390,13 @@ impl<'a> Plane<'a> {
             i => of_system(i - 2, j),
         };
         let m = n + k + 2;
-        let mut size: Vec<f64> = (0..m).map(|i| (0..m).map(|j| entry(i, j).abs()).fold(f64::MIN_POSITIVE, f64::max)).collect();
+        let mut size: Vec<f64> = (0..m)
+            .map(|i| {
+                (0..m)
+                    .map(|j| entry(i, j).abs())
+                    .fold(f64::MIN_POSITIVE, f64::max)
+            })
+            .collect();
         size[n + 1] = 1.0;
         let matrix = Mat::from_fn(m, m, |i, j| entry(i, j) / size[i]);
         size.remove(n + 1);
@@ -321,7 +404,13 @@ impl<'a> Plane<'a> {
         Some((f, matrix, frequency))
     }
 
-    fn correct(&self, kind: Bifurcation, guess: &[f64], tangent: &[f64], omega: f64) -> Option<(Vec<f64>, f64)> {
+    fn correct(
+        &self,
+        kind: Bifurcation,
+        guess: &[f64],
+        tangent: &[f64],
+        omega: f64,
+    ) -> Option<(Vec<f64>, f64)> {
         let m = guess.len();
         let (mut y, mut omega) = (guess.to_vec(), omega);
         for _ in 0..MOST_CORRECTIONS {
@@ -333,8 +422,13 @@ impl<'a> Plane<'a> {
                 k if k == m => -off,
                 _ => -f[i - 1],
             };
-            let step = matrix.partial_piv_lu().solve(Mat::from_fn(matrix.nrows(), 1, |i, _| rhs(i)));
-            let length = (0..m).map(|i| step[(i, 0)] * step[(i, 0)]).sum::<f64>().sqrt();
+            let step = matrix
+                .partial_piv_lu()
+                .solve(Mat::from_fn(matrix.nrows(), 1, |i, _| rhs(i)));
+            let length = (0..m)
+                .map(|i| step[(i, 0)] * step[(i, 0)])
+                .sum::<f64>()
+                .sqrt();
             if !length.is_finite() || length > 0.2 {
                 return None;
             }
@@ -360,21 +454,45 @@ impl<'a> Plane<'a> {
     /// The curve through a bifurcation at a value of the second parameter; that point alone where it cannot be started.
     pub fn curve(&self, start: &SpecialPoint, second: f64) -> Curve {
         let scaled = |v: f64, [low, high]: [f64; 2]| (v - low) / (high - low);
-        let mut y: Vec<f64> = start.x.iter().zip(&self.bounds).map(|(x, b)| scaled(*x, *b)).collect();
-        y.extend([scaled(start.parameter, self.intervals[0]), scaled(second, self.intervals[1])]);
-        let omega = start.frequency.unwrap_or_else(|| super::critical(&start.eigenvalues));
+        let mut y: Vec<f64> = start
+            .x
+            .iter()
+            .zip(&self.bounds)
+            .map(|(x, b)| scaled(*x, *b))
+            .collect();
+        y.extend([
+            scaled(start.parameter, self.intervals[0]),
+            scaled(second, self.intervals[1]),
+        ]);
+        let omega = start
+            .frequency
+            .unwrap_or_else(|| super::critical(&start.eigenvalues));
         let omega = if omega.is_finite() { omega } else { 0.0 };
         let m = y.len();
         let mut along = vec![0.0; m];
         along[m - 1] = 1.0;
-        let first = self.correct(start.kind, &y, &along, omega).and_then(|(y, omega)| {
-            let tangent = self.tangent(start.kind, &y, omega, &along)?;
-            Some(At { y, tangent, omega })
-        });
+        let first = self
+            .correct(start.kind, &y, &along, omega)
+            .and_then(|(y, omega)| {
+                let tangent = self.tangent(start.kind, &y, omega, &along)?;
+                Some(At { y, tangent, omega })
+            });
         let Some(first) = first else {
-            let point = self.describe(start.kind, &At { y, tangent: along, omega });
+            let point = self.describe(
+                start.kind,
+                &At {
+                    y,
+                    tangent: along,
+                    omega,
+                },
+            );
             let stopped = [CurveStop::NotStarted, CurveStop::NotStarted];
-            return Curve { kind: start.kind, points: vec![point], special_points: Vec::new(), stopped };
+            return Curve {
+                kind: start.kind,
+                points: vec![point],
+                special_points: Vec::new(),
+                stopped,
+            };
         };
         let mut back = first.clone();
         back.tangent.iter_mut().for_each(|t| *t = -*t);
@@ -387,7 +505,10 @@ impl<'a> Plane<'a> {
             points.extend(ahead);
             end = stop;
         }
-        let mut special_points: Vec<CurveSpecialPoint> = points.windows(2).flat_map(|w| self.between(start.kind, &w[0], &w[1])).collect();
+        let mut special_points: Vec<CurveSpecialPoint> = points
+            .windows(2)
+            .flat_map(|w| self.between(start.kind, &w[0], &w[1]))
+            .collect();
         // The curve ends a little before a Bogdanov-Takens point, to which the square of the frequency goes straight.
         let count = points.len();
         if count > 1 && end == CurveStop::BogdanovTakens {
@@ -396,20 +517,41 @@ impl<'a> Plane<'a> {
         if count > 1 && begin == CurveStop::BogdanovTakens {
             special_points.insert(0, self.slowest(&points[1], &points[0]));
         }
-        let points = points.into_iter().map(|q| self.describe(start.kind, &q)).collect();
-        Curve { kind: start.kind, points, special_points, stopped: [begin, end] }
+        let points = points
+            .into_iter()
+            .map(|q| self.describe(start.kind, &q))
+            .collect();
+        Curve {
+            kind: start.kind,
+            points,
+            special_points,
+            stopped: [begin, end],
+        }
     }
 
     fn special(&self, kind: Codimension2, y: &[f64]) -> CurveSpecialPoint {
         let n = y.len() - 2;
-        CurveSpecialPoint { kind, parameters: [0, 1].map(|k| self.parameter(k, y[n + k])), x: self.split(y).0 }
+        CurveSpecialPoint {
+            kind,
+            parameters: [0, 1].map(|k| self.parameter(k, y[n + k])),
+            x: self.split(y).0,
+        }
     }
 
     /// Where the square of the frequency is zero on the straight line through two points.
     fn slowest(&self, before: &At, last: &At) -> CurveSpecialPoint {
         let [w0, w1] = [before, last].map(|q| q.omega * q.omega);
-        let share = if w0 > w1 { (w1 / (w0 - w1)).min(1.0) } else { 0.0 };
-        let y: Vec<f64> = before.y.iter().zip(&last.y).map(|(a, b)| b + share * (b - a)).collect();
+        let share = if w0 > w1 {
+            (w1 / (w0 - w1)).min(1.0)
+        } else {
+            0.0
+        };
+        let y: Vec<f64> = before
+            .y
+            .iter()
+            .zip(&last.y)
+            .map(|(a, b)| b + share * (b - a))
+            .collect();
         self.special(Codimension2::BogdanovTakens, &y)
     }
 
@@ -420,36 +562,75 @@ impl<'a> Plane<'a> {
             let (x, i_stim, p) = self.split(&q.y);
             let spectrum = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0);
             // Those that are zero by conservation are last, and tell nothing.
-            let mut all = spectrum.map(|s| s.eigenvalues[..x.len() - s.neutral].to_vec()).unwrap_or_default();
+            let mut all = spectrum
+                .map(|s| s.eigenvalues[..x.len() - s.neutral].to_vec())
+                .unwrap_or_default();
             all.sort_by(|a, b| a.re.abs().total_cmp(&b.re.abs()));
             all
         };
         // The real eigenvalue nearest zero, that of the saddle-node left out.
         let real = |q: &At| {
             let zero = usize::from(kind == Bifurcation::SaddleNode);
-            eigenvalues(q).iter().filter(|m| m.im == 0.0).nth(zero).map(|m| m.re)
+            eigenvalues(q)
+                .iter()
+                .filter(|m| m.im == 0.0)
+                .nth(zero)
+                .map(|m| m.re)
         };
         let pair = |q: &At| eigenvalues(q).iter().find(|m| m.im > 0.0).map(|m| m.re);
         // Tangents of the part that was followed backwards point from b to a.
-        let forward = |q: &At| (0..m).map(|k| q.tangent[k] * (b.y[k] - a.y[k])).sum::<f64>().signum();
-        let turn = |q: &At| Some(forward(q) * forward(a) * (m - 2..m).map(|k| q.tangent[k] * a.tangent[k]).sum::<f64>());
+        let forward = |q: &At| {
+            (0..m)
+                .map(|k| q.tangent[k] * (b.y[k] - a.y[k]))
+                .sum::<f64>()
+                .signum()
+        };
+        let turn = |q: &At| {
+            Some(
+                forward(q)
+                    * forward(a)
+                    * (m - 2..m).map(|k| q.tangent[k] * a.tangent[k]).sum::<f64>(),
+            )
+        };
         let coefficient = |q: &At| {
             let (x, i_stim, p) = self.split(&q.y);
-            normal_form::first_lyapunov_coefficient(&self.laws, self.system, &x, i_stim, &p, q.omega, &self.widths())
+            normal_form::first_lyapunov_coefficient(
+                &self.laws,
+                self.system,
+                &x,
+                i_stim,
+                &p,
+                q.omega,
+                &self.widths(),
+            )
         };
         type Test<'t> = (Codimension2, &'t dyn Fn(&At) -> Option<f64>);
         let tests: &[Test] = match kind {
-            Bifurcation::SaddleNode => {
-                &[(Codimension2::Cusp, &turn), (Codimension2::BogdanovTakens, &real), (Codimension2::FoldHopf, &pair)]
-            }
-            Bifurcation::Hopf => &[(Codimension2::GeneralisedHopf, &coefficient), (Codimension2::FoldHopf, &real)],
+            Bifurcation::SaddleNode => &[
+                (Codimension2::Cusp, &turn),
+                (Codimension2::BogdanovTakens, &real),
+                (Codimension2::FoldHopf, &pair),
+            ],
+            Bifurcation::Hopf => &[
+                (Codimension2::GeneralisedHopf, &coefficient),
+                (Codimension2::FoldHopf, &real),
+            ],
             _ => &[(Codimension2::FoldHopf, &real)],
         };
-        tests.iter().filter_map(|(which, test)| Some(self.special(*which, &self.zero(kind, a, b, *test)?))).collect()
+        tests
+            .iter()
+            .filter_map(|(which, test)| Some(self.special(*which, &self.zero(kind, a, b, *test)?)))
+            .collect()
     }
 
     /// Where a test function is zero between two points of a curve; none where it does not change its sign or jumps.
-    fn zero(&self, kind: Bifurcation, a: &At, b: &At, test: &dyn Fn(&At) -> Option<f64>) -> Option<Vec<f64>> {
+    fn zero(
+        &self,
+        kind: Bifurcation,
+        a: &At,
+        b: &At,
+        test: &dyn Fn(&At) -> Option<f64>,
+    ) -> Option<Vec<f64>> {
         let (first, last) = (test(a)?, test(b)?);
         if first == 0.0 || first * last >= 0.0 {
             return None;
@@ -459,7 +640,8 @@ impl<'a> Plane<'a> {
         let along: Vec<f64> = chord.iter().map(|c| c / length).collect();
         let at = |share: f64| {
             let guess: Vec<f64> = a.y.iter().zip(&chord).map(|(y, c)| y + share * c).collect();
-            let (y, omega) = self.correct(kind, &guess, &along, a.omega + share * (b.omega - a.omega))?;
+            let (y, omega) =
+                self.correct(kind, &guess, &along, a.omega + share * (b.omega - a.omega))?;
             let tangent = self.tangent(kind, &y, omega, &along)?;
             Some(At { y, tangent, omega })
         };
@@ -467,7 +649,11 @@ impl<'a> Plane<'a> {
         for k in 0..60 {
             // The secant's share and the middle by turns: fast near a zero, and safe.
             let secant = low.0 - low.1 * (high.0 - low.0) / (high.1 - low.1);
-            let share = if k % 2 == 0 { secant } else { 0.5 * (low.0 + high.0) };
+            let share = if k % 2 == 0 {
+                secant
+            } else {
+                0.5 * (low.0 + high.0)
+            };
             let Some(q) = at(share) else { break };
             let Some(value) = test(&q) else {
                 // So near a Bogdanov-Takens point that rounding makes two eigenvalues complex: nearer than can be told.
@@ -478,10 +664,16 @@ impl<'a> Plane<'a> {
             if value == 0.0 || (high.0 - low.0) * length < 1e-11 {
                 break;
             }
-            if value * first > 0.0 { low = (share, value) } else { high = (share, value) }
+            if value * first > 0.0 {
+                low = (share, value)
+            } else {
+                high = (share, value)
+            }
         }
         // At a jump the values stay as they were.
-        found.filter(|(_, value)| value.abs() < 1e-3 * first.abs().max(last.abs())).map(|f| f.0)
+        found
+            .filter(|(_, value)| value.abs() < 1e-3 * first.abs().max(last.abs()))
+            .map(|f| f.0)
     }
 
     fn widths(&self) -> Vec<f64> {
@@ -493,7 +685,17 @@ impl<'a> Plane<'a> {
         let n = x.len();
         let hopf = kind == Bifurcation::Hopf;
         let coefficient = hopf
-            .then(|| normal_form::first_lyapunov_coefficient(&self.laws, self.system, &x, i_stim, &p, q.omega, &self.widths()))
+            .then(|| {
+                normal_form::first_lyapunov_coefficient(
+                    &self.laws,
+                    self.system,
+                    &x,
+                    i_stim,
+                    &p,
+                    q.omega,
+                    &self.widths(),
+                )
+            })
             .flatten();
         CurvePoint {
             parameters: [0, 1].map(|k| self.parameter(k, q.y[n + k])),
@@ -513,7 +715,11 @@ impl<'a> Plane<'a> {
             };
             let moves = (q.tangent[n + k] * (self.intervals[k][1] - self.intervals[k][0])).abs();
             let size = self.parameter(k, q.y[n + k]).abs().max(SMALL * own);
-            if own == 0.0 { most } else { most.min(LARGEST_SHARE * size / moves) }
+            if own == 0.0 {
+                most
+            } else {
+                most.min(LARGEST_SHARE * size / moves)
+            }
         })
     }
 
@@ -526,18 +732,27 @@ impl<'a> Plane<'a> {
             let share = (end - from[k]) / way[k];
             (share.is_finite() && share >= 0.0).then_some((k, end, share))
         };
-        (m - 2..m).filter_map(meets).min_by(|a, b| a.2.total_cmp(&b.2))
+        (m - 2..m)
+            .filter_map(meets)
+            .min_by(|a, b| a.2.total_cmp(&b.2))
     }
 
     /// The next point at arclength `h`, or that on the border of the plane where it would be beyond, and whether it is on the border.
     fn step(&self, kind: Bifurcation, here: &At, h: f64) -> Option<(At, bool)> {
         let m = here.y.len();
         let cosine = |t: &[f64]| t.iter().zip(&here.tangent).map(|(a, b)| a * b).sum::<f64>();
-        let ahead: Vec<f64> = here.y.iter().zip(&here.tangent).map(|(y, t)| y + h * t).collect();
-        let ordinary = self.correct(kind, &ahead, &here.tangent, here.omega).and_then(|(y, omega)| {
-            let tangent = self.tangent(kind, &y, omega, &here.tangent)?;
-            (cosine(&tangent) > LEAST_COSINE).then_some(At { y, tangent, omega })
-        });
+        let ahead: Vec<f64> = here
+            .y
+            .iter()
+            .zip(&here.tangent)
+            .map(|(y, t)| y + h * t)
+            .collect();
+        let ordinary = self
+            .correct(kind, &ahead, &here.tangent, here.omega)
+            .and_then(|(y, omega)| {
+                let tangent = self.tangent(kind, &y, omega, &here.tangent)?;
+                (cosine(&tangent) > LEAST_COSINE).then_some(At { y, tangent, omega })
+            });
         let inside = |y: &[f64]| y[m - 2..].iter().all(|s| (0.0..=1.0).contains(s));
         match ordinary {
             Some(next) if inside(&next.y) => return Some((next, false)),
@@ -547,15 +762,27 @@ impl<'a> Plane<'a> {
         let beyond = ordinary.map_or(ahead, |q| q.y);
         let way: Vec<f64> = here.y.iter().zip(&beyond).map(|(a, b)| b - a).collect();
         let (k, end, share) = self.border(&here.y, &way)?;
-        let mut guess: Vec<f64> = here.y.iter().zip(&way).map(|(y, w)| y + share * w).collect();
+        let mut guess: Vec<f64> = here
+            .y
+            .iter()
+            .zip(&way)
+            .map(|(y, w)| y + share * w)
+            .collect();
         guess[k] = end;
         let mut across = vec![0.0; m];
         across[k] = 1.0;
         let (mut y, omega) = self.correct(kind, &guess, &across, here.omega)?;
         y[k] = end;
-        let near = y.iter().zip(&guess).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() <= 0.1 * h;
+        let near = y
+            .iter()
+            .zip(&guess)
+            .map(|(a, b)| (a - b).powi(2))
+            .sum::<f64>()
+            .sqrt()
+            <= 0.1 * h;
         let tangent = self.tangent(kind, &y, omega, &here.tangent)?;
-        (near && inside(&y) && cosine(&tangent) > LEAST_COSINE).then_some((At { y, tangent, omega }, true))
+        (near && inside(&y) && cosine(&tangent) > LEAST_COSINE)
+            .then_some((At { y, tangent, omega }, true))
     }
 
     fn one_way(&self, kind: Bifurcation, first: At) -> (Vec<At>, CurveStop) {
@@ -574,27 +801,57 @@ impl<'a> Plane<'a> {
                 }
                 if h < left.map_or(SHORTEST, |(_, _, arclength)| SHORTEST.min(0.1 * arclength)) {
                     // Towards a Bogdanov-Takens point the pair becomes real and can no longer be followed.
-                    let slow = kind == Bifurcation::Hopf && here.omega < 0.05 * first.omega && points.len() > 1 && self.double_zero(here);
-                    return (points, if slow { CurveStop::BogdanovTakens } else { CurveStop::NoConvergence });
+                    let slow = kind == Bifurcation::Hopf
+                        && here.omega < 0.05 * first.omega
+                        && points.len() > 1
+                        && self.double_zero(here);
+                    return (
+                        points,
+                        if slow {
+                            CurveStop::BogdanovTakens
+                        } else {
+                            CurveStop::NoConvergence
+                        },
+                    );
                 }
                 continue;
             };
-            if let Some(k) = next.y[..m - 2].iter().position(|z| !(-1e-6..=1.0 + 1e-6).contains(z)) {
+            if let Some(k) = next.y[..m - 2]
+                .iter()
+                .position(|z| !(-1e-6..=1.0 + 1e-6).contains(z))
+            {
                 points.push(next);
-                return (points, CurveStop::LeftBox(self.system.spec().variables[k].name.clone()));
+                return (
+                    points,
+                    CurveStop::LeftBox(self.system.spec().variables[k].name.clone()),
+                );
             }
-            let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            let apart = |a: &[f64], b: &[f64]| {
+                a.iter()
+                    .zip(b)
+                    .map(|(a, b)| (a - b).powi(2))
+                    .sum::<f64>()
+                    .sqrt()
+            };
             let step = apart(&next.y, &here.y);
             length += step;
             let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-            let closed = length > 4.0 * step && apart(&next.y, &first.y) < step && inner(&next.tangent, &first.tangent) > 0.9 && {
-                // The step that ends beside the first point ends on it.
-                let home: Vec<f64> = first.y.iter().zip(&next.y).map(|(a, b)| a - b).collect();
-                let along = inner(&home, &next.tangent);
-                let guess: Vec<f64> = next.y.iter().zip(&next.tangent).map(|(y, t)| y + along * t).collect();
-                let back = self.correct(kind, &guess, &next.tangent, next.omega);
-                back.is_some_and(|(y, _)| apart(&y, &first.y) < 1e-6 + 1e-3 * step)
-            };
+            let closed = length > 4.0 * step
+                && apart(&next.y, &first.y) < step
+                && inner(&next.tangent, &first.tangent) > 0.9
+                && {
+                    // The step that ends beside the first point ends on it.
+                    let home: Vec<f64> = first.y.iter().zip(&next.y).map(|(a, b)| a - b).collect();
+                    let along = inner(&home, &next.tangent);
+                    let guess: Vec<f64> = next
+                        .y
+                        .iter()
+                        .zip(&next.tangent)
+                        .map(|(y, t)| y + along * t)
+                        .collect();
+                    let back = self.correct(kind, &guess, &next.tangent, next.omega);
+                    back.is_some_and(|(y, _)| apart(&y, &first.y) < 1e-6 + 1e-3 * step)
+                };
             points.push(next);
             if landed {
                 return (points, CurveStop::EndOfRange);
@@ -611,8 +868,14 @@ impl<'a> Plane<'a> {
     /// whose Jacobian has one eigenvalue zero, is found beside it.
     fn double_zero(&self, q: &At) -> bool {
         let (x, i_stim, p) = self.split(&q.y);
-        let Ok(all) = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0) else { return false };
-        let slowest = all.eigenvalues.iter().map(|m| m.modulus()).fold(f64::INFINITY, f64::min);
+        let Ok(all) = spectrum_within(&self.laws, self.system, &x, i_stim, &p, 0) else {
+            return false;
+        };
+        let slowest = all
+            .eigenvalues
+            .iter()
+            .map(|m| m.modulus())
+            .fold(f64::INFINITY, f64::min);
         if slowest < 0.5 * q.omega {
             return false;
         }
@@ -622,7 +885,14 @@ impl<'a> Plane<'a> {
             let mut across = vec![0.0; m];
             across[k] = 1.0;
             let found = self.correct(Bifurcation::SaddleNode, &q.y, &across, 0.0);
-            found.is_some_and(|(y, _)| y.iter().zip(&q.y).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() < 0.05)
+            found.is_some_and(|(y, _)| {
+                y.iter()
+                    .zip(&q.y)
+                    .map(|(a, b)| (a - b).powi(2))
+                    .sum::<f64>()
+                    .sqrt()
+                    < 0.05
+            })
         })
     }
 

@@ -74,7 +74,8 @@ impl Default for CycleOptions {
 
 impl CycleOptions {
     fn accuracy(&self, time: Time) -> f64 {
-        self.accuracy.unwrap_or(if time == Time::Continuous { 1e-9 } else { 1e-6 })
+        self.accuracy
+            .unwrap_or(if time == Time::Continuous { 1e-9 } else { 1e-6 })
     }
 }
 
@@ -167,23 +168,40 @@ pub fn cycles(
     options: &CycleOptions,
 ) -> Result<Vec<CycleBranch>> {
     let problem = Problem::new(system, i_stim, p, over, interval, options.bounds.as_deref())?;
-    let positive =
-        [options.accuracy(system.time()), options.longest_step, options.longest_period - 1.0].iter().all(|v| *v > 0.0 && v.is_finite());
+    let positive = [
+        options.accuracy(system.time()),
+        options.longest_step,
+        options.longest_period - 1.0,
+    ]
+    .iter()
+    .all(|v| *v > 0.0 && v.is_finite());
     if !positive || options.most_steps == 0 || options.most_intervals < 20 {
         return Err(Error::Invalid(
             "accuracy and longest step must be positive, the longest period above 1, steps at least 1 and intervals at least 20".into(),
         ));
     }
-    let wanted: Vec<f64> = options.at.iter().map(|v| (v - interval[0]) / problem.span()).collect();
+    let wanted: Vec<f64> = options
+        .at
+        .iter()
+        .map(|v| (v - interval[0]) / problem.span())
+        .collect();
     if let Some(k) = wanted.iter().position(|s| !(0.0..=1.0).contains(s)) {
         let [from, to] = interval;
-        return Err(Error::Invalid(format!("a cycle is wanted at {}, outside the interval {from}:{to}", options.at[k])));
+        return Err(Error::Invalid(format!(
+            "a cycle is wanted at {}, outside the interval {from}:{to}",
+            options.at[k]
+        )));
     }
     if system.dimension() < 2 {
         return Ok(Vec::new());
     }
     if !problem.laws.is_empty() {
-        let names: Vec<String> = problem.laws.held(&problem.start, p).into_iter().map(|h| h.quantity.name).collect();
+        let names: Vec<String> = problem
+            .laws
+            .held(&problem.start, p)
+            .into_iter()
+            .map(|h| h.quantity.name)
+            .collect();
         return Err(Error::Invalid(format!(
             "{} conserves {}: its cycles form families, one on each level, which are not followed; its fixed points are, without cycles",
             system.spec().id,
@@ -191,7 +209,12 @@ pub fn cycles(
         )));
     }
     let field = Field::new(&problem);
-    let tracer = trace::Tracer { field: &field, options, accuracy: options.accuracy(system.time()), wanted: &wanted };
+    let tracer = trace::Tracer {
+        field: &field,
+        options,
+        accuracy: options.accuracy(system.time()),
+        wanted: &wanted,
+    };
     let mut found: Vec<(Origin, trace::Raw)> = Vec::new();
     for s in fixed.iter().flat_map(|b| &b.special_points) {
         if !matches!(s.kind, Bifurcation::Hopf | Bifurcation::NeimarkSacker) {
@@ -206,7 +229,10 @@ pub fn cycles(
             let (orbit, along) = start(share)?;
             tracer.first(&orbit, &orbit, &along, 0.5 * share * FIRST_AMPLITUDE)
         });
-        let raw = first.map_or_else(|| trace::Raw::not_started(s.parameter), |first| tracer.trace_from_hopf(first));
+        let raw = first.map_or_else(
+            || trace::Raw::not_started(s.parameter),
+            |first| tracer.trace_from_hopf(first),
+        );
         found.push((Origin::Hopf(s.parameter), raw));
     }
     let mut lost: Vec<collocation::Orbit> = Vec::new();
@@ -229,11 +255,15 @@ pub fn cycles(
         let at = problem.value(orbit.s);
         let said = |origin: &Origin| *origin == Origin::Simulation(at);
         let known = |(origin, raw): &(Origin, trace::Raw)| {
-            raw.passes_by(orbit.s, &orbit.extent(), orbit.log_period, SEEN) || (raw.is_empty() && said(origin))
+            raw.passes_by(orbit.s, &orbit.extent(), orbit.log_period, SEEN)
+                || (raw.is_empty() && said(origin))
         };
         if !found.iter().any(known) {
             found.push((Origin::Simulation(at), trace::Raw::not_started(at)));
         }
     }
-    Ok(found.into_iter().map(|(origin, raw)| raw.describe(&field, tracer.accuracy, origin)).collect())
+    Ok(found
+        .into_iter()
+        .map(|(origin, raw)| raw.describe(&field, tracer.accuracy, origin))
+        .collect())
 }

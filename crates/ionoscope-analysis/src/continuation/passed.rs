@@ -26,20 +26,34 @@ pub type Special = Vec<(Bifurcation, Vec<f64>)>;
 /// Whether what is between two points needs a closer look: whether a growth rate may have another number of zeros there than its values at
 /// both ends and in the middle say.
 fn unsure(here: &Traced, middle: &Traced, next: &Traced) -> bool {
-    let fastest = [here, middle, next].iter().flat_map(|q| &q.eigenvalues).map(|m| m.modulus()).fold(0.0, f64::max);
+    let fastest = [here, middle, next]
+        .iter()
+        .flat_map(|q| &q.eigenvalues)
+        .map(|m| m.modulus())
+        .fold(0.0, f64::max);
     (0..here.eigenvalues.len()).any(|k| {
         let [a, m, b] = [here, middle, next].map(|q| q.eigenvalues[k].re);
         if a.abs().max(m.abs()).max(b.abs()) <= ZERO_RATE * fastest {
             return false;
         }
         let bend = (m - 0.5 * (a + b)).abs();
-        if a * b > 0.0 { a * m < 0.0 || a.abs().min(b.abs()).min(m.abs()) < SURE * bend } else { bend > STRAIGHT * (b - a).abs() }
+        if a * b > 0.0 {
+            a * m < 0.0 || a.abs().min(b.abs()).min(m.abs()) < SURE * bend
+        } else {
+            bend > STRAIGHT * (b - a).abs()
+        }
     })
 }
 
 /// The bifurcations between two neighbouring points, in order, each located along the branch. `looks` is how many points may be spent on
 /// looking closer.
-pub fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, looks: &mut usize) -> Special {
+pub fn bifurcations(
+    problem: &Problem,
+    here: &Traced,
+    next: &Traced,
+    h: f64,
+    looks: &mut usize,
+) -> Special {
     let n = here.y.len() - 1;
     let (before, after) = (here.unstable(), next.unstable());
     let more = if after > before { next } else { here };
@@ -62,11 +76,24 @@ pub fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, loo
     let mut found: Vec<(f64, Bifurcation, Vec<f64>)> = Vec::new();
     let mut locate = |kind, test: &dyn Fn(&Traced) -> f64, is: &dyn Fn(&Traced) -> bool| {
         let between = |a: &Traced, b: &Traced, share: f64| {
-            let y = a.y.iter().zip(&b.y).map(|(a, b)| a + share * (b - a)).collect();
-            Traced { y, ..if share < 0.5 { a.clone() } else { b.clone() } }
+            let y =
+                a.y.iter()
+                    .zip(&b.y)
+                    .map(|(a, b)| a + share * (b - a))
+                    .collect();
+            Traced {
+                y,
+                ..if share < 0.5 { a.clone() } else { b.clone() }
+            }
         };
-        if let Some((at, q)) = zero(&|h| Some(problem.at(here, h)?.0), here, next, h, test, &between)
-            && is(&q)
+        if let Some((at, q)) = zero(
+            &|h| Some(problem.at(here, h)?.0),
+            here,
+            next,
+            h,
+            test,
+            &between,
+        ) && is(&q)
         {
             found.push((at, kind, q.y));
         }
@@ -76,7 +103,11 @@ pub fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, loo
         locate(Bifurcation::SaddleNode, &|q| q.tangent[n], &|_| true);
     }
     if here.orientation * next.orientation < 0.0 {
-        locate(Bifurcation::BranchPoint, &|q| q.orientation / here.orientation, &|_| true);
+        locate(
+            Bifurcation::BranchPoint,
+            &|q| q.orientation / here.orientation,
+            &|_| true,
+        );
     }
     // The eigenvalue that becomes the last unstable one, or the first stable one.
     if before != after {
@@ -87,8 +118,14 @@ pub fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, loo
             if let Some(kind) = crossing(problem.system.time(), mu) {
                 // Eigenvalues are sorted by their real parts: the k-th is continuous along the branch, and zero where it passes.
                 // What was a pair at the end of the step may have met before, and passes as two real ones: that is a turn.
-                locate(kind, &|q| q.eigenvalues[k].re, &|q| crossing(problem.system.time(), q.eigenvalues[k]) == Some(kind));
-                k += if kind == Bifurcation::PeriodDoubling { 1 } else { 2 };
+                locate(kind, &|q| q.eigenvalues[k].re, &|q| {
+                    crossing(problem.system.time(), q.eigenvalues[k]) == Some(kind)
+                });
+                k += if kind == Bifurcation::PeriodDoubling {
+                    1
+                } else {
+                    2
+                };
             } else {
                 k += 1;
             }
@@ -101,38 +138,65 @@ pub fn bifurcations(problem: &Problem, here: &Traced, next: &Traced, h: f64, loo
     }
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Where another branch crosses, the one through it may turn back as well; that is no saddle-node.
-    let crossings: Vec<f64> = found.iter().filter(|f| f.1 == Bifurcation::BranchPoint).map(|f| f.0).collect();
-    found.retain(|f| f.1 != Bifurcation::SaddleNode || crossings.iter().all(|c| (c - f.0).abs() > 1e-6));
+    let crossings: Vec<f64> = found
+        .iter()
+        .filter(|f| f.1 == Bifurcation::BranchPoint)
+        .map(|f| f.0)
+        .collect();
+    found.retain(|f| {
+        f.1 != Bifurcation::SaddleNode || crossings.iter().all(|c| (c - f.0).abs() > 1e-6)
+    });
     found.into_iter().map(|(_, kind, y)| (kind, y)).collect()
 }
 
 /// Where the branch crosses another, near arclength `near` from `here`, in a step of length `h`. There the equations have no unique solution, and
 /// next to it corrections may end on the other branch: the point is interpolated between points on both sides, through which the determinant
 /// goes smoothly. None where they are not on one smooth branch.
-fn crossing_of_branches(problem: &Problem, here: &Traced, h: f64, near: f64) -> Option<(f64, Vec<f64>)> {
+fn crossing_of_branches(
+    problem: &Problem,
+    here: &Traced,
+    h: f64,
+    near: f64,
+) -> Option<(f64, Vec<f64>)> {
     let aside = ASIDE.min(0.1 * h);
     let arclengths = [-3.0, -1.0, 1.0, 3.0].map(|k| near + k * aside);
     let mut points = Vec::new();
     for at in arclengths {
         points.push(problem.at(here, at)?.0);
     }
-    let straight = points.windows(2).all(|w| dot(&w[0].tangent, &w[1].tangent) > LEAST_COSINE);
-    let d: Vec<f64> = points.iter().map(|q| q.orientation / here.orientation).collect();
+    let straight = points
+        .windows(2)
+        .all(|w| dot(&w[0].tangent, &w[1].tangent) > LEAST_COSINE);
+    let d: Vec<f64> = points
+        .iter()
+        .map(|q| q.orientation / here.orientation)
+        .collect();
     if !(straight && d[0] > 0.0 && d[1] > 0.0 && d[2] < 0.0 && d[3] < 0.0) {
         return None;
     }
     // Lagrange's polynomials.
     let weights = |t: f64| -> [f64; 4] {
-        std::array::from_fn(|k| (0..4).filter(|j| *j != k).map(|j| (t - arclengths[j]) / (arclengths[k] - arclengths[j])).product())
+        std::array::from_fn(|k| {
+            (0..4)
+                .filter(|j| *j != k)
+                .map(|j| (t - arclengths[j]) / (arclengths[k] - arclengths[j]))
+                .product()
+        })
     };
     let value = |t: f64| weights(t).iter().zip(&d).map(|(w, d)| w * d).sum::<f64>();
     let (mut low, mut high) = (arclengths[1], arclengths[2]);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if value(middle) > 0.0 { low = middle } else { high = middle }
+        if value(middle) > 0.0 {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     let w = weights(low);
-    let y = (0..here.y.len()).map(|i| (0..4).map(|k| w[k] * points[k].y[i]).sum()).collect();
+    let y = (0..here.y.len())
+        .map(|i| (0..4).map(|k| w[k] * points[k].y[i]).sum())
+        .collect();
     Some((low, y))
 }
 
@@ -152,19 +216,35 @@ pub fn zero<Q: Clone>(
         return None;
     }
     let (mut before, mut after) = ((a, here.clone()), (b, next.clone()));
-    let mut best = if a.1.abs() < b.1.abs() { here.clone() } else { next.clone() };
+    let mut best = if a.1.abs() < b.1.abs() {
+        here.clone()
+    } else {
+        next.clone()
+    };
     let mut side = 0;
     for k in 0..200 {
         let secant = (a.0 * b.1 - b.0 * a.1) / (b.1 - a.1);
-        let middle = if k % 4 == 3 || !secant.is_finite() { 0.5 * (a.0 + b.0) } else { secant };
+        let middle = if k % 4 == 3 || !secant.is_finite() {
+            0.5 * (a.0 + b.0)
+        } else {
+            secant
+        };
         // At the zero itself the equations may have no unique solution: beside it they have.
-        let beside = |share: f64| at(a.0 + share * (b.0 - a.0)).map(|q| (a.0 + share * (b.0 - a.0), q));
-        let elsewhere = || [0.38, 0.7, 0.2, 0.85, 0.07, 0.95].into_iter().find_map(beside);
+        let beside =
+            |share: f64| at(a.0 + share * (b.0 - a.0)).map(|q| (a.0 + share * (b.0 - a.0), q));
+        let elsewhere = || {
+            [0.38, 0.7, 0.2, 0.85, 0.07, 0.95]
+                .into_iter()
+                .find_map(beside)
+        };
         let Some((middle, q)) = at(middle).map(|q| (middle, q)).or_else(elsewhere) else {
             // Test values as they were found: those of the bracket may be halved.
             let ((from, low), (to, high)) = (before.0, after.0);
             let share = low / (low - high);
-            return Some((from + share * (to - from), between(&before.1, &after.1, share)));
+            return Some((
+                from + share * (to - from),
+                between(&before.1, &after.1, share),
+            ));
         };
         let value = test(&q);
         best = q;

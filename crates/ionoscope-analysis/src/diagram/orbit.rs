@@ -38,12 +38,16 @@ pub fn orbit_marks(task: &Sweep, column: &Column, i: usize, mark: Mark) -> Vec<f
             None => curve.maxima(),
         },
         Mark::Intervals(value) => {
-            let at: Vec<f64> = curve.crossings(value).map(|(k, share)| (k as f64 + share) * window.times.dt).collect();
+            let at: Vec<f64> = curve
+                .crossings(value)
+                .map(|(k, share)| (k as f64 + share) * window.times.dt)
+                .collect();
             at.windows(2).map(|w| w[1] - w[0]).collect()
         }
-        Mark::Section(section) => {
-            Curve::of(task, column, section.variable).crossings(section.value).map(|(k, share)| curve.at(k, share)).collect()
-        }
+        Mark::Section(section) => Curve::of(task, column, section.variable)
+            .crossings(section.value)
+            .map(|(k, share)| curve.at(k, share))
+            .collect(),
     }
 }
 
@@ -63,25 +67,41 @@ impl Curve {
             task.system.rule(window.state(k), i_stim, &p, &mut dx);
             dx[i] * window.times.dt
         };
-        let slopes = (task.system.time() == Time::Continuous).then(|| (0..window.len()).map(&mut slope).collect());
-        Curve { x: window.variable(i).collect(), slopes }
+        let slopes = (task.system.time() == Time::Continuous)
+            .then(|| (0..window.len()).map(&mut slope).collect());
+        Curve {
+            x: window.variable(i).collect(),
+            slopes,
+        }
     }
 
     /// The value at a share of the step after state `k`.
     fn at(&self, k: usize, share: f64) -> f64 {
         let (a, b) = (self.x[k], self.x[k + 1]);
-        let Some(slopes) = &self.slopes else { return a + share * (b - a) };
+        let Some(slopes) = &self.slopes else {
+            return a + share * (b - a);
+        };
         let (r, s2) = (1.0 - share, share * share);
-        a * r * r * (1.0 + 2.0 * share) + b * s2 * (3.0 - 2.0 * share) + slopes[k] * share * r * r - slopes[k + 1] * s2 * r
+        a * r * r * (1.0 + 2.0 * share) + b * s2 * (3.0 - 2.0 * share) + slopes[k] * share * r * r
+            - slopes[k + 1] * s2 * r
     }
 
     fn maxima(&self) -> Vec<f64> {
         let Some(slopes) = &self.slopes else {
             let top = |w: &[f64]| {
                 let (slope, bend) = ((w[2] - w[0]) / 2.0, w[2] - 2.0 * w[1] + w[0]);
-                if bend < 0.0 { w[1] - slope * slope / (2.0 * bend) } else { w[1] }
+                if bend < 0.0 {
+                    w[1] - slope * slope / (2.0 * bend)
+                } else {
+                    w[1]
+                }
             };
-            return self.x.windows(3).filter(|w| w[0] < w[1] && w[1] >= w[2]).map(top).collect();
+            return self
+                .x
+                .windows(3)
+                .filter(|w| w[0] < w[1] && w[1] >= w[2])
+                .map(top)
+                .collect();
         };
         let falls = |k: &usize| slopes[*k] > 0.0 && slopes[k + 1] <= 0.0;
         (0..self.x.len().saturating_sub(1))
@@ -89,7 +109,9 @@ impl Curve {
             .map(|k| {
                 // Where the cubic's slope passes zero.
                 let (d, m, e) = (slopes[k], self.x[k + 1] - self.x[k], slopes[k + 1]);
-                let slope = |s: f64| d + s * (6.0 * m - 4.0 * d - 2.0 * e) + s * s * 3.0 * (d + e - 2.0 * m);
+                let slope = |s: f64| {
+                    d + s * (6.0 * m - 4.0 * d - 2.0 * e) + s * s * 3.0 * (d + e - 2.0 * m)
+                };
                 self.at(k, bisect(|s| slope(s) <= 0.0))
             })
             .collect()
@@ -98,7 +120,9 @@ impl Curve {
     /// Upward crossings: the state before, and the share of the step.
     fn crossings(&self, value: f64) -> impl Iterator<Item = (usize, f64)> + '_ {
         let crosses = move |k: &usize| self.x[*k] < value && self.x[k + 1] >= value;
-        (0..self.x.len().saturating_sub(1)).filter(crosses).map(move |k| (k, bisect(|s| self.at(k, s) >= value)))
+        (0..self.x.len().saturating_sub(1))
+            .filter(crosses)
+            .map(move |k| (k, bisect(|s| self.at(k, s) >= value)))
     }
 }
 
@@ -107,7 +131,11 @@ fn bisect(becomes: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..52 {
         let middle = 0.5 * (low + high);
-        if becomes(middle) { high = middle } else { low = middle }
+        if becomes(middle) {
+            high = middle
+        } else {
+            low = middle
+        }
     }
     high
 }

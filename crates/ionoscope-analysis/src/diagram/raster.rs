@@ -16,10 +16,17 @@ pub struct Raster {
 /// The raster of variable `i`: of each window the part of half its length that is nearest to the part of the column before, beginning with
 /// the column at index `first` and going both ways.
 pub fn raster(columns: &[Column], i: usize, first: usize) -> Raster {
-    let full = columns.iter().map(|c| c.window.times.count).max().unwrap_or(0);
+    let full = columns
+        .iter()
+        .map(|c| c.window.times.count)
+        .max()
+        .unwrap_or(0);
     let shown = full.div_ceil(2);
     let dt = columns.first().map_or(0.0, |c| c.window.times.dt);
-    let series: Vec<Vec<f64>> = columns.iter().map(|c| c.window.variable(i).collect()).collect();
+    let series: Vec<Vec<f64>> = columns
+        .iter()
+        .map(|c| c.window.variable(i).collect())
+        .collect();
     let mut values = vec![Vec::new(); columns.len()];
     let place = |k: usize, beside: Option<&Vec<f64>>| -> Vec<f64> {
         let all = &series[k];
@@ -45,7 +52,11 @@ pub fn raster(columns: &[Column], i: usize, first: usize) -> Raster {
             }
         }
     }
-    Raster { parameter: columns.iter().map(|c| c.parameter).collect(), time: (0..shown).map(|k| k as f64 * dt).collect(), values }
+    Raster {
+        parameter: columns.iter().map(|c| c.parameter).collect(),
+        time: (0..shown).map(|k| k as f64 * dt).collect(),
+        values,
+    }
 }
 
 /// The shift at which `part` is nearest to what `all` holds there.
@@ -54,7 +65,10 @@ fn nearest(all: &[f64], part: &[f64]) -> usize {
     for shift in 0..=all.len() - part.len() {
         let mut sum = 0.0;
         // In pieces: most shifts are worse after a few.
-        for (a, b) in all[shift..shift + part.len()].chunks(64).zip(part.chunks(64)) {
+        for (a, b) in all[shift..shift + part.len()]
+            .chunks(64)
+            .zip(part.chunks(64))
+        {
             sum += a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
             if sum >= best.0 {
                 break;

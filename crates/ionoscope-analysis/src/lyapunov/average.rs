@@ -42,7 +42,12 @@ struct Carried {
 
 impl Carried {
     fn new(frame: Vec<f64>, count: usize) -> Self {
-        Carried { frame, growth: vec![0.0; count], divergence: 0.0, after: vec![vec![0.0; count + 1]] }
+        Carried {
+            frame,
+            growth: vec![0.0; count],
+            divergence: 0.0,
+            after: vec![vec![0.0; count + 1]],
+        }
     }
 
     fn forget(&mut self) {
@@ -93,8 +98,14 @@ impl<'a> Average<'a> {
     pub fn new(run: &'a Run<'a>, x: &[f64], block: f64, accuracy: f64) -> Result<Self> {
         // Farther apart than a short run is long, or they would follow each other over the same states, and at different phases of a motion
         // that returns, or all would err alike.
-        let times = TimeGrid::new(0.0, run.whole_steps(APART * block), run.options.trajectories)?;
-        let all = run.system.simulate(&run.experiment(x, times), &run.options.solve)?;
+        let times = TimeGrid::new(
+            0.0,
+            run.whole_steps(APART * block),
+            run.options.trajectories,
+        )?;
+        let all = run
+            .system
+            .simulate(&run.experiment(x, times), &run.options.solve)?;
         let (n, count) = (x.len(), run.count);
         let flow = run.system.time() == Time::Continuous;
         let threads = (0..all.len())
@@ -107,10 +118,24 @@ impl<'a> Average<'a> {
                 let main = Carried::new(directions("first directions"), count);
                 let other = (k < MEASURED).then(|| Carried::new(directions("directions"), count));
                 let coarse = (k < MEASURED && flow).then(|| main.clone());
-                Thread { x: all.state(k).to_vec(), main, other, coarse, extrapolated: false }
+                Thread {
+                    x: all.state(k).to_vec(),
+                    main,
+                    other,
+                    coarse,
+                    extrapolated: false,
+                }
             })
             .collect();
-        let mut average = Average { run, threads, block, steps: 64, blocks: 0, from: 0, work: 0.0 };
+        let mut average = Average {
+            run,
+            threads,
+            block,
+            steps: 64,
+            blocks: 0,
+            from: 0,
+            work: 0.0,
+        };
         if flow {
             average.resolve(accuracy)?;
         } else {
@@ -119,7 +144,13 @@ impl<'a> Average<'a> {
         for k in 1..=ALIGNING[1] {
             average.forget();
             average.advance()?;
-            let apart = average.means().parts.alignment.iter().copied().fold(0.0, f64::max);
+            let apart = average
+                .means()
+                .parts
+                .alignment
+                .iter()
+                .copied()
+                .fold(0.0, f64::max);
             if average.work > MOST_WORK / 4.0 || (k >= ALIGNING[0] && apart <= ALIGNED * accuracy) {
                 break;
             }
@@ -130,7 +161,10 @@ impl<'a> Average<'a> {
 
     fn forget(&mut self) {
         for t in &mut self.threads {
-            std::iter::once(&mut t.main).chain(&mut t.other).chain(&mut t.coarse).for_each(Carried::forget);
+            std::iter::once(&mut t.main)
+                .chain(&mut t.other)
+                .chain(&mut t.coarse)
+                .for_each(Carried::forget);
         }
         (self.blocks, self.from) = (0, 0);
     }
@@ -169,7 +203,10 @@ impl<'a> Average<'a> {
 
     /// Halves the step from now on and counts anew; whether that is possible. Adds the time that is lost.
     pub fn refine_from(&mut self, lost: &mut f64) -> bool {
-        let dear = (2 * self.steps * self.threads.len()) as f64 * self.run.step_work() * LEAST_BLOCKS as f64 > MOST_WORK;
+        let dear = (2 * self.steps * self.threads.len()) as f64
+            * self.run.step_work()
+            * LEAST_BLOCKS as f64
+            > MOST_WORK;
         if self.run.system.time() != Time::Continuous || 2 * self.steps > MOST_STEPS || dear {
             return false;
         }
@@ -181,7 +218,11 @@ impl<'a> Average<'a> {
 
     /// Whether the error of the step is too large for the accuracy.
     pub fn too_coarse(&self, means: &Means, accuracy: f64) -> bool {
-        means.parts.step.iter().any(|e| *e > self.step_share(accuracy))
+        means
+            .parts
+            .step
+            .iter()
+            .any(|e| *e > self.step_share(accuracy))
     }
 
     fn step_share(&self, accuracy: f64) -> f64 {
@@ -192,15 +233,25 @@ impl<'a> Average<'a> {
     pub fn advance(&mut self) -> Result<()> {
         let states = self.block_states(&self.threads)?;
         let (run, block, steps) = (self.run, self.block, self.steps);
-        self.threads.par_iter_mut().zip(states).try_for_each(|(thread, states)| {
-            carry(run, &mut thread.main, &states, block, steps, 1)?;
-            thread.other.iter_mut().try_for_each(|c| carry(run, c, &states, block, steps, 1))?;
-            thread.coarse.iter_mut().try_for_each(|c| carry(run, c, &states, block, steps, 2))?;
-            let last = states.len() - 1;
-            thread.x.copy_from_slice(states.state(last));
-            thread.extrapolated |= (0..=last).any(|k| run.system.spec().extrapolates(states.state(k), run.p));
-            Ok::<(), Error>(())
-        })?;
+        self.threads
+            .par_iter_mut()
+            .zip(states)
+            .try_for_each(|(thread, states)| {
+                carry(run, &mut thread.main, &states, block, steps, 1)?;
+                thread
+                    .other
+                    .iter_mut()
+                    .try_for_each(|c| carry(run, c, &states, block, steps, 1))?;
+                thread
+                    .coarse
+                    .iter_mut()
+                    .try_for_each(|c| carry(run, c, &states, block, steps, 2))?;
+                let last = states.len() - 1;
+                thread.x.copy_from_slice(states.state(last));
+                thread.extrapolated |=
+                    (0..=last).any(|k| run.system.spec().extrapolates(states.state(k), run.p));
+                Ok::<(), Error>(())
+            })?;
         self.blocks += 1;
         self.work += (self.steps * self.threads.len()) as f64 * run.step_work();
         Ok(())
@@ -209,12 +260,25 @@ impl<'a> Average<'a> {
     /// States of all trajectories over a block: of a flow at both ends and in the middle of every step, of a map at every step.
     fn block_states(&self, threads: &[Thread]) -> Result<Vec<Trajectory>> {
         let times = match self.run.system.time() {
-            Time::Continuous => TimeGrid::new(0.0, self.block / (2 * self.steps) as f64, 2 * self.steps + 1)?,
+            Time::Continuous => TimeGrid::new(
+                0.0,
+                self.block / (2 * self.steps) as f64,
+                2 * self.steps + 1,
+            )?,
             Time::Discrete { dt } => TimeGrid::new(0.0, dt, self.steps + 1)?,
         };
-        let batch: Vec<Experiment> = threads.iter().map(|t| self.run.experiment(&t.x, times)).collect();
-        let all = self.run.system.solve_ensemble(&batch, &self.run.options.solve)?;
-        Ok(all.into_iter().map(Trajectory::completed).collect::<ionoscope_dynamics::Result<_>>()?)
+        let batch: Vec<Experiment> = threads
+            .iter()
+            .map(|t| self.run.experiment(&t.x, times))
+            .collect();
+        let all = self
+            .run
+            .system
+            .solve_ensemble(&batch, &self.run.options.solve)?;
+        Ok(all
+            .into_iter()
+            .map(Trajectory::completed)
+            .collect::<ionoscope_dynamics::Result<_>>()?)
     }
 
     /// Halves the step until a block's exponents with it and with twice the step differ by what the step may.
@@ -227,18 +291,27 @@ impl<'a> Average<'a> {
                 let trial = |stride: usize| {
                     let mut c = thread.main.clone();
                     // With too long a step the matrices may overflow.
-                    carry(run, &mut c, states, block, steps, stride).is_ok().then_some(c.growth)
+                    carry(run, &mut c, states, block, steps, stride)
+                        .is_ok()
+                        .then_some(c.growth)
                 };
                 let (fine, coarse) = (trial(1), trial(2));
-                let Some((fine, coarse)) = fine.zip(coarse) else { return f64::INFINITY };
-                fine.iter().zip(&coarse).map(|(a, b)| (a - b).abs() / block).fold(0.0, f64::max)
+                let Some((fine, coarse)) = fine.zip(coarse) else {
+                    return f64::INFINITY;
+                };
+                fine.iter()
+                    .zip(&coarse)
+                    .map(|(a, b)| (a - b).abs() / block)
+                    .fold(0.0, f64::max)
             });
             let worst = differ.reduce(|| 0.0, f64::max);
             if worst <= self.step_share(accuracy) {
                 return Ok(());
             }
             let finite = worst.is_finite();
-            if finite && (2 * self.steps * few.len()) as f64 * self.run.step_work() > MOST_WORK / 8.0 {
+            if finite
+                && (2 * self.steps * few.len()) as f64 * self.run.step_work() > MOST_WORK / 8.0
+            {
                 // What is left is measured along the way, and said.
                 return Ok(());
             }
@@ -258,10 +331,19 @@ impl<'a> Average<'a> {
     /// trajectories over the time T, of which those j apart have the time o_j in common.
     fn repeated(&self, rate: f64) -> f64 {
         let count = self.threads.len() as f64;
-        let error = if self.run.system.time() == Time::Continuous { self.run.options.solve.rtol } else { f64::EPSILON };
-        let alike = if rate > 0.0 { -error.ln() / rate } else { f64::INFINITY };
+        let error = if self.run.system.time() == Time::Continuous {
+            self.run.options.solve.rtol
+        } else {
+            f64::EPSILON
+        };
+        let alike = if rate > 0.0 {
+            -error.ln() / rate
+        } else {
+            f64::INFINITY
+        };
         let (time, apart) = (self.followed(), APART * self.block);
-        let common = |j: usize| (1.0 - j as f64 / count) * (time - j as f64 * apart).max(0.0).min(alike);
+        let common =
+            |j: usize| (1.0 - j as f64 / count) * (time - j as f64 * apart).max(0.0).min(alike);
         (1.0 + 2.0 / time * (1..self.threads.len()).map(common).sum::<f64>()).sqrt()
     }
 
@@ -271,14 +353,27 @@ impl<'a> Average<'a> {
         let time = self.time();
         let count = self.run.count;
         let measured = |k: usize, pick: &dyn Fn(&Thread) -> Option<&Carried>| {
-            let apart = |t: &Thread| pick(t).map(|c| (c.between(k, from, to) - t.main.between(k, from, to)).abs() / time);
+            let apart = |t: &Thread| {
+                pick(t).map(|c| (c.between(k, from, to) - t.main.between(k, from, to)).abs() / time)
+            };
             self.threads.iter().filter_map(apart).fold(0.0, f64::max)
         };
-        let repeated = self.repeated((0..count).map(|k| measured_rate(&self.threads, k, from, to, time)).fold(f64::NEG_INFINITY, f64::max));
-        let mut means = Means { exponents: Vec::new(), parts: ErrorParts::default(), divergence: 0.0 };
+        let repeated = self.repeated(
+            (0..count)
+                .map(|k| measured_rate(&self.threads, k, from, to, time))
+                .fold(f64::NEG_INFINITY, f64::max),
+        );
+        let mut means = Means {
+            exponents: Vec::new(),
+            parts: ErrorParts::default(),
+            divergence: 0.0,
+        };
         for k in 0..count {
             let rate = |a: usize, b: usize| -> Vec<f64> {
-                self.threads.iter().map(|t| t.main.between(k, a, b) / ((b - a) as f64 * self.block)).collect()
+                self.threads
+                    .iter()
+                    .map(|t| t.main.between(k, a, b) / ((b - a) as f64 * self.block))
+                    .collect()
             };
             let (mean, spread) = mean_and_error(&rate(from, to));
             let middle = (from + to) / 2;
@@ -286,15 +381,25 @@ impl<'a> Average<'a> {
                 let (early, late) = (rate(from, middle), rate(middle, to));
                 let change: Vec<f64> = late.iter().zip(&early).map(|(l, e)| l - e).collect();
                 let (change, error) = mean_and_error(&change);
-                if change.abs() > NO_ACCIDENT * error { change.abs() } else { 0.0 }
+                if change.abs() > NO_ACCIDENT * error {
+                    change.abs()
+                } else {
+                    0.0
+                }
             } else {
                 0.0
             };
             means.exponents.push(mean);
             means.parts.spread.push(spread * repeated);
-            means.parts.alignment.push(measured(k, &|t| t.other.as_ref()));
+            means
+                .parts
+                .alignment
+                .push(measured(k, &|t| t.other.as_ref()));
             // And what rounding does in every step.
-            means.parts.step.push(measured(k, &|t| t.coarse.as_ref()) + f64::EPSILON / self.step());
+            means
+                .parts
+                .step
+                .push(measured(k, &|t| t.coarse.as_ref()) + f64::EPSILON / self.step());
             means.parts.settling.push(settling);
         }
         let divergences = self.threads.iter().map(|t| t.main.between(count, from, to));
@@ -304,10 +409,22 @@ impl<'a> Average<'a> {
 }
 
 /// Carries a frame along the states of a block, in every `stride`-th step.
-fn carry(run: &Run, carried: &mut Carried, states: &Trajectory, block: f64, steps: usize, stride: usize) -> Result<()> {
+fn carry(
+    run: &Run,
+    carried: &mut Carried,
+    states: &Trajectory,
+    block: f64,
+    steps: usize,
+    stride: usize,
+) -> Result<()> {
     let mut frame = Frame::new(run.system.dimension(), run.count);
     let jacobian = |k: usize, out: &mut [f64]| run.scaled_jacobian(states.state(k * stride), out);
-    let Carried { frame: q, growth, divergence, after } = carried;
+    let Carried {
+        frame: q,
+        growth,
+        divergence,
+        after,
+    } = carried;
     let sound = match run.system.time() {
         Time::Continuous => {
             let steps = steps / stride;
@@ -324,7 +441,11 @@ fn carry(run: &Run, carried: &mut Carried, states: &Trajectory, block: f64, step
 
 /// Mean growth of column `k` over all trajectories.
 fn measured_rate(threads: &[Thread], k: usize, from: usize, to: usize, time: f64) -> f64 {
-    threads.iter().map(|t| t.main.between(k, from, to)).sum::<f64>() / (time * threads.len() as f64)
+    threads
+        .iter()
+        .map(|t| t.main.between(k, from, to))
+        .sum::<f64>()
+        / (time * threads.len() as f64)
 }
 
 /// Mean, and its standard error from the spread.

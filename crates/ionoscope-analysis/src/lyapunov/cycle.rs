@@ -6,7 +6,9 @@
 use ionoscope_dynamics::system::Time;
 
 use super::{MOST_STEPS, Run};
-use crate::{Error, Result, continuation::cycles::floquet::logarithms, matrix::multiply, tangent::Frame};
+use crate::{
+    Error, Result, continuation::cycles::floquet::logarithms, matrix::multiply, tangent::Frame,
+};
 
 /// Steps of the tangent flow over a period, at first.
 const FIRST_STEPS: usize = 512;
@@ -31,8 +33,14 @@ pub struct CycleSpectrum {
 impl CycleSpectrum {
     /// Whether small disturbances do not grow. Of a flow the exponent of the phase, the one nearest to zero, does not count.
     pub fn stable(&self, time: Time, period: f64) -> bool {
-        let phase = if time == Time::Continuous { self.phase() } else { None };
-        let grows = |k: usize| self.exponents[k] > 3.0 * (self.step_errors[k] + self.phase.abs()) + RESOLVED / period;
+        let phase = if time == Time::Continuous {
+            self.phase()
+        } else {
+            None
+        };
+        let grows = |k: usize| {
+            self.exponents[k] > 3.0 * (self.step_errors[k] + self.phase.abs()) + RESOLVED / period
+        };
         (0..self.exponents.len()).all(|k| Some(k) == phase || !grows(k))
     }
 
@@ -58,16 +66,30 @@ impl Run<'_> {
                     jacobian
                 })
                 .collect();
-            let exponents: Vec<f64> = logarithms(&factors, n, ROUNDS).ok_or_else(lost)?.iter().map(|l| l / period).collect();
+            let exponents: Vec<f64> = logarithms(&factors, n, ROUNDS)
+                .ok_or_else(lost)?
+                .iter()
+                .map(|l| l / period)
+                .collect();
             let divergence = exponents.iter().sum();
             let step_errors = exponents.iter().map(|e| 1e-12 * e.abs()).collect();
-            return Ok(CycleSpectrum { exponents, step_errors, phase: 0.0, divergence, step: dt });
+            return Ok(CycleSpectrum {
+                exponents,
+                step_errors,
+                phase: 0.0,
+                divergence,
+                step: dt,
+            });
         }
         let mut before: Option<Vec<f64>> = None;
         let mut steps = FIRST_STEPS;
         loop {
             let states = self.states(x, period / (2 * steps) as f64, 2 * steps + 1)?;
-            let factors = Frame::new(n, n).factors(|k, out| self.scaled_jacobian(states.state(k), out), period / steps as f64, steps);
+            let factors = Frame::new(n, n).factors(
+                |k, out| self.scaled_jacobian(states.state(k), out),
+                period / steps as f64,
+                steps,
+            );
             let now = factors.and_then(|(factors, divergence)| {
                 let phase = self.growth_of_the_rule(x, &factors) / period;
                 Some((logarithms(&factors, n, ROUNDS)?, divergence, phase))
@@ -76,11 +98,22 @@ impl Run<'_> {
             if let Some((logarithms, divergence, phase)) = &now {
                 let exponents: Vec<f64> = logarithms.iter().map(|l| l / period).collect();
                 if let Some(before) = &before {
-                    let changes: Vec<f64> = exponents.iter().zip(before).map(|(a, b): (&f64, &f64)| (a - b).abs()).collect();
+                    let changes: Vec<f64> = exponents
+                        .iter()
+                        .zip(before)
+                        .map(|(a, b): (&f64, &f64)| (a - b).abs())
+                        .collect();
                     let small = |(c, e): (&f64, &f64)| *c <= RESOLVED * (e.abs() + 1.0 / period);
                     if last || changes.iter().zip(&exponents).all(small) {
-                        let (phase, divergence, step) = (*phase, divergence / period, period / steps as f64);
-                        return Ok(CycleSpectrum { exponents, step_errors: changes, phase, divergence, step });
+                        let (phase, divergence, step) =
+                            (*phase, divergence / period, period / steps as f64);
+                        return Ok(CycleSpectrum {
+                            exponents,
+                            step_errors: changes,
+                            phase,
+                            divergence,
+                            step,
+                        });
                     }
                 }
                 before = Some(exponents);

@@ -20,10 +20,14 @@ pub struct Scale(Vec<f64>);
 impl Scale {
     /// From states `[time][variable]`.
     pub fn of(spec: &Spec, x: &[f64]) -> Self {
-        let floor = |k: usize| SMALLEST_SHARE * (spec.variables[k].range[1] - spec.variables[k].range[0]);
+        let floor =
+            |k: usize| SMALLEST_SHARE * (spec.variables[k].range[1] - spec.variables[k].range[0]);
         let mut scale: Vec<f64> = (0..spec.variables.len()).map(floor).collect();
         for state in x.chunks_exact(scale.len()) {
-            scale.iter_mut().zip(state).for_each(|(s, x)| *s = s.max(x.abs()));
+            scale
+                .iter_mut()
+                .zip(state)
+                .for_each(|(s, x)| *s = s.max(x.abs()));
         }
         Scale(scale)
     }
@@ -42,7 +46,10 @@ impl Scale {
     /// The largest difference of each entry over two lists of states.
     fn distances(&self, a: &[f64], b: &[f64]) -> Vec<f64> {
         let mut largest = vec![0.0f64; self.0.len()];
-        for (a, b) in a.chunks_exact(self.0.len()).zip(b.chunks_exact(self.0.len())) {
+        for (a, b) in a
+            .chunks_exact(self.0.len())
+            .zip(b.chunks_exact(self.0.len()))
+        {
             for i in (0..a.len()).filter(|&i| a[i] != b[i]) {
                 largest[i] = largest[i].max((a[i] - b[i]).abs() / self.0[i]);
             }
@@ -72,7 +79,9 @@ pub struct Verdict {
 impl Verdict {
     /// What must be within the tolerance. The earlier change is in it because its ratio to the last says nothing before a fast decay is over.
     fn distance(&self) -> f64 {
-        self.residual.max(self.earlier).max(self.remaining.unwrap_or(f64::INFINITY))
+        self.residual
+            .max(self.earlier)
+            .max(self.remaining.unwrap_or(f64::INFINITY))
     }
 }
 
@@ -89,7 +98,12 @@ pub struct Convergence {
 impl Convergence {
     /// Up to this multiplicity.
     pub fn new(tolerance: f64, largest: usize) -> Self {
-        Convergence { tolerance, largest, past: VecDeque::new(), held: vec![0; largest + 1] }
+        Convergence {
+            tolerance,
+            largest,
+            past: VecDeque::new(),
+            held: vec![0; largest + 1],
+        }
     }
 
     /// Forgets everything.
@@ -116,10 +130,18 @@ impl Convergence {
     /// What the last periods say of a multiplicity.
     pub fn judge(&self, m: usize, scale: &Scale) -> Verdict {
         let largest = |d: &[f64]| d.iter().copied().fold(0.0, f64::max);
-        let residual = self.past.get(m).map_or(f64::INFINITY, |old| scale.distance(&self.past[0], old));
+        let residual = self
+            .past
+            .get(m)
+            .map_or(f64::INFINITY, |old| scale.distance(&self.past[0], old));
         let at: Vec<&Vec<f64>> = self.past.iter().step_by(m).take(2 * LAG + 1).collect();
         if residual > self.tolerance || at.len() <= 2 * LAG {
-            return Verdict { multiplicity: m, residual, earlier: f64::INFINITY, remaining: None };
+            return Verdict {
+                multiplicity: m,
+                residual,
+                earlier: f64::INFINITY,
+                remaining: None,
+            };
         }
         let new = scale.distances(at[0], at[LAG]);
         let old = scale.distances(at[LAG], at[2 * LAG]);
@@ -128,8 +150,13 @@ impl Convergence {
             // Followed where this variable has changed most.
             let entry = (i..at[0].len()).step_by(new.len());
             let change = |k: &usize| (at[0][*k] - at[2 * LAG][*k]).abs();
-            let k = entry.max_by(|a, b| change(a).total_cmp(&change(b))).unwrap_or(i);
-            let moves = |up: bool| at.windows(2).all(|w| w[0][k] != w[1][k] && (w[0][k] > w[1][k]) == up);
+            let k = entry
+                .max_by(|a, b| change(a).total_cmp(&change(b)))
+                .unwrap_or(i);
+            let moves = |up: bool| {
+                at.windows(2)
+                    .all(|w| w[0][k] != w[1][k] && (w[0][k] > w[1][k]) == up)
+            };
             let step = steps.iter().map(|s| s[i]).fold(0.0, f64::max);
             let q = new[i] / old[i];
             match () {
@@ -139,11 +166,18 @@ impl Convergence {
             }
         };
         let remaining = (0..new.len()).try_fold(0.0, |most, i| Some(f64::max(most, left(i)?)));
-        Verdict { multiplicity: m, residual, earlier: largest(&old), remaining }
+        Verdict {
+            multiplicity: m,
+            residual,
+            earlier: largest(&old),
+            remaining,
+        }
     }
 
     /// Whether the last period differs from those that a divisor of m would make equal to it.
     fn differ(&self, m: usize, scale: &Scale) -> bool {
-        (1..m).filter(|d| m.is_multiple_of(*d)).all(|d| scale.distance(&self.past[0], &self.past[d]) > APART * self.tolerance)
+        (1..m)
+            .filter(|d| m.is_multiple_of(*d))
+            .all(|d| scale.distance(&self.past[0], &self.past[d]) > APART * self.tolerance)
     }
 }

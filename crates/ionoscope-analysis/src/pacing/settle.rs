@@ -25,12 +25,24 @@ const MOST_STEPS: usize = 20;
 ///
 /// # Errors
 /// A stimulus that changes; otherwise as [`super::pace`].
-pub fn settle(system: &dyn DynamicalSystem, experiment: &Experiment, options: &PacingOptions) -> Result<Paced> {
+pub fn settle(
+    system: &dyn DynamicalSystem,
+    experiment: &Experiment,
+    options: &PacingOptions,
+) -> Result<Paced> {
     options.check()?;
     check_times(experiment)?;
     let window = experiment.times.end();
-    let i_stim = constant(&experiment.protocol.signal(options.most_periods as f64 * window))
-        .ok_or_else(|| Error::Invalid("the stimulus changes over time; give the period after which it repeats".into()))?;
+    let i_stim = constant(
+        &experiment
+            .protocol
+            .signal(options.most_periods as f64 * window),
+    )
+    .ok_or_else(|| {
+        Error::Invalid(
+            "the stimulus changes over time; give the period after which it repeats".into(),
+        )
+    })?;
     let spec = system.spec();
     let mut experiment = experiment.clone();
     let mut rest = Convergence::new(options.tolerance, 1);
@@ -46,7 +58,9 @@ pub fn settle(system: &dyn DynamicalSystem, experiment: &Experiment, options: &P
         let begin = (k - 1) as f64 * window;
         let seen = match &section {
             None => Vec::new(),
-            Some(section) => section.crossings(system, i_stim, &experiment, &trajectory, options)?,
+            Some(section) => {
+                section.crossings(system, i_stim, &experiment, &trajectory, options)?
+            }
         };
         for (t, x) in &seen {
             let since = crossings.last().map(|last| begin + t - last);
@@ -107,15 +121,28 @@ struct Section {
 
 impl Section {
     fn through(spec: &Spec, t: &Trajectory, scale: &Scale) -> Self {
-        let span = |i: usize| t.variable(i).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        let span = |i: usize| {
+            t.variable(i)
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
+                    (a.min(v), b.max(v))
+                })
+        };
         let relative = |i: usize| {
             let (low, high) = span(i);
             (high - low) / scale.unit(i)
         };
-        let potential = spec.membrane_potential.as_deref().and_then(|name| spec.variable_index(name).ok());
-        let variable = potential.or_else(|| (0..t.dimension).max_by(|a, b| relative(*a).total_cmp(&relative(*b)))).unwrap_or(0);
+        let potential = spec
+            .membrane_potential
+            .as_deref()
+            .and_then(|name| spec.variable_index(name).ok());
+        let variable = potential
+            .or_else(|| (0..t.dimension).max_by(|a, b| relative(*a).total_cmp(&relative(*b))))
+            .unwrap_or(0);
         let (low, high) = span(variable);
-        Section { variable, level: 0.5 * (low + high) }
+        Section {
+            variable,
+            level: 0.5 * (low + high),
+        }
     }
 
     /// Time and state of each crossing in a window.
@@ -128,10 +155,13 @@ impl Section {
         options: &PacingOptions,
     ) -> Result<Vec<(f64, Vec<f64>)>> {
         let value = |k: usize| trajectory.state(k)[self.variable];
-        let upward = (0..trajectory.len() - 1).filter(|&k| value(k) < self.level && value(k + 1) >= self.level);
+        let upward = (0..trajectory.len() - 1)
+            .filter(|&k| value(k) < self.level && value(k + 1) >= self.level);
         upward
             .map(|k| match system.time() {
-                Time::Continuous => self.of_flow(system, i_stim, experiment, trajectory, k, options),
+                Time::Continuous => {
+                    self.of_flow(system, i_stim, experiment, trajectory, k, options)
+                }
                 Time::Discrete { .. } => Ok(self.of_map(trajectory, k)),
             })
             .collect()
@@ -148,13 +178,20 @@ impl Section {
         options: &PacingOptions,
     ) -> Result<(f64, Vec<f64>)> {
         let dt = trajectory.times.dt;
-        let (a, b) = (trajectory.state(k)[self.variable], trajectory.state(k + 1)[self.variable]);
+        let (a, b) = (
+            trajectory.state(k)[self.variable],
+            trajectory.state(k + 1)[self.variable],
+        );
         let (mut low, mut high, mut t) = (0.0, dt, dt * (self.level - a) / (b - a));
         let mut dx = vec![0.0; trajectory.dimension];
         let mut x = trajectory.state(k).to_vec();
         for _ in 0..MOST_STEPS {
             let times = TimeGrid::new(t, dt, 1)?;
-            let e = Experiment { x0: trajectory.state(k).to_vec(), times, ..experiment.clone() };
+            let e = Experiment {
+                x0: trajectory.state(k).to_vec(),
+                times,
+                ..experiment.clone()
+            };
             x = system.simulate(&e, &options.solve)?.x;
             let above = x[self.variable] - self.level;
             if above < 0.0 {
@@ -164,7 +201,11 @@ impl Section {
             }
             system.rule(&x, i_stim, &experiment.p, &mut dx);
             let newton = t - above / dx[self.variable];
-            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+            let next = if newton > low && newton < high {
+                newton
+            } else {
+                0.5 * (low + high)
+            };
             let done = (next - t).abs() <= 1e-12 * dt.max(t);
             t = next;
             if done {
@@ -179,13 +220,24 @@ impl Section {
         let first = k.saturating_sub(1).min(trajectory.len().saturating_sub(4));
         let nodes = 4.min(trajectory.len());
         let at = |i: usize, s: f64| -> f64 {
-            let weight = |j: usize| (0..nodes).filter(|m| *m != j).map(|m| (s - m as f64) / (j as f64 - m as f64)).product::<f64>();
-            (0..nodes).map(|j| trajectory.state(first + j)[i] * weight(j)).sum()
+            let weight = |j: usize| {
+                (0..nodes)
+                    .filter(|m| *m != j)
+                    .map(|m| (s - m as f64) / (j as f64 - m as f64))
+                    .product::<f64>()
+            };
+            (0..nodes)
+                .map(|j| trajectory.state(first + j)[i] * weight(j))
+                .sum()
         };
         let (mut low, mut high) = ((k - first) as f64, (k - first + 1) as f64);
         for _ in 0..60 {
             let middle = 0.5 * (low + high);
-            if at(self.variable, middle) < self.level { low = middle } else { high = middle }
+            if at(self.variable, middle) < self.level {
+                low = middle
+            } else {
+                high = middle
+            }
         }
         let t = trajectory.times.time(first) + high * trajectory.times.dt;
         (t, (0..trajectory.dimension).map(|i| at(i, high)).collect())

@@ -7,12 +7,19 @@ use super::*;
 use crate::testing::{BlowUp, Oscillators, TestSystem, TwoPoints};
 
 fn quick() -> SolveOptions {
-    SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() }
+    SolveOptions {
+        rtol: 1e-6,
+        atol: 1e-8,
+        ..SolveOptions::default()
+    }
 }
 
 fn of(id: &str, i_stim: f64, changes: &[(&str, f64)]) -> TimeScales {
     let model = models::find(id).unwrap();
-    let p = model.spec().parameters_with(changes.iter().copied()).unwrap();
+    let p = model
+        .spec()
+        .parameters_with(changes.iter().copied())
+        .unwrap();
     time_scales(&*model, &model.spec().default_state(), i_stim, &p, &quick()).unwrap()
 }
 
@@ -29,8 +36,16 @@ fn at_rest_the_slowest_eigenvalue_counts_whatever_the_unit_of_time() {
         ("ohara-rudy-2011", 0.0, vec![], 2.1998e-6),
     ] {
         let found = of(id, i_stim, &changes);
-        assert!(found.motion == Motion::Rest && found.settled && found.period.is_none(), "{id}: {found:?}");
-        assert!((found.slowest * rate - 1.0).abs() < 1e-3, "{id}: {} against {}", found.slowest, 1.0 / rate);
+        assert!(
+            found.motion == Motion::Rest && found.settled && found.period.is_none(),
+            "{id}: {found:?}"
+        );
+        assert!(
+            (found.slowest * rate - 1.0).abs() < 1e-3,
+            "{id}: {} against {}",
+            found.slowest,
+            1.0 / rate
+        );
         assert!(found.fastest <= found.slowest, "{found:?}");
     }
 }
@@ -48,34 +63,63 @@ fn of_a_cycle_the_period_counts_and_of_a_burst_the_burst() {
         ("stankevich-2017", 0.0, vec![("v_s", -36.0)], 8.5581),
     ] {
         let found = of(id, i_stim, &changes);
-        assert!(found.motion == Motion::Periodic && found.settled, "{id}: {found:?}");
+        assert!(
+            found.motion == Motion::Periodic && found.settled,
+            "{id}: {found:?}"
+        );
         let got = found.period.unwrap();
-        assert!((got / period - 1.0).abs() < 1e-3, "{id}: {got} against {period}");
+        assert!(
+            (got / period - 1.0).abs() < 1e-3,
+            "{id}: {got} against {period}"
+        );
         assert!(found.slowest >= got && found.fastest < got, "{found:?}");
     }
 }
 
 #[test]
 fn irregular_motion_has_the_mean_time_of_its_slowest_variable() {
-    for (id, i_stim, between) in [("lorenz-1963", 0.0, [0.5, 5.0]), ("hindmarsh-rose-1984", 3.25, [30.0, 400.0])] {
+    for (id, i_stim, between) in [
+        ("lorenz-1963", 0.0, [0.5, 5.0]),
+        ("hindmarsh-rose-1984", 3.25, [30.0, 400.0]),
+    ] {
         let found = of(id, i_stim, &[]);
         assert_eq!(found.motion, Motion::Irregular, "{found:?}");
-        assert!((between[0]..between[1]).contains(&found.slowest), "{found:?}");
+        assert!(
+            (between[0]..between[1]).contains(&found.slowest),
+            "{found:?}"
+        );
     }
     let torus = Ode::<_, 4, 2, 1>::new(Oscillators);
-    let found = time_scales(&torus, &[0.3, 0.0, 0.0, 0.5], 0.0, &[1.0, 0.5f64.sqrt()], &quick()).unwrap();
+    let found = time_scales(
+        &torus,
+        &[0.3, 0.0, 0.0, 0.5],
+        0.0,
+        &[1.0, 0.5f64.sqrt()],
+        &quick(),
+    )
+    .unwrap();
     assert_eq!(found.motion, Motion::Irregular, "{found:?}");
-    assert!((found.slowest / (std::f64::consts::TAU * 2f64.sqrt()) - 1.0).abs() < 0.1, "{found:?}");
+    assert!(
+        (found.slowest / (std::f64::consts::TAU * 2f64.sqrt()) - 1.0).abs() < 0.1,
+        "{found:?}"
+    );
 }
 
 #[test]
 fn the_unit_of_time_does_not_matter() {
     let system = Ode::<_, 4, 2, 1>::new(Oscillators);
     for rate in [1.0, 1e-12, 1e9] {
-        let found = time_scales(&system, &[0.3, 0.0, 0.0, 0.5], 0.0, &[rate, 2.0], &quick()).unwrap();
+        let found =
+            time_scales(&system, &[0.3, 0.0, 0.0, 0.5], 0.0, &[rate, 2.0], &quick()).unwrap();
         assert_eq!(found.motion, Motion::Periodic, "{found:?}");
-        assert!((found.period.unwrap() * rate / std::f64::consts::TAU - 1.0).abs() < 1e-4, "{rate}: {found:?}");
-        assert!((found.fastest * rate - 1.0).abs() < 0.1, "{rate}: {found:?}");
+        assert!(
+            (found.period.unwrap() * rate / std::f64::consts::TAU - 1.0).abs() < 1e-4,
+            "{rate}: {found:?}"
+        );
+        assert!(
+            (found.fastest * rate - 1.0).abs() < 0.1,
+            "{rate}: {found:?}"
+        );
     }
 }
 
@@ -85,19 +129,37 @@ fn a_map_of_a_burster_has_its_period_and_its_own_step_as_a_floor() {
     let p = flow.spec().parameters_with([("v_s", -37.0)]).unwrap();
     let x0 = flow.spec().default_state();
     let map = TestSystem::beta_cell_map(BetaCell::ORIGINAL, 0.005);
-    let [a, b] = [&*flow as &dyn DynamicalSystem, &map].map(|s| time_scales(s, &x0, 0.0, &p, &quick()).unwrap());
-    assert!((a.period.unwrap() / b.period.unwrap() - 1.0).abs() < 1e-2, "{a:?} {b:?}");
+    let [a, b] = [&*flow as &dyn DynamicalSystem, &map]
+        .map(|s| time_scales(s, &x0, 0.0, &p, &quick()).unwrap());
+    assert!(
+        (a.period.unwrap() / b.period.unwrap() - 1.0).abs() < 1e-2,
+        "{a:?} {b:?}"
+    );
     assert!(b.fastest >= 0.005);
     // A step longer than any constant that could be taken for granted.
     let decay = TestSystem::linear(&[[-0.01]], Some(5.0));
     let found = time_scales(&decay, &[0.7], 0.0, &[], &quick()).unwrap();
-    assert!(found.motion == Motion::Rest && (found.slowest - 100.0).abs() < 1e-6 && found.fastest >= 5.0, "{found:?}");
+    assert!(
+        found.motion == Motion::Rest
+            && (found.slowest - 100.0).abs() < 1e-6
+            && found.fastest >= 5.0,
+        "{found:?}"
+    );
     // x -> 3.2 x (1 - x) hops between two states.
     let rule = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = 3.2 * x[0] * (1.0 - x[0]);
     let slope = |x: &[f64], _: &[f64], out: &mut [f64]| out[0] = 3.2 * (1.0 - 2.0 * x[0]);
-    let logistic = TestSystem::new(&[[0.0, 1.0]], 0, Time::Discrete { dt: 0.5 }, Box::new(rule), Box::new(slope));
+    let logistic = TestSystem::new(
+        &[[0.0, 1.0]],
+        0,
+        Time::Discrete { dt: 0.5 },
+        Box::new(rule),
+        Box::new(slope),
+    );
     let found = time_scales(&logistic, &[0.3], 0.0, &[], &quick()).unwrap();
-    assert!(found.motion == Motion::Periodic && found.period == Some(1.0), "{found:?}");
+    assert!(
+        found.motion == Motion::Periodic && found.period == Some(1.0),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -105,11 +167,34 @@ fn a_start_on_a_saddle_is_moved_off_it_and_an_escape_is_named() {
     let lorenz = models::find("lorenz-1963").unwrap();
     let p = lorenz.spec().parameters_with([("rho", 20.0)]).unwrap();
     let found = time_scales(&*lorenz, &[0.0; 3], 0.0, &p, &quick()).unwrap();
-    assert!(found.motion == Motion::Rest && found.state[0].abs() > 1.0, "{found:?}");
-    let found = time_scales(&Ode::<_, 2, 1, 1>::new(TwoPoints), &[0.25, 0.0], 0.0, &[0.25], &quick()).unwrap();
-    assert!(found.motion == Motion::Rest && (found.state[0] - 0.25).abs() > 0.2, "{found:?}");
-    let found = time_scales(&Ode::<_, 2, 0, 1>::new(BlowUp), &[0.5, 1.0], 0.0, &[], &quick()).unwrap();
-    assert!(found.motion == Motion::Escaped && !found.settled && found.followed <= 2.1, "{found:?}");
+    assert!(
+        found.motion == Motion::Rest && found.state[0].abs() > 1.0,
+        "{found:?}"
+    );
+    let found = time_scales(
+        &Ode::<_, 2, 1, 1>::new(TwoPoints),
+        &[0.25, 0.0],
+        0.0,
+        &[0.25],
+        &quick(),
+    )
+    .unwrap();
+    assert!(
+        found.motion == Motion::Rest && (found.state[0] - 0.25).abs() > 0.2,
+        "{found:?}"
+    );
+    let found = time_scales(
+        &Ode::<_, 2, 0, 1>::new(BlowUp),
+        &[0.5, 1.0],
+        0.0,
+        &[],
+        &quick(),
+    )
+    .unwrap();
+    assert!(
+        found.motion == Motion::Escaped && !found.settled && found.followed <= 2.1,
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -117,6 +202,10 @@ fn wrong_input_is_named() {
     let lorenz = models::find("lorenz-1963").unwrap();
     let p = lorenz.spec().default_parameters();
     for (x0, i_stim) in [(vec![f64::NAN; 3], 0.0), (vec![0.1; 3], f64::INFINITY)] {
-        assert!(time_scales(&*lorenz, &x0, i_stim, &p, &quick()).unwrap_err().is_input());
+        assert!(
+            time_scales(&*lorenz, &x0, i_stim, &p, &quick())
+                .unwrap_err()
+                .is_input()
+        );
     }
 }

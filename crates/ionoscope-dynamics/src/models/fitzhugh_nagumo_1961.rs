@@ -24,14 +24,30 @@ impl Model for FitzHughNagumo {
         Spec {
             id: "fitzhugh-nagumo-1961".into(),
             title: "excitable membrane, two variables".into(),
-            citation: "FitzHugh (1961) Biophys. J. 1:445-466, doi:10.1016/S0006-3495(61)86902-6".into(),
+            citation: "FitzHugh (1961) Biophys. J. 1:445-466, doi:10.1016/S0006-3495(61)86902-6"
+                .into(),
             time_unit: "1".into(),
             stimulus_unit: "1".into(),
-            variables: vec![q("v", "1", "membrane potential", 0.0, [-2.0, 3.0]), q("w", "1", "recovery", 0.0, [-4.0, 6.0])],
+            variables: vec![
+                q("v", "1", "membrane potential", 0.0, [-2.0, 3.0]),
+                q("w", "1", "recovery", 0.0, [-4.0, 6.0]),
+            ],
             parameters: vec![
                 q("b", "1", "strength of the cubic current", 5.0, [0.0, 1e3]),
-                q("beta", "1", "threshold of the cubic current", 0.1, [-2.0, 2.0]),
-                q("delta", "1", "upper zero of the cubic current", 1.0, [-2.0, 5.0]),
+                q(
+                    "beta",
+                    "1",
+                    "threshold of the cubic current",
+                    0.1,
+                    [-2.0, 2.0],
+                ),
+                q(
+                    "delta",
+                    "1",
+                    "upper zero of the cubic current",
+                    1.0,
+                    [-2.0, 5.0],
+                ),
                 q("c", "1", "strength of recovery", 1.0, [0.0, 1e3]),
                 q("gamma", "1", "decay of recovery", 0.25, [0.0, 1e3]),
                 q("e", "1", "speed of recovery", 0.1, [0.0, 1e3]),
@@ -45,8 +61,12 @@ impl Model for FitzHughNagumo {
 
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        let &[v, w] = x else { unreachable!("two variables") };
-        let &[b, beta, delta, c, gamma, e] = q else { unreachable!("six parameters") };
+        let &[v, w] = x else {
+            unreachable!("two variables")
+        };
+        let &[b, beta, delta, c, gamma, e] = q else {
+            unreachable!("six parameters")
+        };
         dx[0] = b * v * (v - beta) * (delta - v) - c * w + i_stim;
         dx[1] = e * (v - gamma * w);
     }

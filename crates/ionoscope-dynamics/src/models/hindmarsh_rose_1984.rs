@@ -23,7 +23,9 @@ impl Model for HindmarshRose {
         Spec {
             id: "hindmarsh-rose-1984".into(),
             title: "bursting neuron, three variables".into(),
-            citation: "Hindmarsh, Rose (1984) Proc. R. Soc. B 221:87-102, doi:10.1098/rspb.1984.0024".into(),
+            citation:
+                "Hindmarsh, Rose (1984) Proc. R. Soc. B 221:87-102, doi:10.1098/rspb.1984.0024"
+                    .into(),
             time_unit: "1".into(),
             stimulus_unit: "1".into(),
             variables: vec![
@@ -33,12 +35,24 @@ impl Model for HindmarshRose {
             ],
             parameters: vec![
                 q("a", "1", "cubic term of the potential", 1.0, [0.0, 100.0]),
-                q("b", "1", "quadratic term of the potential", 3.0, [-100.0, 100.0]),
+                q(
+                    "b",
+                    "1",
+                    "quadratic term of the potential",
+                    3.0,
+                    [-100.0, 100.0],
+                ),
                 q("c", "1", "constant of spiking", 1.0, [-100.0, 100.0]),
                 q("d", "1", "quadratic term of spiking", 5.0, [0.0, 100.0]),
                 q("r", "1", "speed of adaptation", 0.006, [0.0, 10.0]),
                 q("s", "1", "strength of adaptation", 4.0, [0.0, 100.0]),
-                q("x_r", "1", "potential at which there is no adaptation", -1.6, [-10.0, 10.0]),
+                q(
+                    "x_r",
+                    "1",
+                    "potential at which there is no adaptation",
+                    -1.6,
+                    [-10.0, 10.0],
+                ),
             ],
             membrane_potential: Some("x".into()),
             spike_threshold: Some(0.0),
@@ -55,8 +69,12 @@ impl Model for HindmarshRose {
 
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        let &[x, y, z] = x else { unreachable!("three variables") };
-        let &[a, b, c, d, r, s, x_r] = q else { unreachable!("seven parameters") };
+        let &[x, y, z] = x else {
+            unreachable!("three variables")
+        };
+        let &[a, b, c, d, r, s, x_r] = q else {
+            unreachable!("seven parameters")
+        };
         let square = x * x;
         dx[0] = y + square * (b - a * x) - z + i_stim;
         dx[1] = c - d * square - y;

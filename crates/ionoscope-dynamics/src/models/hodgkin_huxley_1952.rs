@@ -27,12 +27,18 @@ const V_START: f64 = 2.757e-4;
 impl Model for HodgkinHuxley {
     fn definition(&self) -> Spec {
         let q = Quantity::new;
-        let conductance = |name: &str, description: &str, default: f64| q(name, "mS/cm^2", description, default, [0.0, 1e4]);
-        let potential = |name: &str, description: &str, default: f64| q(name, "mV", description, default, [-200.0, 200.0]);
+        let conductance = |name: &str, description: &str, default: f64| {
+            q(name, "mS/cm^2", description, default, [0.0, 1e4])
+        };
+        let potential = |name: &str, description: &str, default: f64| {
+            q(name, "mV", description, default, [-200.0, 200.0])
+        };
         Spec {
             id: "hodgkin-huxley-1952".into(),
             title: "squid giant axon".into(),
-            citation: "Hodgkin, Huxley (1952) J. Physiol. 117:500-544, doi:10.1113/jphysiol.1952.sp004764".into(),
+            citation:
+                "Hodgkin, Huxley (1952) J. Physiol. 117:500-544, doi:10.1113/jphysiol.1952.sp004764"
+                    .into(),
             time_unit: "ms".into(),
             stimulus_unit: "uA/cm^2".into(),
             variables: vec![
@@ -49,7 +55,11 @@ impl Model for HodgkinHuxley {
                 potential("v_na", "reversal potential of sodium, from rest", 115.0),
                 potential("v_k", "reversal potential of potassium, from rest", -12.0),
                 potential("v_l", "reversal potential of the leak, from rest", 10.6),
-                potential("v_rest", "potential called rest: shifts the whole model", 0.0),
+                potential(
+                    "v_rest",
+                    "potential called rest: shifts the whole model",
+                    0.0,
+                ),
             ],
             membrane_potential: Some("v".into()),
             spike_threshold: Some(40.0),
@@ -71,8 +81,12 @@ impl Model for HodgkinHuxley {
 
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        let &[v, m, h, n] = x else { unreachable!("four variables") };
-        let &[per_c_m, g_na, g_k, g_l, v_na, v_k, v_l, v_rest] = q else { unreachable!("eight parameters") };
+        let &[v, m, h, n] = x else {
+            unreachable!("four variables")
+        };
+        let &[per_c_m, g_na, g_k, g_l, v_na, v_k, v_l, v_rest] = q else {
+            unreachable!("eight parameters")
+        };
         let u = v - v_rest;
         // e^(-u/80), of which e^(-u/20) and e^(-u/10) are powers.
         let e80 = (u * (-1.0 / 80.0)).exp();
@@ -88,7 +102,11 @@ impl Model for HodgkinHuxley {
         let i_k = g_k * n.powi(4) * (u - v_k);
         let i_l = g_l * (u - v_l);
         dx[0] = (i_stim - i_na - i_k - i_l) * per_c_m;
-        for (i, x, alpha, beta) in [(1, m, alpha_m, beta_m), (2, h, alpha_h, beta_h), (3, n, alpha_n, beta_n)] {
+        for (i, x, alpha, beta) in [
+            (1, m, alpha_m, beta_m),
+            (2, h, alpha_h, beta_h),
+            (3, n, alpha_n, beta_n),
+        ] {
             dx[i] = alpha - (alpha + beta) * x;
         }
     }

@@ -44,8 +44,12 @@ impl Model for Lorenz {
 
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        let &[x, y, z] = x else { unreachable!("three variables") };
-        let &[sigma, rho, beta] = q else { unreachable!("three parameters") };
+        let &[x, y, z] = x else {
+            unreachable!("three variables")
+        };
+        let &[sigma, rho, beta] = q else {
+            unreachable!("three parameters")
+        };
         dx[0] = sigma * (y - x) + i_stim;
         dx[1] = x * (rho - z) - y;
         dx[2] = x * y - beta * z;

@@ -28,8 +28,12 @@ static MODELS: LazyLock<Vec<Arc<dyn DynamicalSystem>>> = LazyLock::new(|| {
         Arc::new(Ode::<_, 4, 8>::new(hodgkin_huxley_1952::HodgkinHuxley)),
         Arc::new(Ode::<_, 3, 7>::new(hindmarsh_rose_1984::HindmarshRose)),
         Arc::new(Ode::<_, 8, 14, 1>::new(OutOfLine(luo_rudy_1991::LuoRudy))),
-        Arc::new(Ode::<_, 19, 30, 1>::new(OutOfLine(ten_tusscher_panfilov_2006::TenTusscherPanfilov))),
-        Arc::new(Ode::<_, 41, 28, 1>::new(OutOfLine(ohara_rudy_2011::OHaraRudy))),
+        Arc::new(Ode::<_, 19, 30, 1>::new(OutOfLine(
+            ten_tusscher_panfilov_2006::TenTusscherPanfilov,
+        ))),
+        Arc::new(Ode::<_, 41, 28, 1>::new(OutOfLine(
+            ohara_rudy_2011::OHaraRudy,
+        ))),
         Arc::new(Ode::<_, 3, 3>::new(lorenz_1963::Lorenz)),
         Arc::new(Ode::<_, 3, 3>::new(rossler_1976::Rossler)),
     ]
@@ -47,6 +51,10 @@ pub fn all() -> Vec<Arc<dyn DynamicalSystem>> {
 pub fn find(id: &str) -> Result<Arc<dyn DynamicalSystem>> {
     match MODELS.iter().find(|m| m.spec().id == id) {
         Some(m) => Ok(m.clone()),
-        None => Err(Error::unknown("model", id, MODELS.iter().map(|m| m.spec().id.as_str()))),
+        None => Err(Error::unknown(
+            "model",
+            id,
+            MODELS.iter().map(|m| m.spec().id.as_str()),
+        )),
     }
 }

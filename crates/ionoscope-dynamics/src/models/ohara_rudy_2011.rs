@@ -96,20 +96,46 @@ const VARIABLES: [Variable; 41] = [
     ("camk_trap", "1", "share of CaMK that is trapped", GATE, [0.0124065, 0.0, 0.0122479]),
 ];
 
-fn preset(name: &str, description: &str, start: Option<usize>, parameters: &[(&str, f64)]) -> Preset {
-    let x0 = start.map(|k| VARIABLES.iter().map(|v| (v.0.to_owned(), v.4[k])).collect()).unwrap_or_default();
-    let parameters = parameters.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
-    Preset { name: name.into(), description: description.into(), x0, parameters, spike_threshold: None }
+fn preset(
+    name: &str,
+    description: &str,
+    start: Option<usize>,
+    parameters: &[(&str, f64)],
+) -> Preset {
+    let x0 = start
+        .map(|k| VARIABLES.iter().map(|v| (v.0.to_owned(), v.4[k])).collect())
+        .unwrap_or_default();
+    let parameters = parameters
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), *v))
+        .collect();
+    Preset {
+        name: name.into(),
+        description: description.into(),
+        x0,
+        parameters,
+        spike_threshold: None,
+    }
 }
 
 impl Model for OHaraRudy {
     fn definition(&self) -> Spec {
         let q = Quantity::new;
-        let conductance = |name: &str, description: &str, default: f64| q(name, "mS/uF", description, default, [0.0, 1e3]);
-        let permeability = |name: &str, description: &str, default: f64| q(name, "cm/s", description, default, [0.0, 1.0]);
-        let concentration = |name: &str, description: &str, default: f64| q(name, "mM", description, default, [0.1, 500.0]);
-        let buffer = |name: &str, description: &str, default: f64| q(name, "mM", description, default, [0.0, 1e3]);
-        let factor = |name: &str, description: &str, default: f64| q(name, "1", description, default, [0.0, 100.0]);
+        let conductance = |name: &str, description: &str, default: f64| {
+            q(name, "mS/uF", description, default, [0.0, 1e3])
+        };
+        let permeability = |name: &str, description: &str, default: f64| {
+            q(name, "cm/s", description, default, [0.0, 1.0])
+        };
+        let concentration = |name: &str, description: &str, default: f64| {
+            q(name, "mM", description, default, [0.1, 500.0])
+        };
+        let buffer = |name: &str, description: &str, default: f64| {
+            q(name, "mM", description, default, [0.0, 1e3])
+        };
+        let factor = |name: &str, description: &str, default: f64| {
+            q(name, "1", description, default, [0.0, 100.0])
+        };
         Spec {
             id: "ohara-rudy-2011".into(),
             title: "human ventricular cell".into(),
@@ -241,21 +267,37 @@ impl Model for OHaraRudy {
         let e_h = exp(82.9, 6.086);
         let h_inf = one / (e_h + 1.0);
         let rate_h_slow = exp(17.95, -28.05) * 0.009794 + exp(5.73, 56.66) * 0.3343;
-        let rate_j = after(2.038, exp(100.6, -8.281) * 0.02136 + exp(0.9941, 38.45) * 0.3052);
+        let rate_j = after(
+            2.038,
+            exp(100.6, -8.281) * 0.02136 + exp(0.9941, 38.45) * 0.3052,
+        );
         let e_h_l = exp(87.61, 7.488);
-        let i_na = g_na * (v - v_na) * m.powi(3) * mix((h_fast * 0.99 + h_slow * 0.01) * j, (h_fast * 0.99 + h_camk_slow * 0.01) * j_camk);
+        let i_na = g_na
+            * (v - v_na)
+            * m.powi(3)
+            * mix(
+                (h_fast * 0.99 + h_slow * 0.01) * j,
+                (h_fast * 0.99 + h_camk_slow * 0.01) * j_camk,
+            );
         let i_na_l = g_na_l * (v - v_na) * m_l * mix(h_l, h_l_camk);
 
         // I_to.
         let e_a = exp(-14.34, -14.82);
         let e29 = exp(0.0, 29.3814);
-        let rate_a = (e29 / ((e29 + Real::exp(18.4099 / 29.3814)) * 1.2089) + constant(3.5) / (e29 * Real::exp(100.0 / 29.3814) + 1.0))
+        let rate_a = (e29 / ((e29 + Real::exp(18.4099 / 29.3814)) * 1.2089)
+            + constant(3.5) / (e29 * Real::exp(100.0 / 29.3814) + 1.0))
             * (1.0 / 1.0515);
         let i_inf = falling(43.94, 5.711);
         let e20 = exp(70.0, 20.0);
         let epi = one / (one - delta_epi / (e20.powi(4) + 1.0));
-        let rate_i_fast = after(4.562, exp(100.0, -100.0) * 0.3933 + exp(50.0, 16.59) * 0.08004) * epi;
-        let rate_i_slow = after(23.62, exp(96.52, -59.05) * 0.001416 + exp(114.1, 8.079) * 1.78e-8) * epi;
+        let rate_i_fast = after(
+            4.562,
+            exp(100.0, -100.0) * 0.3933 + exp(50.0, 16.59) * 0.08004,
+        ) * epi;
+        let rate_i_slow = after(
+            23.62,
+            exp(96.52, -59.05) * 0.001416 + exp(114.1, 8.079) * 1.78e-8,
+        ) * epi;
         // 1e-4 / (exp((v - 167.4) / 15.89) + exp((12.23 - v) / 0.2154)) without overflow on either side.
         let step = ((v - 12.23) * (1.0 / 0.2154)).min(constant(600.0)).exp();
         let develop = step * 1e-4 / (exp(-167.4, 15.89) * step + 1.0) + 1.354;
@@ -263,7 +305,12 @@ impl Model for OHaraRudy {
         let faster = one / (develop * recover);
         let w_i = falling(-213.6, 151.2);
         let inactivated = |fast: S, slow: S| slow + w_i * (fast - slow);
-        let i_to = g_to * (v - v_k) * mix(a * inactivated(i_fast, i_slow), a_camk * inactivated(i_camk_fast, i_camk_slow));
+        let i_to = g_to
+            * (v - v_k)
+            * mix(
+                a * inactivated(i_fast, i_slow),
+                a_camk * inactivated(i_camk_fast, i_camk_slow),
+            );
 
         // I_CaL. Time constants c + 1/(s (exp(-y) + exp(y))) with both exponentials from one.
         let rate_d = after(0.6, exp(6.0, -20.0) + exp(14.0, 1.0 / 0.09));
@@ -282,14 +329,18 @@ impl Model for OHaraRudy {
         let by_voltage = |fast: S| fast * 0.6 + f_slow * 0.4;
         let by_calcium = |fast: S| f_ca_slow + w_c * (fast - f_ca_slow);
         let open = |f: S, f_ca: S| f + n * (j_ca * f_ca - f);
-        let open_ca_l =
-            d * mix(open(by_voltage(f_fast), by_calcium(f_ca_fast)), open(by_voltage(f_camk_fast), by_calcium(f_ca_camk_fast)) * 1.1);
+        let open_ca_l = d * mix(
+            open(by_voltage(f_fast), by_calcium(f_ca_fast)),
+            open(by_voltage(f_camk_fast), by_calcium(f_ca_camk_fast)) * 1.1,
+        );
         // y / (e^y - 1) for y = phi and y = 2 phi, from one exponential.
         let driven = phi.x_over_exp_m1();
         let driven_twice = square(driven) * 2.0 / (phi + driven * 2.0);
         // Goldman's z^2 F phi (c_in exp(z phi) - c_out) / (exp(z phi) - 1)
         let univalent = |c_in: S, c_out: S| ((c_in - c_out) * driven + c_in * phi) * FARADAY;
-        let divalent = |c_in: S, c_out: S| ((c_in - c_out) * driven_twice + c_in * phi * 2.0) * (2.0 * FARADAY);
+        let divalent = |c_in: S, c_out: S| {
+            ((c_in - c_out) * driven_twice + c_in * phi * 2.0) * (2.0 * FARADAY)
+        };
         let p_open = p_ca * open_ca_l;
         let i_ca_l = p_open * divalent(ca_ss, ca_o * 0.341);
         let i_ca_na = p_open * 0.00125 * univalent(na_ss * 0.75, na_o * 0.75);
@@ -297,18 +348,29 @@ impl Model for OHaraRudy {
 
         // Other potassium currents.
         let x_r_inf = rising(8.337, 6.789);
-        let rate_x_r_fast = after(12.98, exp(-31.66, 3.869) * 0.3652 + exp(-47.78, -20.38) * 4.123e-5);
-        let rate_x_r_slow = after(1.865, exp(-34.7, 7.355) * 0.06629 + exp(-29.74, -25.94) * 1.128e-5);
+        let rate_x_r_fast = after(
+            12.98,
+            exp(-31.66, 3.869) * 0.3652 + exp(-47.78, -20.38) * 4.123e-5,
+        );
+        let rate_x_r_slow = after(
+            1.865,
+            exp(-34.7, 7.355) * 0.06629 + exp(-29.74, -25.94) * 1.128e-5,
+        );
         let w_r = falling(54.81, 38.21);
-        let i_kr = g_kr * (x_r_slow + w_r * (x_r_fast - x_r_slow)) * (v - v_k) / ((exp(55.0, 75.0) + 1.0) * (exp(-10.0, 30.0) + 1.0));
+        let i_kr = g_kr * (x_r_slow + w_r * (x_r_fast - x_r_slow)) * (v - v_k)
+            / ((exp(55.0, 75.0) + 1.0) * (exp(-10.0, 30.0) + 1.0));
         let x_s_inf = rising(11.6, 8.932);
-        let rate_x_s1 = after(817.3, exp(48.28, 17.8) * 2.326e-4 + exp(210.0, -230.0) * 0.001292);
+        let rate_x_s1 = after(
+            817.3,
+            exp(48.28, 17.8) * 2.326e-4 + exp(210.0, -230.0) * 0.001292,
+        );
         let rate_x_s2 = exp(-50.0, 20.0) * 0.01 + exp(66.54, -31.0) * 0.0193;
         let by_calcium_s = constant(0.6) / ((constant(3.8e-5) / ca_i).powf(1.4) + 1.0) + 1.0;
         let i_ks = g_ks * by_calcium_s * x_s1 * x_s2 * (v - v_ks);
         let x_k1_inf = ((v + k_o * 2.5538 + 144.59) / (k_o * 1.5692 + 3.8115)).logistic();
         let rate_x_k1 = (exp(127.2, -20.36) + exp(236.8, 69.33)) * (1.0 / 122.2);
-        let i_k1 = g_k1 * x_k1 * (v - v_k) / (((v + 105.8 - k_o * 2.6) * (1.0 / 9.493)).exp() + 1.0);
+        let i_k1 =
+            g_k1 * x_k1 * (v - v_k) / (((v + 105.8 - k_o * 2.6) * (1.0 / 9.493)).exp() + 1.0);
         let i_kb = g_kb * rising(-14.48, 18.34) * (v - v_k);
 
         // Exchanger, pumps and background.
@@ -329,7 +391,9 @@ impl Model for OHaraRudy {
         let rel_inf = f_rel * beta_tau * -0.5 * i_ca_l * ca_jsr_8 / (ca_jsr_8 + 25.628_906_25);
         let shortest = constant(0.001);
         let j_rel = mix(j_rel_np, j_rel_camk);
-        let j_up = f_up * 0.004375 * ca_i * mix(one / (ca_i + 0.00092), constant(2.75) / (ca_i + 0.00075)) - ca_nsr * (0.0039375 / 15.0);
+        let j_up =
+            f_up * 0.004375 * ca_i * mix(one / (ca_i + 0.00092), constant(2.75) / (ca_i + 0.00075))
+                - ca_nsr * (0.0039375 / 15.0);
         let j_tr = (ca_nsr - ca_jsr) * per_tau_tr;
         // 1 / (1 + b1 k1 / (k1 + c)^2 + b2 k2 / (k2 + c)^2)
         let unbuffered = |c: S, b1: S, k1: f64, b2: S, k2: f64| {
@@ -340,29 +404,54 @@ impl Model for OHaraRudy {
 
         let i_sodium = i_na + i_na_l + i_na_b;
         let i_potassium = i_to + i_kr + i_ks + i_k1 + i_kb - i_stim;
-        dx[0] = -(i_sodium + i_potassium + i_ca_l + i_ca_na + i_ca_k + i_na_ca_i + i_na_ca_ss + i_na_k + i_p_ca + i_ca_b);
+        dx[0] = -(i_sodium
+            + i_potassium
+            + i_ca_l
+            + i_ca_na
+            + i_ca_k
+            + i_na_ca_i
+            + i_na_ca_ss
+            + i_na_k
+            + i_p_ca
+            + i_ca_b);
         dx[1] = j_diff_na * (SS / MYO) - (i_sodium + (i_na_ca_i + i_na_k) * 3.0) * PER_CURRENT_MYO;
         dx[2] = -(i_ca_na + i_na_ca_ss * 3.0) * PER_CURRENT_SS - j_diff_na;
         dx[3] = j_diff_k * (SS / MYO) - (i_potassium - i_na_k * 2.0) * PER_CURRENT_MYO;
         dx[4] = -i_ca_k * PER_CURRENT_SS - j_diff_k;
         dx[5] = unbuffered(ca_i, cmdn_max, 0.00238, trpn_max, 0.0005)
-            * (j_diff_ca * (SS / MYO) - j_up * (NSR / MYO) - (i_p_ca + i_ca_b - i_na_ca_i * 2.0) * (0.5 * PER_CURRENT_MYO));
+            * (j_diff_ca * (SS / MYO)
+                - j_up * (NSR / MYO)
+                - (i_p_ca + i_ca_b - i_na_ca_i * 2.0) * (0.5 * PER_CURRENT_MYO));
         dx[6] = unbuffered(ca_ss, constant(0.047), 0.00087, constant(1.124), 0.0087)
-            * (j_rel * (JSR / SS) - j_diff_ca - (i_ca_l - i_na_ca_ss * 2.0) * (0.5 * PER_CURRENT_SS));
+            * (j_rel * (JSR / SS)
+                - j_diff_ca
+                - (i_ca_l - i_na_ca_ss * 2.0) * (0.5 * PER_CURRENT_SS));
         dx[7] = j_up - j_tr * (JSR / NSR);
         dx[8] = (j_tr - j_rel) * square(ca_jsr + 0.8) / (square(ca_jsr + 0.8) + csqn_max * 0.8);
 
         let rate_f_phosphorylated = 1.0 / 2.5;
         let gates = [
             (m, rising(39.57, 9.871), rate_m),
-            (h_fast, h_inf, exp(1.196, -6.285) * 1.432e-5 + exp(0.5096, 20.27) * 6.149),
+            (
+                h_fast,
+                h_inf,
+                exp(1.196, -6.285) * 1.432e-5 + exp(0.5096, 20.27) * 6.149,
+            ),
             (h_slow, h_inf, rate_h_slow),
             (j, h_inf, rate_j),
-            (h_camk_slow, one / (e_h * Real::exp(6.2 / 6.086) + 1.0), rate_h_slow * (1.0 / 3.0)),
+            (
+                h_camk_slow,
+                one / (e_h * Real::exp(6.2 / 6.086) + 1.0),
+                rate_h_slow * (1.0 / 3.0),
+            ),
             (j_camk, h_inf, rate_j * (1.0 / 1.46)),
             (m_l, rising(42.85, 5.264), rate_m),
             (h_l, one / (e_h_l + 1.0), per_tau_h_l),
-            (h_l_camk, one / (e_h_l * Real::exp(6.2 / 7.488) + 1.0), per_tau_h_l * (1.0 / 3.0)),
+            (
+                h_l_camk,
+                one / (e_h_l * Real::exp(6.2 / 7.488) + 1.0),
+                per_tau_h_l * (1.0 / 3.0),
+            ),
             (a, one / (e_a + 1.0), rate_a),
             (i_fast, i_inf, rate_i_fast),
             (i_slow, i_inf, rate_i_slow),
@@ -380,10 +469,15 @@ impl Model for OHaraRudy {
             dx[9 + i] = (x_inf - x) * rate;
         }
         // 1000 / (1000 / j_ca + (1 + 0.002 / ca_ss)^4) - n j_ca
-        dx[30] = j_ca * (constant(1000.0) / (j_ca * ((ca_ss + 0.002) / ca_ss).powi(4) + 1000.0) - n);
+        dx[30] =
+            j_ca * (constant(1000.0) / (j_ca * ((ca_ss + 0.002) / ca_ss).powi(4) + 1000.0) - n);
         let gates = [
             (f_camk_fast, f_inf, rate_f_fast * rate_f_phosphorylated),
-            (f_ca_camk_fast, f_inf, rate_f_ca_fast * rate_f_phosphorylated),
+            (
+                f_ca_camk_fast,
+                f_inf,
+                rate_f_ca_fast * rate_f_phosphorylated,
+            ),
             (x_r_fast, x_r_inf, rate_x_r_fast),
             (x_r_slow, x_r_inf, rate_x_r_slow),
             (x_s1, x_s_inf, rate_x_s1),
@@ -407,15 +501,20 @@ impl Model for OHaraRudy {
     }
 
     fn conserved_values<S: Real>(&self, x: &[S], q: &[S], out: &mut [S]) {
-        let &[v, na_i, na_ss, k_i, k_ss, ca_i, ca_ss, ca_nsr, ca_jsr, ..] = x else { unreachable!("41 variables") };
+        let &[v, na_i, na_ss, k_i, k_ss, ca_i, ca_ss, ca_nsr, ca_jsr, ..] = x else {
+            unreachable!("41 variables")
+        };
         let [cmdn_max, trpn_max, csqn_max] = [q[21], q[22], q[23]];
         // Of a buffer with the constant k.
         let bound = |c: S, buffer: S, k: f64| buffer * c / (c + k);
         let total_i = ca_i + bound(ca_i, cmdn_max, 0.00238) + bound(ca_i, trpn_max, 0.0005);
-        let total_ss = ca_ss + bound(ca_ss, S::constant(0.047), 0.00087) + bound(ca_ss, S::constant(1.124), 0.0087);
+        let total_ss = ca_ss
+            + bound(ca_ss, S::constant(0.047), 0.00087)
+            + bound(ca_ss, S::constant(1.124), 0.0087);
         let total_jsr = ca_jsr + bound(ca_jsr, csqn_max, 0.8);
         let calcium = total_i * MYO + total_ss * SS + ca_nsr * NSR + total_jsr * JSR;
-        out[0] = (na_i + k_i) * MYO + (na_ss + k_ss) * SS + calcium * 2.0 - v * (AREA_PER_VOLUME / FARADAY);
+        out[0] = (na_i + k_i) * MYO + (na_ss + k_ss) * SS + calcium * 2.0
+            - v * (AREA_PER_VOLUME / FARADAY);
     }
 }
 
@@ -460,11 +559,19 @@ impl<S: Real> Exchanger<S> {
     /// Current per unit of strength, from the side with these concentrations.
     #[inline(always)]
     fn current(&self, na: S, ca: S) -> S {
-        let Exchanger { h_ca, h_na, k1, k3, k8, outside } = *self;
+        let Exchanger {
+            h_ca,
+            h_na,
+            k1,
+            k3,
+            k8,
+            outside,
+        } = *self;
         let (k2, k5) = (Self::CA_OFF, Self::CA_OFF);
         let per_place = S::constant(1.0) / (na * (h_na + 1.0) + Self::NA_3);
         let inside = na * h_na * per_place;
-        let per_h4 = S::constant(1.0) / (na * (1.0 / Self::NA_1) * (na * (1.0 / Self::NA_2) + 1.0) + 1.0);
+        let per_h4 =
+            S::constant(1.0) / (na * (1.0 / Self::NA_1) * (na * (1.0 / Self::NA_2) + 1.0) + 1.0);
         let k4 = per_place * (Self::W * Self::NA_3) / h_ca + inside * Self::W_BOTH;
         let k6 = ca * Self::CA_ON * per_h4;
         let k7 = inside * na * na * (Self::W / (Self::NA_1 * Self::NA_2)) * per_h4;
@@ -496,7 +603,8 @@ fn pump<S: Real>(phi: S, na: S, k: S, na_o: S, k_o: S) -> S {
     let a1 = na_in.powi(3) * per_inside * 949.5;
     let a3 = square(k_out) * per_outside * 1899.0;
     let b2 = na_out.powi(3) * per_outside * 39.4;
-    let b3 = S::constant(79_300.0 * H * 4.2 / (1.0 + MG_ATP)) / (na * (1.0 / 224.0) + k * (1.0 / 292.0) + (1.0 + H / 1.698e-7));
+    let b3 = S::constant(79_300.0 * H * 4.2 / (1.0 + MG_ATP))
+        / (na * (1.0 / 224.0) + k * (1.0 / 292.0) + (1.0 + H / 1.698e-7));
     let b4 = square(k_in) * per_inside * 40.0;
     let x1 = a1 * (A4 * A2) + b2 * b4 * b3 + b4 * b3 * A2 + b3 * a1 * A2;
     let x2 = b2 * b4 * B1 + a1 * a3 * A2 + a3 * b4 * B1 + a3 * b4 * A2;

@@ -61,24 +61,66 @@ impl Model for BetaCell {
             stimulus_unit: "mV".into(),
             variables: vec![
                 q("v", "mV", "membrane potential", -60.0, [-75.0, 25.0]),
-                q("n", "1", "activation of the potassium current", 0.01, [0.0, 1.0]),
+                q(
+                    "n",
+                    "1",
+                    "activation of the potassium current",
+                    0.01,
+                    [0.0, 1.0],
+                ),
                 q("s", "1", "activation of the slow current", 0.18, [0.0, 1.0]),
             ],
             parameters: vec![
                 q("tau", "s", "time constant of the potential", 0.02, POSITIVE),
-                q("tau_s", "s", "time constant of the slow current", 35.0, POSITIVE),
+                q(
+                    "tau_s",
+                    "s",
+                    "time constant of the slow current",
+                    35.0,
+                    POSITIVE,
+                ),
                 q("sigma", "1", "speed of n relative to 1/tau", 0.93, POSITIVE),
                 q("g_ca", "1", "calcium conductance", 3.6, CONDUCTANCE),
                 q("g_k", "1", "potassium conductance", 10.0, CONDUCTANCE),
                 q("g_s", "1", "slow conductance", 4.0, CONDUCTANCE),
-                q("g_k2", "1", "conductance of the added potassium-like current", self.g_k2, CONDUCTANCE),
-                q("v_ca", "mV", "reversal potential of calcium", 25.0, POTENTIAL),
-                q("v_k", "mV", "reversal potential of potassium", -75.0, POTENTIAL),
+                q(
+                    "g_k2",
+                    "1",
+                    "conductance of the added potassium-like current",
+                    self.g_k2,
+                    CONDUCTANCE,
+                ),
+                q(
+                    "v_ca",
+                    "mV",
+                    "reversal potential of calcium",
+                    25.0,
+                    POTENTIAL,
+                ),
+                q(
+                    "v_k",
+                    "mV",
+                    "reversal potential of potassium",
+                    -75.0,
+                    POTENTIAL,
+                ),
                 q("v_m", "mV", "half activation of calcium", -20.0, POTENTIAL),
                 q("v_n", "mV", "half activation of n", -16.0, POTENTIAL),
-                q("v_s", "mV", "half activation of s: the control parameter", -36.0, POTENTIAL),
+                q(
+                    "v_s",
+                    "mV",
+                    "half activation of s: the control parameter",
+                    -36.0,
+                    POTENTIAL,
+                ),
                 q("v_p", "mV", "centre of the added current", -49.5, POTENTIAL),
-                q("theta_m", "mV", "slope of calcium's activation", 12.0, POSITIVE),
+                q(
+                    "theta_m",
+                    "mV",
+                    "slope of calcium's activation",
+                    12.0,
+                    POSITIVE,
+                ),
                 q("theta_n", "mV", "slope of n's activation", 5.6, POSITIVE),
                 q("theta_s", "mV", "slope of s's activation", 10.0, POSITIVE),
                 q("theta_p", "mV", "width of the added current", 1.0, POSITIVE),
@@ -99,8 +141,29 @@ impl Model for BetaCell {
 
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        let &[v, n, s] = x else { unreachable!("three variables") };
-        let &[rate, rate_s, sigma, g_ca, g_k, g_s, g_k2, v_ca, v_k, v_m, v_n, v_s, v_p, slope_m, slope_n, slope_s, slope_p] = q else {
+        let &[v, n, s] = x else {
+            unreachable!("three variables")
+        };
+        let &[
+            rate,
+            rate_s,
+            sigma,
+            g_ca,
+            g_k,
+            g_s,
+            g_k2,
+            v_ca,
+            v_k,
+            v_m,
+            v_n,
+            v_s,
+            v_p,
+            slope_m,
+            slope_n,
+            slope_s,
+            slope_p,
+        ] = q
+        else {
             unreachable!("seventeen parameters")
         };
         let m_inf = ((v - v_m) * slope_m).logistic();

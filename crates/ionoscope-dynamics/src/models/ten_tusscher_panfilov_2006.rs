@@ -43,10 +43,17 @@ const PER_CURRENT: f64 = CAPACITANCE / (VOLUME_C * FARADAY);
 impl Model for TenTusscherPanfilov {
     fn definition(&self) -> Spec {
         let q = Quantity::new;
-        let gate = |name: &str, description: &str, default: f64| q(name, "1", description, default, [0.0, 1.0]);
-        let conductance = |name: &str, description: &str, default: f64| q(name, "nS/pF", description, default, [0.0, 1e3]);
-        let concentration = |name: &str, description: &str, default: f64| q(name, "mM", description, default, [0.1, 500.0]);
-        let values = |list: &[(&str, f64)]| list.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
+        let gate = |name: &str, description: &str, default: f64| {
+            q(name, "1", description, default, [0.0, 1.0])
+        };
+        let conductance = |name: &str, description: &str, default: f64| {
+            q(name, "nS/pF", description, default, [0.0, 1e3])
+        };
+        let concentration = |name: &str, description: &str, default: f64| {
+            q(name, "mM", description, default, [0.1, 500.0])
+        };
+        let values =
+            |list: &[(&str, f64)]| list.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
         Spec {
             id: "ten-tusscher-panfilov-2006".into(),
             title: "human ventricular cell with subspace calcium".into(),
@@ -166,7 +173,28 @@ impl Model for TenTusscherPanfilov {
 
     #[inline(always)]
     fn rhs<S: Real>(&self, x: &[S], i_stim: S, q: &[S], dx: &mut [S]) {
-        let &[v, na_i, k_i, ca_i, ca_sr, ca_ss, m, h, j, d, f, f2, f_ca_ss, r, s, x_r1, x_r2, x_s, r_prime] = x else {
+        let &[
+            v,
+            na_i,
+            k_i,
+            ca_i,
+            ca_sr,
+            ca_ss,
+            m,
+            h,
+            j,
+            d,
+            f,
+            f2,
+            f_ca_ss,
+            r,
+            s,
+            x_r1,
+            x_r2,
+            x_s,
+            r_prime,
+        ] = x
+        else {
             unreachable!("nineteen variables")
         };
         let &[
@@ -229,7 +257,11 @@ impl Model for TenTusscherPanfilov {
 
         // Sodium.
         let m_inf = one / square(exp(56.86, -1.0 / 9.03) + 1.0);
-        let (m_a, m_b, m_c) = (one + one / e5(60.0), e5(35.0) + 1.0, exp(-50.0, 1.0 / 200.0) + 1.0);
+        let (m_a, m_b, m_c) = (
+            one + one / e5(60.0),
+            e5(35.0) + 1.0,
+            exp(-50.0, 1.0 / 200.0) + 1.0,
+        );
         let rate_m = m_a * m_b * m_c * 10.0 / (m_b + m_c);
         let hj_inf = one / square(exp(71.55, 1.0 / 7.43) + 1.0);
         let polarised = v.lt(constant(-40.0));
@@ -238,27 +270,47 @@ impl Model for TenTusscherPanfilov {
             exp(80.0, -1.0 / 6.8) * 0.057 + exp(0.0, 0.079) * 2.7 + exp(0.0, 0.3485) * 3.1e5,
             constant(0.77 / 0.13) / (exp(10.66, -1.0 / 11.1) + 1.0),
         );
-        let alpha_j = (exp(0.0, 0.2444) * -2.5428e4 - exp(0.0, -0.04391) * 6.948e-6) * (v + 37.78) / (exp(79.23, 0.311) + 1.0);
+        let alpha_j = (exp(0.0, 0.2444) * -2.5428e4 - exp(0.0, -0.04391) * 6.948e-6) * (v + 37.78)
+            / (exp(79.23, 0.311) + 1.0);
         let beta_j = exp(0.0, -0.01052) * 0.02424 / (exp(40.14, -0.1378) + 1.0);
-        let rate_j = S::select(polarised, alpha_j + beta_j, exp(0.0, 0.057) * 0.6 / (one + one / e10(32.0)));
+        let rate_j = S::select(
+            polarised,
+            alpha_j + beta_j,
+            exp(0.0, 0.057) * 0.6 / (one + one / e10(32.0)),
+        );
         let i_na = g_na * m.powi(3) * h * j * (v - v_na);
         let i_b_na = g_b_na * (v - v_na);
 
         // Calcium through the membrane.
         let d_inf = one / (exp(8.0, -1.0 / 7.5) + 1.0);
-        let (d_a, d_b, d_c) = (exp(35.0, -1.0 / 13.0) + 1.0, e5(5.0) + 1.0, one + one / e20(-50.0));
+        let (d_a, d_b, d_c) = (
+            exp(35.0, -1.0 / 13.0) + 1.0,
+            e5(5.0) + 1.0,
+            one + one / e20(-50.0),
+        );
         let rate_d = d_a * d_b * d_c / ((d_a * 0.25 + 1.4) * d_c * 1.4 + d_a * d_b);
         let f_inf = one / (exp(20.0, 1.0 / 7.0) + 1.0);
         let after_30 = one / (e10(30.0) + 1.0);
         let bell = |centre: f64, width: f64| (square(v - centre) * (-1.0 / width)).exp();
-        let tau_f = bell(-27.0, 225.0) * 1102.5 + base10 * 200.0 / (base10 + Real::exp(1.3)) + after_30 * 180.0 + 20.0;
+        let tau_f = bell(-27.0, 225.0) * 1102.5
+            + base10 * 200.0 / (base10 + Real::exp(1.3))
+            + after_30 * 180.0
+            + 20.0;
         let f2_inf = constant(0.67) / (exp(35.0, 1.0 / 7.0) + 1.0) + 0.33;
-        let tau_f2 = bell(-27.0, 240.0) * 562.0 + base10 * 31.0 / (base10 + Real::exp(2.5)) + after_30 * 80.0;
+        let tau_f2 = bell(-27.0, 240.0) * 562.0
+            + base10 * 31.0 / (base10 + Real::exp(2.5))
+            + after_30 * 80.0;
         let free = one / (square(ca_ss * 20.0) + 1.0);
         // The limit at 15 mV: y / (e^y - 1) and y e^y / (e^y - 1), y = 2 (v - 15) F / (R T).
         let y = (v - 15.0) * 2.0 / thermal;
         let driven = y.x_over_exp_m1();
-        let i_ca_l = g_ca_l * d * f * f2 * f_ca_ss * (ca_ss * 0.25 * (driven + y) - ca_o * driven) * (2.0 * FARADAY);
+        let i_ca_l = g_ca_l
+            * d
+            * f
+            * f2
+            * f_ca_ss
+            * (ca_ss * 0.25 * (driven + y) - ca_o * driven)
+            * (2.0 * FARADAY);
         let i_b_ca = g_b_ca * (v - v_ca);
         let i_p_ca = g_p_ca * ca_i / (ca_i + 0.0005);
 
@@ -266,19 +318,25 @@ impl Model for TenTusscherPanfilov {
         let r_inf = one / (exp(-20.0, -1.0 / 6.0) + 1.0);
         let tau_r = bell(-40.0, 1800.0) * 9.5 + 0.8;
         let s_inf = one / (((v - v_s) * 0.2).exp() + 1.0);
-        let tau_s = tau_s_peak * (-square(v - tau_s_centre) / tau_s_width).exp() + tau_s_step / (e5(-20.0) + 1.0) + tau_s_floor;
+        let tau_s = tau_s_peak * (-square(v - tau_s_centre) / tau_s_width).exp()
+            + tau_s_step / (e5(-20.0) + 1.0)
+            + tau_s_floor;
         let i_to = g_to * r * s * (v - v_k);
         let x_r1_inf = one / (exp(26.0, -1.0 / 7.0) + 1.0);
-        let rate_x_r1 = (one + one / e10(45.0)) * (exp(30.0, 1.0 / 11.5) + 1.0) * (1.0 / (450.0 * 6.0));
+        let rate_x_r1 =
+            (one + one / e10(45.0)) * (exp(30.0, 1.0 / 11.5) + 1.0) * (1.0 / (450.0 * 6.0));
         let x_r2_inf = one / (exp(88.0, 1.0 / 24.0) + 1.0);
         let rate_x_r2 = (one + one / e20(60.0)) * (e20(-60.0) + 1.0) * (1.0 / (3.0 * 1.12));
         let i_kr = g_kr * by_k_o * x_r1 * x_r2 * (v - v_k);
         let x_s_inf = one / (exp(5.0, -1.0 / 14.0) + 1.0);
-        let tau_x_s = constant(1400.0) / ((exp(-5.0, -1.0 / 6.0) + 1.0).sqrt() * (exp(-35.0, 1.0 / 15.0) + 1.0)) + 80.0;
+        let tau_x_s = constant(1400.0)
+            / ((exp(-5.0, -1.0 / 6.0) + 1.0).sqrt() * (exp(-35.0, 1.0 / 15.0) + 1.0))
+            + 80.0;
         let i_ks = g_ks * square(x_s) * (v - v_ks);
         let u = v - v_k;
         let alpha_k1 = constant(0.1) / (((u - 200.0) * 0.06).exp() + 1.0);
-        let beta_k1 = (((u + 100.0) * 0.0002).exp() * 3.0 + ((u - 10.0) * 0.1).exp()) / ((u * -0.5).exp() + 1.0);
+        let beta_k1 = (((u + 100.0) * 0.0002).exp() * 3.0 + ((u - 10.0) * 0.1).exp())
+            / ((u * -0.5).exp() + 1.0);
         let i_k1 = g_k1 * by_k_o * alpha_k1 / (alpha_k1 + beta_k1) * u;
         let i_p_k = g_p_k / (exp(-25.0, -1.0 / 5.98) + 1.0) * u;
 
@@ -286,7 +344,8 @@ impl Model for TenTusscherPanfilov {
         let minus = (-phi).exp();
         let into = (phi * 0.35).exp();
         let out = into * minus;
-        let i_na_k = p_na_k * k_o / (k_o + 1.0) * na_i / ((na_i + 40.0) * ((phi * -0.1).exp() * 0.1245 + minus * 0.0353 + 1.0));
+        let i_na_k = p_na_k * k_o / (k_o + 1.0) * na_i
+            / ((na_i + 40.0) * ((phi * -0.1).exp() * 0.1245 + minus * 0.0353 + 1.0));
         let na_o3 = na_o.powi(3);
         let i_na_ca = k_na_ca * (into * na_i.powi(3) * ca_o - out * na_o3 * ca_i * 2.5)
             / ((na_o3 + 87.5 * 87.5 * 87.5) * (ca_o + 1.38) * (out * 0.1 + 1.0));
@@ -306,10 +365,13 @@ impl Model for TenTusscherPanfilov {
         dx[1] = (i_na + i_b_na + (i_na_k + i_na_ca) * 3.0) * -PER_CURRENT;
         dx[2] = (i_potassium - i_na_k * 2.0) * -PER_CURRENT;
         dx[3] = unbuffered(ca_i, buf_c, 0.001)
-            * ((j_leak - j_up) * (VOLUME_SR / VOLUME_C) + j_xfer - (i_b_ca + i_p_ca - i_na_ca * 2.0) * (0.5 * PER_CURRENT));
+            * ((j_leak - j_up) * (VOLUME_SR / VOLUME_C) + j_xfer
+                - (i_b_ca + i_p_ca - i_na_ca * 2.0) * (0.5 * PER_CURRENT));
         dx[4] = unbuffered(ca_sr, buf_sr, 0.3) * (j_up - j_rel - j_leak);
         dx[5] = unbuffered(ca_ss, buf_ss, 0.00025)
-            * (j_rel * (VOLUME_SR / VOLUME_SS) - j_xfer * (VOLUME_C / VOLUME_SS) - i_ca_l * (0.5 * PER_CURRENT * VOLUME_C / VOLUME_SS));
+            * (j_rel * (VOLUME_SR / VOLUME_SS)
+                - j_xfer * (VOLUME_C / VOLUME_SS)
+                - i_ca_l * (0.5 * PER_CURRENT * VOLUME_C / VOLUME_SS));
         dx[6] = (m_inf - m) * rate_m;
         dx[7] = (hj_inf - h) * rate_h;
         dx[8] = (hj_inf - j) * rate_j;
@@ -334,7 +396,9 @@ impl Model for TenTusscherPanfilov {
     }
 
     fn conserved_values<S: Real>(&self, x: &[S], q: &[S], out: &mut [S]) {
-        let &[v, na_i, k_i, ca_i, ca_sr, ca_ss, ..] = x else { unreachable!("nineteen variables") };
+        let &[v, na_i, k_i, ca_i, ca_sr, ca_ss, ..] = x else {
+            unreachable!("nineteen variables")
+        };
         let [buf_c, buf_sr, buf_ss] = [q[21], q[22], q[23]];
         let total = |ca: S, buffer: S, k: f64| ca + buffer * ca / (ca + k);
         let calcium = total(ca_i, buf_c, 0.001)

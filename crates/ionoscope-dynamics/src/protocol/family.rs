@@ -96,7 +96,10 @@ impl ProtocolFamily {
     pub fn find(name: &str) -> Result<Self> {
         let all = Self::all();
         let known = || all.iter().map(|f| f.name.as_str());
-        all.iter().find(|f| f.name == name).cloned().ok_or_else(|| Error::unknown("protocol family", name, known()))
+        all.iter()
+            .find(|f| f.name == name)
+            .cloned()
+            .ok_or_else(|| Error::unknown("protocol family", name, known()))
     }
 
     /// Checks names, counts and weights, and that the protocols at both ends of all ranges make sense.
@@ -107,37 +110,67 @@ impl ProtocolFamily {
         let fail = |message: String| Err(Error::Invalid(message));
         let positive = |v: f64| v > 0.0 && v.is_finite();
         if self.classes.is_empty() {
-            return fail(format!("family '{}' has no class; expected at least one", self.name));
+            return fail(format!(
+                "family '{}' has no class; expected at least one",
+                self.name
+            ));
         }
         let counted = self.classes[0].count.is_some();
         for (k, class) in self.classes.iter().enumerate() {
             let wrong = |message: String| fail(format!("class '{}': {message}", class.name));
-            if class.name.is_empty() || self.classes[..k].iter().any(|earlier| earlier.name == class.name) {
-                return fail(format!("the name '{}' of class {} is empty or given twice; expected names that differ", class.name, k + 1));
+            if class.name.is_empty()
+                || self.classes[..k]
+                    .iter()
+                    .any(|earlier| earlier.name == class.name)
+            {
+                return fail(format!(
+                    "the name '{}' of class {} is empty or given twice; expected names that differ",
+                    class.name,
+                    k + 1
+                ));
             }
             let t_end = class.t_end.unwrap_or(self.t_end);
             if !positive(t_end) {
-                return wrong(format!("its t_end is {t_end}; expected a finite number larger than 0"));
+                return wrong(format!(
+                    "its t_end is {t_end}; expected a finite number larger than 0"
+                ));
             }
             match (class.count, class.weight) {
                 (Some(_), None) if counted => {}
                 (None, Some(w)) if !counted && positive(w) => {}
-                (None, Some(w)) if !counted => return wrong(format!("its weight is {w}; expected a finite number larger than 0")),
-                _ => return wrong("expected either a count in every class, or a weight in every class".into()),
+                (None, Some(w)) if !counted => {
+                    return wrong(format!(
+                        "its weight is {w}; expected a finite number larger than 0"
+                    ));
+                }
+                _ => {
+                    return wrong(
+                        "expected either a count in every class, or a weight in every class".into(),
+                    );
+                }
             }
             for at in [At::Low, At::High] {
-                self.build(k, &at)?.protocol.check_until(t_end).map_err(|e| Error::Invalid(format!("class '{}': {e}", class.name)))?;
+                self.build(k, &at)?
+                    .protocol
+                    .check_until(t_end)
+                    .map_err(|e| Error::Invalid(format!("class '{}': {e}", class.name)))?;
             }
         }
         if self.len().is_some_and(|n| n == 0 || n > i64::MAX as u64) {
-            return fail(format!("family '{}' has {} members; expected 1 or more", self.name, self.len().unwrap_or(0)));
+            return fail(format!(
+                "family '{}' has {} members; expected 1 or more",
+                self.name,
+                self.len().unwrap_or(0)
+            ));
         }
         Ok(())
     }
 
     /// Number of members; none where the classes have weights and it has no end.
     pub fn len(&self) -> Option<u64> {
-        self.classes.iter().try_fold(0u64, |n, class| Some(n.saturating_add(class.count?)))
+        self.classes
+            .iter()
+            .try_fold(0u64, |n, class| Some(n.saturating_add(class.count?)))
     }
 
     /// Whether it has no member.
@@ -158,7 +191,12 @@ impl ProtocolFamily {
                     k < end
                 })
             }
-            Some(n) => return Err(Error::Invalid(format!("family '{}' has {n} members; there is no member {k}", self.name))),
+            Some(n) => {
+                return Err(Error::Invalid(format!(
+                    "family '{}' has {n} members; there is no member {k}",
+                    self.name
+                )));
+            }
             None => {
                 let weight = |class: &Class| class.weight.unwrap_or(0.0);
                 let total: f64 = self.classes.iter().map(weight).sum();
@@ -171,10 +209,20 @@ impl ProtocolFamily {
                 found.or(self.classes.len().checked_sub(1))
             }
         };
-        let class = class.ok_or_else(|| Error::Invalid(format!("family '{}' has no class; expected at least one", self.name)))?;
+        let class = class.ok_or_else(|| {
+            Error::Invalid(format!(
+                "family '{}' has no class; expected at least one",
+                self.name
+            ))
+        })?;
         let member = self.build(class, &At::Random { seed, member: k })?;
         let checked = member.protocol.check_until(member.t_end);
-        checked.map_err(|e| Error::Invalid(format!("member {k} of class '{}': {e}", self.classes[class].name)))?;
+        checked.map_err(|e| {
+            Error::Invalid(format!(
+                "member {k} of class '{}': {e}",
+                self.classes[class].name
+            ))
+        })?;
         Ok(member)
     }
 
@@ -186,38 +234,72 @@ impl ProtocolFamily {
         let class = &self.classes[index];
         let t_end = class.t_end.unwrap_or(self.t_end);
         let stimuli = class.stimulus.iter().enumerate().map(|(j, template)| {
-            let wrong = |message: String| Error::Invalid(format!("class '{}', stimulus {}: {message}", class.name, j + 1));
+            let wrong = |message: String| {
+                Error::Invalid(format!(
+                    "class '{}', stimulus {}: {message}",
+                    class.name,
+                    j + 1
+                ))
+            };
             let shape = match template.get("shape") {
-                Some(Field::Text(shape)) if Stimulus::SHAPES.contains(&shape.as_str()) => shape.as_str(),
-                Some(Field::Text(shape)) => return Err(wrong(Error::unknown("shape", shape, Stimulus::SHAPES).to_string())),
-                _ => return Err(wrong(format!("it has no shape; expected one of {}", Stimulus::SHAPES.join(", ")))),
+                Some(Field::Text(shape)) if Stimulus::SHAPES.contains(&shape.as_str()) => {
+                    shape.as_str()
+                }
+                Some(Field::Text(shape)) => {
+                    return Err(wrong(
+                        Error::unknown("shape", shape, Stimulus::SHAPES).to_string(),
+                    ));
+                }
+                _ => {
+                    return Err(wrong(format!(
+                        "it has no shape; expected one of {}",
+                        Stimulus::SHAPES.join(", ")
+                    )));
+                }
             };
             let mut fields = Vec::with_capacity(template.len() + 1);
             let random = |name: &str| match at {
-                At::Random { seed, member } => Some(self.stream(*seed, &format!("{}/{j}/{name}", class.name), *member)),
+                At::Random { seed, member } => {
+                    Some(self.stream(*seed, &format!("{}/{j}/{name}", class.name), *member))
+                }
                 At::Low | At::High => None,
             };
             for (name, field) in template {
-                field.check().map_err(|e| wrong(format!("its {name} {e}")))?;
+                field
+                    .check()
+                    .map_err(|e| wrong(format!("its {name} {e}")))?;
                 let value = match (field, at) {
                     (Field::Range(range), At::Low) => range.at(0.0, t_end),
                     (Field::Range(range), At::High) => range.at(1.0, t_end),
-                    (Field::Range(range), At::Random { .. }) => {
-                        range.at(random(name).map_or(0.0, |mut rng| uniform(&mut rng, [0.0, 1.0])), t_end)
-                    }
+                    (Field::Range(range), At::Random { .. }) => range.at(
+                        random(name).map_or(0.0, |mut rng| uniform(&mut rng, [0.0, 1.0])),
+                        t_end,
+                    ),
                     (other, _) => other.clone(),
                 };
                 fields.push((name.as_str(), value));
             }
             if shape == "noise" && !template.contains_key("seed") {
                 // 53 bits: every reader of JSON and TOML keeps them.
-                fields.push(("seed", Field::Whole(random("seed").map_or(0, |mut rng| rng.random::<u64>() >> 11))));
+                fields.push((
+                    "seed",
+                    Field::Whole(random("seed").map_or(0, |mut rng| rng.random::<u64>() >> 11)),
+                ));
             }
             let map = value::MapDeserializer::<_, value::Error>::new(fields.into_iter());
             Stimulus::deserialize(map).map_err(|e| wrong(e.to_string()))
         });
         let stimuli = stimuli.collect::<Result<Vec<_>>>()?;
-        let protocol = Protocol { overlap: class.overlap, unit: self.unit.clone(), time_unit: self.time_unit.clone(), stimuli };
-        Ok(Member { class: index, t_end, protocol })
+        let protocol = Protocol {
+            overlap: class.overlap,
+            unit: self.unit.clone(),
+            time_unit: self.time_unit.clone(),
+            stimuli,
+        };
+        Ok(Member {
+            class: index,
+            t_end,
+            protocol,
+        })
     }
 }

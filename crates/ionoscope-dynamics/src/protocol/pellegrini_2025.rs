@@ -8,14 +8,23 @@ use super::family::{Class, Draw, Field, ProtocolFamily, Range, Scale};
 
 /// A fixed share of T.
 const fn share(value: f64) -> Range {
-    Range { draw: Draw::Value(value), of: Scale::TEnd }
+    Range {
+        draw: Draw::Value(value),
+        of: Scale::TEnd,
+    }
 }
 
 const fn fixed(value: f64) -> Range {
-    Range { draw: Draw::Value(value), of: Scale::One }
+    Range {
+        draw: Draw::Value(value),
+        of: Scale::One,
+    }
 }
 
-const TWO: Range = Range { draw: Draw::Whole([2, 2]), of: Scale::One };
+const TWO: Range = Range {
+    draw: Draw::Whole([2, 2]),
+    of: Scale::One,
+};
 
 const fn range(low: f64, high: f64) -> Range {
     Range::uniform(low, high)
@@ -26,13 +35,31 @@ const fn shares(low: f64, high: f64) -> Range {
 }
 
 /// One class: a stimulus of a shape with some of its fields.
-fn class(name: &str, count: u64, t_end: Option<f64>, shape: &str, fields: &[(&str, Range)]) -> Class {
+fn class(
+    name: &str,
+    count: u64,
+    t_end: Option<f64>,
+    shape: &str,
+    fields: &[(&str, Range)],
+) -> Class {
     let fields = fields.iter().map(|(name, range)| match range {
-        Range { draw: Draw::Value(v), of: Scale::One } => (name.to_string(), Field::Number(*v)),
+        Range {
+            draw: Draw::Value(v),
+            of: Scale::One,
+        } => (name.to_string(), Field::Number(*v)),
         range => (name.to_string(), Field::Range(*range)),
     });
-    let stimulus = fields.chain([("shape".into(), Field::Text(shape.into()))]).collect();
-    Class { name: name.into(), count: Some(count), weight: None, t_end, overlap: Default::default(), stimulus: vec![stimulus] }
+    let stimulus = fields
+        .chain([("shape".into(), Field::Text(shape.into()))])
+        .collect();
+    Class {
+        name: name.into(),
+        count: Some(count),
+        weight: None,
+        t_end,
+        overlap: Default::default(),
+        stimulus: vec![stimulus],
+    }
 }
 
 /// A class as in the paper: amplitude and duration of a step from t = 0.
@@ -65,7 +92,11 @@ const FITZHUGH_NAGUMO: Cell = Cell {
     ],
     counts: [&[20, 2300, 650, 30], &[10, 285, 30, 50]],
     source: "Pellegrini et al. (2025)",
-    shifted: [(range(0.1, 2.0), shares(0.01, 0.5)), (range(0.1, 2.0), shares(0.02, 0.2)), (range(0.1, 2.0), shares(0.5, 1.0))],
+    shifted: [
+        (range(0.1, 2.0), shares(0.01, 0.5)),
+        (range(0.1, 2.0), shares(0.02, 0.2)),
+        (range(0.1, 2.0), shares(0.5, 1.0)),
+    ],
     period: shares(0.25, 0.6),
 };
 
@@ -82,7 +113,11 @@ const HODGKIN_HUXLEY: Cell = Cell {
     ],
     counts: [&[20, 2380, 100, 300, 200], &[10, 275, 30, 30, 30]],
     source: "Pellegrini et al. (2025)",
-    shifted: [(range(2.0, 10.0), shares(0.01, 0.5)), (range(2.0, 10.0), shares(0.02, 0.2)), (range(2.0, 10.0), shares(0.5, 1.0))],
+    shifted: [
+        (range(2.0, 10.0), shares(0.01, 0.5)),
+        (range(2.0, 10.0), shares(0.02, 0.2)),
+        (range(2.0, 10.0), shares(0.5, 1.0)),
+    ],
     period: shares(0.25, 0.6),
 };
 
@@ -105,9 +140,16 @@ const OHARA_RUDY: Cell = Cell {
         ("long", range(0.9, 5.0), range(10.0, 50.0)),
         ("plateau", range(0.5, 2.0), range(50.0, 500.0)),
     ],
-    counts: [&[20, 200, 150, 700, 700, 700, 330, 150, 50], &[10, 25, 20, 85, 85, 85, 40, 15, 10]],
+    counts: [
+        &[20, 200, 150, 700, 700, 700, 330, 150, 50],
+        &[10, 25, 20, 85, 85, 85, 40, 15, 10],
+    ],
     source: "ranges of this project, along the strength-duration curve",
-    shifted: [(range(2.0, 40.0), range(2.0, 5.0)), (range(2.0, 40.0), range(2.0, 5.0)), (range(0.5, 2.0), shares(0.5, 1.0))],
+    shifted: [
+        (range(2.0, 40.0), range(2.0, 5.0)),
+        (range(2.0, 40.0), range(2.0, 5.0)),
+        (range(0.5, 2.0), shares(0.5, 1.0)),
+    ],
     period: range(200.0, 450.0),
 };
 
@@ -126,16 +168,52 @@ impl Cell {
     fn all(&self) -> [ProtocolFamily; 3] {
         let steps = |counts: &[u64]| {
             let step = |((name, amplitude, duration), count): (&Steps, &u64)| {
-                class(name, *count, None, "step", &[("start", fixed(0.0)), ("duration", *duration), ("amplitude", *amplitude)])
+                class(
+                    name,
+                    *count,
+                    None,
+                    "step",
+                    &[
+                        ("start", fixed(0.0)),
+                        ("duration", *duration),
+                        ("amplitude", *amplitude),
+                    ],
+                )
             };
             self.classes.iter().zip(counts).map(step).collect()
         };
         let [later, two, longer] = self.shifted;
-        let two_pulses = [("start", fixed(0.0)), ("amplitude", two.0), ("width", two.1), ("period", self.period), ("count", TWO)];
+        let two_pulses = [
+            ("start", fixed(0.0)),
+            ("amplitude", two.0),
+            ("width", two.1),
+            ("period", self.period),
+            ("count", TWO),
+        ];
         let shifted = vec![
-            class("later-start", 125, None, "step", &[("start", shares(0.1, 0.5)), ("duration", later.1), ("amplitude", later.0)]),
+            class(
+                "later-start",
+                125,
+                None,
+                "step",
+                &[
+                    ("start", shares(0.1, 0.5)),
+                    ("duration", later.1),
+                    ("amplitude", later.0),
+                ],
+            ),
             class("two-pulses", 125, None, "pulse-train", &two_pulses),
-            class("longer", 125, Some(2.0 * self.t_end), "step", &[("start", fixed(0.0)), ("duration", longer.1), ("amplitude", longer.0)]),
+            class(
+                "longer",
+                125,
+                Some(2.0 * self.t_end),
+                "step",
+                &[
+                    ("start", fixed(0.0)),
+                    ("duration", longer.1),
+                    ("amplitude", longer.0),
+                ],
+            ),
         ];
         [
             self.family("train", format!("steps from t = 0 for training; {}", self.source), steps(self.counts[0])),
@@ -151,5 +229,8 @@ impl Cell {
 
 /// All families: for each cell `..-train`, `..-test` and `..-shifted`.
 pub(super) fn all() -> Vec<ProtocolFamily> {
-    [FITZHUGH_NAGUMO, HODGKIN_HUXLEY, OHARA_RUDY].iter().flat_map(Cell::all).collect()
+    [FITZHUGH_NAGUMO, HODGKIN_HUXLEY, OHARA_RUDY]
+        .iter()
+        .flat_map(Cell::all)
+        .collect()
 }

@@ -67,7 +67,11 @@ impl Piece {
     /// The current at `t` by this piece's formula.
     #[inline]
     pub fn value(&self, t: f64) -> f64 {
-        self.waves.iter().fold(self.offset + self.slope * (t - self.start), |sum, w| sum + w.value(t))
+        self.waves
+            .iter()
+            .fold(self.offset + self.slope * (t - self.start), |sum, w| {
+                sum + w.value(t)
+            })
     }
 
     /// The rate of change of the current at `t` by this piece's formula.
@@ -78,7 +82,10 @@ impl Piece {
 
     fn mean(&self, t0: f64, t1: f64) -> f64 {
         let middle = t0 + 0.5 * (t1 - t0);
-        self.waves.iter().fold(self.offset + self.slope * (middle - self.start), |sum, w| sum + w.mean(t0, t1))
+        self.waves.iter().fold(
+            self.offset + self.slope * (middle - self.start),
+            |sum, w| sum + w.mean(t0, t1),
+        )
     }
 
     fn is_constant(&self) -> bool {
@@ -96,7 +103,11 @@ impl Signal {
     /// advance by t1 - t0 take as their input.
     pub fn mean(&self, t0: f64, t1: f64) -> f64 {
         let first = self.index(t0);
-        let end_of = |k: usize| self.pieces.get(k + 1).map_or(f64::INFINITY, |next| next.start);
+        let end_of = |k: usize| {
+            self.pieces
+                .get(k + 1)
+                .map_or(f64::INFINITY, |next| next.start)
+        };
         if t1 <= t0 {
             return self.pieces[first].value(t0);
         }
@@ -124,19 +135,36 @@ impl Signal {
     pub(super) fn from_stretches(mut stretches: Vec<Stretch>, t_end: f64) -> Signal {
         let last = t_end - tolerance(t_end);
         let at = |t: f64| if t > last && t < t_end { t_end } else { t };
-        let mut marks: Vec<f64> = stretches.iter().flat_map(|s| [at(s.start), at(s.end)]).filter(|t| *t <= t_end).collect();
+        let mut marks: Vec<f64> = stretches
+            .iter()
+            .flat_map(|s| [at(s.start), at(s.end)])
+            .filter(|t| *t <= t_end)
+            .collect();
         marks.push(0.0);
         marks.sort_by(f64::total_cmp);
         let mut switches: Vec<f64> = Vec::with_capacity(marks.len());
         for t in marks {
-            if switches.last().is_none_or(|before| t - before > tolerance(t)) {
+            if switches
+                .last()
+                .is_none_or(|before| t - before > tolerance(t))
+            {
                 switches.push(t);
             }
         }
         // The last switching time that is not after t; those behind t_end are never reached.
-        let index = |t: f64| if t > t_end { usize::MAX } else { switches.partition_point(|s| *s <= at(t)).max(1) - 1 };
+        let index = |t: f64| {
+            if t > t_end {
+                usize::MAX
+            } else {
+                switches.partition_point(|s| *s <= at(t)).max(1) - 1
+            }
+        };
         stretches.sort_by(|a, b| a.start.total_cmp(&b.start));
-        let mut coming = stretches.iter().map(|s| (index(s.start), index(s.end), s)).filter(|(from, to, _)| from < to).peekable();
+        let mut coming = stretches
+            .iter()
+            .map(|s| (index(s.start), index(s.end), s))
+            .filter(|(from, to, _)| from < to)
+            .peekable();
         let mut active: Vec<(usize, &Stretch)> = Vec::new();
         let mut pieces: Vec<Piece> = Vec::with_capacity(switches.len());
         for (k, &start) in switches.iter().enumerate() {
@@ -144,14 +172,22 @@ impl Signal {
             while let Some((_, to, s)) = coming.next_if(|(from, ..)| *from <= k) {
                 active.push((to, s));
             }
-            let mut piece = Piece { start, offset: 0.0, slope: 0.0, waves: Vec::new() };
+            let mut piece = Piece {
+                start,
+                offset: 0.0,
+                slope: 0.0,
+                waves: Vec::new(),
+            };
             for (_, s) in &active {
                 piece.offset += s.offset + s.slope * (start - s.start);
                 piece.slope += s.slope;
                 piece.waves.extend(s.wave);
             }
             // A constant that goes on is no switch.
-            if !pieces.last().is_some_and(|p| p.is_constant() && piece.is_constant() && p.offset == piece.offset) {
+            if !pieces
+                .last()
+                .is_some_and(|p| p.is_constant() && piece.is_constant() && p.offset == piece.offset)
+            {
                 pieces.push(piece);
             }
         }

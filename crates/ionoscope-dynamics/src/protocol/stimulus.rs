@@ -89,15 +89,31 @@ fn fail<T>(message: String) -> Result<T> {
 }
 
 fn finite(name: &str, value: f64) -> Result<()> {
-    if value.is_finite() { Ok(()) } else { fail(format!("its {name} is {value}; expected a finite number")) }
+    if value.is_finite() {
+        Ok(())
+    } else {
+        fail(format!("its {name} is {value}; expected a finite number"))
+    }
 }
 
 fn not_negative(name: &str, value: f64) -> Result<()> {
-    if value >= 0.0 && value.is_finite() { Ok(()) } else { fail(format!("its {name} is {value}; expected a finite number, 0 or larger")) }
+    if value >= 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        fail(format!(
+            "its {name} is {value}; expected a finite number, 0 or larger"
+        ))
+    }
 }
 
 fn positive(name: &str, value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() { Ok(()) } else { fail(format!("its {name} is {value}; expected a finite number larger than 0")) }
+    if value > 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        fail(format!(
+            "its {name} is {value}; expected a finite number larger than 0"
+        ))
+    }
 }
 
 /// The end of an interval that may never end.
@@ -107,16 +123,34 @@ fn end(start: f64, duration: Option<f64>) -> f64 {
 
 /// How many steps of `dt` begin in a closed interval, as a floating-point number since it may be huge; never less, perhaps one more.
 fn steps_in(length: f64, dt: f64) -> f64 {
-    if length >= 0.0 { (length / dt).ceil() + 1.0 } else { 0.0 }
+    if length >= 0.0 {
+        (length / dt).ceil() + 1.0
+    } else {
+        0.0
+    }
 }
 
 fn constant(start: f64, end: f64, offset: f64) -> Stretch {
-    Stretch { start, end, offset, slope: 0.0, wave: None }
+    Stretch {
+        start,
+        end,
+        offset,
+        slope: 0.0,
+        wave: None,
+    }
 }
 
 impl Stimulus {
     /// The names of the shapes in files.
-    pub const SHAPES: [&str; 7] = ["step", "pulse-train", "s1-s2", "ramp", "sine", "noise", "sampled"];
+    pub const SHAPES: [&str; 7] = [
+        "step",
+        "pulse-train",
+        "s1-s2",
+        "ramp",
+        "sine",
+        "noise",
+        "sampled",
+    ];
 
     /// The name of its shape in files.
     pub fn shape(&self) -> &'static str {
@@ -151,7 +185,11 @@ impl Stimulus {
                 finite("from", s.from)?;
                 finite("to", s.to)?;
                 let slope = (s.to - s.from) / s.duration;
-                if s.duration > 0.0 && !slope.is_finite() { finite("slope (to - from) / duration", slope) } else { Ok(()) }
+                if s.duration > 0.0 && !slope.is_finite() {
+                    finite("slope (to - from) / duration", slope)
+                } else {
+                    Ok(())
+                }
             }
             Stimulus::Sine(s) => {
                 not_negative("start", s.start)?;
@@ -161,7 +199,11 @@ impl Stimulus {
                 finite("phase", s.phase)?;
                 finite("offset", s.offset)?;
                 let Wave { omega, phase, .. } = s.wave();
-                if omega.is_finite() && phase.is_finite() { Ok(()) } else { fail(format!("its period {} is too short", s.period)) }
+                if omega.is_finite() && phase.is_finite() {
+                    Ok(())
+                } else {
+                    fail(format!("its period {} is too short", s.period))
+                }
             }
             Stimulus::Noise(s) => s.check(),
             Stimulus::Sampled(s) => s.check(),
@@ -211,9 +253,18 @@ impl Stimulus {
                 all
             }
             Stimulus::Ramp(s) => {
-                vec![Stretch { start, end, offset: s.from, slope: (s.to - s.from) / s.duration, wave: None }]
+                vec![Stretch {
+                    start,
+                    end,
+                    offset: s.from,
+                    slope: (s.to - s.from) / s.duration,
+                    wave: None,
+                }]
             }
-            Stimulus::Sine(s) => vec![Stretch { wave: Some(s.wave()), ..constant(start, end, s.offset) }],
+            Stimulus::Sine(s) => vec![Stretch {
+                wave: Some(s.wave()),
+                ..constant(start, end, s.offset)
+            }],
             Stimulus::Noise(s) => s.stretches(end, t_end),
             Stimulus::Sampled(s) => s.stretches(end, t_end),
         }
@@ -223,6 +274,10 @@ impl Stimulus {
 impl Sine {
     fn wave(&self) -> Wave {
         let omega = std::f64::consts::TAU / self.period;
-        Wave { amplitude: self.amplitude, omega, phase: self.phase - omega * self.start }
+        Wave {
+            amplitude: self.amplitude,
+            omega,
+            phase: self.phase - omega * self.start,
+        }
     }
 }

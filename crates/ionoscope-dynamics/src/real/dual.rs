@@ -17,7 +17,10 @@ impl<S: Real, const N: usize> Dual<S, N> {
     /// The variable of the given direction, with derivative one.
     #[inline(always)]
     pub fn variable(value: S, direction: usize) -> Self {
-        let mut d = Self { value, derivative: [S::constant(0.0); N] };
+        let mut d = Self {
+            value,
+            derivative: [S::constant(0.0); N],
+        };
         d.derivative[direction] = S::constant(1.0);
         d
     }
@@ -25,13 +28,19 @@ impl<S: Real, const N: usize> Dual<S, N> {
     /// A value that depends on no direction.
     #[inline(always)]
     pub fn fixed(value: S) -> Self {
-        Self { value, derivative: [S::constant(0.0); N] }
+        Self {
+            value,
+            derivative: [S::constant(0.0); N],
+        }
     }
 
     /// f(self) by the chain rule, given f and f' at the value.
     #[inline(always)]
     fn chain(self, f: S, slope: S) -> Self {
-        Self { value: f, derivative: self.derivative.map(|d| d * slope) }
+        Self {
+            value: f,
+            derivative: self.derivative.map(|d| d * slope),
+        }
     }
 
     #[inline(always)]
@@ -79,21 +88,30 @@ impl<S: Real, const N: usize> Neg for Dual<S, N> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
-        Self { value: -self.value, derivative: self.derivative.map(|d| -d) }
+        Self {
+            value: -self.value,
+            derivative: self.derivative.map(|d| -d),
+        }
     }
 }
 impl<S: Real, const N: usize> Add<f64> for Dual<S, N> {
     type Output = Self;
     #[inline(always)]
     fn add(self, o: f64) -> Self {
-        Self { value: self.value + o, ..self }
+        Self {
+            value: self.value + o,
+            ..self
+        }
     }
 }
 impl<S: Real, const N: usize> Sub<f64> for Dual<S, N> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, o: f64) -> Self {
-        Self { value: self.value - o, ..self }
+        Self {
+            value: self.value - o,
+            ..self
+        }
     }
 }
 impl<S: Real, const N: usize> Mul<f64> for Dual<S, N> {
@@ -135,7 +153,11 @@ impl<S: Real, const N: usize> Real for Dual<S, N> {
     #[inline(always)]
     fn powi(self, n: i32) -> Self {
         // No power -1 of a value that may be 0.
-        let slope = if n == 0 { S::constant(0.0) } else { self.value.powi(n - 1) * f64::from(n) };
+        let slope = if n == 0 {
+            S::constant(0.0)
+        } else {
+            self.value.powi(n - 1) * f64::from(n)
+        };
         self.chain(self.value.powi(n), slope)
     }
     #[inline(always)]
@@ -169,7 +191,9 @@ impl<S: Real, const N: usize> Real for Dual<S, N> {
     }
     #[inline(always)]
     fn select(mask: S::Mask, yes: Self, no: Self) -> Self {
-        yes.zip(no, S::select(mask, yes.value, no.value), |y, n| S::select(mask, y, n))
+        yes.zip(no, S::select(mask, yes.value, no.value), |y, n| {
+            S::select(mask, y, n)
+        })
     }
     #[inline(always)]
     fn x_over_exp_m1(self) -> Self {
@@ -179,7 +203,10 @@ impl<S: Real, const N: usize> Real for Dual<S, N> {
         let y = x * x;
         let series = x * ((y * (1.0 / 5040.0) - 1.0 / 180.0) * y + 1.0 / 6.0) - 0.5;
         let closed = (g * (S::constant(1.0) - x) - g * g) / x;
-        self.chain(g, S::select(x.abs().lt(S::constant(SERIES_BELOW)), series, closed))
+        self.chain(
+            g,
+            S::select(x.abs().lt(S::constant(SERIES_BELOW)), series, closed),
+        )
     }
 }
 
@@ -192,7 +219,10 @@ mod tests {
     fn both(f: fn(Dual<f64, 1>) -> Dual<f64, 1>, x: f64) -> (f64, f64) {
         let value = |x: f64| f(Dual::fixed(x)).value;
         let difference = |h: f64| (value(x + h) - value(x - h)) / (2.0 * h);
-        (f(Dual::variable(x, 0)).derivative[0], (4.0 * difference(1e-4) - difference(2e-4)) / 3.0)
+        (
+            f(Dual::variable(x, 0)).derivative[0],
+            (4.0 * difference(1e-4) - difference(2e-4)) / 3.0,
+        )
     }
 
     #[test]
@@ -212,13 +242,18 @@ mod tests {
             ("x_over_exp_m1", |x| x.x_over_exp_m1()),
             ("logistic", |x| x.logistic()),
             ("quotient", |x| (x + 1.0) / (x * x + 2.0)),
-            ("chosen", |x| D::select(x.lt(D::constant(0.9)), x * 3.0, (-x) * x)),
+            ("chosen", |x| {
+                D::select(x.lt(D::constant(0.9)), x * 3.0, (-x) * x)
+            }),
             ("constants", |x| (x - 3.0) * 2.0 / 5.0 - x),
         ];
         for (name, f) in functions {
             for x in [0.3, 0.7, 1.3, 2.9, 7.0] {
                 let (got, want) = both(f, x);
-                assert!((got - want).abs() < 1e-9 * want.abs().max(1.0), "{name} at {x}: {got}, differences {want}");
+                assert!(
+                    (got - want).abs() < 1e-9 * want.abs().max(1.0),
+                    "{name} at {x}: {got}, differences {want}"
+                );
             }
         }
     }
@@ -230,17 +265,28 @@ mod tests {
             let (got, want) = both(|x| x.x_over_exp_m1(), x);
             assert!((got - want).abs() < 1e-10, "{x}: {got}, differences {want}");
         }
-        assert_eq!(Dual::<f64, 1>::variable(0.0, 0).x_over_exp_m1(), Dual { value: 1.0, derivative: [-0.5] });
+        assert_eq!(
+            Dual::<f64, 1>::variable(0.0, 0).x_over_exp_m1(),
+            Dual {
+                value: 1.0,
+                derivative: [-0.5]
+            }
+        );
         assert_eq!(Dual::<f64, 1>::variable(0.0, 0).powi(0).derivative, [0.0]);
     }
 
     #[test]
     fn dual_lanes_are_the_dual_numbers_of_each_lane() {
         let x = [-2.0, 0.0, 0.4, 30.0];
-        let many = Dual::<Lane<4>, 1>::variable(Lane(x), 0).x_over_exp_m1().tanh();
+        let many = Dual::<Lane<4>, 1>::variable(Lane(x), 0)
+            .x_over_exp_m1()
+            .tanh();
         for i in 0..4 {
             let one = Dual::<f64, 1>::variable(x[i], 0).x_over_exp_m1().tanh();
-            assert_eq!((many.value.0[i], many.derivative[0].0[i]), (one.value, one.derivative[0]));
+            assert_eq!(
+                (many.value.0[i], many.derivative[0].0[i]),
+                (one.value, one.derivative[0])
+            );
         }
     }
 }

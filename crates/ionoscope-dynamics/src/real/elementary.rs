@@ -25,7 +25,10 @@ fn pick(mask: bool, yes: f64, no: f64) -> f64 {
 fn reduce(x: f64) -> (f64, u64) {
     let shifted = x * std::f64::consts::LOG2_E + ROUND;
     let k = shifted - ROUND;
-    ((x - k * LN2[0]) - k * LN2[1], shifted.to_bits().wrapping_sub(ROUND.to_bits()))
+    (
+        (x - k * LN2[0]) - k * LN2[1],
+        shifted.to_bits().wrapping_sub(ROUND.to_bits()),
+    )
 }
 
 /// e^r - 1 for |r| <= ln(2)/2: r + r^2 q(r), q of degree 9 interpolated at Chebyshev nodes (error 2^-55 of e^r).
@@ -33,9 +36,10 @@ fn reduce(x: f64) -> (f64, u64) {
 fn reduced_exp_m1(r: f64) -> f64 {
     let r2 = r * r;
     let r4 = r2 * r2;
-    let a = (0.5 + r * 0.166_666_666_666_666_69) + r2 * (0.041_666_666_666_623_99 + r * 0.008_333_333_333_330_051);
-    let b =
-        (0.001_388_888_891_728_179_4 + r * 0.000_198_412_698_631_059_68) + r2 * (2.480_152_119_021_773e-5 + r * 2.755_726_837_868_419_2e-6);
+    let a = (0.5 + r * 0.166_666_666_666_666_69)
+        + r2 * (0.041_666_666_666_623_99 + r * 0.008_333_333_333_330_051);
+    let b = (0.001_388_888_891_728_179_4 + r * 0.000_198_412_698_631_059_68)
+        + r2 * (2.480_152_119_021_773e-5 + r * 2.755_726_837_868_419_2e-6);
     let c = 2.762_013_871_973_399_4e-7 + r * 2.510_042_415_700_506_7e-8;
     r + r2 * (a + r4 * (b + r4 * c))
 }
@@ -99,15 +103,22 @@ fn split(x: f64) -> (f64, f64) {
     let bits = x.to_bits().wrapping_add((1.0f64).to_bits() - SQRT_HALF);
     let biased = f64::from_bits((bits >> 52) | TWO_52.to_bits()) - TWO_52;
     let k = biased - pick(subnormal, 1023.0 + 54.0, 1023.0);
-    (k, f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(SQRT_HALF)) - 1.0)
+    (
+        k,
+        f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(SQRT_HALF)) - 1.0,
+    )
 }
 
 /// The part of ln(1 + f) beyond 2 s, over s: 2 s^2/3 + 2 s^4/5 + .., with s = f/(2 + f) (coefficients of fdlibm's `e_log.c`).
 #[inline(always)]
 fn log_tail(z: f64) -> f64 {
     let w = z * z;
-    let even = w * (0.399_999_999_994_094_2 + w * (0.222_221_984_321_497_84 + w * 0.153_138_376_992_093_73));
-    let odd = z * (0.666_666_666_666_673_5 + w * (0.285_714_287_436_623_9 + w * (0.181_835_721_616_180_5 + w * 0.147_981_986_051_165_86)));
+    let even = w
+        * (0.399_999_999_994_094_2 + w * (0.222_221_984_321_497_84 + w * 0.153_138_376_992_093_73));
+    let odd = z
+        * (0.666_666_666_666_673_5
+            + w * (0.285_714_287_436_623_9
+                + w * (0.181_835_721_616_180_5 + w * 0.147_981_986_051_165_86)));
     even + odd
 }
 
@@ -168,7 +179,12 @@ pub(super) fn powf(x: f64, e: f64) -> f64 {
 
 /// x^n by squaring.
 #[inline(always)]
-pub(super) fn powi<S: Copy + std::ops::Mul<Output = S>>(one: S, x: S, n: i32, reciprocal: impl Fn(S) -> S) -> S {
+pub(super) fn powi<S: Copy + std::ops::Mul<Output = S>>(
+    one: S,
+    x: S,
+    n: i32,
+    reciprocal: impl Fn(S) -> S,
+) -> S {
     let (mut result, mut square, mut left) = (one, x, n.unsigned_abs());
     loop {
         if left & 1 == 1 {

@@ -19,7 +19,11 @@ impl InstructionSet {
     /// The widest that this machine has.
     pub fn best() -> InstructionSet {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
-        *BEST.get_or_init(|| InstructionSet::available().pop().unwrap_or(InstructionSet::Baseline))
+        *BEST.get_or_init(|| {
+            InstructionSet::available()
+                .pop()
+                .unwrap_or(InstructionSet::Baseline)
+        })
     }
 
     /// Those that this machine has, the widest last.
@@ -31,7 +35,10 @@ impl InstructionSet {
             if is_x86_feature_detected!("avx2") {
                 all.push(InstructionSet::Avx2);
             }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
                 all.push(InstructionSet::Avx512);
             }
         }

@@ -169,7 +169,8 @@ impl<const N: usize> Real for Lane<N> {
     #[inline(always)]
     fn select(mask: LaneMask<N>, yes: Self, mut no: Self) -> Self {
         for i in 0..N {
-            no.0[i] = f64::from_bits((yes.0[i].to_bits() & mask.0[i]) | (no.0[i].to_bits() & !mask.0[i]));
+            no.0[i] =
+                f64::from_bits((yes.0[i].to_bits() & mask.0[i]) | (no.0[i].to_bits() & !mask.0[i]));
         }
         no
     }
@@ -188,17 +189,27 @@ mod tests {
         if got == want || (got.is_nan() && want.is_nan()) {
             return 0.0;
         }
-        let spacing = (f64::from_bits(want.abs().to_bits() + 1) - want.abs()).max(f64::from_bits(1));
+        let spacing =
+            (f64::from_bits(want.abs().to_bits() + 1) - want.abs()).max(f64::from_bits(1));
         (got - want).abs() / spacing
     }
 
     /// The largest distance over arguments; also that a lane and `f64` agree to the bit at any place.
-    fn worst(args: &[f64], lane: impl Fn(Lane<8>) -> Lane<8>, scalar: impl Fn(f64) -> f64, reference: impl Fn(f64) -> f64) -> f64 {
+    fn worst(
+        args: &[f64],
+        lane: impl Fn(Lane<8>) -> Lane<8>,
+        scalar: impl Fn(f64) -> f64,
+        reference: impl Fn(f64) -> f64,
+    ) -> f64 {
         let mut worst = (0.0, f64::NAN);
         for eight in args.chunks_exact(8) {
             let got = lane(Lane(std::array::from_fn(|i| eight[i])));
             for (x, y) in eight.iter().zip(got.0) {
-                assert!(y.to_bits() == scalar(*x).to_bits() || y.is_nan() && scalar(*x).is_nan(), "lane {y}, scalar {} at {x}", scalar(*x));
+                assert!(
+                    y.to_bits() == scalar(*x).to_bits() || y.is_nan() && scalar(*x).is_nan(),
+                    "lane {y}, scalar {} at {x}",
+                    scalar(*x)
+                );
                 let far = ulps(y, reference(*x));
                 assert!(!far.is_nan(), "{y} instead of {} at {x:e}", reference(*x));
                 if far > worst.0 {
@@ -215,9 +226,39 @@ mod tests {
     }
 
     fn edges() -> Vec<f64> {
-        let mut all =
-            vec![0.0, 1e-320, 5e-324, f64::MIN_POSITIVE, 1e-300, 1e-17, 1e-9, 0.5, 1.0, 20.0, 40.0, 709.78, 709.79, 1e300, f64::MAX];
-        all.extend([700.0, 708.4, 710.0, 744.4, 745.13, 745.14, 746.0, 751.0, 752.0, 760.0, 800.0, 1e4, f64::INFINITY, f64::NAN]);
+        let mut all = vec![
+            0.0,
+            1e-320,
+            5e-324,
+            f64::MIN_POSITIVE,
+            1e-300,
+            1e-17,
+            1e-9,
+            0.5,
+            1.0,
+            20.0,
+            40.0,
+            709.78,
+            709.79,
+            1e300,
+            f64::MAX,
+        ];
+        all.extend([
+            700.0,
+            708.4,
+            710.0,
+            744.4,
+            745.13,
+            745.14,
+            746.0,
+            751.0,
+            752.0,
+            760.0,
+            800.0,
+            1e4,
+            f64::INFINITY,
+            f64::NAN,
+        ]);
         all.extend(all.clone().iter().map(|x| -x));
         all.resize(all.len().next_multiple_of(8), 1.5);
         all
@@ -264,8 +305,17 @@ mod tests {
             x => x / x.exp_m1(),
         };
         let args: Vec<f64> = wide(740.0);
-        let far: Vec<f64> = args.iter().copied().filter(|x| *x > 700.0).chain(std::iter::repeat_n(1.0, 7)).collect();
-        let near: Vec<f64> = args.into_iter().filter(|x| *x <= 700.0 || x.is_nan()).chain(std::iter::repeat_n(1.0, 7)).collect();
+        let far: Vec<f64> = args
+            .iter()
+            .copied()
+            .filter(|x| *x > 700.0)
+            .chain(std::iter::repeat_n(1.0, 7))
+            .collect();
+        let near: Vec<f64> = args
+            .into_iter()
+            .filter(|x| *x <= 700.0 || x.is_nan())
+            .chain(std::iter::repeat_n(1.0, 7))
+            .collect();
         assert!(worst(&near, Lane::x_over_exp_m1, Real::x_over_exp_m1, reference) <= 2.0);
         assert!(worst(&far, Lane::x_over_exp_m1, Real::x_over_exp_m1, reference) <= 4.0);
     }
@@ -274,14 +324,38 @@ mod tests {
     fn powers_are_near() {
         let positive: Vec<f64> = wide(10.0).into_iter().map(f64::abs).collect();
         for e in [0.5, 1.5, -0.3, 0.125, 3.0, 0.0, 1.0] {
-            assert!(worst(&positive, |x| x.powf(e), |x| Real::powf(x, e), |x| x.powf(e)) <= 1.0, "{e}");
+            assert!(
+                worst(
+                    &positive,
+                    |x| x.powf(e),
+                    |x| Real::powf(x, e),
+                    |x| x.powf(e)
+                ) <= 1.0,
+                "{e}"
+            );
         }
         let moderate: Vec<f64> = spread(80_000).map(|x| 1.0 + 0.99 * x).collect();
         for e in [0.5, 0.8, -1.3, 2.5] {
-            assert!(worst(&moderate, |x| x.powf(e), |x| Real::powf(x, e), |x| x.powf(e)) <= 1.0, "{e}");
+            assert!(
+                worst(
+                    &moderate,
+                    |x| x.powf(e),
+                    |x| Real::powf(x, e),
+                    |x| x.powf(e)
+                ) <= 1.0,
+                "{e}"
+            );
         }
         for n in [0, 1, 2, 3, 4, 7, -1, -2, -5] {
-            assert!(worst(&moderate, |x| x.powi(n), |x| Real::powi(x, n), |x| x.powi(n)) <= 4.0, "{n}");
+            assert!(
+                worst(
+                    &moderate,
+                    |x| x.powi(n),
+                    |x| Real::powi(x, n),
+                    |x| x.powi(n)
+                ) <= 4.0,
+                "{n}"
+            );
         }
     }
 

@@ -20,7 +20,10 @@ pub trait Real:
     + Div<f64, Output = Self>
 {
     /// Outcome of a comparison.
-    type Mask: Copy + BitAnd<Output = Self::Mask> + BitOr<Output = Self::Mask> + Not<Output = Self::Mask>;
+    type Mask: Copy
+        + BitAnd<Output = Self::Mask>
+        + BitOr<Output = Self::Mask>
+        + Not<Output = Self::Mask>;
 
     /// A constant.
     fn constant(value: f64) -> Self;

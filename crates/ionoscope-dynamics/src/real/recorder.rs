@@ -126,7 +126,11 @@ impl Recorder {
 
     fn binary(self, other: Self, op: Binary) -> Self {
         // A sum or product does not depend on the order, so one order is enough.
-        let (a, b) = if matches!(op, Binary::Add | Binary::Mul) && other.0 < self.0 { (other, self) } else { (self, other) };
+        let (a, b) = if matches!(op, Binary::Add | Binary::Mul) && other.0 < self.0 {
+            (other, self)
+        } else {
+            (self, other)
+        };
         Recorder(push(Node::Binary(op, a.0, b.0)))
     }
 }
@@ -176,7 +180,8 @@ impl BitOr for RecorderMask {
 impl Not for RecorderMask {
     type Output = Self;
     fn not(self) -> Self {
-        self.known().map_or_else(|| RecorderMask(push(Node::Not(self.0))), |t| truth(!t))
+        self.known()
+            .map_or_else(|| RecorderMask(push(Node::Not(self.0))), |t| truth(!t))
     }
 }
 
@@ -256,7 +261,9 @@ impl Real for Recorder {
 
     fn constant(value: f64) -> Self {
         // One zero: a derivative that vanishes is the same with either sign.
-        Recorder(push(Node::Constant(if value == 0.0 { 0.0f64 } else { value }.to_bits())))
+        Recorder(push(Node::Constant(
+            if value == 0.0 { 0.0f64 } else { value }.to_bits(),
+        )))
     }
     fn exp(self) -> Self {
         self.unary(Unary::Exp, Real::exp)

@@ -96,7 +96,13 @@ impl<const W: usize> Clock<W> {
 
     /// Leaves lane `i` where its numbers stay harmless until it is used again.
     pub fn rest(&mut self, i: usize) {
-        for lane in [&mut self.h, &mut self.t, &mut self.t_end, &mut self.elapsed, &mut self.carry] {
+        for lane in [
+            &mut self.h,
+            &mut self.t,
+            &mut self.t_end,
+            &mut self.elapsed,
+            &mut self.carry,
+        ] {
             lane.0[i] = 0.0;
         }
         for (lane, value) in self.outputs.iter_mut().zip([f64::INFINITY, 0.0, 0.0]) {
@@ -106,7 +112,11 @@ impl<const W: usize> Clock<W> {
 
     /// Says when the state of lane `i` is wanted next: at the time with index `next`, and those after it.
     pub fn want(&mut self, i: usize, times: TimeGrid, next: usize) {
-        for (lane, value) in self.outputs.iter_mut().zip([times.start, times.dt, next as f64]) {
+        for (lane, value) in self
+            .outputs
+            .iter_mut()
+            .zip([times.start, times.dt, next as f64])
+        {
             lane.0[i] = value;
         }
     }
@@ -134,7 +144,9 @@ impl<const W: usize> Clock<W> {
     #[inline(always)]
     pub fn probe(&self, size: Lane<W>, rate: Lane<W>) -> Lane<W> {
         let room = (Lane([0.01; W]) / self.rtol).sqrt();
-        let h = (size / rate * 0.01).max(room / rate).max(Lane([SHORTEST_FIRST; W]));
+        let h = (size / rate * 0.01)
+            .max(room / rate)
+            .max(Lane([SHORTEST_FIRST; W]));
         Lane::select(rate.le(Lane([TINY; W])), Lane([STEP_AT_REST; W]), h).min(self.t_end - self.t)
     }
 
@@ -144,8 +156,16 @@ impl<const W: usize> Clock<W> {
     pub fn first(&self, probe: Lane<W>, rate: Lane<W>, bend: Lane<W>, power: f64) -> Lane<W> {
         let most = bend.max(rate);
         let by_order = (Lane([0.01; W]) / most).powf(1.0 / power);
-        let second = Lane::select(most.le(Lane([1e-15; W])), (probe * 1e-3).max(Lane([STEP_AT_REST; W])), by_order);
-        let h = (probe * 100.0).min(Lane::select(most.lt(Lane([f64::INFINITY; W])), second, probe));
+        let second = Lane::select(
+            most.le(Lane([1e-15; W])),
+            (probe * 1e-3).max(Lane([STEP_AT_REST; W])),
+            by_order,
+        );
+        let h = (probe * 100.0).min(Lane::select(
+            most.lt(Lane([f64::INFINITY; W])),
+            second,
+            probe,
+        ));
         h.max(Lane([SHORTEST_FIRST; W])).min(self.t_end - self.t)
     }
 
@@ -154,7 +174,10 @@ impl<const W: usize> Clock<W> {
     pub fn attempt(&self) -> Attempt<W> {
         let last = self.t_end.lt(self.t + self.h * 1.01);
         let h = Lane::select(last, self.t_end - self.t - self.carry, self.h);
-        Attempt { h, t_new: Lane::select(last, self.t_end, self.t + (h + self.carry)) }
+        Attempt {
+            h,
+            t_new: Lane::select(last, self.t_end, self.t + (h + self.carry)),
+        }
     }
 
     /// Moves the time where the step is accepted. A sum of steps that are short beside the time would lose much of each by rounding, or
@@ -163,7 +186,11 @@ impl<const W: usize> Clock<W> {
     fn pass(&mut self, tried: &Attempt<W>, accept: LaneMask<W>) {
         let lost = (self.t - tried.t_new) + (tried.h + self.carry);
         let short = tried.h.lt(self.t * SHARE_OF_TIME);
-        self.carry = Lane::select(accept, Lane::select(short, lost, Lane([0.0; W])), self.carry);
+        self.carry = Lane::select(
+            accept,
+            Lane::select(short, lost, Lane([0.0; W])),
+            self.carry,
+        );
         self.elapsed = Lane::select(accept, self.elapsed + tried.h, self.elapsed);
         self.t_before = self.t;
         self.t = Lane::select(accept, tried.t_new, self.t);
@@ -199,12 +226,21 @@ impl<const W: usize> Clock<W> {
         let one = Lane([1.0; W]);
         let accept = error.le(one);
         let plain = (error.max(Lane([1e-300; W])).ln() * control.alpha).exp();
-        let with_memory = if control.beta == 0.0 { plain } else { plain / (self.error_before.ln() * control.beta).exp() };
+        let with_memory = if control.beta == 0.0 {
+            plain
+        } else {
+            plain / (self.error_before.ln() * control.beta).exp()
+        };
         // After a rejection the step does not grow at once.
         let floor = Lane::select(zero.lt(self.rejected_before), one, zero);
         let bounded_plain = bounded(plain, control.safety).max(one);
         self.h_tried = tried.h;
-        self.h = tried.h / Lane::select(accept, bounded(with_memory, control.safety).max(floor), bounded_plain);
+        self.h = tried.h
+            / Lane::select(
+                accept,
+                bounded(with_memory, control.safety).max(floor),
+                bounded_plain,
+            );
         self.pass(&tried, accept);
         self.error_before = Lane::select(accept, error.max(Lane([1e-4; W])), self.error_before);
         self.rejected_before = Lane::select(accept, zero, one);
@@ -215,7 +251,9 @@ impl<const W: usize> Clock<W> {
 /// The factor by which the step shrinks, made safe and kept within bounds.
 #[inline(always)]
 fn bounded<const W: usize>(shrinkage: Lane<W>, safety: f64) -> Lane<W> {
-    (shrinkage * (1.0 / safety)).min(Lane([1.0 / SHRINK; W])).max(Lane([1.0 / GROW; W]))
+    (shrinkage * (1.0 / safety))
+        .min(Lane([1.0 / SHRINK; W]))
+        .max(Lane([1.0 / GROW; W]))
 }
 
 /// Root of the sum over the variables of (a / scale)^2; also where a square is beyond all numbers.

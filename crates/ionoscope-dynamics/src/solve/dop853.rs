@@ -11,9 +11,22 @@ pub const STAGES: [Row; 16] = [
     &[(0, 0.052_600_151_958_767_73)],
     &[(0, 0.019_725_056_984_537_9), (1, 0.059_175_170_953_613_7)],
     &[(0, 0.029_587_585_476_806_85), (2, 0.088_762_756_430_420_54)],
-    &[(0, 0.241_365_134_159_266_7), (2, -0.884_549_479_328_286_1), (3, 0.924_834_003_261_792)],
-    &[(0, 0.037_037_037_037_037_035), (3, 0.170_828_608_729_473_86), (4, 0.125_467_687_566_822_42)],
-    &[(0, 0.037_109_375), (3, 0.170_252_211_019_544_05), (4, 0.060_216_538_980_455_96), (5, -0.017_578_125)],
+    &[
+        (0, 0.241_365_134_159_266_7),
+        (2, -0.884_549_479_328_286_1),
+        (3, 0.924_834_003_261_792),
+    ],
+    &[
+        (0, 0.037_037_037_037_037_035),
+        (3, 0.170_828_608_729_473_86),
+        (4, 0.125_467_687_566_822_42),
+    ],
+    &[
+        (0, 0.037_109_375),
+        (3, 0.170_252_211_019_544_05),
+        (4, 0.060_216_538_980_455_96),
+        (5, -0.017_578_125),
+    ],
     &[
         (0, 0.037_092_000_118_504_79),
         (3, 0.170_383_925_712_239_98),
@@ -114,7 +127,11 @@ pub const ERROR_5: Row = &[
 ];
 
 /// Weights of a state of order 3, over h.
-pub const ORDER_3: Row = &[(0, 0.244_094_488_188_976_4), (8, 0.733_846_688_281_611_8), (11, 0.022_058_823_529_411_766)];
+pub const ORDER_3: Row = &[
+    (0, 0.244_094_488_188_976_4),
+    (8, 0.733_846_688_281_611_8),
+    (11, 0.022_058_823_529_411_766),
+];
 
 /// The last four terms of the continuous extension, over h.
 pub const EXTENSION: [Row; 4] = [
@@ -205,7 +222,10 @@ mod tests {
     }
 
     fn assert_near(got: f64, want: f64, what: &str) {
-        assert!((got - want).abs() < 4e-14, "{what}: {got} instead of {want}");
+        assert!(
+            (got - want).abs() < 4e-14,
+            "{what}: {got} instead of {want}"
+        );
     }
 
     #[test]
@@ -220,12 +240,24 @@ mod tests {
     fn order_conditions_of_quadrature_and_of_tall_trees() {
         let c = |q: usize| move |j: usize| NODES[j].powi(q as i32 - 1);
         for q in 1..=8 {
-            assert_near(sum(STAGES[12], c(q)), 1.0 / q as f64, &format!("bushy tree of order {q}"));
+            assert_near(
+                sum(STAGES[12], c(q)),
+                1.0 / q as f64,
+                &format!("bushy tree of order {q}"),
+            );
             // The estimate of order 5 differs from the method first at order 6.
-            assert_near(sum(ERROR_5, c(q)) * f64::from(u8::from(q < 6)), 0.0, &format!("error estimate, order {q}"));
+            assert_near(
+                sum(ERROR_5, c(q)) * f64::from(u8::from(q < 6)),
+                0.0,
+                &format!("error estimate, order {q}"),
+            );
         }
         for q in 1..=3 {
-            assert_near(sum(ORDER_3, c(q)), 1.0 / q as f64, &format!("method of order 3, order {q}"));
+            assert_near(
+                sum(ORDER_3, c(q)),
+                1.0 / q as f64,
+                &format!("method of order 3, order {q}"),
+            );
         }
         assert!(sum(ERROR_5, c(6)).abs() > 1e-6 && (sum(ORDER_3, c(4)) - 0.25).abs() > 1e-6);
         // b_i a_ij a_jk .. = 1/q! (a stalk of q nodes), and b_i c_i^m a_ij c_j^l = 1/((l + 1)(m + l + 2)).
@@ -233,14 +265,30 @@ mod tests {
         let mut factorial = 1.0;
         for q in 1..=8 {
             factorial *= f64::from(q);
-            assert_near(sum(STAGES[12], |j| stalk[j]), 1.0 / factorial, &format!("stalk of {q}"));
-            let next: Vec<f64> = (0..13).map(|i| if i < 12 { sum(STAGES[i], |j| stalk[j]) } else { 0.0 }).collect();
+            assert_near(
+                sum(STAGES[12], |j| stalk[j]),
+                1.0 / factorial,
+                &format!("stalk of {q}"),
+            );
+            let next: Vec<f64> = (0..13)
+                .map(|i| {
+                    if i < 12 {
+                        sum(STAGES[i], |j| stalk[j])
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
             stalk.copy_from_slice(&next);
         }
         for m in 0..=5 {
             for l in 0..=(6 - m) {
                 let inner = |i: usize| NODES[i].powi(m) * sum(STAGES[i], |j| NODES[j].powi(l));
-                assert_near(sum(STAGES[12], inner), 1.0 / f64::from((l + 1) * (m + l + 2)), &format!("tree {m}, {l}"));
+                assert_near(
+                    sum(STAGES[12], inner),
+                    1.0 / f64::from((l + 1) * (m + l + 2)),
+                    &format!("tree {m}, {l}"),
+                );
             }
         }
     }
@@ -256,7 +304,9 @@ mod tests {
             terms.extend(EXTENSION.iter().map(|row| sum(row, k)));
             for theta in [0.1f64, 0.37, 0.5, 0.93] {
                 let rest = 1.0 - theta;
-                let y = terms.iter().enumerate().rev().fold(0.0, |y, (i, t)| (y + t) * if i % 2 == 0 { theta } else { rest });
+                let y = terms.iter().enumerate().rev().fold(0.0, |y, (i, t)| {
+                    (y + t) * if i % 2 == 0 { theta } else { rest }
+                });
                 assert_near(y / 50.0, theta.powi(q) / 50.0, &format!("t^{q} at {theta}"));
             }
         }

@@ -45,24 +45,43 @@ impl Elimination {
         for i in 0..dimension {
             place(&mut at, i, i);
         }
-        let positions = entries.iter().map(|(i, j)| place(&mut at, usize::from(*i), usize::from(*j))).collect();
+        let positions = entries
+            .iter()
+            .map(|(i, j)| place(&mut at, usize::from(*i), usize::from(*j)))
+            .collect();
         let mut left: Vec<usize> = (0..dimension).collect();
         let mut pivots = Vec::new();
         while !left.is_empty() {
-            let others = |k: usize, f: &dyn Fn(usize) -> bool| left.iter().filter(|i| **i != k && f(**i)).count();
-            let cost = |k: usize| others(k, &|i| at[i][k].is_some()) * others(k, &|j| at[k][j].is_some());
-            let Some(chosen) = (0..left.len()).min_by_key(|c| (cost(left[*c]), left[*c])) else { break };
+            let others = |k: usize, f: &dyn Fn(usize) -> bool| {
+                left.iter().filter(|i| **i != k && f(**i)).count()
+            };
+            let cost =
+                |k: usize| others(k, &|i| at[i][k].is_some()) * others(k, &|j| at[k][j].is_some());
+            let Some(chosen) = (0..left.len()).min_by_key(|c| (cost(left[*c]), left[*c])) else {
+                break;
+            };
             let k = left.remove(chosen);
-            let rows: Vec<usize> = left.iter().copied().filter(|i| at[*i][k].is_some()).collect();
-            let columns: Vec<usize> = left.iter().copied().filter(|j| at[k][*j].is_some()).collect();
+            let rows: Vec<usize> = left
+                .iter()
+                .copied()
+                .filter(|i| at[*i][k].is_some())
+                .collect();
+            let columns: Vec<usize> = left
+                .iter()
+                .copied()
+                .filter(|j| at[k][*j].is_some())
+                .collect();
             let mut meet = Vec::new();
             for &i in &rows {
                 for &j in &columns {
                     meet.push(place(&mut at, i, j));
                 }
             }
-            let named =
-                |list: &[usize], f: &dyn Fn(usize) -> Option<u16>| list.iter().filter_map(|i| f(*i).map(|p| (p, *i as u16))).collect();
+            let named = |list: &[usize], f: &dyn Fn(usize) -> Option<u16>| {
+                list.iter()
+                    .filter_map(|i| f(*i).map(|p| (p, *i as u16)))
+                    .collect()
+            };
             pivots.push(Pivot {
                 variable: k as u16,
                 diagonal: at[k][k].unwrap_or_default(),
@@ -71,7 +90,11 @@ impl Elimination {
                 meet,
             });
         }
-        Elimination { pivots, entries: positions, size: size.into() }
+        Elimination {
+            pivots,
+            entries: positions,
+            size: size.into(),
+        }
     }
 
     /// Numbers that the factors take.
@@ -81,7 +104,12 @@ impl Elimination {
 
     /// Factors `diagonal` I - J, with the entries of J in the order in which they were announced, into `lu`.
     #[inline(always)]
-    pub fn factor<const W: usize>(&self, diagonal: Lane<W>, jacobian: &[Lane<W>], lu: &mut [Lane<W>]) {
+    pub fn factor<const W: usize>(
+        &self,
+        diagonal: Lane<W>,
+        jacobian: &[Lane<W>],
+        lu: &mut [Lane<W>],
+    ) {
         for position in lu.iter_mut() {
             *position = Lane([0.0; W]);
         }
@@ -139,7 +167,9 @@ mod tests {
                 }
             }
         }
-        let values = (0..entries.len()).map(|k| (k as f64 * 0.618_033_988_749_894_9 + 0.3).fract() - 0.5).collect();
+        let values = (0..entries.len())
+            .map(|k| (k as f64 * 0.618_033_988_749_894_9 + 0.3).fract() - 0.5)
+            .collect();
         (entries, values)
     }
 
@@ -152,7 +182,9 @@ mod tests {
             let jacobian: Vec<Lane<2>> = values.iter().map(|v| Lane([*v, v * v - 0.1])).collect();
             let mut lu = vec![Lane([0.0; 2]); plan.size()];
             plan.factor(shift, &jacobian, &mut lu);
-            let want: Vec<Lane<2>> = (0..n).map(|i| Lane([1.0 + i as f64, 0.5 - i as f64])).collect();
+            let want: Vec<Lane<2>> = (0..n)
+                .map(|i| Lane([1.0 + i as f64, 0.5 - i as f64]))
+                .collect();
             let mut b: Vec<Lane<2>> = want.iter().map(|x| shift * *x).collect();
             for (&(i, j), a) in entries.iter().zip(&jacobian) {
                 b[i as usize] = b[i as usize] - *a * want[j as usize];
@@ -160,7 +192,10 @@ mod tests {
             plan.solve(&lu, &mut b);
             for (got, want) in b.iter().zip(&want) {
                 for lane in 0..2 {
-                    assert!((got.0[lane] - want.0[lane]).abs() < 1e-11 * (n as f64), "{n}: {got:?} instead of {want:?}");
+                    assert!(
+                        (got.0[lane] - want.0[lane]).abs() < 1e-11 * (n as f64),
+                        "{n}: {got:?} instead of {want:?}"
+                    );
                 }
             }
         }

@@ -26,7 +26,9 @@ use crate::{
     curve::{Curve, CurvePiece},
     real::{InstructionSet, Lane},
     system::Model,
-    trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, Statistics, Trajectory},
+    trajectory::{
+        Experiment, FailureReason, Method, Outcome, SolveOptions, Statistics, Trajectory,
+    },
 };
 
 /// Lanes of a group of the stiff method.
@@ -60,7 +62,11 @@ impl Layout {
     pub fn for_batch(size: usize) -> Self {
         let workers = rayon::current_num_threads().min(size).max(1);
         let instructions = InstructionSet::best();
-        Layout { instructions, workers, scalar: size <= workers }
+        Layout {
+            instructions,
+            workers,
+            scalar: size <= workers,
+        }
     }
 }
 
@@ -135,8 +141,14 @@ pub(crate) fn follow<M: Model, const D: usize, const P: usize, const W: usize>(
     variable: usize,
     options: &SolveOptions,
 ) -> Result<(Trajectory, Curve)> {
-    let (mut all, curve) =
-        work::<M, D, P, W>(model, plan, std::slice::from_ref(experiment), options, Layout::for_batch(1), Some(variable))?;
+    let (mut all, curve) = work::<M, D, P, W>(
+        model,
+        plan,
+        std::slice::from_ref(experiment),
+        options,
+        Layout::for_batch(1),
+        Some(variable),
+    )?;
     Ok((all.pop().ok_or(Error::Interrupted)?, curve))
 }
 
@@ -154,7 +166,11 @@ fn work<M: Model, const D: usize, const P: usize, const W: usize>(
         batch,
         options,
         // Models whose explicit method runs one lane are large, and better off with the stiff one, of which many lanes run at once.
-        method: if W == 1 && options.method == Method::Auto { Method::Stiff } else { options.method },
+        method: if W == 1 && options.method == Method::Auto {
+            Method::Stiff
+        } else {
+            options.method
+        },
         instructions: layout.instructions,
         follow,
         curve: Mutex::default(),
@@ -167,7 +183,13 @@ fn work<M: Model, const D: usize, const P: usize, const W: usize>(
     let done: Vec<Vec<(usize, Trajectory)>> = (0..layout.workers)
         .into_par_iter()
         .with_max_len(1)
-        .map(|_| if layout.scalar { work.run::<D, P, 1, 1>(1) } else { work.run::<D, P, W, STIFF_WIDTH>(seats) })
+        .map(|_| {
+            if layout.scalar {
+                work.run::<D, P, 1, 1>(1)
+            } else {
+                work.run::<D, P, W, STIFF_WIDTH>(seats)
+            }
+        })
         .collect();
     if work.stop.into_inner() {
         return Err(Error::Interrupted);
@@ -176,29 +198,64 @@ fn work<M: Model, const D: usize, const P: usize, const W: usize>(
     for (index, trajectory) in done.into_iter().flatten() {
         ordered[index] = Some(trajectory);
     }
-    Ok((ordered.into_iter().flatten().collect(), work.curve.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    Ok((
+        ordered.into_iter().flatten().collect(),
+        work.curve
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner),
+    ))
 }
 
 impl<M: Model> Work<'_, M> {
-    fn run<const D: usize, const P: usize, const W: usize, const V: usize>(&self, seats: usize) -> Vec<(usize, Trajectory)> {
+    fn run<const D: usize, const P: usize, const W: usize, const V: usize>(
+        &self,
+        seats: usize,
+    ) -> Vec<(usize, Trajectory)> {
         let mut done = Vec::new();
         if let (Method::RushLarsen, Some(step)) = (self.method, self.options.step) {
-            self.drive(Relaxing::<V>::new(self.plan, step, self.options.halved, self.instructions), Queue::Batch, seats.min(V), &mut done);
+            self.drive(
+                Relaxing::<V>::new(self.plan, step, self.options.halved, self.instructions),
+                Queue::Batch,
+                seats.min(V),
+                &mut done,
+            );
             return done;
         }
         if self.method != Method::Stiff {
-            self.drive(Explicit::<M, D, P, W>::new(self.model, self.instructions), Queue::Batch, seats.min(W), &mut done);
+            self.drive(
+                Explicit::<M, D, P, W>::new(self.model, self.instructions),
+                Queue::Batch,
+                seats.min(W),
+                &mut done,
+            );
         }
         if self.method != Method::Explicit {
-            let queue = if self.method == Method::Stiff { Queue::Batch } else { Queue::Stiff };
-            let compiled = |x: &[f64], i_stim: f64, q: &[f64], dx: &mut [f64]| self.model.rhs(x, i_stim, q, dx);
-            self.drive(Stiff::<V>::new(self.plan, &compiled, self.instructions), queue, seats.min(V), &mut done);
+            let queue = if self.method == Method::Stiff {
+                Queue::Batch
+            } else {
+                Queue::Stiff
+            };
+            let compiled = |x: &[f64], i_stim: f64, q: &[f64], dx: &mut [f64]| {
+                self.model.rhs(x, i_stim, q, dx)
+            };
+            self.drive(
+                Stiff::<V>::new(self.plan, &compiled, self.instructions),
+                queue,
+                seats.min(V),
+                &mut done,
+            );
         }
         done
     }
 
     /// Runs trajectories of a queue with a method until the queue is empty.
-    fn drive<L: Lanes<W>, const W: usize>(&self, mut lanes: L, queue: Queue, seats: usize, done: &mut Vec<(usize, Trajectory)>) {
+    fn drive<L: Lanes<W>, const W: usize>(
+        &self,
+        mut lanes: L,
+        queue: Queue,
+        seats: usize,
+        done: &mut Vec<(usize, Trajectory)>,
+    ) {
         let mut taken: [Option<Seat>; W] = std::array::from_fn(|_| None);
         let mut steps = 0u32;
         let mut fresh = Lane([0.0; W]);
@@ -222,7 +279,8 @@ impl<M: Model> Work<'_, M> {
             }
             // Until a lane is free that somebody could take, or must begin anew.
             let mut freed = false;
-            while !fresh.0.contains(&1.0) && (empty || !freed) && taken.iter().any(Option::is_some) {
+            while !fresh.0.contains(&1.0) && (empty || !freed) && taken.iter().any(Option::is_some)
+            {
                 steps = steps.wrapping_add(1);
                 if steps.is_multiple_of(LOOK_EVERY) && self.interrupted() {
                     return;
@@ -239,15 +297,19 @@ impl<M: Model> Work<'_, M> {
                         }
                         Next::Stiff | Next::End(_) => {}
                     }
-                    let Some(mut seat) = taken[i].take() else { continue };
+                    let Some(mut seat) = taken[i].take() else {
+                        continue;
+                    };
                     freed = true;
                     if let Next::End(outcome) = next {
                         seat.trajectory.outcome = outcome;
                         let statistics = &mut seat.trajectory.statistics;
                         if self.follow.is_some() {
-                            *self.curve.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut seat.curve);
+                            *self.curve.lock().unwrap_or_else(PoisonError::into_inner) =
+                                std::mem::take(&mut seat.curve);
                         }
-                        statistics.stiff |= seat.unstable_in_all >= REMARKABLE_STEPS && 2 * seat.unstable_in_all > statistics.accepted;
+                        statistics.stiff |= seat.unstable_in_all >= REMARKABLE_STEPS
+                            && 2 * seat.unstable_in_all > statistics.accepted;
                         self.finish(seat.index, seat.trajectory, done);
                     } else {
                         seat.t = lanes.clock().t.0[i];
@@ -255,7 +317,10 @@ impl<M: Model> Work<'_, M> {
                         seat.x.extend(lanes.state(i));
                         seat.trajectory.statistics.stiff_from = Some(seat.t);
                         seat.trajectory.statistics.stiff = true;
-                        self.stiff.lock().unwrap_or_else(PoisonError::into_inner).push_back(seat);
+                        self.stiff
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push_back(seat);
                     }
                     lanes.rest(i);
                 }
@@ -266,7 +331,11 @@ impl<M: Model> Work<'_, M> {
     /// The next trajectory that has anything to integrate.
     fn next(&self, queue: &Queue, done: &mut Vec<(usize, Trajectory)>) -> Option<Seat> {
         if let Queue::Stiff = queue {
-            return self.stiff.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            return self
+                .stiff
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
         }
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
@@ -278,7 +347,13 @@ impl<M: Model> Work<'_, M> {
                 x.extend_from_slice(&e.x0);
                 next = 1;
             }
-            let trajectory = Trajectory { times: e.times, dimension, x, outcome: Outcome::Completed, statistics: Statistics::default() };
+            let trajectory = Trajectory {
+                times: e.times,
+                dimension,
+                x,
+                outcome: Outcome::Completed,
+                statistics: Statistics::default(),
+            };
             if next == e.times.count {
                 self.finish(index, trajectory, done);
                 continue;
@@ -317,7 +392,11 @@ impl<M: Model> Work<'_, M> {
         let mut seat = self.next(queue, done)?;
         let e = &self.batch[seat.index];
         lanes.enter(i, &seat.x, &e.p);
-        let share = if L::WORK.jacobians == 0 { LOCAL_SHARE } else { STIFF_LOCAL_SHARE };
+        let share = if L::WORK.jacobians == 0 {
+            LOCAL_SHARE
+        } else {
+            STIFF_LOCAL_SHARE
+        };
         let clock = lanes.clock();
         clock.rtol.0[i] = (self.options.rtol * share).max(SMALLEST_RTOL);
         clock.atol.0[i] = self.options.atol * share;
@@ -332,7 +411,12 @@ impl<M: Model> Work<'_, M> {
     }
 
     /// Books the step that lane `i` has just tried.
-    fn settle<L: Lanes<W>, const W: usize>(&self, lanes: &mut L, i: usize, seat: &mut Seat) -> Next {
+    fn settle<L: Lanes<W>, const W: usize>(
+        &self,
+        lanes: &mut L,
+        i: usize,
+        seat: &mut Seat,
+    ) -> Next {
         let statistics = &mut seat.trajectory.statistics;
         let clock = lanes.clock();
         let (t, error) = (clock.t.0[i], clock.error.0[i]);
@@ -350,7 +434,9 @@ impl<M: Model> Work<'_, M> {
                     seat.unstable = 0;
                 }
             }
-            stiff = seat.unstable >= UNSTABLE_STEPS && self.method == Method::Auto && L::WORK.jacobians == 0;
+            stiff = seat.unstable >= UNSTABLE_STEPS
+                && self.method == Method::Auto
+                && L::WORK.jacobians == 0;
             let (times, out) = (seat.trajectory.times, &mut seat.trajectory.x);
             if let Some(variable) = self.follow {
                 statistics.evaluations += L::WORK.extension;
@@ -359,12 +445,25 @@ impl<M: Model> Work<'_, M> {
                 if t > times.start && t > start {
                     let (value, terms) = lanes.followed(i, variable);
                     let end = [t, lanes.state(i).nth(variable).unwrap_or(f64::NAN)];
-                    seat.curve.push_from(times.start, CurvePiece { start, length: t - start, value, terms }, end);
+                    seat.curve.push_from(
+                        times.start,
+                        CurvePiece {
+                            start,
+                            length: t - start,
+                            value,
+                            terms,
+                        },
+                        end,
+                    );
                 }
             }
             if times.time(seat.next) <= t {
                 let inside = |k: usize| k < times.count && times.time(k) < t;
-                statistics.evaluations += if inside(seat.next) && self.follow.is_none() { L::WORK.extension } else { 0 };
+                statistics.evaluations += if inside(seat.next) && self.follow.is_none() {
+                    L::WORK.extension
+                } else {
+                    0
+                };
                 let mut slot = 0;
                 while slot < L::SLOTS && inside(seat.next) {
                     lanes.inside(i, slot, out);
@@ -400,15 +499,26 @@ impl<M: Model> Work<'_, M> {
             statistics.rejected += 1;
         }
         let statistics = &seat.trajectory.statistics;
-        let (steps, limit) = (statistics.accepted + statistics.rejected, self.options.max_steps);
+        let (steps, limit) = (
+            statistics.accepted + statistics.rejected,
+            self.options.max_steps,
+        );
         let full = seat.curve.pieces().len() >= MOST_PIECES;
         let clock = lanes.clock();
-        if full || clock.vanished(i) || steps >= limit || seat.progress.is_hopeless(steps, t, clock.t_end.0[i], limit) {
+        if full
+            || clock.vanished(i)
+            || steps >= limit
+            || seat.progress.is_hopeless(steps, t, clock.t_end.0[i], limit)
+        {
             let (vanished, i_stim) = (clock.vanished(i), clock.stimulus.at(clock.t).0[i]);
             let x: Vec<f64> = lanes.state(i).collect();
             let reason = match () {
-                () if vanished && !error.is_finite() => FailureReason::NotFinite { quantity: Some(self.blame(&x, i_stim, seat.index)) },
-                () if vanished => FailureReason::StepTooSmall { fastest: self.fastest(&x, i_stim, seat.index) },
+                () if vanished && !error.is_finite() => FailureReason::NotFinite {
+                    quantity: Some(self.blame(&x, i_stim, seat.index)),
+                },
+                () if vanished => FailureReason::StepTooSmall {
+                    fastest: self.fastest(&x, i_stim, seat.index),
+                },
                 () => FailureReason::TooManySteps {
                     steps,
                     limit: if full { MOST_PIECES as u64 } else { limit },
@@ -451,14 +561,18 @@ impl<M: Model> Work<'_, M> {
             return format!("the derivative of {}", variables[k].name);
         }
         let rate = |k: usize| f[k].abs() / (self.options.atol + x[k].abs());
-        let most = (0..x.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b))).unwrap_or(0);
+        let most = (0..x.len())
+            .max_by(|a, b| rate(*a).total_cmp(&rate(*b)))
+            .unwrap_or(0);
         variables[most].name.clone()
     }
 
     fn finish(&self, index: usize, trajectory: Trajectory, done: &mut Vec<(usize, Trajectory)>) {
         done.push((index, trajectory));
         let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
-        self.options.watch.progress(ended, self.batch.len(), "trajectories");
+        self.options
+            .watch
+            .progress(ended, self.batch.len(), "trajectories");
     }
 
     /// Whether to give up, here or because another worker saw it.

@@ -14,7 +14,11 @@ use crate::{
 /// Safety of the step and weight of the past in the proportional-integral controller (Hairer, Norsett, Wanner IV.2). On 61 beta-cells
 /// over the control range these reject 2 to 17 % of the steps (0.9 and 0, the defaults of `dop853`: 15 to 27 %) and reach the same error
 /// with 11 to 24 % fewer.
-const CONTROL: Control = Control { safety: 0.85, alpha: 1.0 / 8.0 - 0.2 * 0.04, beta: 0.04 };
+const CONTROL: Control = Control {
+    safety: 0.85,
+    alpha: 1.0 / 8.0 - 0.2 * 0.04,
+    beta: 0.04,
+};
 /// h |lambda| beyond which the step is limited by stability (`dop853`).
 const STABILITY: f64 = 6.1;
 
@@ -67,7 +71,12 @@ fn weighted<const D: usize, const W: usize>(row: Row, k: &[[Lane<W>; D]; 16]) ->
 
 /// The state of a stage: x + h times the weighted sum of the stages before.
 #[inline(always)]
-fn stage<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, row: Row, k: &[[Lane<W>; D]; 16]) -> [Lane<W>; D] {
+fn stage<const D: usize, const W: usize>(
+    x: &[Lane<W>; D],
+    h: Lane<W>,
+    row: Row,
+    k: &[[Lane<W>; D]; 16],
+) -> [Lane<W>; D] {
     let mut y = *x;
     for d in 0..D {
         let d = variable::<D, W>(d);
@@ -90,9 +99,15 @@ fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>
 
 /// The error of a step, from the squared errors a unit of time of orders 5 and 3 (`dop853`).
 #[inline(always)]
-fn together<const W: usize>(h: Lane<W>, error_5: Lane<W>, error_3: Lane<W>, dimension: usize) -> Lane<W> {
+fn together<const W: usize>(
+    h: Lane<W>,
+    error_5: Lane<W>,
+    error_3: Lane<W>,
+    dimension: usize,
+) -> Lane<W> {
     let both = error_5 + error_3 * 0.01;
-    h.abs() * error_5 / (Lane::select(both.le(Lane([0.0; W])), Lane([1.0; W]), both) * dimension as f64).sqrt()
+    h.abs() * error_5
+        / (Lane::select(both.le(Lane([0.0; W])), Lane([1.0; W]), both) * dimension as f64).sqrt()
 }
 
 #[inline(always)]
@@ -106,7 +121,11 @@ fn smaller<const D: usize, const W: usize>(a: &[Lane<W>; D]) -> [Lane<W>; D] {
 
 /// x + h s, variable by variable.
 #[inline(always)]
-fn moved<const D: usize, const W: usize>(x: &[Lane<W>; D], h: Lane<W>, s: &[Lane<W>; D]) -> [Lane<W>; D] {
+fn moved<const D: usize, const W: usize>(
+    x: &[Lane<W>; D],
+    h: Lane<W>,
+    s: &[Lane<W>; D],
+) -> [Lane<W>; D] {
     let mut y = *x;
     for d in 0..D {
         let d = variable::<D, W>(d);
@@ -199,7 +218,10 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         if any(huge) {
             // Squares beyond all numbers: the same with numbers made smaller.
             let error_5 = square_sum(&smaller(&weighted(ERROR_5, &self.k)), &scale);
-            let error_3 = square_sum(&smaller(&difference(&high, &weighted(ORDER_3, &self.k))), &scale);
+            let error_3 = square_sum(
+                &smaller(&difference(&high, &weighted(ORDER_3, &self.k))),
+                &scale,
+            );
             error = Lane::select(huge, together(h, error_5, error_3, D) * (1.0 / DOWN), error);
         }
         // Times 0, infinities and NaN become NaN.
@@ -214,7 +236,11 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         let unit = [one; D];
         let distance = square_sum(&difference(&x_new, &y), &unit);
         let change = square_sum(&difference(&self.k[12], &self.k[11]), &unit);
-        self.clock.unstable = Lane::select((distance * (STABILITY * STABILITY)).lt(h * h * change), one, zero);
+        self.clock.unstable = Lane::select(
+            (distance * (STABILITY * STABILITY)).lt(h * h * change),
+            one,
+            zero,
+        );
 
         if self.clock.follow || any(accept & self.clock.output(0).lt(tried.t_new)) {
             for s in 13..16 {
@@ -275,7 +301,11 @@ pub fn curve_terms(term: impl Fn(usize) -> f64) -> [f64; TERMS] {
     let mut all = [0.0; TERMS];
     all[0] = term(7);
     for k in (0..7).rev() {
-        let factor = if k % 2 == 0 { Factor::Share } else { Factor::Rest };
+        let factor = if k % 2 == 0 {
+            Factor::Share
+        } else {
+            Factor::Rest
+        };
         nest(&mut all, 7 - k, &factor, if k == 0 { 0.0 } else { term(k) });
     }
     all

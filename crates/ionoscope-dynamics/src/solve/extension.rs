@@ -33,12 +33,23 @@ impl<'a> Inside<'a> {
         terms: &'a [f64],
         dimension: usize,
     ) -> Self {
-        Inside { terms, dimension, times, range, before: clock.t_before.0[i], step: clock.h_tried.0[i] }
+        Inside {
+            terms,
+            dimension,
+            times,
+            range,
+            before: clock.t_before.0[i],
+            step: clock.h_tried.0[i],
+        }
     }
 
     /// States at these times, `[time][variable]`, behind those in `out`. `formula` takes the terms of a variable and the share of the step.
     #[inline(always)]
-    pub fn push(&self, out: &mut Vec<f64>, formula: impl Fn(&[Lane<SIDE_BY_SIDE>], Lane<SIDE_BY_SIDE>) -> Lane<SIDE_BY_SIDE>) {
+    pub fn push(
+        &self,
+        out: &mut Vec<f64>,
+        formula: impl Fn(&[Lane<SIDE_BY_SIDE>], Lane<SIDE_BY_SIDE>) -> Lane<SIDE_BY_SIDE>,
+    ) {
         let d = self.dimension;
         let mut k = self.range.start as f64;
         let from = out.len();
@@ -48,7 +59,8 @@ impl<'a> Inside<'a> {
             let mut theta = Lane([0.0; SIDE_BY_SIDE]);
             for j in 0..SIDE_BY_SIDE {
                 // `TimeGrid::time`, past the range too where it ends within the eight: those values are not used.
-                theta.0[j] = (self.times.start + (k + j as f64) * self.times.dt - self.before) / self.step;
+                theta.0[j] =
+                    (self.times.start + (k + j as f64) * self.times.dt - self.before) / self.step;
             }
             for variable in 0..d {
                 for (own, terms) in own.iter_mut().zip(self.terms.chunks_exact(d)) {

@@ -65,12 +65,24 @@ pub struct Explicit<'a, M, const D: usize, const P: usize, const W: usize> {
 impl<'a, M, const D: usize, const P: usize, const W: usize> Explicit<'a, M, D, P, W> {
     /// Lanes at rest.
     pub fn new(model: &'a M, with: InstructionSet) -> Self {
-        Explicit { group: Box::new(Group::at_rest()), model, terms: Vec::with_capacity(8 * D), with }
+        Explicit {
+            group: Box::new(Group::at_rest()),
+            model,
+            terms: Vec::with_capacity(8 * D),
+            with,
+        }
     }
 }
 
-impl<M: Model, const D: usize, const P: usize, const W: usize> Lanes<W> for Explicit<'_, M, D, P, W> {
-    const WORK: Work = Work { begin: 2, step: 12, extension: 3, jacobians: 0 };
+impl<M: Model, const D: usize, const P: usize, const W: usize> Lanes<W>
+    for Explicit<'_, M, D, P, W>
+{
+    const WORK: Work = Work {
+        begin: 2,
+        step: 12,
+        extension: 3,
+        jacobians: 0,
+    };
     const SLOTS: usize = explicit::SLOTS;
 
     fn inside(&self, i: usize, slot: usize, out: &mut Vec<f64>) {
@@ -111,7 +123,8 @@ impl<M: Model, const D: usize, const P: usize, const W: usize> Lanes<W> for Expl
 
     fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>) {
         self.terms.clear();
-        self.terms.extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
+        self.terms
+            .extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
         let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, D);
         dispatch::extend_explicit(self.with, &inside, out);
     }
@@ -132,12 +145,21 @@ pub struct Stiff<'a, const W: usize> {
 impl<'a, const W: usize> Stiff<'a, W> {
     /// Lanes at rest.
     pub fn new(plan: &'a Plan, compiled: &'a CompiledRhs<'a>, with: InstructionSet) -> Self {
-        Stiff { group: Rosenbrock::at_rest(plan, compiled), terms: Vec::new(), with }
+        Stiff {
+            group: Rosenbrock::at_rest(plan, compiled),
+            terms: Vec::new(),
+            with,
+        }
     }
 }
 
 impl<const W: usize> Lanes<W> for Stiff<'_, W> {
-    const WORK: Work = Work { begin: 2, step: 8, extension: 0, jacobians: 1 };
+    const WORK: Work = Work {
+        begin: 2,
+        step: 8,
+        extension: 0,
+        jacobians: 1,
+    };
 
     fn clock(&mut self) -> &mut Clock<W> {
         &mut self.group.clock
@@ -167,8 +189,16 @@ impl<const W: usize> Lanes<W> for Stiff<'_, W> {
 
     fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>) {
         self.terms.clear();
-        self.terms.extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
-        let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, self.group.x.len());
+        self.terms
+            .extend(self.group.extension.iter().flatten().map(|lane| lane.0[i]));
+        let inside = Inside::of(
+            &self.group.clock,
+            i,
+            times,
+            range,
+            &self.terms,
+            self.group.x.len(),
+        );
         dispatch::extend_rosenbrock(self.with, &inside, out);
     }
 
@@ -188,12 +218,21 @@ pub struct Relaxing<'a, const W: usize> {
 impl<'a, const W: usize> Relaxing<'a, W> {
     /// Lanes at rest.
     pub fn new(plan: &'a Plan, step: f64, halved: bool, with: InstructionSet) -> Self {
-        Relaxing { group: RushLarsen::at_rest(plan, step, halved), terms: Vec::new(), with }
+        Relaxing {
+            group: RushLarsen::at_rest(plan, step, halved),
+            terms: Vec::new(),
+            with,
+        }
     }
 }
 
 impl<const W: usize> Lanes<W> for Relaxing<'_, W> {
-    const WORK: Work = Work { begin: 0, step: 1, extension: 0, jacobians: 0 };
+    const WORK: Work = Work {
+        begin: 0,
+        step: 1,
+        extension: 0,
+        jacobians: 0,
+    };
 
     fn clock(&mut self) -> &mut Clock<W> {
         &mut self.group.clock
@@ -223,8 +262,21 @@ impl<const W: usize> Lanes<W> for Relaxing<'_, W> {
 
     fn between(&mut self, i: usize, times: TimeGrid, range: Range<usize>, out: &mut Vec<f64>) {
         self.terms.clear();
-        self.terms.extend(self.group.before.iter().chain(&self.group.x).map(|lane| lane.0[i]));
-        let inside = Inside::of(&self.group.clock, i, times, range, &self.terms, self.group.x.len());
+        self.terms.extend(
+            self.group
+                .before
+                .iter()
+                .chain(&self.group.x)
+                .map(|lane| lane.0[i]),
+        );
+        let inside = Inside::of(
+            &self.group.clock,
+            i,
+            times,
+            range,
+            &self.terms,
+            self.group.x.len(),
+        );
         dispatch::extend_rush_larsen(self.with, &inside, out);
     }
 

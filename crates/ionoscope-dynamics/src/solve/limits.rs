@@ -18,7 +18,10 @@ pub(crate) struct Progress {
 impl Progress {
     /// Begins a stretch at time `t`, after so many steps.
     pub fn from(steps: u64, t: f64) -> Self {
-        Progress { start: (steps, t), last: (steps, t) }
+        Progress {
+            start: (steps, t),
+            last: (steps, t),
+        }
     }
 
     /// Whether the limit `most` on steps will be reached far before the time `stop`, as it seems from the last many steps, or from all.
@@ -28,9 +31,14 @@ impl Progress {
         }
         // Infinite where the time did not move.
         let rest = |since: (u64, f64)| (stop - t) / (t - since.1) * (steps - since.0) as f64;
-        let (recent, all, left) = (rest(self.last), rest(self.start), most.saturating_sub(steps) as f64);
+        let (recent, all, left) = (
+            rest(self.last),
+            rest(self.start),
+            most.saturating_sub(steps) as f64,
+        );
         self.last = (steps, t);
-        recent > HOPELESS * most as f64 || (steps - self.start.0 >= MANY && recent > left && all > left)
+        recent > HOPELESS * most as f64
+            || (steps - self.start.0 >= MANY && recent > left && all > left)
     }
 }
 
@@ -40,7 +48,11 @@ impl Progress {
 /// The largest magnitude is the limit of |J^m|^(1/m) (Gelfand 1941), here for m = 2^24 by squaring, each time with a norm of 1. Before, rows and
 /// columns are balanced (Osborne 1960), so that nothing that matters is too small beside the rest.
 pub(crate) fn fastest(j: &[f64], n: usize) -> Option<f64> {
-    let norm = |a: &[f64]| a.chunks_exact(n).map(|row| row.iter().map(|v| v.abs()).sum::<f64>()).fold(0.0, f64::max);
+    let norm = |a: &[f64]| {
+        a.chunks_exact(n)
+            .map(|row| row.iter().map(|v| v.abs()).sum::<f64>())
+            .fold(0.0, f64::max)
+    };
     let size = norm(j);
     if !(size > 0.0 && size.is_finite()) || j.iter().any(|v| v.is_nan()) {
         return None;
@@ -74,7 +86,12 @@ pub(crate) fn fastest(j: &[f64], n: usize) -> Option<f64> {
 fn balance(a: &mut [f64], n: usize) {
     for _ in 0..20 {
         for k in 0..n {
-            let others = |at: &dyn Fn(usize) -> usize| (0..n).filter(|i| *i != k).map(|i| a[at(i)].abs()).fold(0.0, f64::max);
+            let others = |at: &dyn Fn(usize) -> usize| {
+                (0..n)
+                    .filter(|i| *i != k)
+                    .map(|i| a[at(i)].abs())
+                    .fold(0.0, f64::max)
+            };
             let (row, column) = (others(&|i| k * n + i), others(&|i| i * n + k));
             let factor = row.sqrt() / column.sqrt();
             if row > 0.0 && column > 0.0 && factor.is_finite() && factor > 0.0 {
@@ -101,8 +118,19 @@ mod tests {
         // A pair -1 +- 3i; far apart, and not normal.
         close(&[-1.0, 3.0, -3.0, -1.0], 2, 10f64.sqrt().recip());
         close(&[-1e12, 1e30, 0.0, -1.0], 2, 1e-12);
-        close(&[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 8e-300, 0.0, 0.0], 3, 0.5e100);
-        assert_eq!([fastest(&[0.0, 1.0, 0.0, 0.0], 2), fastest(&[0.0; 4], 2), fastest(&[f64::NAN], 1)], [None; 3]);
+        close(
+            &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 8e-300, 0.0, 0.0],
+            3,
+            0.5e100,
+        );
+        assert_eq!(
+            [
+                fastest(&[0.0, 1.0, 0.0, 0.0], 2),
+                fastest(&[0.0; 4], 2),
+                fastest(&[f64::NAN], 1)
+            ],
+            [None; 3]
+        );
         assert_eq!(fastest(&[f64::INFINITY], 1), None);
     }
 
@@ -117,7 +145,8 @@ mod tests {
         for (before, hopeless) in [(0.0, true), (0.9, false)] {
             let mut progress = Progress::from(0, -before);
             let pace = 0.5 / (2.0 * MANY as f64);
-            let seen = (1..=MANY / LOOK).any(|k| progress.is_hopeless(k * LOOK, (k * LOOK) as f64 * pace, 1.0, 2 * MANY));
+            let seen = (1..=MANY / LOOK)
+                .any(|k| progress.is_hopeless(k * LOOK, (k * LOOK) as f64 * pace, 1.0, 2 * MANY));
             assert_eq!(seen, hopeless);
         }
     }

@@ -40,7 +40,9 @@ mod tests {
         protocol::Protocol,
         real::InstructionSet,
         system::Model,
-        trajectory::{Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory},
+        trajectory::{
+            Experiment, FailureReason, Method, Outcome, SolveOptions, TimeGrid, Trajectory,
+        },
     };
 
     fn bits(t: &Trajectory) -> Vec<u64> {
@@ -52,7 +54,12 @@ mod tests {
         let spec = BetaCell::ORIGINAL.definition();
         (0..45)
             .map(|k| {
-                let times = TimeGrid::new(0.1 * f64::from(k % 7), 0.005 + 0.001 * f64::from(k % 3), 1 + 23 * (k as usize % 9)).unwrap();
+                let times = TimeGrid::new(
+                    0.1 * f64::from(k % 7),
+                    0.005 + 0.001 * f64::from(k % 3),
+                    1 + 23 * (k as usize % 9),
+                )
+                .unwrap();
                 let mut e = Experiment::from_defaults(&spec, times);
                 e.p[11] = -40.0 + 0.2 * f64::from(k);
                 e.x0[0] = -60.0 + f64::from(k % 11);
@@ -63,7 +70,8 @@ mod tests {
                 }
                 if k % 8 == 6 {
                     // Without a size, far too large, and pushed hard, for a moment, late.
-                    e.x0.iter_mut().for_each(|x| *x *= [0.0, 1e-300, 1e6][k as usize / 8 % 3]);
+                    e.x0.iter_mut()
+                        .for_each(|x| *x *= [0.0, 1e-300, 1e6][k as usize / 8 % 3]);
                     e.protocol = Protocol::step(0.3, 1e-12, 1e9);
                 }
                 e
@@ -74,10 +82,25 @@ mod tests {
     #[test]
     fn a_lane_never_depends_on_its_neighbours_threads_or_instruction_set() {
         // The second switches some of the trajectories to the stiff method.
-        for (method, rtol) in [(Method::Explicit, 1e-7), (Method::Auto, 1e-3), (Method::Stiff, 1e-5)] {
-            lanes_are_independent(&SolveOptions { rtol, atol: 1e-10, method, max_steps: 3000, ..SolveOptions::default() });
+        for (method, rtol) in [
+            (Method::Explicit, 1e-7),
+            (Method::Auto, 1e-3),
+            (Method::Stiff, 1e-5),
+        ] {
+            lanes_are_independent(&SolveOptions {
+                rtol,
+                atol: 1e-10,
+                method,
+                max_steps: 3000,
+                ..SolveOptions::default()
+            });
         }
-        let fixed = SolveOptions { method: Method::RushLarsen, step: Some(1e-3), max_steps: 3000, ..SolveOptions::default() };
+        let fixed = SolveOptions {
+            method: Method::RushLarsen,
+            step: Some(1e-3),
+            max_steps: 3000,
+            ..SolveOptions::default()
+        };
         lanes_are_independent(&fixed);
     }
 
@@ -91,30 +114,72 @@ mod tests {
         let alone: Vec<Trajectory> = batch
             .iter()
             .map(|e| {
-                let layout = Layout { instructions: InstructionSet::Baseline, workers: 1, scalar: true };
-                solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(e), options, layout).unwrap().remove(0)
+                let layout = Layout {
+                    instructions: InstructionSet::Baseline,
+                    workers: 1,
+                    scalar: true,
+                };
+                solve::<_, 3, 17, 16>(
+                    &BetaCell::ORIGINAL,
+                    &plan,
+                    std::slice::from_ref(e),
+                    options,
+                    layout,
+                )
+                .unwrap()
+                .remove(0)
             })
             .collect();
         assert!(alone.iter().any(|t| t.outcome != Outcome::Completed));
-        let stiff = alone.iter().filter(|t| t.statistics.stiff_from.is_some()).count();
+        let stiff = alone
+            .iter()
+            .filter(|t| t.statistics.stiff_from.is_some())
+            .count();
         match options.method {
             Method::Explicit | Method::RushLarsen => assert_eq!(stiff, 0),
             Method::Auto => assert!((3..40).contains(&stiff), "{stiff} of {}", alone.len()),
-            Method::Stiff => assert_eq!(stiff, alone.iter().filter(|t| t.statistics.evaluations > 0).count()),
+            Method::Stiff => assert_eq!(
+                stiff,
+                alone
+                    .iter()
+                    .filter(|t| t.statistics.evaluations > 0)
+                    .count()
+            ),
         }
-        assert!(alone.iter().any(|t| t.outcome == Outcome::Completed && t.len() > 100));
+        assert!(
+            alone
+                .iter()
+                .any(|t| t.outcome == Outcome::Completed && t.len() > 100)
+        );
         for instructions in InstructionSet::available() {
             for (workers, scalar) in [(1, false), (2, false), (5, false), (3, true)] {
                 for shift in [0, 1, 7] {
                     let mut shifted = batch.clone();
                     shifted.rotate_left(shift);
-                    let mut got =
-                        solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, &shifted, options, Layout { instructions, workers, scalar })
-                            .unwrap();
+                    let mut got = solve::<_, 3, 17, 16>(
+                        &BetaCell::ORIGINAL,
+                        &plan,
+                        &shifted,
+                        options,
+                        Layout {
+                            instructions,
+                            workers,
+                            scalar,
+                        },
+                    )
+                    .unwrap();
                     got.rotate_right(shift);
                     for (k, (a, b)) in alone.iter().zip(&got).enumerate() {
-                        assert_eq!(bits(a), bits(b), "experiment {k}, {instructions:?}, {workers} workers, shift {shift}");
-                        assert_eq!((a.statistics, &a.outcome, a.times), (b.statistics, &b.outcome, b.times), "experiment {k}");
+                        assert_eq!(
+                            bits(a),
+                            bits(b),
+                            "experiment {k}, {instructions:?}, {workers} workers, shift {shift}"
+                        );
+                        assert_eq!(
+                            (a.statistics, &a.outcome, a.times),
+                            (b.statistics, &b.outcome, b.times),
+                            "experiment {k}"
+                        );
                     }
                 }
             }
@@ -125,11 +190,39 @@ mod tests {
     fn too_many_steps_is_data_with_the_states_so_far() {
         let spec = BetaCell::ORIGINAL.definition();
         let e = Experiment::from_defaults(&spec, TimeGrid::until(10.0, 0.005).unwrap());
-        let options = SolveOptions { max_steps: 100, ..SolveOptions::default() };
+        let options = SolveOptions {
+            max_steps: 100,
+            ..SolveOptions::default()
+        };
         let (layout, plan) = (Layout::for_batch(1), plan());
-        let cut = solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, std::slice::from_ref(&e), &options, layout).unwrap().remove(0);
-        let whole = solve::<_, 3, 17, 16>(&BetaCell::ORIGINAL, &plan, &[e], &SolveOptions::default(), layout).unwrap().remove(0);
-        let Outcome::Failed { time, reason: FailureReason::TooManySteps { steps: 100, limit: 100, .. } } = cut.outcome else {
+        let cut = solve::<_, 3, 17, 16>(
+            &BetaCell::ORIGINAL,
+            &plan,
+            std::slice::from_ref(&e),
+            &options,
+            layout,
+        )
+        .unwrap()
+        .remove(0);
+        let whole = solve::<_, 3, 17, 16>(
+            &BetaCell::ORIGINAL,
+            &plan,
+            &[e],
+            &SolveOptions::default(),
+            layout,
+        )
+        .unwrap()
+        .remove(0);
+        let Outcome::Failed {
+            time,
+            reason:
+                FailureReason::TooManySteps {
+                    steps: 100,
+                    limit: 100,
+                    ..
+                },
+        } = cut.outcome
+        else {
             panic!("{:?}", cut.outcome)
         };
         assert_eq!(cut.statistics.accepted + cut.statistics.rejected, 100);

@@ -16,8 +16,16 @@ pub fn runge_kutta_4(system: &dyn DynamicalSystem, e: &Experiment, step: f64) ->
     let mut k = vec![vec![0.0; n]; 4];
     let mut y = vec![0.0; n];
     let signal = e.protocol.signal(e.times.end());
-    let mut stops: Vec<(f64, bool)> = (0..e.times.count).map(|k| (e.times.time(k), true)).collect();
-    stops.extend(signal.pieces.iter().map(|p| (p.start, false)).filter(|(t, _)| *t < e.times.end()));
+    let mut stops: Vec<(f64, bool)> = (0..e.times.count)
+        .map(|k| (e.times.time(k), true))
+        .collect();
+    stops.extend(
+        signal
+            .pieces
+            .iter()
+            .map(|p| (p.start, false))
+            .filter(|(t, _)| *t < e.times.end()),
+    );
     stops.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (target, wanted) in stops {
         let piece = &signal.pieces[signal.pieces.partition_point(|p| p.start <= t).max(1) - 1];
@@ -42,6 +50,16 @@ pub fn runge_kutta_4(system: &dyn DynamicalSystem, e: &Experiment, step: f64) ->
             out.extend_from_slice(&x);
         }
     }
-    let statistics = Statistics { accepted: evaluations / 4, evaluations, ..Statistics::default() };
-    Trajectory { times: e.times, dimension: n, x: out, outcome: Outcome::Completed, statistics }
+    let statistics = Statistics {
+        accepted: evaluations / 4,
+        evaluations,
+        ..Statistics::default()
+    };
+    Trajectory {
+        times: e.times,
+        dimension: n,
+        x: out,
+        outcome: Outcome::Completed,
+        statistics,
+    }
 }

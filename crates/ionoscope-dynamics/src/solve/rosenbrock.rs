@@ -15,7 +15,11 @@ use crate::{
 };
 
 /// Safety and memory of the step control (order 5).
-const CONTROL: Control = Control { safety: 0.9, alpha: 0.2, beta: 0.0 };
+const CONTROL: Control = Control {
+    safety: 0.9,
+    alpha: 0.2,
+    beta: 0.0,
+};
 const STAGES: usize = 8;
 
 /// A recording and the plan of its elimination.
@@ -29,7 +33,10 @@ impl Plan {
     /// Plans the elimination of a recording.
     pub fn new(recording: Recording) -> Self {
         let elimination = Elimination::new(recording.dimension, &recording.entries);
-        Plan { recording, elimination }
+        Plan {
+            recording,
+            elimination,
+        }
     }
 }
 
@@ -158,7 +165,9 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         self.y.copy_from_slice(&self.x);
         self.rhs(self.clock.stimulus.at(self.clock.t));
         // Until a step is tried, the stages are free.
-        let [scale, slope, ..] = &mut self.u[..] else { unreachable!("eight stages") };
+        let [scale, slope, ..] = &mut self.u[..] else {
+            unreachable!("eight stages")
+        };
         for k in 0..d {
             scale[k] = self.clock.scale(self.x[k].abs());
         }
@@ -173,7 +182,8 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
             self.f[k] = self.f[k] - self.u[1][k];
         }
         let bend = norm(&self.f, &self.u[0]) / probe;
-        self.clock.begin(fresh, self.clock.first(probe, rate, bend, 5.0));
+        self.clock
+            .begin(fresh, self.clock.first(probe, rate, bend, 5.0));
     }
 
     /// Tries one step in every lane; where `error` is at most 1 it was accepted, and state, time and, where a wanted time lies inside,
@@ -191,10 +201,13 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         self.linearized.run(&self.input);
         self.linearized.outputs(0, &mut self.f);
         self.linearized.outputs(d, &mut self.jacobian);
-        self.linearized.outputs(d + self.jacobian.len(), &mut self.by_stimulus);
+        self.linearized
+            .outputs(d + self.jacobian.len(), &mut self.by_stimulus);
         // h df/dt: time enters through the stimulus alone.
         let change = h * self.clock.stimulus.rate(self.clock.t);
-        self.plan.elimination.factor(per_h * (1.0 / GAMMA), &self.jacobian, &mut self.lu);
+        self.plan
+            .elimination
+            .factor(per_h * (1.0 / GAMMA), &self.jacobian, &mut self.lu);
 
         self.y.copy_from_slice(&self.x);
         for stage in 0..STAGES {
@@ -226,7 +239,9 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         }
 
         // The new state, in place of the last stage's.
-        let [.., last] = &self.u[..] else { unreachable!("eight stages") };
+        let [.., last] = &self.u[..] else {
+            unreachable!("eight stages")
+        };
         let mut sum = zero;
         let mut sound = zero;
         for k in 0..d {
@@ -239,7 +254,11 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
             sound = sound + x_new * 0.0;
         }
         let error = (sum / d as f64).sqrt();
-        let error = Lane::select((sound + error * 0.0).le(zero), error, Lane([f64::INFINITY; W]));
+        let error = Lane::select(
+            (sound + error * 0.0).le(zero),
+            error,
+            Lane([f64::INFINITY; W]),
+        );
         let accept = error.le(Lane([1.0; W]));
 
         if self.clock.follow || any(accept & self.clock.output(0).lt(tried.t_new)) {

@@ -83,7 +83,10 @@ impl<'a, const W: usize> RushLarsen<'a, W> {
         let rest = self.whole - self.clock.t;
         let half = tried.h * 0.5;
         self.whole = Lane::select(second, self.whole, tried.t_new);
-        Attempt { h: Lane::select(second, rest, half), t_new: Lane::select(second, self.whole, self.clock.t + half) }
+        Attempt {
+            h: Lane::select(second, rest, half),
+            t_new: Lane::select(second, self.whole, self.clock.t + half),
+        }
     }
 
     /// One step in every lane. One evaluation.

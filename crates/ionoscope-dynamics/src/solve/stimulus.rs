@@ -18,7 +18,12 @@ impl<const W: usize> LaneStimulus<W> {
     /// No stimulus in any lane.
     pub fn none() -> Self {
         let zero = Lane([0.0; W]);
-        LaneStimulus { offset: zero, slope: zero, start: zero, waves: Vec::new() }
+        LaneStimulus {
+            offset: zero,
+            slope: zero,
+            start: zero,
+            waves: Vec::new(),
+        }
     }
 
     /// The current of every lane at its time.
@@ -62,17 +67,38 @@ pub struct Stimulated {
 impl Stimulated {
     /// At the beginning of a run that ends at `t_end`.
     pub fn new(protocol: &Protocol, t_end: f64) -> Self {
-        Stimulated { signal: protocol.signal(t_end), next: 0, t_end }
+        Stimulated {
+            signal: protocol.signal(t_end),
+            next: 0,
+            t_end,
+        }
     }
 
     /// Puts lane `i` on the piece that holds at `t`; the time at which to stop next.
-    pub fn switch_to<const W: usize>(&mut self, t: f64, lanes: &mut LaneStimulus<W>, i: usize) -> f64 {
-        while self.signal.pieces.get(self.next).is_some_and(|p| p.start <= t) {
+    pub fn switch_to<const W: usize>(
+        &mut self,
+        t: f64,
+        lanes: &mut LaneStimulus<W>,
+        i: usize,
+    ) -> f64 {
+        while self
+            .signal
+            .pieces
+            .get(self.next)
+            .is_some_and(|p| p.start <= t)
+        {
             self.next += 1;
         }
-        if let Some(piece) = self.next.checked_sub(1).and_then(|k| self.signal.pieces.get(k)) {
+        if let Some(piece) = self
+            .next
+            .checked_sub(1)
+            .and_then(|k| self.signal.pieces.get(k))
+        {
             lanes.set(i, piece);
         }
-        self.signal.pieces.get(self.next).map_or(self.t_end, |p| p.start.min(self.t_end))
+        self.signal
+            .pieces
+            .get(self.next)
+            .map_or(self.t_end, |p| p.start.min(self.t_end))
     }
 }

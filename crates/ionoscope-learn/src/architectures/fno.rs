@@ -87,7 +87,14 @@ pub struct FnoConfig {
 
 impl Default for FnoConfig {
     fn default() -> Self {
-        FnoConfig { width: 64, modes: 16, layers: 4, kind: LayerKind::Zongyi, activation: Activation::Gelu, padding: 0.0 }
+        FnoConfig {
+            width: 64,
+            modes: 16,
+            layers: 4,
+            kind: LayerKind::Zongyi,
+            activation: Activation::Gelu,
+            padding: 0.0,
+        }
     }
 }
 
@@ -144,19 +151,29 @@ struct Next {
 
 impl Next {
     fn block(&mut self, name: String, shape: &[usize]) -> Block {
-        let block = Block { name, shape: shape.to_vec(), start: self.count };
+        let block = Block {
+            name,
+            shape: shape.to_vec(),
+            start: self.count,
+        };
         self.count += block.len();
         block
     }
 
     /// Matrix and offsets of a layer.
     fn dense(&mut self, name: &str, from: usize, to: usize) -> [Block; 2] {
-        [self.block(format!("{name}.weight"), &[to, from]), self.block(format!("{name}.bias"), &[to])]
+        [
+            self.block(format!("{name}.weight"), &[to, from]),
+            self.block(format!("{name}.bias"), &[to]),
+        ]
     }
 
     /// Two layers, one after the other.
     fn two(&mut self, name: &str, [from, between, to]: [usize; 3]) -> [Block; 4] {
-        let ([a, b], [c, d]) = (self.dense(&format!("{name}.1"), from, between), self.dense(&format!("{name}.2"), between, to));
+        let ([a, b], [c, d]) = (
+            self.dense(&format!("{name}.1"), from, between),
+            self.dense(&format!("{name}.2"), between, to),
+        );
         [a, b, c, d]
     }
 }
@@ -164,7 +181,12 @@ impl Next {
 impl Layout {
     /// All blocks, in the order of the weights.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        let layers = self.layers.iter().flat_map(|l| [&l.spectral].into_iter().chain(&l.skip).chain(l.mlp.iter().flatten()));
+        let layers = self.layers.iter().flat_map(|l| {
+            [&l.spectral]
+                .into_iter()
+                .chain(&l.skip)
+                .chain(l.mlp.iter().flatten())
+        });
         self.lifting.iter().chain(layers).chain(&self.projection)
     }
 }
@@ -175,15 +197,22 @@ impl FnoConfig {
     /// # Errors
     /// A size of zero or absurdly large; a padding that is not a fraction.
     pub fn check(&self) -> Result<()> {
-        for (name, value, most) in
-            [("width", self.width, MOST_WIDTH), ("modes", self.modes, MOST_MODES), ("layers", self.layers, MOST_LAYERS)]
-        {
+        for (name, value, most) in [
+            ("width", self.width, MOST_WIDTH),
+            ("modes", self.modes, MOST_MODES),
+            ("layers", self.layers, MOST_LAYERS),
+        ] {
             if !(1..=most).contains(&value) {
-                return Err(Error::Invalid(format!("network.{name} = {value}; expected 1 to {most}")));
+                return Err(Error::Invalid(format!(
+                    "network.{name} = {value}; expected 1 to {most}"
+                )));
             }
         }
         if !(self.padding >= 0.0 && self.padding <= 1.0) {
-            return Err(Error::Invalid(format!("network.padding = {}; expected a fraction of the time axis, 0 to 1", self.padding)));
+            return Err(Error::Invalid(format!(
+                "network.padding = {}; expected a fraction of the time axis, 0 to 1",
+                self.padding
+            )));
         }
         Ok(())
     }
@@ -198,7 +227,12 @@ impl FnoConfig {
     pub fn flops(&self, inputs: usize, outputs: usize, points: usize) -> f64 {
         let padded = points as f64 * (1.0 + self.padding);
         let (w, k) = (self.width as f64, self.modes as f64);
-        let dense = if self.kind == LayerKind::Zongyi { 3.0 } else { 1.0 } * w * w;
+        let dense = if self.kind == LayerKind::Zongyi {
+            3.0
+        } else {
+            1.0
+        } * w
+            * w;
         // There and back, real and imaginary part; a complex product is four real ones.
         let layer = padded * (dense + 4.0 * w * k) + 4.0 * w * w * k;
         let ends = points as f64 * HIDDEN as f64 * (inputs as f64 + 2.0 * w + outputs as f64);
@@ -213,11 +247,19 @@ impl FnoConfig {
             .map(|l| LayerBlocks {
                 spectral: next.block(format!("layer.{l}.spectral"), &[k, 2, w, w]),
                 skip: next.dense(&format!("layer.{l}.skip"), w, w),
-                mlp: (self.kind == LayerKind::Zongyi).then(|| next.two(&format!("layer.{l}.mlp"), [w; 3])),
+                mlp: (self.kind == LayerKind::Zongyi)
+                    .then(|| next.two(&format!("layer.{l}.mlp"), [w; 3])),
             })
             .collect();
         let projection = next.two("projection", [w, HIDDEN, outputs]);
-        Layout { inputs, outputs, lifting, layers, projection, count: next.count }
+        Layout {
+            inputs,
+            outputs,
+            lifting,
+            layers,
+            projection,
+            count: next.count,
+        }
     }
 
     /// Random weights: dense layers normal with variance 1 / (number of inputs), zero offsets; spectral weights normal with variance
@@ -227,7 +269,10 @@ impl FnoConfig {
         let mut weights = vec![0.0; layout.count];
         let mut fill = |block: &Block, sd: f64| {
             let mut rng = stream(seed, &format!("fno/{}", block.name), 0);
-            block.of_mut(&mut weights).iter_mut().for_each(|w| *w = sd * normal(&mut rng));
+            block
+                .of_mut(&mut weights)
+                .iter_mut()
+                .for_each(|w| *w = sd * normal(&mut rng));
         };
         let root = |n: usize| (n as f64).sqrt().recip();
         for blocks in [&layout.lifting, &layout.projection] {
@@ -252,8 +297,16 @@ mod tests {
 
     #[test]
     fn numbers_of_weights_are_those_of_the_paper() {
-        let of =
-            |width, modes, layers, kind, outputs| FnoConfig { width, modes, layers, kind, ..FnoConfig::default() }.weight_count(2, outputs);
+        let of = |width, modes, layers, kind, outputs| {
+            FnoConfig {
+                width,
+                modes,
+                layers,
+                kind,
+                ..FnoConfig::default()
+            }
+            .weight_count(2, outputs)
+        };
         assert_eq!(of(224, 20, 4, LayerKind::Zongyi, 2), 8_691_298);
         assert_eq!(of(64, 12, 5, LayerKind::Zongyi, 2), 571_138);
         assert_eq!(of(256, 24, 4, LayerKind::Zongyi, 4), 13_439_236);

@@ -134,25 +134,42 @@ impl Network {
             Network::Own(n) => {
                 let name = names[i];
                 if n.own != i || n.inner.len() != d + p {
-                    return fail(format!("sub-network '{name}' is not that of variable {i} with {} rows of inner weights", d + p));
+                    return fail(format!(
+                        "sub-network '{name}' is not that of variable {i} with {} rows of inner weights",
+                        d + p
+                    ));
                 }
                 if n.inner[i].iter().any(|w| *w != 0.0) {
-                    return fail(format!("row {i} of A of sub-network '{name}' must be zero: the variable enters through a alone"));
+                    return fail(format!(
+                        "row {i} of A of sub-network '{name}' must be zero: the variable enters through a alone"
+                    ));
                 }
-                let rows: Vec<&Vec<f64>> = [&n.a, &n.alpha, &n.b, &n.beta].into_iter().chain(&n.inner).collect();
+                let rows: Vec<&Vec<f64>> = [&n.a, &n.alpha, &n.b, &n.beta]
+                    .into_iter()
+                    .chain(&n.inner)
+                    .collect();
                 (rows, format!("sub-network '{name}'"))
             }
             Network::Shared(n) => {
                 if n.inner.len() != d + p || n.output.len() != d || n.gamma.len() != d {
-                    return fail(format!("the two-layer network does not have {} rows of inner weights and {d} of output weights", d + p));
+                    return fail(format!(
+                        "the two-layer network does not have {} rows of inner weights and {d} of output weights",
+                        d + p
+                    ));
                 }
-                let rows: Vec<&Vec<f64>> = [&n.beta].into_iter().chain(&n.inner).chain(&n.output).collect();
+                let rows: Vec<&Vec<f64>> = [&n.beta]
+                    .into_iter()
+                    .chain(&n.inner)
+                    .chain(&n.output)
+                    .collect();
                 (rows, "the two-layer network".to_owned())
             }
         };
         let hidden = self.hidden();
         if hidden == 0 || rows.iter().any(|r| r.len() != hidden) {
-            return fail(format!("the weights of {what} do not have one size N_h = {hidden}"));
+            return fail(format!(
+                "the weights of {what} do not have one size N_h = {hidden}"
+            ));
         }
         if self.weights().iter().any(|w| !w.is_finite()) {
             return fail(format!("the weights of {what} are not all finite"));
@@ -163,14 +180,23 @@ impl Network {
 
 /// Checks that networks make up one map of the variables `names` with `p` control parameters.
 fn check_networks(networks: &[Network], names: &[&str], p: usize) -> Result<()> {
-    let shared = networks.first().is_some_and(|n| n.architecture() == Architecture::TwoLayerMap);
+    let shared = networks
+        .first()
+        .is_some_and(|n| n.architecture() == Architecture::TwoLayerMap);
     let expected = if shared { 1 } else { names.len() };
-    if networks.len() != expected || networks.iter().any(|n| n.architecture() != networks[0].architecture()) {
+    if networks.len() != expected
+        || networks
+            .iter()
+            .any(|n| n.architecture() != networks[0].architecture())
+    {
         return Err(Error::Invalid(format!(
             "{} networks; expected one of two layers, or {} of one variable each",
             networks.len(),
             names.len()
         )));
     }
-    networks.iter().enumerate().try_for_each(|(i, n)| n.check(i, names, p))
+    networks
+        .iter()
+        .enumerate()
+        .try_for_each(|(i, n)| n.check(i, names, p))
 }

@@ -48,7 +48,15 @@ impl SubNetwork {
     /// A sub-network of `hidden` units with all weights zero, for `inputs` = D_u + D_p.
     pub fn zeros(own: usize, inputs: usize, hidden: usize) -> Self {
         let z = vec![0.0; hidden];
-        SubNetwork { own, a: z.clone(), alpha: z.clone(), b: z.clone(), beta: z.clone(), inner: vec![z; inputs], gamma: 0.0 }
+        SubNetwork {
+            own,
+            a: z.clone(),
+            alpha: z.clone(),
+            b: z.clone(),
+            beta: z.clone(),
+            inner: vec![z; inputs],
+            gamma: 0.0,
+        }
     }
 
     /// Number of hidden units N_h.
@@ -65,9 +73,20 @@ impl SubNetwork {
     /// alpha, b, gamma.
     pub fn groups_mut(&mut self) -> Vec<&mut [f64]> {
         let own = self.own;
-        let inner = self.inner.iter_mut().enumerate().filter(move |(k, _)| *k != own).map(|(_, r)| r.as_mut_slice());
+        let inner = self
+            .inner
+            .iter_mut()
+            .enumerate()
+            .filter(move |(k, _)| *k != own)
+            .map(|(_, r)| r.as_mut_slice());
         let mut groups: Vec<&mut [f64]> = inner.collect();
-        groups.extend([&mut self.beta[..], &mut self.a, &mut self.alpha, &mut self.b, std::slice::from_mut(&mut self.gamma)]);
+        groups.extend([
+            &mut self.beta[..],
+            &mut self.a,
+            &mut self.alpha,
+            &mut self.b,
+            std::slice::from_mut(&mut self.gamma),
+        ]);
         groups
     }
 
@@ -76,14 +95,23 @@ impl SubNetwork {
         gradient.fill(0.0);
         let mut out = self.gamma;
         for j in 0..self.hidden() {
-            let y: f64 = self.beta[j] + input.iter().zip(&self.inner).map(|(u, row)| u * row[j]).sum::<f64>();
+            let y: f64 = self.beta[j]
+                + input
+                    .iter()
+                    .zip(&self.inner)
+                    .map(|(u, row)| u * row[j])
+                    .sum::<f64>();
             let h = Real::tanh(y);
             let f = Real::tanh(input[self.own] * self.a[j] + self.alpha[j] + h);
             out += f * self.b[j];
             let slope = (1.0 - f * f) * self.b[j];
             let inner_slope = slope * (1.0 - h * h);
             for (k, row) in self.inner.iter().enumerate() {
-                gradient[k] += if k == self.own { slope * self.a[j] } else { inner_slope * row[j] };
+                gradient[k] += if k == self.own {
+                    slope * self.a[j]
+                } else {
+                    inner_slope * row[j]
+                };
             }
         }
         out
@@ -115,21 +143,43 @@ impl NeuralMap {
         networks: impl IntoIterator<Item = impl Into<Network>>,
         provenance: serde_json::Value,
     ) -> Result<Self> {
-        let (d, p) = (spec.variables.len(), spec.parameters.len() + usize::from(spec.trained_stimulus().is_some()));
+        let (d, p) = (
+            spec.variables.len(),
+            spec.parameters.len() + usize::from(spec.trained_stimulus().is_some()),
+        );
         if !(dt > 0.0 && dt.is_finite()) {
-            return Err(Error::Invalid(format!("the time step of the map is {dt}; expected a finite number larger than 0")));
+            return Err(Error::Invalid(format!(
+                "the time step of the map is {dt}; expected a finite number larger than 0"
+            )));
         }
         normalizer.check()?;
         let n = &normalizer;
-        let sizes = [&n.state_mean, &n.state_sd, &n.increment_sd, &n.parameter_mean, &n.parameter_sd].map(Vec::len);
+        let sizes = [
+            &n.state_mean,
+            &n.state_sd,
+            &n.increment_sd,
+            &n.parameter_mean,
+            &n.parameter_sd,
+        ]
+        .map(Vec::len);
         if sizes != [d, d, d, p, p] {
-            return Err(Error::Invalid(format!("the normalizer has sizes {sizes:?}; expected {:?}", [d, d, d, p, p])));
+            return Err(Error::Invalid(format!(
+                "the normalizer has sizes {sizes:?}; expected {:?}",
+                [d, d, d, p, p]
+            )));
         }
         let networks: Vec<Network> = networks.into_iter().map(Into::into).collect();
         let names: Vec<&str> = spec.variables.iter().map(|q| q.name.as_str()).collect();
         check_networks(&networks, &names, p)?;
         let packed = Packed::new(&networks, d);
-        Ok(NeuralMap { spec, dt, normalizer, networks, packed, provenance })
+        Ok(NeuralMap {
+            spec,
+            dt,
+            normalizer,
+            networks,
+            packed,
+            provenance,
+        })
     }
 
     /// The family of its networks.
@@ -165,19 +215,32 @@ impl NeuralMap {
     /// The standardised control parameters, and the stimulus where the map takes one.
     fn control(&self, p: &[f64], i_stim: f64) -> Vec<f64> {
         let stimulus = self.spec.trained_stimulus().map(|_| i_stim);
-        p.iter().copied().chain(stimulus).enumerate().map(|(l, v)| self.normalizer.parameter(l, v)).collect()
+        p.iter()
+            .copied()
+            .chain(stimulus)
+            .enumerate()
+            .map(|(l, v)| self.normalizer.parameter(l, v))
+            .collect()
     }
 
     /// Derivatives of the increments, in units of their standard deviations, by the standardised state and control: `[D_u][D_u + D_p]`.
     fn gradients(&self, x: &[f64], i_stim: f64, p: &[f64]) -> Vec<f64> {
         let d = self.dimension();
-        let mut input: Vec<f64> = x.iter().enumerate().map(|(i, v)| self.normalizer.state(i, *v)).collect();
+        let mut input: Vec<f64> = x
+            .iter()
+            .enumerate()
+            .map(|(i, v)| self.normalizer.state(i, *v))
+            .collect();
         input.extend(self.control(p, i_stim));
         let m = input.len();
         let (mut out, mut gradients) = (vec![0.0; d], vec![0.0; d * m]);
         for net in &self.networks {
             let rows = net.outputs();
-            net.increments(&input, &mut out[rows.clone()], &mut gradients[rows.start * m..rows.end * m]);
+            net.increments(
+                &input,
+                &mut out[rows.clone()],
+                &mut gradients[rows.start * m..rows.end * m],
+            );
         }
         gradients
     }
@@ -187,13 +250,19 @@ impl NeuralMap {
         let whole = |t: f64, what: &str| {
             let steps = (t / self.dt).round();
             if (steps * self.dt - t).abs() > 1e-6 * self.dt * steps.max(1.0) {
-                return Err(DynamicsError::Invalid(format!("{what} = {t} is not a whole number of steps of the map, dt = {}", self.dt)));
+                return Err(DynamicsError::Invalid(format!(
+                    "{what} = {t} is not a whole number of steps of the map, dt = {}",
+                    self.dt
+                )));
             }
             Ok(steps as u64)
         };
         let every = whole(e.times.dt, "the output step dt")?;
         if every == 0 && e.times.count > 1 {
-            return Err(DynamicsError::Invalid(format!("the output step dt = {} is shorter than the map's, {}", e.times.dt, self.dt)));
+            return Err(DynamicsError::Invalid(format!(
+                "the output step dt = {} is shorter than the map's, {}",
+                e.times.dt, self.dt
+            )));
         }
         Ok((whole(e.times.start, "the first output time")?, every))
     }
@@ -211,7 +280,9 @@ impl NeuralMap {
         for k in 0..e.times.count {
             let steps = if k == 0 { first } else { every };
             let made = match &signal {
-                None => self.packed.advance(&self.normalizer, &offsets, &mut x, steps),
+                None => self
+                    .packed
+                    .advance(&self.normalizer, &offsets, &mut x, steps),
                 Some(signal) => {
                     let mut one = |step: u64| {
                         let at = |n: u64| (statistics.accepted + n) as f64 * self.dt;
@@ -229,14 +300,26 @@ impl NeuralMap {
             if made < steps {
                 let mut next = vec![0.0; d];
                 self.rule(&x, stimulus, &e.p, &mut next);
-                let quantity = next.iter().position(|x| !x.is_finite()).map(|k| self.spec.variables[k].name.clone());
-                outcome = Outcome::Failed { time: statistics.accepted as f64 * self.dt, reason: FailureReason::NotFinite { quantity } };
+                let quantity = next
+                    .iter()
+                    .position(|x| !x.is_finite())
+                    .map(|k| self.spec.variables[k].name.clone());
+                outcome = Outcome::Failed {
+                    time: statistics.accepted as f64 * self.dt,
+                    reason: FailureReason::NotFinite { quantity },
+                };
                 break;
             }
             out.extend_from_slice(&x);
         }
         statistics.evaluations = statistics.accepted;
-        Trajectory { times: e.times, dimension: d, x: out, outcome, statistics }
+        Trajectory {
+            times: e.times,
+            dimension: d,
+            x: out,
+            outcome,
+            statistics,
+        }
     }
 }
 
@@ -251,7 +334,13 @@ impl DynamicalSystem for NeuralMap {
 
     fn rule(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         out.copy_from_slice(x);
-        if self.packed.advance(&self.normalizer, &self.packed.offsets(&self.control(p, i_stim)), out, 1) == 0 {
+        if self.packed.advance(
+            &self.normalizer,
+            &self.packed.offsets(&self.control(p, i_stim)),
+            out,
+            1,
+        ) == 0
+        {
             out.fill(f64::NAN);
         }
     }
@@ -273,9 +362,14 @@ impl DynamicalSystem for NeuralMap {
 
     fn jacobian(&self, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
         let d = self.dimension();
-        for (i, gradient) in self.gradients(x, i_stim, p).chunks_exact(d + self.normalizer.parameter_sd.len()).enumerate() {
+        for (i, gradient) in self
+            .gradients(x, i_stim, p)
+            .chunks_exact(d + self.normalizer.parameter_sd.len())
+            .enumerate()
+        {
             for k in 0..d {
-                let scaled = gradient[k] * self.normalizer.increment_sd[i] / self.normalizer.state_sd[k];
+                let scaled =
+                    gradient[k] * self.normalizer.increment_sd[i] / self.normalizer.state_sd[k];
                 out[i * d + k] = scaled + f64::from(u8::from(i == k));
             }
         }
@@ -289,18 +383,37 @@ impl DynamicalSystem for NeuralMap {
             Input::Stimulus => return,
         };
         let d = self.dimension();
-        for (i, gradient) in self.gradients(x, i_stim, p).chunks_exact(d + self.normalizer.parameter_sd.len()).enumerate() {
-            out[i] = gradient[d + l] * self.normalizer.increment_sd[i] / self.normalizer.parameter_sd[l];
+        for (i, gradient) in self
+            .gradients(x, i_stim, p)
+            .chunks_exact(d + self.normalizer.parameter_sd.len())
+            .enumerate()
+        {
+            out[i] =
+                gradient[d + l] * self.normalizer.increment_sd[i] / self.normalizer.parameter_sd[l];
         }
     }
 
-    fn solve_ensemble(&self, batch: &[Experiment], _options: &SolveOptions) -> DynamicsResult<Vec<Trajectory>> {
+    fn solve_ensemble(
+        &self,
+        batch: &[Experiment],
+        _options: &SolveOptions,
+    ) -> DynamicsResult<Vec<Trajectory>> {
         check_batch(&self.spec, batch)?;
         if self.spec.trained_stimulus().is_none() && batch.iter().any(|e| !e.protocol.is_none()) {
-            return Err(DynamicsError::Invalid(format!("{} was trained without a stimulus and takes none; leave it out", self.spec.id)));
+            return Err(DynamicsError::Invalid(format!(
+                "{} was trained without a stimulus and takes none; leave it out",
+                self.spec.id
+            )));
         }
-        let steps = batch.iter().map(|e| self.steps(e)).collect::<DynamicsResult<Vec<_>>>()?;
-        Ok(batch.par_iter().zip(steps).map(|(e, (first, every))| self.iterate(e, first, every)).collect())
+        let steps = batch
+            .iter()
+            .map(|e| self.steps(e))
+            .collect::<DynamicsResult<Vec<_>>>()?;
+        Ok(batch
+            .par_iter()
+            .zip(steps)
+            .map(|(e, (first, every))| self.iterate(e, first, every))
+            .collect())
     }
 }
 
@@ -326,10 +439,16 @@ pub(crate) mod tests {
         spec.parameters.retain(|q| q.name == "v_s");
         let mut rng = stream(7, "random map", 0);
         let mut networks: Vec<Network> = match architecture {
-            Architecture::NeuralMap => (0..3).map(|own| SubNetwork::zeros(own, 4, hidden).into()).collect(),
+            Architecture::NeuralMap => (0..3)
+                .map(|own| SubNetwork::zeros(own, 4, hidden).into())
+                .collect(),
             Architecture::TwoLayerMap => vec![TwoLayerNetwork::zeros(4, hidden, 3).into()],
         };
-        networks.iter_mut().flat_map(Network::groups_mut).flatten().for_each(|w| *w = 0.3 * normal(&mut rng));
+        networks
+            .iter_mut()
+            .flat_map(Network::groups_mut)
+            .flatten()
+            .for_each(|w| *w = 0.3 * normal(&mut rng));
         let normalizer = Normalizer {
             state_mean: vec![-50.0, 0.02, 0.18],
             state_sd: vec![12.0, 0.02, 0.004],
@@ -337,12 +456,25 @@ pub(crate) mod tests {
             parameter_sd: vec![2.9],
             increment_sd: vec![1.0, 0.003, 2e-5],
         };
-        NeuralMap::new(spec, 0.005, normalizer, networks, serde_json::json!({"seed": 7})).unwrap()
+        NeuralMap::new(
+            spec,
+            0.005,
+            normalizer,
+            networks,
+            serde_json::json!({"seed": 7}),
+        )
+        .unwrap()
     }
 
     #[test]
     fn the_papers_map_has_701_weights_a_sub_network() {
-        assert_eq!((random_map(100).networks[0].weight_count(), random_map(100).weight_count()), (701, 2103));
+        assert_eq!(
+            (
+                random_map(100).networks[0].weight_count(),
+                random_map(100).weight_count()
+            ),
+            (701, 2103)
+        );
         assert_eq!(random(Architecture::TwoLayerMap, 100).weight_count(), 803);
     }
 
@@ -360,7 +492,9 @@ pub(crate) mod tests {
         let (mut up, mut down) = ([0.0; 3], [0.0; 3]);
         for k in 0..3 {
             let h = 1e-5 * map.normalizer.state_sd[k];
-            let shifted = |sign: f64| std::array::from_fn::<f64, 3, _>(|i| if i == k { x[i] + sign * h } else { x[i] });
+            let shifted = |sign: f64| {
+                std::array::from_fn::<f64, 3, _>(|i| if i == k { x[i] + sign * h } else { x[i] })
+            };
             map.rule(&shifted(1.0), 0.0, &p, &mut up);
             map.rule(&shifted(-1.0), 0.0, &p, &mut down);
             for i in 0..3 {
@@ -378,24 +512,38 @@ pub(crate) mod tests {
         map.rule(&x, 0.0, &[p[0] - 1e-4], &mut down);
         for i in 0..3 {
             let difference = (up[i] - down[i]) / 2e-4;
-            assert!((difference - column[i]).abs() < 1e-6 * difference.abs(), "{i} by v_s: {difference} {}", column[i]);
+            assert!(
+                (difference - column[i]).abs() < 1e-6 * difference.abs(),
+                "{i} by v_s: {difference} {}",
+                column[i]
+            );
         }
     }
 
     #[test]
     fn a_file_holds_every_bit_and_damage_is_noticed() {
         let two_layers = random(Architecture::TwoLayerMap, 5);
-        assert_eq!(NeuralMap::from_bytes(&two_layers.to_bytes().unwrap()).unwrap(), two_layers);
+        assert_eq!(
+            NeuralMap::from_bytes(&two_layers.to_bytes().unwrap()).unwrap(),
+            two_layers
+        );
         let map = random_map(5);
         let bytes = map.to_bytes().unwrap();
         assert_eq!(NeuralMap::from_bytes(&bytes).unwrap(), map);
         for cut in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
-            assert!(NeuralMap::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                NeuralMap::from_bytes(&bytes[..cut]).is_err(),
+                "cut at {cut}"
+            );
         }
         let mut swapped = bytes.clone();
         let at = bytes.windows(7).position(|w| w == b"v.alpha").unwrap();
         swapped[at..at + 7].copy_from_slice(b"v.alphb");
-        assert!(NeuralMap::from_bytes(&swapped).unwrap_err().contains("v.alpha"));
+        assert!(
+            NeuralMap::from_bytes(&swapped)
+                .unwrap_err()
+                .contains("v.alpha")
+        );
     }
 
     #[test]
@@ -416,14 +564,29 @@ pub(crate) mod tests {
         let mut increments = [0.0; 3];
         for net in map.networks() {
             let rows = net.outputs();
-            net.increments(&input, &mut increments[rows.clone()], &mut [0.0; 12][..4 * rows.len()]);
+            net.increments(
+                &input,
+                &mut increments[rows.clone()],
+                &mut [0.0; 12][..4 * rows.len()],
+            );
         }
         for i in 0..3 {
             let want = x[i] + n.increment_sd[i] * increments[i];
-            assert!((out[i] - want).abs() < 1e-14 * want.abs(), "{i}: {} {want}", out[i]);
+            assert!(
+                (out[i] - want).abs() < 1e-14 * want.abs(),
+                "{i}: {} {want}",
+                out[i]
+            );
         }
-        let e = Experiment { x0: x.to_vec(), p: p.to_vec(), protocol: Protocol::none(), times: TimeGrid::new(0.0, 0.005, 2).unwrap() };
-        let all = map.solve_ensemble(&[e.clone(), e], &SolveOptions::default()).unwrap();
+        let e = Experiment {
+            x0: x.to_vec(),
+            p: p.to_vec(),
+            protocol: Protocol::none(),
+            times: TimeGrid::new(0.0, 0.005, 2).unwrap(),
+        };
+        let all = map
+            .solve_ensemble(&[e.clone(), e], &SolveOptions::default())
+            .unwrap();
         assert_eq!((all[0].state(1), all[1].state(1)), (&out[..], &out[..]));
     }
 
@@ -436,7 +599,12 @@ pub(crate) mod tests {
         let one = map.simulate(&e, &SolveOptions::default()).unwrap();
         assert_eq!(two.state(2), one.state(4));
         e.times = TimeGrid::new(0.0, 0.007, 3).unwrap();
-        assert!(map.simulate(&e, &SolveOptions::default()).unwrap_err().to_string().contains("whole number of steps"));
+        assert!(
+            map.simulate(&e, &SolveOptions::default())
+                .unwrap_err()
+                .to_string()
+                .contains("whole number of steps")
+        );
     }
 
     #[test]
@@ -452,8 +620,18 @@ pub(crate) mod tests {
             parameters: vec![],
             stimulus: Some([-40.0, 0.0]),
         });
-        let map = NeuralMap::new(spec, plain.dt(), plain.normalizer().clone(), plain.networks().to_vec(), serde_json::Value::Null).unwrap();
-        assert_eq!(NeuralMap::from_bytes(&map.to_bytes().unwrap()).unwrap(), map);
+        let map = NeuralMap::new(
+            spec,
+            plain.dt(),
+            plain.normalizer().clone(),
+            plain.networks().to_vec(),
+            serde_json::Value::Null,
+        )
+        .unwrap();
+        assert_eq!(
+            NeuralMap::from_bytes(&map.to_bytes().unwrap()).unwrap(),
+            map
+        );
         // On for two and a half steps from the second one on.
         let dt = map.dt();
         let e = Experiment {
@@ -468,7 +646,10 @@ pub(crate) mod tests {
             map.rule(&x, stimulus, &[], &mut next);
             x.copy_from_slice(&next);
             let close = |a: &f64, b: &f64| (a - b).abs() < 1e-9 * b.abs();
-            assert!(run.state(k + 1).iter().zip(&x).all(|(a, b)| close(a, b)), "{k}");
+            assert!(
+                run.state(k + 1).iter().zip(&x).all(|(a, b)| close(a, b)),
+                "{k}"
+            );
         }
         // As the control parameter that it was.
         plain.rule(&e.x0, 0.0, &[-36.0], &mut next);
@@ -479,8 +660,21 @@ pub(crate) mod tests {
         plain.derivative_by(Input::Parameter(0), &e.x0, 0.0, &[-36.0], &mut want);
         assert_eq!(by, want);
         // One in two and many give the same; a map without a stimulus takes none.
-        assert_eq!(map.solve_ensemble(&[e.clone(), e.clone()], &SolveOptions::default()).unwrap()[1], run);
-        let e = Experiment { p: vec![-36.0], ..e };
-        assert!(plain.solve_ensemble(&[e], &SolveOptions::default()).unwrap_err().to_string().contains("without a stimulus"));
+        assert_eq!(
+            map.solve_ensemble(&[e.clone(), e.clone()], &SolveOptions::default())
+                .unwrap()[1],
+            run
+        );
+        let e = Experiment {
+            p: vec![-36.0],
+            ..e
+        };
+        assert!(
+            plain
+                .solve_ensemble(&[e], &SolveOptions::default())
+                .unwrap_err()
+                .to_string()
+                .contains("without a stimulus")
+        );
     }
 }

@@ -33,14 +33,28 @@ impl SinglePrecision {
     pub fn new(map: Arc<NeuralMap>) -> Result<Self> {
         let pack = |n: &Network| match n {
             Network::Own(own) => {
-                let mut packed = Packed::new(Shape { inner: own.inner.len() - 1, hidden: own.hidden() });
+                let mut packed = Packed::new(Shape {
+                    inner: own.inner.len() - 1,
+                    hidden: own.hidden(),
+                });
                 packed.set(&n.weights());
                 Ok(packed)
             }
-            Network::Shared(_) => Err(Error::Invalid(format!("{} is a two_layer_map, which runs in double precision only", map.spec().id))),
+            Network::Shared(_) => Err(Error::Invalid(format!(
+                "{} is a two_layer_map, which runs in double precision only",
+                map.spec().id
+            ))),
         };
-        let networks = map.networks().iter().map(pack).collect::<Result<Vec<_>>>()?;
-        Ok(SinglePrecision { backend: Backend::detect(), networks, map })
+        let networks = map
+            .networks()
+            .iter()
+            .map(pack)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(SinglePrecision {
+            backend: Backend::detect(),
+            networks,
+            map,
+        })
     }
 }
 
@@ -65,7 +79,11 @@ impl DynamicalSystem for SinglePrecision {
             rows[d + l] = [n.parameter(l, *value) as f32; BLOCK];
         }
         let (target, mut increments) = ([0.0; BLOCK], [0.0; BLOCK]);
-        for (block, (x, out)) in x.chunks(BLOCK * d).zip(out.chunks_mut(BLOCK * d)).enumerate() {
+        for (block, (x, out)) in x
+            .chunks(BLOCK * d)
+            .zip(out.chunks_mut(BLOCK * d))
+            .enumerate()
+        {
             let count = x.len() / d;
             if let Some(row) = rows.get_mut(d + p.len()) {
                 let stimulus = |k: usize| i_stim.get(block * BLOCK + k).copied().unwrap_or(0.0);
@@ -75,11 +93,25 @@ impl DynamicalSystem for SinglePrecision {
                 (0..d).for_each(|i| rows[i][k] = n.state(i, state[i]) as f32);
             }
             for (own, network) in self.networks.iter().enumerate() {
-                let inner = (0..rows.len()).filter(|k| *k != own).map(|k| &rows[k][..count]).collect();
-                let samples = Samples { inner, own: &rows[own][..count], target: &target[..count] };
-                outputs(self.backend, network, &samples, &mut scratch, &mut increments[..count]);
+                let inner = (0..rows.len())
+                    .filter(|k| *k != own)
+                    .map(|k| &rows[k][..count])
+                    .collect();
+                let samples = Samples {
+                    inner,
+                    own: &rows[own][..count],
+                    target: &target[..count],
+                };
+                outputs(
+                    self.backend,
+                    network,
+                    &samples,
+                    &mut scratch,
+                    &mut increments[..count],
+                );
                 for k in 0..count {
-                    out[k * d + own] = x[k * d + own] + n.increment_sd[own] * f64::from(increments[k]);
+                    out[k * d + own] =
+                        x[k * d + own] + n.increment_sd[own] * f64::from(increments[k]);
                 }
             }
         }
@@ -93,7 +125,11 @@ impl DynamicalSystem for SinglePrecision {
         self.map.derivative_by(by, x, i_stim, p, out);
     }
 
-    fn solve_ensemble(&self, batch: &[Experiment], options: &SolveOptions) -> DynamicsResult<Vec<Trajectory>> {
+    fn solve_ensemble(
+        &self,
+        batch: &[Experiment],
+        options: &SolveOptions,
+    ) -> DynamicsResult<Vec<Trajectory>> {
         self.map.solve_ensemble(batch, options)
     }
 }
@@ -108,15 +144,23 @@ mod tests {
         let map = Arc::new(random(Architecture::NeuralMap, 100));
         let single = SinglePrecision::new(map.clone()).unwrap();
         // More than a block, and no multiple of one.
-        let x: Vec<f64> = (0..3 * 613).map(|k| [-70.0 + 0.09 * (k / 3) as f64, 0.03 + 1e-5 * k as f64, 0.18][k % 3]).collect();
+        let x: Vec<f64> = (0..3 * 613)
+            .map(|k| [-70.0 + 0.09 * (k / 3) as f64, 0.03 + 1e-5 * k as f64, 0.18][k % 3])
+            .collect();
         let (mut one, mut many) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         map.rules(&x, &[], &[-36.0], &mut one);
         single.rules(&x, &[], &[-36.0], &mut many);
         // Hundred terms of size .3, each off by a few times the spacing 6e-8.
         for (k, (a, b)) in one.iter().zip(&many).enumerate() {
-            assert!((a - b).abs() < 2e-5 * map.normalizer().increment_sd[k % 3], "{k}: {a} {b}");
+            assert!(
+                (a - b).abs() < 2e-5 * map.normalizer().increment_sd[k % 3],
+                "{k}: {a} {b}"
+            );
         }
-        assert!(one != many, "the test compares single with double precision");
+        assert!(
+            one != many,
+            "the test compares single with double precision"
+        );
         assert!(SinglePrecision::new(Arc::new(random(Architecture::TwoLayerMap, 5))).is_err());
     }
 }

@@ -28,7 +28,12 @@ impl TwoLayerNetwork {
     /// A network of `hidden` units with all weights zero, for `inputs` = D_u + D_p and `outputs` = D_u.
     pub fn zeros(inputs: usize, hidden: usize, outputs: usize) -> Self {
         let z = vec![0.0; hidden];
-        TwoLayerNetwork { inner: vec![z.clone(); inputs], beta: z.clone(), output: vec![z; outputs], gamma: vec![0.0; outputs] }
+        TwoLayerNetwork {
+            inner: vec![z.clone(); inputs],
+            beta: z.clone(),
+            output: vec![z; outputs],
+            gamma: vec![0.0; outputs],
+        }
     }
 
     /// Number of hidden units N_h.
@@ -43,9 +48,19 @@ impl TwoLayerNetwork {
 
     /// The weights as groups: the rows of A, the rows of B, beta, the columns of C, gamma.
     pub fn groups_mut(&mut self) -> Vec<&mut [f64]> {
-        let TwoLayerNetwork { inner, beta, output, gamma } = self;
-        let rows = inner.iter_mut().chain(std::iter::once(beta)).chain(output.iter_mut());
-        rows.chain(std::iter::once(gamma)).map(Vec::as_mut_slice).collect()
+        let TwoLayerNetwork {
+            inner,
+            beta,
+            output,
+            gamma,
+        } = self;
+        let rows = inner
+            .iter_mut()
+            .chain(std::iter::once(beta))
+            .chain(output.iter_mut());
+        rows.chain(std::iter::once(gamma))
+            .map(Vec::as_mut_slice)
+            .collect()
     }
 
     /// The increments in units of their standard deviations, into `out`, and their derivatives by the inputs, into `gradients` (row-major), for
@@ -55,7 +70,12 @@ impl TwoLayerNetwork {
         out.copy_from_slice(&self.gamma);
         gradients.fill(0.0);
         for j in 0..self.hidden() {
-            let y: f64 = self.beta[j] + input.iter().zip(&self.inner).map(|(u, row)| u * row[j]).sum::<f64>();
+            let y: f64 = self.beta[j]
+                + input
+                    .iter()
+                    .zip(&self.inner)
+                    .map(|(u, row)| u * row[j])
+                    .sum::<f64>();
             let h = Real::tanh(y);
             for (i, c) in self.output.iter().enumerate() {
                 out[i] += h * c[j];

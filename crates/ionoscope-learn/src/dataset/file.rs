@@ -37,9 +37,17 @@ impl Dataset {
     /// # Errors
     /// A number that is not finite, or no pair to train on, which no reader takes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the dataset cannot be written: {e}"));
-        let sets = [("training", &self.training), ("validation", &self.validation), ("new_chunks", &self.new_chunks)];
-        sets.iter().try_for_each(|(name, set)| finite(name, set)).map_err(|e| fail(&e))?;
+        let fail = |e: &dyn std::fmt::Display| {
+            Error::Failed(format!("the dataset cannot be written: {e}"))
+        };
+        let sets = [
+            ("training", &self.training),
+            ("validation", &self.validation),
+            ("new_chunks", &self.new_chunks),
+        ];
+        sets.iter()
+            .try_for_each(|(name, set)| finite(name, set))
+            .map_err(|e| fail(&e))?;
         if self.training.is_empty() {
             return Err(fail(&"it has no training pairs"));
         }
@@ -61,15 +69,22 @@ impl Dataset {
                 ("next", vec![n, d], &pairs.next),
                 ("distance", vec![n], &pairs.distance),
             ] {
-                tensors.push((format!("{set}.{part}"), shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
+                tensors.push((
+                    format!("{set}.{part}"),
+                    shape,
+                    values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                ));
             }
         }
         let views = tensors
             .iter()
-            .map(|(name, shape, bytes)| TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v)))
+            .map(|(name, shape, bytes)| {
+                TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
+            .map_err(|e| fail(&e))
     }
 
     /// Reads a dataset.
@@ -77,7 +92,10 @@ impl Dataset {
     /// # Errors
     /// The file cannot be read, is not a dataset, is damaged, or its header does not match its tensors.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Dataset::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
@@ -87,22 +105,36 @@ impl Dataset {
     /// As [`Dataset::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
         let damaged = |e: safetensors::SafeTensorError| {
-            format!("not a readable .safetensors file, or truncated ({e}); expected a dataset written by ionoscope")
+            format!(
+                "not a readable .safetensors file, or truncated ({e}); expected a dataset written by ionoscope"
+            )
         };
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let text = metadata
             .metadata()
             .as_ref()
             .and_then(|m| m.get(KEY))
-            .ok_or_else(|| format!("its header has no '{KEY}' entry; expected a dataset written by ionoscope"))?;
-        let header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a dataset: {e}"))?;
+            .ok_or_else(|| {
+                format!("its header has no '{KEY}' entry; expected a dataset written by ionoscope")
+            })?;
+        let header: Header = serde_json::from_str(text)
+            .map_err(|e| format!("its header does not describe a dataset: {e}"))?;
         if header.format != FORMAT {
-            return Err(format!("its format is '{}'; this version reads '{FORMAT}'", header.format));
+            return Err(format!(
+                "its format is '{}'; this version reads '{FORMAT}'",
+                header.format
+            ));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        header.spec.check().map_err(|e| format!("its header: {e}"))?;
+        header
+            .spec
+            .check()
+            .map_err(|e| format!("its header: {e}"))?;
         let stimulus = usize::from(header.spec.trained_stimulus().is_some());
-        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len() + stimulus);
+        let (d, p) = (
+            header.spec.variables.len(),
+            header.spec.parameters.len() + stimulus,
+        );
         let trained = header.spec.trained_on.as_ref().map(|t| t.model.as_str());
         if trained != Some(header.config.model.as_str()) {
             return Err(format!(
@@ -112,23 +144,50 @@ impl Dataset {
             ));
         }
         if !(header.config.dt.is_finite() && header.config.dt > 0.0) {
-            return Err(format!("its time step is {}; expected a finite number larger than 0", header.config.dt));
+            return Err(format!(
+                "its time step is {}; expected a finite number larger than 0",
+                header.config.dt
+            ));
         }
         let n = &header.normalizer;
-        let sizes = [n.state_mean.len(), n.state_sd.len(), n.increment_sd.len(), n.parameter_mean.len(), n.parameter_sd.len()];
+        let sizes = [
+            n.state_mean.len(),
+            n.state_sd.len(),
+            n.increment_sd.len(),
+            n.parameter_mean.len(),
+            n.parameter_sd.len(),
+        ];
         if sizes != [d, d, d, p, p] {
-            return Err(format!("its normalizer has sizes {sizes:?}; its variables and parameters ask for {:?}", [d, d, d, p, p]));
+            return Err(format!(
+                "its normalizer has sizes {sizes:?}; its variables and parameters ask for {:?}",
+                [d, d, d, p, p]
+            ));
         }
         header.normalizer.check().map_err(|e| e.to_string())?;
         let read = |set: &str| -> std::result::Result<Pairs, String> {
-            let n = tensors.tensor(&format!("{set}.distance")).ok().and_then(|t| t.shape().first().copied()).unwrap_or(0);
+            let n = tensors
+                .tensor(&format!("{set}.distance"))
+                .ok()
+                .and_then(|t| t.shape().first().copied())
+                .unwrap_or(0);
             let part = |part: &str, shape: &[usize]| {
                 let name = format!("{set}.{part}");
-                let t = tensors.tensor(&name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
+                let t = tensors.tensor(&name).map_err(|_| {
+                    format!("tensor '{name}' is missing; the header does not match the tensors")
+                })?;
                 if t.dtype() != Dtype::F64 || t.shape() != shape {
-                    return Err(format!("tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}", t.dtype(), t.shape()));
+                    return Err(format!(
+                        "tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}",
+                        t.dtype(),
+                        t.shape()
+                    ));
                 }
-                Ok(t.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>())
+                Ok(t.data()
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|b| f64::from_le_bytes(*b))
+                    .collect::<Vec<f64>>())
             };
             let pairs = Pairs {
                 dimension: d,
@@ -141,7 +200,8 @@ impl Dataset {
             finite(set, &pairs)?;
             Ok(pairs)
         };
-        let (training, validation, new_chunks) = (read("training")?, read("validation")?, read("new_chunks")?);
+        let (training, validation, new_chunks) =
+            (read("training")?, read("validation")?, read("new_chunks")?);
         if training.is_empty() {
             return Err("it has no training pairs; expected at least two".into());
         }
@@ -159,8 +219,16 @@ impl Dataset {
 
 /// What is written is what is read: finite numbers, but for distances where there is no fixed point.
 fn finite(set: &str, pairs: &Pairs) -> std::result::Result<(), String> {
-    match pairs.p.iter().chain(&pairs.u).chain(&pairs.next).find(|v| !v.is_finite()) {
-        Some(bad) => Err(format!("the set '{set}' holds {bad}; expected finite numbers")),
+    match pairs
+        .p
+        .iter()
+        .chain(&pairs.u)
+        .chain(&pairs.next)
+        .find(|v| !v.is_finite())
+    {
+        Some(bad) => Err(format!(
+            "the set '{set}' holds {bad}; expected finite numbers"
+        )),
         None => Ok(()),
     }
 }

@@ -32,8 +32,13 @@ impl sweep::Lanes for Ymm {
 
     #[inline(always)]
     unsafe fn constants() -> Constants {
-        let table: [f32; 8] =
-            std::array::from_fn(|i| f32::from_bits(((i as f64 / 8.0).exp2() as f32).to_bits().wrapping_sub((i as u32) << 20)));
+        let table: [f32; 8] = std::array::from_fn(|i| {
+            f32::from_bits(
+                ((i as f64 / 8.0).exp2() as f32)
+                    .to_bits()
+                    .wrapping_sub((i as u32) << 20),
+            )
+        });
         unsafe {
             Constants {
                 bound: _mm256_set1_ps(32.0),
@@ -87,11 +92,20 @@ impl sweep::Lanes for Ymm {
     #[inline(always)]
     unsafe fn add_sums(v: &[Self; 8], to: &mut [f64; 8]) {
         unsafe {
-            let four = _mm256_hadd_ps(_mm256_hadd_ps(v[0].0, v[1].0), _mm256_hadd_ps(v[2].0, v[3].0));
-            let other = _mm256_hadd_ps(_mm256_hadd_ps(v[4].0, v[5].0), _mm256_hadd_ps(v[6].0, v[7].0));
+            let four = _mm256_hadd_ps(
+                _mm256_hadd_ps(v[0].0, v[1].0),
+                _mm256_hadd_ps(v[2].0, v[3].0),
+            );
+            let other = _mm256_hadd_ps(
+                _mm256_hadd_ps(v[4].0, v[5].0),
+                _mm256_hadd_ps(v[6].0, v[7].0),
+            );
             let low = _mm256_permute2f128_ps::<0x20>(four, other);
             let all = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(four, other));
-            let halves = [_mm256_cvtps_pd(_mm256_castps256_ps128(all)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(all))];
+            let halves = [
+                _mm256_cvtps_pd(_mm256_castps256_ps128(all)),
+                _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(all)),
+            ];
             let (first, second) = (to.as_mut_ptr(), to.as_mut_ptr().add(4));
             _mm256_storeu_pd(first, _mm256_add_pd(_mm256_loadu_pd(first), halves[0]));
             _mm256_storeu_pd(second, _mm256_add_pd(_mm256_loadu_pd(second), halves[1]));
@@ -102,13 +116,21 @@ impl sweep::Lanes for Ymm {
     unsafe fn gates<const N: usize>(k: &mut [Self; N], c: &Constants) {
         for v in k {
             unsafe {
-                let k = _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), c.bound), _mm256_min_ps(c.bound, v.0));
+                let k = _mm256_max_ps(
+                    _mm256_sub_ps(_mm256_setzero_ps(), c.bound),
+                    _mm256_min_ps(c.bound, v.0),
+                );
                 let rounded = _mm256_add_ps(k, c.round);
                 let f = _mm256_sub_ps(k, _mm256_sub_ps(rounded, c.round));
-                let power = _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, c.p3, c.p2), c.p1), c.one);
+                let power = _mm256_fmadd_ps(
+                    f,
+                    _mm256_fmadd_ps(f, _mm256_fmadd_ps(f, c.p3, c.p2), c.p1),
+                    c.one,
+                );
                 let bits = _mm256_castps_si256(rounded);
                 let base = _mm256_castps_si256(_mm256_permutevar8x32_ps(c.table, bits));
-                let scale = _mm256_castsi256_ps(_mm256_add_epi32(base, _mm256_slli_epi32::<20>(bits)));
+                let scale =
+                    _mm256_castsi256_ps(_mm256_add_epi32(base, _mm256_slli_epi32::<20>(bits)));
                 v.0 = _mm256_div_ps(c.one, _mm256_fmadd_ps(scale, power, c.one));
             }
         }
@@ -138,6 +160,12 @@ pub(super) fn tanh(line: &mut Line) {
 
 /// See [`descent::adam`].
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn adam(step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+pub(super) fn adam(
+    step: &AdamStep,
+    weights: &mut [f64],
+    first: &mut [f64],
+    second: &mut [f64],
+    gradient: &[f64],
+) {
     descent::adam(step, weights, first, second, gradient);
 }

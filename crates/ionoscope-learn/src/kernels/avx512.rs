@@ -39,7 +39,10 @@ impl sweep::Lanes for Zmm {
                 // 2^f, |f| <= 1/64, minimax with a relative error of 5.3e-8.
                 p1: _mm512_set1_ps(0.693_157_3),
                 p2: _mm512_set1_ps(0.240_224_75),
-                table: [_mm512_loadu_ps(table.as_ptr()), _mm512_loadu_ps(table.as_ptr().add(16))],
+                table: [
+                    _mm512_loadu_ps(table.as_ptr()),
+                    _mm512_loadu_ps(table.as_ptr().add(16)),
+                ],
             }
         }
     }
@@ -84,20 +87,46 @@ impl sweep::Lanes for Zmm {
         unsafe {
             // Of two vectors a, b: a and b alternate in each quarter, then of four, then quarters are joined.
             let two = [
-                _mm512_add_ps(_mm512_unpacklo_ps(v[0].0, v[1].0), _mm512_unpackhi_ps(v[0].0, v[1].0)),
-                _mm512_add_ps(_mm512_unpacklo_ps(v[2].0, v[3].0), _mm512_unpackhi_ps(v[2].0, v[3].0)),
-                _mm512_add_ps(_mm512_unpacklo_ps(v[4].0, v[5].0), _mm512_unpackhi_ps(v[4].0, v[5].0)),
-                _mm512_add_ps(_mm512_unpacklo_ps(v[6].0, v[7].0), _mm512_unpackhi_ps(v[6].0, v[7].0)),
+                _mm512_add_ps(
+                    _mm512_unpacklo_ps(v[0].0, v[1].0),
+                    _mm512_unpackhi_ps(v[0].0, v[1].0),
+                ),
+                _mm512_add_ps(
+                    _mm512_unpacklo_ps(v[2].0, v[3].0),
+                    _mm512_unpackhi_ps(v[2].0, v[3].0),
+                ),
+                _mm512_add_ps(
+                    _mm512_unpacklo_ps(v[4].0, v[5].0),
+                    _mm512_unpackhi_ps(v[4].0, v[5].0),
+                ),
+                _mm512_add_ps(
+                    _mm512_unpacklo_ps(v[6].0, v[7].0),
+                    _mm512_unpackhi_ps(v[6].0, v[7].0),
+                ),
             ];
-            let two = [_mm512_castps_pd(two[0]), _mm512_castps_pd(two[1]), _mm512_castps_pd(two[2]), _mm512_castps_pd(two[3])];
+            let two = [
+                _mm512_castps_pd(two[0]),
+                _mm512_castps_pd(two[1]),
+                _mm512_castps_pd(two[2]),
+                _mm512_castps_pd(two[3]),
+            ];
             let low = _mm512_castpd_ps(_mm512_unpacklo_pd(two[0], two[1]));
             let four = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(two[0], two[1])));
             let low = _mm512_castpd_ps(_mm512_unpacklo_pd(two[2], two[3]));
             let other = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(two[2], two[3])));
-            let half = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(four, other), _mm512_shuffle_f32x4::<0xdd>(four, other));
-            let all = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(half, half), _mm512_shuffle_f32x4::<0xdd>(half, half));
+            let half = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x88>(four, other),
+                _mm512_shuffle_f32x4::<0xdd>(four, other),
+            );
+            let all = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x88>(half, half),
+                _mm512_shuffle_f32x4::<0xdd>(half, half),
+            );
             let all = _mm512_cvtps_pd(_mm512_castps512_ps256(all));
-            _mm512_storeu_pd(to.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(to.as_ptr()), all));
+            _mm512_storeu_pd(
+                to.as_mut_ptr(),
+                _mm512_add_pd(_mm512_loadu_pd(to.as_ptr()), all),
+            );
         }
     }
 
@@ -108,7 +137,8 @@ impl sweep::Lanes for Zmm {
         unsafe {
             for i in 0..N {
                 let index = _mm512_add_ps(k[i].0, c.round);
-                scale[i].0 = _mm512_permutex2var_ps(c.table[0], _mm512_castps_si512(index), c.table[1]);
+                scale[i].0 =
+                    _mm512_permutex2var_ps(c.table[0], _mm512_castps_si512(index), c.table[1]);
                 rounded[i].0 = _mm512_sub_ps(index, c.round);
             }
             for i in 0..N {
@@ -155,6 +185,12 @@ pub(super) fn tanh(line: &mut Line) {
 
 /// See [`descent::adam`].
 #[target_feature(enable = "avx512f,avx512dq")]
-pub(super) fn adam(step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+pub(super) fn adam(
+    step: &AdamStep,
+    weights: &mut [f64],
+    first: &mut [f64],
+    second: &mut [f64],
+    gradient: &[f64],
+) {
     descent::adam(step, weights, first, second, gradient);
 }

@@ -22,7 +22,13 @@ pub struct AdamStep {
 
 /// Plain Rust; inlined into a function for each instruction set. Without fused operations it gives the same bits on all.
 #[inline(always)]
-pub(super) fn adam(step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+pub(super) fn adam(
+    step: &AdamStep,
+    weights: &mut [f64],
+    first: &mut [f64],
+    second: &mut [f64],
+    gradient: &[f64],
+) {
     let n = weights.len();
     assert!(first.len() == n && second.len() == n && gradient.len() == n);
     let scale = step.rate / step.correction1;
@@ -32,6 +38,7 @@ pub(super) fn adam(step: &AdamStep, weights: &mut [f64], first: &mut [f64], seco
         let g = gradient[i];
         first[i] = step.beta1 * first[i] + (1.0 - step.beta1) * g;
         second[i] = step.beta2 * second[i] + (1.0 - step.beta2) * g * g;
-        weights[i] = keep * weights[i] - scale * first[i] / ((second[i] * root).sqrt() + step.epsilon);
+        weights[i] =
+            keep * weights[i] - scale * first[i] / ((second[i] * root).sqrt() + step.epsilon);
     }
 }

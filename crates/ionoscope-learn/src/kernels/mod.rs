@@ -63,7 +63,10 @@ pub enum Backend {
 impl Backend {
     /// The kernels that this processor can run, the fastest first.
     pub fn available() -> Vec<Backend> {
-        [Backend::Avx512, Backend::Avx2, Backend::Portable].into_iter().filter(|b| b.is_available()).collect()
+        [Backend::Avx512, Backend::Avx2, Backend::Portable]
+            .into_iter()
+            .filter(|b| b.is_available())
+            .collect()
     }
 
     /// The fastest kernel that this processor can run.
@@ -75,7 +78,9 @@ impl Backend {
     fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
+            Backend::Avx512 => {
+                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
+            }
             #[cfg(target_arch = "x86_64")]
             Backend::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Backend::Portable => true,
@@ -129,7 +134,14 @@ impl Backend {
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn adam(self, step: &AdamStep, weights: &mut [f64], first: &mut [f64], second: &mut [f64], gradient: &[f64]) {
+    pub fn adam(
+        self,
+        step: &AdamStep,
+        weights: &mut [f64],
+        first: &mut [f64],
+        second: &mut [f64],
+        gradient: &[f64],
+    ) {
         self.require();
         match self {
             // SAFETY: the processor has the instructions, as was just checked.
@@ -202,7 +214,10 @@ pub struct Packed {
 impl Packed {
     /// Room for a sub-network, with zero weights.
     pub fn new(shape: Shape) -> Self {
-        let mut packed = Packed { shape, scaled: vec![0.0; shape.weights()] };
+        let mut packed = Packed {
+            shape,
+            scaled: vec![0.0; shape.weights()],
+        };
         packed.set(&vec![0.0; shape.weights()]);
         packed
     }
@@ -251,9 +266,14 @@ pub struct Samples<'a> {
 impl Samples<'_> {
     fn check(&self, shape: Shape) -> Result<()> {
         let n = self.target.len();
-        if self.inner.len() != shape.inner || self.own.len() != n || self.inner.iter().any(|r| r.len() != n) {
+        if self.inner.len() != shape.inner
+            || self.own.len() != n
+            || self.inner.iter().any(|r| r.len() != n)
+        {
             let (rows, inner) = (self.inner.len(), shape.inner);
-            return Err(Error::Invalid(format!("{rows} inner rows of unequal length; expected {inner} rows of {n} samples")));
+            return Err(Error::Invalid(format!(
+                "{rows} inner rows of unequal length; expected {inner} rows of {n} samples"
+            )));
         }
         Ok(())
     }
@@ -276,18 +296,26 @@ pub struct Scratch {
 impl Scratch {
     /// Working memory for a sub-network.
     pub fn new(shape: Shape) -> Self {
-        Scratch { rows: vec![ZERO; Scratch::rows_for(shape)], kept: vec![ZERO; Scratch::kept_for(shape)] }
+        Scratch {
+            rows: vec![ZERO; Scratch::rows_for(shape)],
+            kept: vec![ZERO; Scratch::kept_for(shape)],
+        }
     }
 
     /// Grows it for another sub-network where needed.
     pub fn fit(&mut self, shape: Shape) {
-        self.rows.resize(self.rows.len().max(Scratch::rows_for(shape)), ZERO);
-        self.kept.resize(self.kept.len().max(Scratch::kept_for(shape)), ZERO);
+        self.rows
+            .resize(self.rows.len().max(Scratch::rows_for(shape)), ZERO);
+        self.kept
+            .resize(self.kept.len().max(Scratch::kept_for(shape)), ZERO);
     }
 
     fn parts(&mut self, shape: Shape) -> (&mut [Line], &mut [Line]) {
         self.fit(shape);
-        (&mut self.rows[..Scratch::rows_for(shape)], &mut self.kept[..Scratch::kept_for(shape)])
+        (
+            &mut self.rows[..Scratch::rows_for(shape)],
+            &mut self.kept[..Scratch::kept_for(shape)],
+        )
     }
 
     fn rows_for(shape: Shape) -> usize {
@@ -310,20 +338,37 @@ pub struct Sums {
 impl Sums {
     /// Sums of no samples.
     pub fn new(shape: Shape) -> Self {
-        Sums { shape, values: vec![[0.0; 8]; shape.hidden * sweep::pieces(shape) + 1] }
+        Sums {
+            shape,
+            values: vec![[0.0; 8]; shape.hidden * sweep::pieces(shape) + 1],
+        }
     }
 
     /// The sums over `samples`, forward and backward, in place of what was here.
     ///
     /// # Errors
     /// Rows that do not fit the sub-network.
-    pub fn set(&mut self, backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<()> {
+    pub fn set(
+        &mut self,
+        backend: Backend,
+        weights: &Packed,
+        samples: &Samples,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         check(self.shape, weights, samples)?;
         self.values.fill([0.0; 8]);
         let (memory, kept) = scratch.parts(self.shape);
         in_blocks(samples, memory, |rows, count| {
             let (kept, sums) = (&mut *kept, &mut self.values[..]);
-            backend.sweep(sweep::Task { shape: self.shape, weights: &weights.scaled, rows, count, kept, sums, backward: true });
+            backend.sweep(sweep::Task {
+                shape: self.shape,
+                weights: &weights.scaled,
+                rows,
+                count,
+                kept,
+                sums,
+                backward: true,
+            });
         });
         Ok(())
     }
@@ -335,19 +380,30 @@ impl Sums {
     pub fn gradient(weights: &Packed, parts: &[&Sums], gradient: &mut [f64]) -> f64 {
         let shape = weights.shape;
         let (n, k) = (shape.hidden, shape.inner);
-        assert!(!parts.is_empty() && parts.iter().all(|p| p.shape == shape) && gradient.len() == shape.weights());
+        assert!(
+            !parts.is_empty()
+                && parts.iter().all(|p| p.shape == shape)
+                && gradient.len() == shape.weights()
+        );
         let added = (parts.len() > 1).then(|| {
             let mut sums = parts[0].values.clone();
             for part in &parts[1..] {
-                sums.as_flattened_mut().iter_mut().zip(part.values.as_flattened()).for_each(|(s, v)| *s += v);
+                sums.as_flattened_mut()
+                    .iter_mut()
+                    .zip(part.values.as_flattened())
+                    .for_each(|(s, v)| *s += v);
             }
             sums
         });
         let sums = added.as_ref().unwrap_or(&parts[0].values);
         let [error, squares, ..] = sums[n * sweep::pieces(shape)];
         // The packed weight is -2 b. tanh' is 4 m (1 - m), and d(error^2) brings another 2.
-        let slope: Vec<f64> = weights.scaled[(k + 3) * n..(k + 4) * n].iter().map(|b| -4.0 * f64::from(*b)).collect();
-        let of_units = sums.as_flattened()[..8 * n * sweep::pieces(shape)].chunks_exact(8 * sweep::pieces(shape));
+        let slope: Vec<f64> = weights.scaled[(k + 3) * n..(k + 4) * n]
+            .iter()
+            .map(|b| -4.0 * f64::from(*b))
+            .collect();
+        let of_units = sums.as_flattened()[..8 * n * sweep::pieces(shape)]
+            .chunks_exact(8 * sweep::pieces(shape));
         for (row, gradient) in gradient.chunks_exact_mut(n).take(k + 3).enumerate() {
             let (slot, factor) = (sweep::slot(shape, row), if row <= k { 4.0 } else { 1.0 });
             for ((g, sums), slope) in gradient.iter_mut().zip(of_units.clone()).zip(&slope) {
@@ -367,7 +423,12 @@ impl Sums {
 ///
 /// # Errors
 /// Rows that do not fit the sub-network.
-pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch) -> Result<f64> {
+pub fn squared_error(
+    backend: Backend,
+    weights: &Packed,
+    samples: &Samples,
+    scratch: &mut Scratch,
+) -> Result<f64> {
     let shape = weights.shape;
     check(shape, weights, samples)?;
     let mut total = 0.0;
@@ -375,7 +436,15 @@ pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scra
     in_blocks(samples, memory, |rows, count| {
         let mut sums = [[0.0; 8]];
         let kept = &mut *kept;
-        backend.sweep(sweep::Task { shape, weights: &weights.scaled, rows, count, kept, sums: &mut sums, backward: false });
+        backend.sweep(sweep::Task {
+            shape,
+            weights: &weights.scaled,
+            rows,
+            count,
+            kept,
+            sums: &mut sums,
+            backward: false,
+        });
         total += sums[0][1];
     });
     Ok(total)
@@ -385,25 +454,50 @@ pub fn squared_error(backend: Backend, weights: &Packed, samples: &Samples, scra
 ///
 /// # Panics
 /// On rows that do not fit the sub-network or `out`.
-pub fn outputs(backend: Backend, weights: &Packed, samples: &Samples, scratch: &mut Scratch, out: &mut [f32]) {
+pub fn outputs(
+    backend: Backend,
+    weights: &Packed,
+    samples: &Samples,
+    scratch: &mut Scratch,
+    out: &mut [f32],
+) {
     let shape = weights.shape;
-    assert!(samples.check(shape).is_ok() && out.len() == samples.target.len(), "rows of equal length that fit the sub-network");
+    assert!(
+        samples.check(shape).is_ok() && out.len() == samples.target.len(),
+        "rows of equal length that fit the sub-network"
+    );
     let (memory, kept) = scratch.parts(shape);
     let mut done = 0;
     in_blocks(samples, memory, |rows, count| {
         let (kept, mut sums) = (&mut *kept, [[0.0; 8]]);
-        let task = sweep::Task { shape, weights: &weights.scaled, rows: &mut *rows, count, kept, sums: &mut sums, backward: false };
+        let task = sweep::Task {
+            shape,
+            weights: &weights.scaled,
+            rows: &mut *rows,
+            count,
+            kept,
+            sums: &mut sums,
+            backward: false,
+        };
         backend.sweep(task);
         // The row after the target holds the output less the target.
-        let given = rows[(shape.inner + 2) * (BLOCK / LINE)..].iter().flat_map(|line| line.0);
-        out[done..done + count].iter_mut().zip(given).for_each(|(to, from)| *to = from);
+        let given = rows[(shape.inner + 2) * (BLOCK / LINE)..]
+            .iter()
+            .flat_map(|line| line.0);
+        out[done..done + count]
+            .iter_mut()
+            .zip(given)
+            .for_each(|(to, from)| *to = from);
         done += count;
     });
 }
 
 fn check(shape: Shape, weights: &Packed, samples: &Samples) -> Result<()> {
     if weights.shape != shape {
-        return Err(Error::Invalid(format!("weights of {:?} where {shape:?} was expected", weights.shape)));
+        return Err(Error::Invalid(format!(
+            "weights of {:?} where {shape:?} was expected",
+            weights.shape
+        )));
     }
     samples.check(shape)
 }
@@ -416,7 +510,9 @@ fn in_blocks(samples: &Samples, memory: &mut [Line], mut f: impl FnMut(&mut [Lin
         for (r, row) in samples.rows().enumerate() {
             let (whole, rest) = row[first..first + count].as_chunks::<LINE>();
             let (full, empty) = memory[r * lines..(r + 1) * lines].split_at_mut(whole.len());
-            full.iter_mut().zip(whole).for_each(|(line, values)| line.0 = *values);
+            full.iter_mut()
+                .zip(whole)
+                .for_each(|(line, values)| line.0 = *values);
             empty.fill(ZERO);
             if !rest.is_empty() {
                 empty[0].0[..rest.len()].copy_from_slice(rest);

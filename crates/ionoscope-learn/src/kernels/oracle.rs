@@ -15,7 +15,14 @@ pub fn output(shape: Shape, weights: &[f64], inner: &[f64], own: f64) -> f64 {
 }
 
 /// The squared error of one sample, whose gradient by the weights is added to `gradient`.
-pub fn squared_error(shape: Shape, weights: &[f64], inner: &[f64], own: f64, target: f64, gradient: &mut [f64]) -> f64 {
+pub fn squared_error(
+    shape: Shape,
+    weights: &[f64],
+    inner: &[f64],
+    own: f64,
+    target: f64,
+    gradient: &mut [f64],
+) -> f64 {
     let (n, k) = (shape.hidden, shape.inner);
     let error = output(shape, weights, inner, own) - target;
     let w = |row: usize, j: usize| weights[row * n + j];

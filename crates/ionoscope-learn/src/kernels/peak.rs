@@ -39,7 +39,13 @@ macro_rules! registers {
                 }
                 for c in &mut chains {
                     // SAFETY: no instruction at all; it only makes the compiler keep every chain in a register.
-                    unsafe { std::arch::asm!("/* {0} */", inout($class) * c, options(nomem, nostack, preserves_flags)) };
+                    unsafe {
+                        std::arch::asm!(
+                            "/* {0} */",
+                            inout($class) * c,
+                            options(nomem, nostack, preserves_flags)
+                        )
+                    };
                 }
             }
             std::hint::black_box(chains);
@@ -48,9 +54,23 @@ macro_rules! registers {
     };
 }
 #[cfg(target_arch = "x86_64")]
-registers!(avx512, "avx512f", 16, _mm512_set1_ps, _mm512_fmadd_ps, zmm_reg);
+registers!(
+    avx512,
+    "avx512f",
+    16,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps,
+    zmm_reg
+);
 #[cfg(target_arch = "x86_64")]
-registers!(avx2, "avx2,fma", 8, _mm256_set1_ps, _mm256_fmadd_ps, ymm_reg);
+registers!(
+    avx2,
+    "avx2,fma",
+    8,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps,
+    ymm_reg
+);
 
 fn portable(rounds: u32) -> f64 {
     let mut chains = [[1.1f32; 8]; 6];

@@ -58,7 +58,9 @@ impl sweep::Lanes for Lanes {
     #[inline(always)]
     unsafe fn add_sums(vectors: &[Self; 8], to: &mut [f64; 8]) {
         for (to, v) in to.iter_mut().zip(vectors) {
-            *to += f64::from(((v.0[0] + v.0[4]) + (v.0[2] + v.0[6])) + ((v.0[1] + v.0[5]) + (v.0[3] + v.0[7])));
+            *to += f64::from(
+                ((v.0[0] + v.0[4]) + (v.0[2] + v.0[6])) + ((v.0[1] + v.0[5]) + (v.0[3] + v.0[7])),
+            );
         }
     }
 

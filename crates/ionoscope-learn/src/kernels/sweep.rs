@@ -78,9 +78,17 @@ pub(super) unsafe fn sweep<L: Lanes, const U: usize, const U2: usize>(mut task: 
     const { assert!(U2 == 2 * U && BLOCK.is_multiple_of(U * L::WIDTH)) };
     let (inner, n) = (task.shape.inner, task.shape.hidden);
     let lines = BLOCK / LINE;
-    let sums = if task.backward { n * pieces(task.shape) + 1 } else { 1 };
+    let sums = if task.backward {
+        n * pieces(task.shape) + 1
+    } else {
+        1
+    };
     assert!(task.weights.len() == n * (inner + 4) + 1 && task.count <= BLOCK);
-    assert!(task.rows.len() == (inner + 4) * lines && task.kept.len() == 2 * n * lines && task.sums.len() == sums);
+    assert!(
+        task.rows.len() == (inner + 4) * lines
+            && task.kept.len() == 2 * n * lines
+            && task.sums.len() == sums
+    );
     // SAFETY: the lengths that the passes rely on were just checked; the caller answers for the instruction set.
     unsafe {
         match inner {
@@ -97,7 +105,9 @@ pub(super) unsafe fn sweep<L: Lanes, const U: usize, const U2: usize>(mut task: 
 }
 
 #[inline(always)]
-unsafe fn passes<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(task: &mut Task) {
+unsafe fn passes<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(
+    task: &mut Task,
+) {
     // SAFETY: as in `sweep`.
     unsafe {
         forward::<L, U, U2, K, MORE>(task);
@@ -113,7 +123,9 @@ unsafe fn passes<L: Lanes, const U: usize, const U2: usize, const K: usize, cons
 /// A unit's chain of operations is long: about a hundred cycles, of which throughput would allow a tenth, and no processor looks far enough
 /// ahead to fill the gap. So the outer gates of one unit go together with the inner gates of the next, for `U` vectors at a time.
 #[inline(always)]
-unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(task: &mut Task) {
+unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, const MORE: bool>(
+    task: &mut Task,
+) {
     let (inner, n) = (task.shape.inner, task.shape.hidden);
     let end = task.count.next_multiple_of(U * L::WIDTH);
     let w = task.weights.as_ptr();
@@ -141,7 +153,8 @@ unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, con
                     for s in (0..end).step_by(L::WIDTH) {
                         let mut y = beta;
                         for k in K..inner {
-                            y = L::load(x.add(k * BLOCK + s)).mul_add(L::splat(*w.add(k * n + $j)), y);
+                            y = L::load(x.add(k * BLOCK + s))
+                                .mul_add(L::splat(*w.add(k * n + $j)), y);
                         }
                         y.store(between.add(s));
                     }
@@ -153,11 +166,16 @@ unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, con
         macro_rules! inner_sums {
             ($q:ident, $first:expr, $s:ident, $a:ident, $beta:ident) => {
                 for i in 0..U {
-                    $q[$first + i] = if MORE { L::load(between.add($s + i * L::WIDTH)) } else { $beta };
+                    $q[$first + i] = if MORE {
+                        L::load(between.add($s + i * L::WIDTH))
+                    } else {
+                        $beta
+                    };
                 }
                 for k in 0..K {
                     for i in 0..U {
-                        $q[$first + i] = L::load(x.add(k * BLOCK + $s + i * L::WIDTH)).mul_add($a[k], $q[$first + i]);
+                        $q[$first + i] = L::load(x.add(k * BLOCK + $s + i * L::WIDTH))
+                            .mul_add($a[k], $q[$first + i]);
                     }
                 }
             };
@@ -167,7 +185,8 @@ unsafe fn forward<L: Lanes, const U: usize, const U2: usize, const K: usize, con
             ($q:ident, $s:ident, $kept:ident, $a:ident, $alpha:ident) => {
                 for i in 0..U {
                     let at = $s + i * L::WIDTH;
-                    $q[i] = L::load($kept.add(2 * at)).mul_add(slope, L::load(own.add(at)).mul_add($a, $alpha));
+                    $q[i] = L::load($kept.add(2 * at))
+                        .mul_add(slope, L::load(own.add(at)).mul_add($a, $alpha));
                 }
             };
         }
@@ -243,7 +262,10 @@ unsafe fn error<L: Lanes>(task: &mut Task) {
             sum = sum.add(e);
             square = e.mul_add(e, square);
         }
-        L::add_sums(&[sum, square, zero, zero, zero, zero, zero, zero], &mut task.sums[last]);
+        L::add_sums(
+            &[sum, square, zero, zero, zero, zero, zero, zero],
+            &mut task.sums[last],
+        );
     }
 }
 

@@ -34,10 +34,16 @@ pub(super) struct NormalEquations {
 impl Layout {
     pub fn of(network: &Network) -> Self {
         match network {
-            Network::Own(n) => Layout::Own(residuals::OwnLayout { own: n.own, inputs: n.inner.len(), hidden: n.hidden() }),
-            Network::Shared(n) => {
-                Layout::Shared(shared::SharedLayout { inputs: n.inner.len(), hidden: n.hidden(), outputs: n.gamma.len() })
-            }
+            Network::Own(n) => Layout::Own(residuals::OwnLayout {
+                own: n.own,
+                inputs: n.inner.len(),
+                hidden: n.hidden(),
+            }),
+            Network::Shared(n) => Layout::Shared(shared::SharedLayout {
+                inputs: n.inner.len(),
+                hidden: n.hidden(),
+                outputs: n.gamma.len(),
+            }),
         }
     }
 
@@ -64,24 +70,43 @@ impl Layout {
             Layout::Shared(l) => (l.hidden, l.outputs),
         };
         let offsets = self.count() - outputs;
-        (0..offsets / h).map(move |g| g * h..(g + 1) * h).chain(std::iter::once(offsets..offsets + outputs))
+        (0..offsets / h)
+            .map(move |g| g * h..(g + 1) * h)
+            .chain(std::iter::once(offsets..offsets + outputs))
     }
 
     /// One value a group, repeated for each of its weights.
     pub fn spread(&self, by_group: &[f64]) -> Vec<f64> {
-        self.groups().zip(by_group).flat_map(|(g, v)| g.map(|_| *v)).collect()
+        self.groups()
+            .zip(by_group)
+            .flat_map(|(g, v)| g.map(|_| *v))
+            .collect()
     }
 
     /// Standard deviation of the prior of each group; infinite for the output's offsets, which are free.
     pub fn prior_sd(&self, design: &Design, config: &SecondOrderConfig) -> Vec<f64> {
-        let reach: Vec<f64> = design.coverage.iter().map(|c| (config.reach * c).min(1.0)).collect();
+        let reach: Vec<f64> = design
+            .coverage
+            .iter()
+            .map(|c| (config.reach * c).min(1.0))
+            .collect();
         match self {
             Layout::Own(l) => {
                 let relevance = linear_relevance(design);
-                let largest = l.inner().map(|k| relevance[k]).fold(f64::MIN_POSITIVE, f64::max);
-                let share = |k: usize| reach[k].min((relevance[k] / largest).max(config.least_relevance));
+                let largest = l
+                    .inner()
+                    .map(|k| relevance[k])
+                    .fold(f64::MIN_POSITIVE, f64::max);
+                let share =
+                    |k: usize| reach[k].min((relevance[k] / largest).max(config.least_relevance));
                 let mut sd: Vec<f64> = l.inner().map(|k| config.inner_sd * share(k)).collect();
-                sd.extend([config.beta_sd, config.a_sd * reach[l.own], config.alpha_sd, config.b_sd, f64::INFINITY]);
+                sd.extend([
+                    config.beta_sd,
+                    config.a_sd * reach[l.own],
+                    config.alpha_sd,
+                    config.b_sd,
+                    f64::INFINITY,
+                ]);
                 sd
             }
             // Every input matters to some variable, most through products with others, of which a linear fit sees nothing.
@@ -122,23 +147,41 @@ impl Layout {
 /// The pairs in chunks of fixed size, over all cores.
 pub(super) fn chunks(design: &Design) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
     let n = design.len();
-    (0..n.div_ceil(CHUNK)).into_par_iter().map(move |c| c * CHUNK..((c + 1) * CHUNK).min(n))
+    (0..n.div_ceil(CHUNK))
+        .into_par_iter()
+        .map(move |c| c * CHUNK..((c + 1) * CHUNK).min(n))
 }
 
 /// A range in pieces of at most `size`.
 pub(super) fn tiles(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
-    range.step_by(size).map(move |from| from..(from + size).min(end))
+    range
+        .step_by(size)
+        .map(move |from| from..(from + size).min(end))
 }
 
 /// Absolute coefficients of a linear least-squares fit of the (first) target by the standardised inputs.
 fn linear_relevance(design: &Design) -> Vec<f64> {
     let m = design.inputs.len();
     let n = design.len() as f64;
-    let dot = |a: &[f64], b: &[f64]| a.par_iter().zip(b).with_min_len(usize::MAX).map(|(a, b)| a * b).sum::<f64>() / n;
+    let dot = |a: &[f64], b: &[f64]| {
+        a.par_iter()
+            .zip(b)
+            .with_min_len(usize::MAX)
+            .map(|(a, b)| a * b)
+            .sum::<f64>()
+            / n
+    };
     let mut gram = faer::Mat::from_fn(m, m, |i, j| dot(&design.inputs[i], &design.inputs[j]));
-    let right: Vec<f64> = design.inputs.iter().map(|row| dot(row, &design.targets[0])).collect();
+    let right: Vec<f64> = design
+        .inputs
+        .iter()
+        .map(|row| dot(row, &design.targets[0]))
+        .collect();
     // An input that does not vary gets a zero coefficient instead of a singular matrix.
     (0..m).for_each(|i| gram[(i, i)] += 1e-9);
-    Factor::new(&gram, 1.0, &vec![0.0; m]).map_or_else(|| vec![1.0; m], |f| f.solve(&right).iter().map(|c| c.abs()).collect())
+    Factor::new(&gram, 1.0, &vec![0.0; m]).map_or_else(
+        || vec![1.0; m],
+        |f| f.solve(&right).iter().map(|c| c.abs()).collect(),
+    )
 }

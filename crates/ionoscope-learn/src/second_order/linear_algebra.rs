@@ -28,18 +28,39 @@ impl Factor {
             }
             lower[(j, j)] += diagonal[j];
         }
-        let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(n, Par::Seq, Default::default()));
+        let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(
+            n,
+            Par::Seq,
+            Default::default(),
+        ));
         let stack = MemStack::new(&mut memory);
-        llt::factor::cholesky_in_place(lower.as_mut(), Default::default(), Par::Seq, stack, Default::default()).ok()?;
-        (0..n).all(|i| lower[(i, i)].is_finite()).then_some(Factor { lower })
+        llt::factor::cholesky_in_place(
+            lower.as_mut(),
+            Default::default(),
+            Par::Seq,
+            stack,
+            Default::default(),
+        )
+        .ok()?;
+        (0..n)
+            .all(|i| lower[(i, i)].is_finite())
+            .then_some(Factor { lower })
     }
 
     /// The solution of (scale A + diag(d)) x = b.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
         let mut x = b.to_vec();
         let mut column = MatMut::from_column_major_slice_mut(&mut x, b.len(), 1);
-        triangular_solve::solve_lower_triangular_in_place(self.lower.as_ref(), column.as_mut(), Par::Seq);
-        triangular_solve::solve_upper_triangular_in_place(self.lower.transpose(), column.as_mut(), Par::Seq);
+        triangular_solve::solve_lower_triangular_in_place(
+            self.lower.as_ref(),
+            column.as_mut(),
+            Par::Seq,
+        );
+        triangular_solve::solve_upper_triangular_in_place(
+            self.lower.transpose(),
+            column.as_mut(),
+            Par::Seq,
+        );
         x
     }
 
@@ -48,7 +69,9 @@ impl Factor {
         let n = self.lower.nrows();
         let mut inverse = Mat::zeros(n, n);
         invert_lower_triangular(inverse.as_mut(), self.lower.as_ref(), Par::Seq);
-        (0..n).map(|j| (j..n).map(|i| inverse[(i, j)] * inverse[(i, j)]).sum()).collect()
+        (0..n)
+            .map(|j| (j..n).map(|i| inverse[(i, j)] * inverse[(i, j)]).sum())
+            .collect()
     }
 }
 

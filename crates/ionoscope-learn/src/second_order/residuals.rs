@@ -71,7 +71,13 @@ pub(super) fn squared_error(layout: &OwnLayout, w: &[f64], design: &Design) -> f
             tiles(range, TILE)
                 .map(|t| {
                     let n = t.len();
-                    pulp::Arch::new().dispatch(Residual { layout, w, design, tile: t, r: &mut r[..n] });
+                    pulp::Arch::new().dispatch(Residual {
+                        layout,
+                        w,
+                        design,
+                        tile: t,
+                        r: &mut r[..n],
+                    });
                     r[..n].iter().map(|r| r * r).sum::<f64>()
                 })
                 .sum()
@@ -92,9 +98,20 @@ pub(super) fn normal_equations(layout: &OwnLayout, w: &[f64], design: &Design) -
                 let height = rows.len();
                 for tile in tiles(rows.clone(), TILE) {
                     let from = tile.start - rows.start;
-                    pulp::Arch::new().dispatch(Jacobian { layout, w, design, tile, block: &mut block[..height * (n + 1)], from, height });
+                    pulp::Arch::new().dispatch(Jacobian {
+                        layout,
+                        w,
+                        design,
+                        tile,
+                        block: &mut block[..height * (n + 1)],
+                        from,
+                        height,
+                    });
                 }
-                add_gram(sum.as_mut(), MatRef::from_column_major_slice(&block[..height * (n + 1)], height, n + 1));
+                add_gram(
+                    sum.as_mut(),
+                    MatRef::from_column_major_slice(&block[..height * (n + 1)], height, n + 1),
+                );
             }
             sum
         })
@@ -103,7 +120,11 @@ pub(super) fn normal_equations(layout: &OwnLayout, w: &[f64], design: &Design) -
     for sum in &sums {
         total += sum;
     }
-    NormalEquations { gradient: (0..n).map(|j| total[(n, j)]).collect(), squared_error: total[(n, n)], jtj: total }
+    NormalEquations {
+        gradient: (0..n).map(|j| total[(n, j)]).collect(),
+        squared_error: total[(n, n)],
+        jtj: total,
+    }
 }
 
 /// J' r_vv, with r_vv the second derivative of the residuals along `v`: the right-hand side of geodesic acceleration.
@@ -114,7 +135,15 @@ pub(super) fn acceleration(layout: &OwnLayout, w: &[f64], v: &[f64], design: &De
             let mut sum = vec![0.0; n];
             let mut store = vec![0.0; 2 * layout.hidden * TILE];
             for tile in tiles(range, TILE) {
-                pulp::Arch::new().dispatch(Acceleration { layout, w, v, design, tile, store: &mut store, sum: &mut sum });
+                pulp::Arch::new().dispatch(Acceleration {
+                    layout,
+                    w,
+                    v,
+                    design,
+                    tile,
+                    store: &mut store,
+                    sum: &mut sum,
+                });
             }
             sum
         })
@@ -128,7 +157,14 @@ pub(super) fn acceleration(layout: &OwnLayout, w: &[f64], v: &[f64], design: &De
 
 /// The hidden layers of one unit over a tile: h = tanh(y), f = tanh(z).
 #[inline(always)]
-fn hidden(layout: &OwnLayout, unit: &Unit, design: &Design, tile: &Range<usize>, h: &mut [f64], f: &mut [f64]) {
+fn hidden(
+    layout: &OwnLayout,
+    unit: &Unit,
+    design: &Design,
+    tile: &Range<usize>,
+    h: &mut [f64],
+    f: &mut [f64],
+) {
     let inner = layout.inputs - 1;
     let [beta, a, alpha, _] = unit.rest(inner);
     h.fill(beta);
@@ -138,7 +174,11 @@ fn hidden(layout: &OwnLayout, unit: &Unit, design: &Design, tile: &Range<usize>,
             *y += weight * x;
         }
     }
-    for ((h, f), x) in h.iter_mut().zip(f.iter_mut()).zip(&design.inputs[layout.own][tile.clone()]) {
+    for ((h, f), x) in h
+        .iter_mut()
+        .zip(f.iter_mut())
+        .zip(&design.inputs[layout.own][tile.clone()])
+    {
         *h = Real::tanh(*h);
         *f = Real::tanh(x * a + alpha + *h);
     }
@@ -156,14 +196,24 @@ impl WithSimd for Residual<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        let Residual { layout, w, design, tile, r } = self;
+        let Residual {
+            layout,
+            w,
+            design,
+            tile,
+            r,
+        } = self;
         let (mut h, mut f) = ([0.0; TILE], [0.0; TILE]);
         let (h, f) = (&mut h[..tile.len()], &mut f[..tile.len()]);
         for (r, y) in r.iter_mut().zip(&design.targets[0][tile.clone()]) {
             *r = w[layout.count() - 1] - y;
         }
         for j in 0..layout.hidden {
-            let unit = Unit { w, hidden: layout.hidden, j };
+            let unit = Unit {
+                w,
+                hidden: layout.hidden,
+                j,
+            };
             hidden(layout, &unit, design, &tile, h, f);
             let b = unit.rest(layout.inputs - 1)[3];
             for (r, f) in r.iter_mut().zip(f.iter()) {
@@ -188,7 +238,15 @@ impl WithSimd for Jacobian<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        let Jacobian { layout, w, design, tile, block, from, height } = self;
+        let Jacobian {
+            layout,
+            w,
+            design,
+            tile,
+            block,
+            from,
+            height,
+        } = self;
         let (n, units, inner) = (tile.len(), layout.hidden, layout.inputs - 1);
         let (mut h, mut f) = ([0.0; TILE], [0.0; TILE]);
         let (mut d, mut e) = ([0.0; TILE], [0.0; TILE]);
@@ -196,9 +254,15 @@ impl WithSimd for Jacobian<'_> {
         for (r, y) in r.iter_mut().zip(&design.targets[0][tile.clone()]) {
             *r = w[layout.count() - 1] - y;
         }
-        let mut column = |c: usize, value: &mut dyn FnMut(&mut [f64])| value(&mut block[c * height + from..][..n]);
+        let mut column = |c: usize, value: &mut dyn FnMut(&mut [f64])| {
+            value(&mut block[c * height + from..][..n])
+        };
         for j in 0..units {
-            let unit = Unit { w, hidden: units, j };
+            let unit = Unit {
+                w,
+                hidden: units,
+                j,
+            };
             hidden(layout, &unit, design, &tile, &mut h[..n], &mut f[..n]);
             let b = unit.rest(inner)[3];
             for k in 0..n {
@@ -208,11 +272,21 @@ impl WithSimd for Jacobian<'_> {
             }
             for (g, k) in layout.inner().enumerate() {
                 let x = &design.inputs[k][tile.clone()];
-                column(g * units + j, &mut |c| c.iter_mut().zip(&e).zip(x).for_each(|((c, e), x)| *c = e * x));
+                column(g * units + j, &mut |c| {
+                    c.iter_mut()
+                        .zip(&e)
+                        .zip(x)
+                        .for_each(|((c, e), x)| *c = e * x)
+                });
             }
             let x = &design.inputs[layout.own][tile.clone()];
             column(inner * units + j, &mut |c| c.copy_from_slice(&e[..n]));
-            column((inner + 1) * units + j, &mut |c| c.iter_mut().zip(&d).zip(x).for_each(|((c, d), x)| *c = d * x));
+            column((inner + 1) * units + j, &mut |c| {
+                c.iter_mut()
+                    .zip(&d)
+                    .zip(x)
+                    .for_each(|((c, d), x)| *c = d * x)
+            });
             column((inner + 2) * units + j, &mut |c| c.copy_from_slice(&d[..n]));
             column((inner + 3) * units + j, &mut |c| c.copy_from_slice(&f[..n]));
         }
@@ -236,14 +310,30 @@ impl WithSimd for Acceleration<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        let Acceleration { layout, w, v, design, tile, store, sum } = self;
+        let Acceleration {
+            layout,
+            w,
+            v,
+            design,
+            tile,
+            store,
+            sum,
+        } = self;
         let (n, units, inner) = (tile.len(), layout.hidden, layout.inputs - 1);
         let own = &design.inputs[layout.own][tile.clone()];
         let mut second = [0.0; TILE];
         let mut slope = [0.0; TILE];
         for j in 0..units {
-            let unit = Unit { w, hidden: units, j };
-            let direction = Unit { w: v, hidden: units, j };
+            let unit = Unit {
+                w,
+                hidden: units,
+                j,
+            };
+            let direction = Unit {
+                w: v,
+                hidden: units,
+                j,
+            };
             let (h, f) = store[2 * j * TILE..][..2 * TILE].split_at_mut(TILE);
             hidden(layout, &unit, design, &tile, &mut h[..n], &mut f[..n]);
             let b = unit.rest(inner)[3];
@@ -252,7 +342,10 @@ impl WithSimd for Acceleration<'_> {
             slope[..n].fill(v_beta);
             for (g, k) in layout.inner().enumerate() {
                 let weight = direction.inner(g);
-                slope.iter_mut().zip(&design.inputs[k][tile.clone()]).for_each(|(s, x)| *s += weight * x);
+                slope
+                    .iter_mut()
+                    .zip(&design.inputs[k][tile.clone()])
+                    .for_each(|(s, x)| *s += weight * x);
             }
             for k in 0..n {
                 let (h, f) = (h[k], f[k]);
@@ -278,7 +371,12 @@ impl WithSimd for Acceleration<'_> {
         let (mut d, mut e) = ([0.0; TILE], [0.0; TILE]);
         let ones = [1.0; TILE];
         for j in 0..units {
-            let b = Unit { w, hidden: units, j }.rest(inner)[3];
+            let b = Unit {
+                w,
+                hidden: units,
+                j,
+            }
+            .rest(inner)[3];
             let (h, f) = store[2 * j * TILE..][..2 * TILE].split_at(TILE);
             for k in 0..n {
                 d[k] = second[k] * b * (1.0 - f[k] * f[k]);

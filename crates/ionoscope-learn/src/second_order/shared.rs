@@ -69,7 +69,11 @@ pub(super) fn squared_error(layout: &SharedLayout, w: &[f64], design: &Design) -
 }
 
 /// The normal equations at the weights `w`.
-pub(super) fn normal_equations(layout: &SharedLayout, w: &[f64], design: &Design) -> NormalEquations {
+pub(super) fn normal_equations(
+    layout: &SharedLayout,
+    w: &[f64],
+    design: &Design,
+) -> NormalEquations {
     let (hidden, inner, outputs) = (layout.hidden, layout.inner(), layout.outputs);
     // Columns: e_j x_g and e_j as the inner weights stand, h_j, 1, one residual an output.
     let columns = inner + hidden + 1 + outputs;
@@ -85,19 +89,30 @@ pub(super) fn normal_equations(layout: &SharedLayout, w: &[f64], design: &Design
                 for (j, column) in parts.by_ref().take(hidden).enumerate() {
                     let e = tile.h[j].iter().map(|h| 1.0 - h * h);
                     match design.inputs.get(g) {
-                        Some(x) => column.iter_mut().zip(e).zip(&x[rows.clone()]).for_each(|((c, e), x)| *c = e * x),
+                        Some(x) => column
+                            .iter_mut()
+                            .zip(e)
+                            .zip(&x[rows.clone()])
+                            .for_each(|((c, e), x)| *c = e * x),
                         None => column.iter_mut().zip(e).for_each(|(c, e)| *c = e),
                     }
                 }
             }
-            parts.by_ref().zip(&tile.h).take(hidden).for_each(|(column, h)| column.copy_from_slice(&h[..n]));
+            parts
+                .by_ref()
+                .zip(&tile.h)
+                .take(hidden)
+                .for_each(|(column, h)| column.copy_from_slice(&h[..n]));
             for (i, column) in parts.enumerate() {
                 match i {
                     0 => column.fill(1.0),
                     i => column.copy_from_slice(&tile.residuals[i - 1][..n]),
                 }
             }
-            add_gram(sum.as_mut(), MatRef::from_column_major_slice(&block[..n * columns], n, columns));
+            add_gram(
+                sum.as_mut(),
+                MatRef::from_column_major_slice(&block[..n * columns], n, columns),
+            );
         }
         sum
     };
@@ -124,18 +139,29 @@ pub(super) fn normal_equations(layout: &SharedLayout, w: &[f64], design: &Design
     }
     for i in 0..outputs {
         for l in 0..hidden {
-            (l..hidden).for_each(|m| jtj[(layout.output(i, m), layout.output(i, l))] = gram[(h + m, h + l)]);
+            (l..hidden).for_each(|m| {
+                jtj[(layout.output(i, m), layout.output(i, l))] = gram[(h + m, h + l)]
+            });
             jtj[(layout.gamma(i), layout.output(i, l))] = gram[(one, h + l)];
             gradient[layout.output(i, l)] = gram[(r + i, h + l)];
         }
         jtj[(layout.gamma(i), layout.gamma(i))] = gram[(one, one)];
         gradient[layout.gamma(i)] = gram[(r + i, one)];
     }
-    NormalEquations { jtj, gradient, squared_error: (0..outputs).map(|i| gram[(r + i, r + i)]).sum() }
+    NormalEquations {
+        jtj,
+        gradient,
+        squared_error: (0..outputs).map(|i| gram[(r + i, r + i)]).sum(),
+    }
 }
 
 /// J' r_vv, with r_vv the second derivative of the residuals along `v`.
-pub(super) fn acceleration(layout: &SharedLayout, w: &[f64], v: &[f64], design: &Design) -> Vec<f64> {
+pub(super) fn acceleration(
+    layout: &SharedLayout,
+    w: &[f64],
+    v: &[f64],
+    design: &Design,
+) -> Vec<f64> {
     let sum = |range| {
         let mut tile = Tile::new(layout);
         let mut sum = vec![0.0; layout.count()];
@@ -147,7 +173,8 @@ pub(super) fn acceleration(layout: &SharedLayout, w: &[f64], v: &[f64], design: 
     };
     let sums: Vec<Vec<f64>> = chunks(design).map(sum).collect();
     let mut total = vec![0.0; layout.count()];
-    sums.iter().for_each(|sum| total.iter_mut().zip(sum).for_each(|(t, s)| *t += s));
+    sums.iter()
+        .for_each(|sum| total.iter_mut().zip(sum).for_each(|(t, s)| *t += s));
     total
 }
 
@@ -162,16 +189,32 @@ struct Tile<'a> {
 
 impl<'a> Tile<'a> {
     fn new(layout: &'a SharedLayout) -> Self {
-        Tile { layout, h: vec![Vec::with_capacity(BLOCK); layout.hidden], residuals: vec![Vec::with_capacity(BLOCK); layout.outputs] }
+        Tile {
+            layout,
+            h: vec![Vec::with_capacity(BLOCK); layout.hidden],
+            residuals: vec![Vec::with_capacity(BLOCK); layout.outputs],
+        }
     }
 
     /// Computes both for the pairs `rows`.
     fn forward(&mut self, w: &[f64], design: &Design, rows: Range<usize>) {
-        pulp::Arch::new().dispatch(Forward { tile: self, w, design, rows });
+        pulp::Arch::new().dispatch(Forward {
+            tile: self,
+            w,
+            design,
+            rows,
+        });
     }
 
     /// Adds what the pairs `rows`, for which [`forward`](Self::forward) was called, give to J' r_vv.
-    fn accelerate(&self, w: &[f64], v: &[f64], design: &Design, rows: Range<usize>, sum: &mut [f64]) {
+    fn accelerate(
+        &self,
+        w: &[f64],
+        v: &[f64],
+        design: &Design,
+        rows: Range<usize>,
+        sum: &mut [f64],
+    ) {
         let (l, n) = (self.layout, rows.len());
         let mut second = vec![vec![0.0; n]; l.outputs];
         for (j, h) in self.h.iter().enumerate() {
@@ -179,7 +222,10 @@ impl<'a> Tile<'a> {
             let mut slope = vec![v[l.inputs * l.hidden + j]; n];
             for (g, x) in design.inputs.iter().enumerate() {
                 let weight = v[g * l.hidden + j];
-                slope.iter_mut().zip(&x[rows.clone()]).for_each(|(s, x)| *s += weight * x);
+                slope
+                    .iter_mut()
+                    .zip(&x[rows.clone()])
+                    .for_each(|(s, x)| *s += weight * x);
             }
             for (i, second) in second.iter_mut().enumerate() {
                 let (c, v_c) = (w[l.output(i, j)], v[l.output(i, j)]);
@@ -193,7 +239,11 @@ impl<'a> Tile<'a> {
             let mut weighted = vec![0.0; n];
             for (i, second) in second.iter().enumerate() {
                 let c = w[l.output(i, j)];
-                weighted.iter_mut().zip(second).zip(h).for_each(|((t, s), h)| *t += c * s * (1.0 - h * h));
+                weighted
+                    .iter_mut()
+                    .zip(second)
+                    .zip(h)
+                    .for_each(|((t, s), h)| *t += c * s * (1.0 - h * h));
                 sum[l.output(i, j)] += dot(second, h);
             }
             for (g, x) in design.inputs.iter().enumerate() {
@@ -218,7 +268,12 @@ impl WithSimd for Forward<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        let Forward { tile, w, design, rows } = self;
+        let Forward {
+            tile,
+            w,
+            design,
+            rows,
+        } = self;
         let l = tile.layout;
         for (i, (r, target)) in tile.residuals.iter_mut().zip(&design.targets).enumerate() {
             r.clear();
@@ -229,7 +284,9 @@ impl WithSimd for Forward<'_, '_> {
             h.resize(rows.len(), w[l.inputs * l.hidden + j]);
             for (g, x) in design.inputs.iter().enumerate() {
                 let weight = w[g * l.hidden + j];
-                h.iter_mut().zip(&x[rows.clone()]).for_each(|(y, x)| *y += weight * x);
+                h.iter_mut()
+                    .zip(&x[rows.clone()])
+                    .for_each(|(y, x)| *y += weight * x);
             }
             h.iter_mut().for_each(|y| *y = Real::tanh(*y));
             for (i, r) in tile.residuals.iter_mut().enumerate() {

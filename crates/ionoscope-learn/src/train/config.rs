@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     adam::AdamConfig,
-    architectures::{Architecture, Network, neural_map::SubNetwork, two_layer_map::TwoLayerNetwork},
+    architectures::{
+        Architecture, Network, neural_map::SubNetwork, two_layer_map::TwoLayerNetwork,
+    },
     dataset::Dataset,
     second_order::SecondOrderConfig,
 };
@@ -34,7 +36,13 @@ pub struct InitialWeights {
 
 impl Default for InitialWeights {
     fn default() -> Self {
-        InitialWeights { inner: 0.2, beta: 0.2, a: 0.2, alpha: 0.2, b: 0.2 }
+        InitialWeights {
+            inner: 0.2,
+            beta: 0.2,
+            a: 0.2,
+            alpha: 0.2,
+            b: 0.2,
+        }
     }
 }
 
@@ -74,7 +82,10 @@ impl Default for TrainConfig {
             hidden_of: BTreeMap::new(),
             initial: InitialWeights::default(),
             // The second stage does best from weights of its own (docs/decisions/0001).
-            adam: AdamConfig { epochs: 0, ..AdamConfig::default() },
+            adam: AdamConfig {
+                epochs: 0,
+                ..AdamConfig::default()
+            },
             second_order: SecondOrderConfig::default(),
             validate_every: 10,
             seed: 1,
@@ -88,9 +99,17 @@ impl TrainConfig {
         self.adam.check()?;
         self.second_order.check()?;
         let i = &self.initial;
-        for (name, value) in [("inner", i.inner), ("beta", i.beta), ("a", i.a), ("alpha", i.alpha), ("b", i.b)] {
+        for (name, value) in [
+            ("inner", i.inner),
+            ("beta", i.beta),
+            ("a", i.a),
+            ("alpha", i.alpha),
+            ("b", i.b),
+        ] {
             if !(value.is_finite() && value >= 0.0) {
-                return Err(Error::Invalid(format!("initial.{name} = {value}; expected 0 or more")));
+                return Err(Error::Invalid(format!(
+                    "initial.{name} = {value}; expected 0 or more"
+                )));
             }
         }
         let mut hidden = vec![self.hidden; dataset.spec.variables.len()];
@@ -98,10 +117,14 @@ impl TrainConfig {
             hidden[dataset.spec.variable_index(name)?] = *n;
         }
         if hidden.contains(&0) || self.validate_every == 0 {
-            return Err(Error::Invalid("hidden, hidden_of and validate_every must be at least 1".into()));
+            return Err(Error::Invalid(
+                "hidden, hidden_of and validate_every must be at least 1".into(),
+            ));
         }
         if let Some(n) = hidden.iter().find(|n| **n > MOST_HIDDEN) {
-            return Err(Error::Invalid(format!("{n} hidden units; expected at most {MOST_HIDDEN}")));
+            return Err(Error::Invalid(format!(
+                "{n} hidden units; expected at most {MOST_HIDDEN}"
+            )));
         }
         if self.architecture == Architecture::TwoLayerMap {
             if self.adam.epochs > 0 || !self.hidden_of.is_empty() {
@@ -113,7 +136,12 @@ impl TrainConfig {
             }
             hidden.truncate(1);
         }
-        let weights = hidden.iter().enumerate().map(|(i, h)| self.zeros(dataset, i, *h).weight_count()).max().unwrap_or(0);
+        let weights = hidden
+            .iter()
+            .enumerate()
+            .map(|(i, h)| self.zeros(dataset, i, *h).weight_count())
+            .max()
+            .unwrap_or(0);
         if self.second_order.iterations > 0 && weights > MOST_SECOND_ORDER {
             return Err(Error::Invalid(format!(
                 "{weights} weights of one sub-network: the second stage, with a matrix of their square, takes at most {MOST_SECOND_ORDER}; \
@@ -125,15 +153,31 @@ impl TrainConfig {
 
     /// Network `i` of `hidden` units with all weights zero.
     fn zeros(&self, dataset: &Dataset, i: usize, hidden: usize) -> Network {
-        self.network(dataset.spec.variables.len(), dataset.normalizer.parameter_sd.len(), i, hidden)
+        self.network(
+            dataset.spec.variables.len(),
+            dataset.normalizer.parameter_sd.len(),
+            i,
+            hidden,
+        )
     }
 
     /// Exact number of trainable weights of a map of a model with so many inputs besides its state: control parameters and the stimulus.
     pub fn weight_count(&self, spec: &Spec, parameters: usize) -> usize {
         let d = spec.variables.len();
-        let hidden = |i: usize| self.hidden_of.get(&spec.variables[i].name).copied().unwrap_or(self.hidden);
-        let networks = if self.architecture == Architecture::TwoLayerMap { 1 } else { d };
-        (0..networks).map(|i| self.network(d, parameters, i, hidden(i)).weight_count()).sum()
+        let hidden = |i: usize| {
+            self.hidden_of
+                .get(&spec.variables[i].name)
+                .copied()
+                .unwrap_or(self.hidden)
+        };
+        let networks = if self.architecture == Architecture::TwoLayerMap {
+            1
+        } else {
+            d
+        };
+        (0..networks)
+            .map(|i| self.network(d, parameters, i, hidden(i)).weight_count())
+            .sum()
     }
 
     fn network(&self, d: usize, parameters: usize, i: usize, hidden: usize) -> Network {
@@ -152,7 +196,8 @@ impl TrainConfig {
             // A network without a first stage draws its weights when the second begins.
             if let Network::Own(net) = &mut net {
                 let s = &self.initial;
-                let sds = std::iter::repeat_n(s.inner, net.inner.len() - 1).chain([s.beta, s.a, s.alpha, s.b, 0.0]);
+                let sds = std::iter::repeat_n(s.inner, net.inner.len() - 1)
+                    .chain([s.beta, s.a, s.alpha, s.b, 0.0]);
                 for (group, sd) in net.groups_mut().into_iter().zip(sds) {
                     group.iter_mut().for_each(|w| *w = sd * normal(&mut rng));
                 }

@@ -39,41 +39,67 @@ struct Log {
 impl Log {
     /// Opens the log, for this process alone, and leaves what is there.
     fn open(path: PathBuf) -> Result<Self> {
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = file.map_err(|source| Error::Write { path: path.clone(), source })?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path);
+        let file = file.map_err(|source| Error::Write {
+            path: path.clone(),
+            source,
+        })?;
         match file.try_lock() {
             // Where a file system knows no locks, whoever starts two trainings in one folder is on his own.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Log { path, file, length: 0 }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::file(&path, "another training is at work in this folder; wait for its end, or choose another folder"))
-            }
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Log {
+                path,
+                file,
+                length: 0,
+            }),
+            Err(TryLockError::WouldBlock) => Err(Error::file(
+                &path,
+                "another training is at work in this folder; wait for its end, or choose another folder",
+            )),
         }
     }
 
     /// Keeps the first `length` bytes of what is there.
     fn keep(&mut self, length: u64) -> Result<()> {
         let (path, file) = (&self.path, &mut self.file);
-        let failed = |source| Error::Write { path: path.clone(), source };
+        let failed = |source| Error::Write {
+            path: path.clone(),
+            source,
+        };
         let there = file.metadata().map_err(failed)?.len();
         if there < length {
             return Err(Error::file(
                 path,
-                format!("has {there} bytes where the checkpoint says {length}; it was changed since; start anew"),
+                format!(
+                    "has {there} bytes where the checkpoint says {length}; it was changed since; start anew"
+                ),
             ));
         }
-        file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+        file.set_len(length)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(failed)?;
         self.length = length;
         Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.length += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(|source| Error::Write { path: self.path.clone(), source })
+        self.file.write_all(bytes).map_err(|source| Error::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Makes sure that a checkpoint which refers to the log finds it, whatever happens to the machine.
     fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|source| Error::Write { path: self.path.clone(), source })
+        self.file.sync_data().map_err(|source| Error::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -89,27 +115,51 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Opens the folder; also what it holds to go on from.
-    pub fn open(path: &Path, existing: Existing, identity: &Identity) -> Result<(Self, Option<Found>)> {
-        fs::create_dir_all(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
+    pub fn open(
+        path: &Path,
+        existing: Existing,
+        identity: &Identity,
+    ) -> Result<(Self, Option<Found>)> {
+        fs::create_dir_all(path).map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })?;
         let file = path.join(checkpoint::FILE);
         if file.exists() && existing == Existing::Refuse {
-            let message = "the folder already holds a training; resume it, or choose another folder";
+            let message =
+                "the folder already holds a training; resume it, or choose another folder";
             return Err(Error::file(&file, message));
         }
-        let mut directory =
-            Directory { path: path.to_owned(), progress: Log::open(path.join(PROGRESS))?, events: Log::open(path.join(EVENTS))? };
-        let checkpoint = if existing == Existing::Resume { load(&file, identity)? } else { None };
-        let (progress_bytes, event_bytes) = checkpoint.as_ref().map_or((0, 0), |c| (c.progress_bytes, c.event_bytes));
+        let mut directory = Directory {
+            path: path.to_owned(),
+            progress: Log::open(path.join(PROGRESS))?,
+            events: Log::open(path.join(EVENTS))?,
+        };
+        let checkpoint = if existing == Existing::Resume {
+            load(&file, identity)?
+        } else {
+            None
+        };
+        let (progress_bytes, event_bytes) = checkpoint
+            .as_ref()
+            .map_or((0, 0), |c| (c.progress_bytes, c.event_bytes));
         directory.progress.keep(progress_bytes)?;
         directory.events.keep(event_bytes)?;
         let Some(checkpoint) = checkpoint else {
             for old in [crate::checkpoint::previous(&file), file] {
                 let removed = fs::remove_file(&old);
-                if let Err(source) = removed.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) }) {
+                if let Err(source) = removed.or_else(|e| {
+                    if e.kind() == std::io::ErrorKind::NotFound {
+                        Ok(())
+                    } else {
+                        Err(e)
+                    }
+                }) {
                     return Err(Error::Write { path: old, source });
                 }
             }
-            let mut text = serde_json::to_vec_pretty(identity).map_err(|e| Error::Failed(format!("the configuration: {e}")))?;
+            let mut text = serde_json::to_vec_pretty(identity)
+                .map_err(|e| Error::Failed(format!("the configuration: {e}")))?;
             text.push(b'\n');
             files::write_atomic(&path.join("training.json"), |w| w.write_all(&text))?;
             directory.events.append(&events::header())?;
@@ -123,24 +173,44 @@ impl Directory {
     fn history(&mut self) -> Result<Vec<Record>> {
         let path = self.progress.path.clone();
         let mut text = String::new();
-        let read = self.progress.file.seek(SeekFrom::Start(0)).and_then(|_| self.progress.file.read_to_string(&mut text));
-        read.map_err(|source| Error::Read { path: path.clone(), source })?;
+        let read = self
+            .progress
+            .file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.progress.file.read_to_string(&mut text));
+        read.map_err(|source| Error::Read {
+            path: path.clone(),
+            source,
+        })?;
         let parse = |(k, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|e| Error::file(&path, format!("line {} is not a record ({e}); start anew", k + 1)))
+            serde_json::from_str(line).map_err(|e| {
+                Error::file(
+                    &path,
+                    format!("line {} is not a record ({e}); start anew", k + 1),
+                )
+            })
         };
         text.lines().enumerate().map(parse).collect()
     }
 
     /// Adds a record to the progress file and to the events.
     pub fn record(&mut self, record: &Record, variables: &[String]) -> Result<()> {
-        let mut line = serde_json::to_vec(record).map_err(|e| Error::Failed(format!("a progress record: {e}")))?;
+        let mut line = serde_json::to_vec(record)
+            .map_err(|e| Error::Failed(format!("a progress record: {e}")))?;
         // JSON has no word for a number that is not finite, and a line that is not read again would end every later resumption.
-        serde_json::from_slice::<Record>(&line)
-            .map_err(|_| Error::Failed(format!("the training has come to numbers that are not finite, which {} cannot hold", PROGRESS)))?;
+        serde_json::from_slice::<Record>(&line).map_err(|_| {
+            Error::Failed(format!(
+                "the training has come to numbers that are not finite, which {} cannot hold",
+                PROGRESS
+            ))
+        })?;
         line.push(b'\n');
         self.progress.append(&line)?;
         let (step, values) = record.scalars(variables);
-        self.events.append(&events::scalars(step, values.iter().map(|(name, v)| (name.as_str(), *v))))
+        self.events.append(&events::scalars(
+            step,
+            values.iter().map(|(name, v)| (name.as_str(), *v)),
+        ))
     }
 
     /// Writes a checkpoint.

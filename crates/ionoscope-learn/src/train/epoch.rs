@@ -71,30 +71,57 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Trainees {
     /// Sub-networks of these sizes, in the order of the variables, with their learners.
-    pub fn new(backend: Backend, config: &AdamConfig, batches: Batches, learners: Vec<(Shape, Learner)>) -> Self {
-        let networks = learners.into_iter().enumerate().map(|(own, (shape, learner))| {
-            let mut packed = Packed::new(shape);
-            packed.set(&learner.weights);
-            let most = (0..batches.count).map(|k| batches.chunks(k)).max().unwrap_or(1);
-            Network {
-                own,
-                shape,
-                ticket: AtomicU64::new(0),
-                finished: AtomicUsize::new(0),
-                packed: RwLock::new(packed),
-                parts: (0..most).map(|_| Mutex::new(Sums::new(shape))).collect(),
-                state: Mutex::new(State { gradient: vec![0.0; shape.weights()], squares: 0.0, by_batch: Vec::new(), learner }),
-            }
-        });
+    pub fn new(
+        backend: Backend,
+        config: &AdamConfig,
+        batches: Batches,
+        learners: Vec<(Shape, Learner)>,
+    ) -> Self {
+        let networks = learners
+            .into_iter()
+            .enumerate()
+            .map(|(own, (shape, learner))| {
+                let mut packed = Packed::new(shape);
+                packed.set(&learner.weights);
+                let most = (0..batches.count)
+                    .map(|k| batches.chunks(k))
+                    .max()
+                    .unwrap_or(1);
+                Network {
+                    own,
+                    shape,
+                    ticket: AtomicU64::new(0),
+                    finished: AtomicUsize::new(0),
+                    packed: RwLock::new(packed),
+                    parts: (0..most).map(|_| Mutex::new(Sums::new(shape))).collect(),
+                    state: Mutex::new(State {
+                        gradient: vec![0.0; shape.weights()],
+                        squares: 0.0,
+                        by_batch: Vec::new(),
+                        learner,
+                    }),
+                }
+            });
         let networks: Vec<Network> = networks.collect();
         let threads = rayon::current_num_threads();
-        let scratch = (0..threads).map(|_| Mutex::new(Scratch::new(networks[0].shape))).collect();
-        Trainees { backend, config: config.clone(), batches, networks, scratch }
+        let scratch = (0..threads)
+            .map(|_| Mutex::new(Scratch::new(networks[0].shape)))
+            .collect();
+        Trainees {
+            backend,
+            config: config.clone(),
+            batches,
+            networks,
+            scratch,
+        }
     }
 
     /// The learners as they are now.
     pub fn learners(&self) -> Vec<Learner> {
-        self.networks.iter().map(|n| lock(&n.state).learner.clone()).collect()
+        self.networks
+            .iter()
+            .map(|n| lock(&n.state).learner.clone())
+            .collect()
     }
 
     /// Batches in an epoch.
@@ -105,7 +132,12 @@ impl Trainees {
     /// Samples of each batch of the last epoch and their mean squared error before its step, of sub-network `i`.
     pub fn by_batch(&self, i: usize) -> Vec<(usize, f64)> {
         let length = |b: usize| self.batches.range(b).1 - self.batches.range(b).0;
-        lock(&self.networks[i].state).by_batch.iter().enumerate().map(|(b, mse)| (length(b), *mse)).collect()
+        lock(&self.networks[i].state)
+            .by_batch
+            .iter()
+            .enumerate()
+            .map(|(b, mse)| (length(b), *mse))
+            .collect()
     }
 
     /// One pass over `rows`. Returns the mean squared error of each sub-network on the way (before the step of each batch); none where `watch` stopped it,
@@ -138,11 +170,18 @@ impl Trainees {
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(e) => Err(e),
             None if watch.stopped()
-                && self.networks.iter().any(|n| (n.ticket.load(Ordering::Acquire) >> 32) as usize != self.batches.count) =>
+                && self.networks.iter().any(|n| {
+                    (n.ticket.load(Ordering::Acquire) >> 32) as usize != self.batches.count
+                }) =>
             {
                 Ok(None)
             }
-            None => Ok(Some(self.networks.iter().map(|n| lock(&n.state).squares / rows.len() as f64).collect())),
+            None => Ok(Some(
+                self.networks
+                    .iter()
+                    .map(|n| lock(&n.state).squares / rows.len() as f64)
+                    .collect(),
+            )),
         }
     }
 
@@ -191,7 +230,12 @@ impl Trainees {
             if chunk == self.batches.chunks(batch) {
                 return Claim::Wait;
             }
-            match network.ticket.compare_exchange_weak(ticket, ticket + 1, Ordering::AcqRel, Ordering::Acquire) {
+            match network.ticket.compare_exchange_weak(
+                ticket,
+                ticket + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return Claim::Chunk { batch, chunk },
                 Err(now) => ticket = now,
             }
@@ -199,24 +243,49 @@ impl Trainees {
     }
 
     /// The sums of one chunk; the last of a batch makes the step.
-    fn chunk(&self, network: &Network, batch: usize, chunk: usize, rows: &Rows, scratch: &mut Scratch) -> Result<()> {
+    fn chunk(
+        &self,
+        network: &Network,
+        batch: usize,
+        chunk: usize,
+        rows: &Rows,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         let (from, to) = self.batches.chunk_range(batch, chunk);
-        let packed = network.packed.read().unwrap_or_else(PoisonError::into_inner);
-        lock(&network.parts[chunk]).set(self.backend, &packed, &rows.samples(network.own, from, to), scratch)?;
+        let packed = network
+            .packed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        lock(&network.parts[chunk]).set(
+            self.backend,
+            &packed,
+            &rows.samples(network.own, from, to),
+            scratch,
+        )?;
         drop(packed);
         let chunks = self.batches.chunks(batch);
         if network.finished.fetch_add(1, Ordering::AcqRel) + 1 == chunks {
             network.finished.store(0, Ordering::Relaxed);
             self.step(network, batch, chunks);
-            network.ticket.store((batch as u64 + 1) << 32, Ordering::Release);
+            network
+                .ticket
+                .store((batch as u64 + 1) << 32, Ordering::Release);
         }
         Ok(())
     }
 
     fn step(&self, network: &Network, batch: usize, chunks: usize) {
         let (from, to) = self.batches.range(batch);
-        let mut packed = network.packed.write().unwrap_or_else(PoisonError::into_inner);
-        let State { learner, gradient, squares, by_batch } = &mut *lock(&network.state);
+        let mut packed = network
+            .packed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let State {
+            learner,
+            gradient,
+            squares,
+            by_batch,
+        } = &mut *lock(&network.state);
         let parts: Vec<_> = network.parts[..chunks].iter().map(lock).collect();
         let parts: Vec<&Sums> = parts.iter().map(|p| &**p).collect();
         let sum = Sums::gradient(&packed, &parts, gradient);
@@ -224,7 +293,13 @@ impl Trainees {
         let mean = 1.0 / (to - from) as f64;
         by_batch.push(sum * mean);
         gradient.iter_mut().for_each(|g| *g *= mean);
-        learner.adam.step(self.backend, &self.config, self.batches.count as u64, &mut learner.weights, gradient);
+        learner.adam.step(
+            self.backend,
+            &self.config,
+            self.batches.count as u64,
+            &mut learner.weights,
+            gradient,
+        );
         packed.set(&learner.weights);
     }
 
@@ -239,11 +314,21 @@ impl Trainees {
         self.networks
             .iter()
             .map(|network| {
-                let packed = network.packed.read().unwrap_or_else(PoisonError::into_inner);
+                let packed = network
+                    .packed
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner);
                 let parts: Vec<usize> = (0..n).step_by(PART).collect();
                 let sums = parts.par_iter().map_init(
                     || Scratch::new(network.shape),
-                    |scratch, &from| squared_error(self.backend, &packed, &rows.samples(network.own, from, n.min(from + PART)), scratch),
+                    |scratch, &from| {
+                        squared_error(
+                            self.backend,
+                            &packed,
+                            &rows.samples(network.own, from, n.min(from + PART)),
+                            scratch,
+                        )
+                    },
                 );
                 let sums = sums.collect::<Result<Vec<f64>>>()?;
                 Ok(sums.iter().sum::<f64>() / n as f64)

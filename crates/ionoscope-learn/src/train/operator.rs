@@ -106,7 +106,10 @@ impl Default for OperatorConfig {
                 epochs: 200,
                 batch: 32,
                 learning_rate: 2e-3,
-                schedule: Schedule::Cosine { warm_up: 0.02, end: 1e-3 },
+                schedule: Schedule::Cosine {
+                    warm_up: 0.02,
+                    end: 1e-3,
+                },
                 weight_decay: 1e-4,
                 epsilon: 1e-8,
                 ..AdamConfig::default()
@@ -133,18 +136,63 @@ impl OperatorConfig {
         self.network.check()?;
         self.adam.check()?;
         let require = |ok: bool, name: &str, value: f64, expected: &str| {
-            if ok { Ok(()) } else { Err(Error::Invalid(format!("{name} = {value}; expected {expected}"))) }
+            if ok {
+                Ok(())
+            } else {
+                Err(Error::Invalid(format!(
+                    "{name} = {value}; expected {expected}"
+                )))
+            }
         };
-        require(self.clip >= 0.0 && self.clip.is_finite(), "clip", self.clip, "0 or more")?;
-        require((0.0..1.0).contains(&self.average), "average", self.average, "a number in [0, 1)")?;
-        let parts = [("normalised", self.loss.normalised), ("physical", self.loss.physical), ("slope", self.loss.slope)];
+        require(
+            self.clip >= 0.0 && self.clip.is_finite(),
+            "clip",
+            self.clip,
+            "0 or more",
+        )?;
+        require(
+            (0.0..1.0).contains(&self.average),
+            "average",
+            self.average,
+            "a number in [0, 1)",
+        )?;
+        let parts = [
+            ("normalised", self.loss.normalised),
+            ("physical", self.loss.physical),
+            ("slope", self.loss.slope),
+        ];
         for (name, weight) in parts {
-            require(weight >= 0.0 && weight.is_finite(), &format!("loss.{name}"), weight, "0 or more")?;
+            require(
+                weight >= 0.0 && weight.is_finite(),
+                &format!("loss.{name}"),
+                weight,
+                "0 or more",
+            )?;
         }
-        require(parts.iter().any(|p| p.1 > 0.0), "loss", 0.0, "at least one part with a weight")?;
-        require(self.ramp > 0.0 && self.ramp <= 1.0, "ramp", self.ramp, "a number in (0, 1]")?;
-        require(self.validate_every > 0, "validate_every", self.validate_every as f64, "at least 1")?;
-        require(self.adam.epochs > 0, "adam.epochs", self.adam.epochs as f64, "at least 1")
+        require(
+            parts.iter().any(|p| p.1 > 0.0),
+            "loss",
+            0.0,
+            "at least one part with a weight",
+        )?;
+        require(
+            self.ramp > 0.0 && self.ramp <= 1.0,
+            "ramp",
+            self.ramp,
+            "a number in (0, 1]",
+        )?;
+        require(
+            self.validate_every > 0,
+            "validate_every",
+            self.validate_every as f64,
+            "at least 1",
+        )?;
+        require(
+            self.adam.epochs > 0,
+            "adam.epochs",
+            self.adam.epochs as f64,
+            "at least 1",
+        )
     }
 }
 
@@ -163,23 +211,31 @@ impl OperatorConfig {
 
     /// Bytes that a training takes besides its data, with so many threads: inputs, what each thread keeps for the way back, weights and moments.
     pub fn bytes(&self, data: &ResponseConfig, variables: usize, threads: usize) -> u64 {
-        let (points, count) = (data.points as u64, self.weight_count(variables, data) as u64);
+        let (points, count) = (
+            data.points as u64,
+            self.weight_count(variables, data) as u64,
+        );
         let n = &self.network;
         let full = (n.width as f64 * points as f64 * (1.0 + n.padding)) as u64;
-        let kept = full * (5 * n.layers as u64 + 4) + points * (5 * HIDDEN as u64 + variables as u64);
+        let kept =
+            full * (5 * n.layers as u64 + 4) + points * (5 * HIDDEN as u64 + variables as u64);
         let channels = 1 + self.inputs(variables, data) as u64;
-        let inputs = data.samples.iter().take(2).map(|s| *s as u64).sum::<u64>() * points * channels;
+        let inputs =
+            data.samples.iter().take(2).map(|s| *s as u64).sum::<u64>() * points * channels;
         4 * (inputs + kept * threads as u64 + count * engine::CHUNKS as u64) + 8 * 7 * count
     }
 
     /// Input channels: time, the current, perhaps its charge, of windows the start, and the parameters that vary.
     pub fn inputs(&self, variables: usize, data: &ResponseConfig) -> usize {
-        2 + usize::from(self.charge) + if data.windows > 0 { variables } else { 0 } + data.vary.len()
+        2 + usize::from(self.charge)
+            + if data.windows > 0 { variables } else { 0 }
+            + data.vary.len()
     }
 
     /// Exact number of trainable weights for a model of so many variables.
     pub fn weight_count(&self, variables: usize, data: &ResponseConfig) -> usize {
-        self.network.weight_count(self.inputs(variables, data), variables)
+        self.network
+            .weight_count(self.inputs(variables, data), variables)
     }
 }
 
@@ -233,7 +289,11 @@ impl State {
             steps: 0,
             second_order: None,
         };
-        let Moving { weights, adam, average } = &self.moving;
+        let Moving {
+            weights,
+            adam,
+            average,
+        } = &self.moving;
         let own = NetworkState {
             weights: weights.clone(),
             first: adam.first.clone(),
@@ -242,25 +302,61 @@ impl State {
             second_order: None,
         };
         let mut networks = vec![own, plain(average, Vec::new())];
-        networks.extend(self.best.as_ref().map(|(error, epoch, weights)| plain(weights, vec![*error, *epoch as f64])));
+        networks.extend(
+            self.best
+                .as_ref()
+                .map(|(error, epoch, weights)| plain(weights, vec![*error, *epoch as f64])),
+        );
         networks.extend((!self.losses.is_empty()).then(|| plain(&self.losses, Vec::new())));
-        Checkpoint { identity: identity.clone(), epoch: self.epoch, seconds, progress_bytes: 0, event_bytes: 0, networks }
+        Checkpoint {
+            identity: identity.clone(),
+            epoch: self.epoch,
+            seconds,
+            progress_bytes: 0,
+            event_bytes: 0,
+            networks,
+        }
     }
 
     /// Takes up what a checkpoint holds; an epoch has so many losses.
-    fn restore(&mut self, checkpoint: Checkpoint, history: Vec<Record>, most_losses: usize) -> Result<()> {
+    fn restore(
+        &mut self,
+        checkpoint: Checkpoint,
+        history: Vec<Record>,
+        most_losses: usize,
+    ) -> Result<()> {
         let count = self.moving.weights.len();
         let mut networks = checkpoint.networks.into_iter();
-        let misfit = || Error::Invalid("the checkpoint is of another size than the configuration's network; start anew".into());
-        let (own, average) = (networks.next().ok_or_else(misfit)?, networks.next().ok_or_else(misfit)?);
-        if [&own.weights, &own.first, &own.second, &average.weights].iter().any(|v| v.len() != count) {
+        let misfit = || {
+            Error::Invalid(
+                "the checkpoint is of another size than the configuration's network; start anew"
+                    .into(),
+            )
+        };
+        let (own, average) = (
+            networks.next().ok_or_else(misfit)?,
+            networks.next().ok_or_else(misfit)?,
+        );
+        if [&own.weights, &own.first, &own.second, &average.weights]
+            .iter()
+            .any(|v| v.len() != count)
+        {
             return Err(misfit());
         }
-        let adam = Adam { first: own.first, second: own.second, steps: own.steps };
-        self.moving = Moving { weights: own.weights, adam, average: average.weights };
+        let adam = Adam {
+            first: own.first,
+            second: own.second,
+            steps: own.steps,
+        };
+        self.moving = Moving {
+            weights: own.weights,
+            adam,
+            average: average.weights,
+        };
         let mut next = networks.next();
         if let Some(best) = next.take_if(|n| n.first.len() == 2) {
-            self.best = Some((best.first[0], best.first[1] as u64, best.weights)).filter(|b| b.2.len() == count);
+            self.best = Some((best.first[0], best.first[1] as u64, best.weights))
+                .filter(|b| b.2.len() == count);
             if self.best.is_none() {
                 return Err(misfit());
             }
@@ -300,7 +396,11 @@ pub fn check_device(device: Device) -> Result<()> {
 /// # Errors
 /// A configuration that does not fit the data; a folder that holds another training, or a damaged one; files that cannot be written; a loss that
 /// is no longer finite, with the epoch.
-pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Run<Fno>) -> Result<TrainedOperator> {
+pub fn train_operator(
+    data: &ResponseData,
+    config: &OperatorConfig,
+    run: &mut Run<Fno>,
+) -> Result<TrainedOperator> {
     config.check_for(&data.config)?;
     if data.training.is_empty() {
         return Err(Error::Invalid("the dataset has no training samples".into()));
@@ -309,11 +409,20 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let windows = data.config.windows > 0;
     if let Some(fno) = run.from {
         let inputs = |charge: bool, start: bool, parameters: Vec<&String>| {
-            let fixed = ["the current", "its charge", "the start"].into_iter().zip([true, charge, start]);
+            let fixed = ["the current", "its charge", "the start"]
+                .into_iter()
+                .zip([true, charge, start]);
             let fixed = fixed.filter(|i| i.1).map(|i| i.0);
-            fixed.chain(parameters.into_iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
+            fixed
+                .chain(parameters.into_iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
-        let given = inputs(fno.scaling.charge.is_some(), fno.takes_start(), fno.scaling.parameters.keys().collect());
+        let given = inputs(
+            fno.scaling.charge.is_some(),
+            fno.takes_start(),
+            fno.scaling.parameters.keys().collect(),
+        );
         let wanted = inputs(config.charge, windows, data.config.vary.keys().collect());
         if fno.config != *network || fno.spec.id != data.spec.id || given != wanted {
             return Err(Error::Invalid(format!(
@@ -322,10 +431,17 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
             )));
         }
     }
-    if run.from.is_some_and(|fno| fno.scaling.per_point.is_some() != (config.normaliser == Normaliser::PerPoint)) {
-        return Err(Error::Invalid("the network to start from has another normaliser than the configuration".into()));
+    if run.from.is_some_and(|fno| {
+        fno.scaling.per_point.is_some() != (config.normaliser == Normaliser::PerPoint)
+    }) {
+        return Err(Error::Invalid(
+            "the network to start from has another normaliser than the configuration".into(),
+        ));
     }
-    if let Some(fno) = run.from.filter(|fno| fno.scaling.per_point.is_some() && fno.points != data.config.points) {
+    if let Some(fno) = run
+        .from
+        .filter(|fno| fno.scaling.per_point.is_some() && fno.points != data.config.points)
+    {
         return Err(Error::Invalid(format!(
             "the network to start from is scaled at each of {} times, the data have {}; with normaliser = \"per_point\" both need the same responses.points",
             fno.points, data.config.points
@@ -334,20 +450,47 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
     let problem = Problem::new(data, config, run.from)?;
     let weights = match run.from {
         Some(fno) => fno.weights.iter().map(|w| f64::from(*w)).collect(),
-        None => network.initial_weights(problem.scaling.inputs(), data.spec.variables.len(), config.seed),
+        None => network.initial_weights(
+            problem.scaling.inputs(),
+            data.spec.variables.len(),
+            config.seed,
+        ),
     };
-    let configuration = serde_json::to_value(config).map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
-    let numbers = [&data.training, &data.validation].into_iter().flat_map(|s| s.input.iter().chain(&s.x)).map(|v| f64::from(*v));
-    let varied = if data.config.vary.is_empty() { [].iter() } else { data.training.p.iter() };
+    let configuration = serde_json::to_value(config)
+        .map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
+    let numbers = [&data.training, &data.validation]
+        .into_iter()
+        .flat_map(|s| s.input.iter().chain(&s.x))
+        .map(|v| f64::from(*v));
+    let varied = if data.config.vary.is_empty() {
+        [].iter()
+    } else {
+        data.training.p.iter()
+    };
     let numbers = numbers.chain(varied.copied());
-    let identity = Identity { configuration, dataset: fingerprint(numbers), from: run.from.map(|_| fingerprint(weights.iter().copied())) };
-    let mut state = State { moving: Moving::new(weights), best: None, epoch: 0, losses: Vec::new(), history: Vec::new(), before: 0.0 };
+    let identity = Identity {
+        configuration,
+        dataset: fingerprint(numbers),
+        from: run.from.map(|_| fingerprint(weights.iter().copied())),
+    };
+    let mut state = State {
+        moving: Moving::new(weights),
+        best: None,
+        epoch: 0,
+        losses: Vec::new(),
+        history: Vec::new(),
+        before: 0.0,
+    };
     let mut directory = None;
     if let Some(path) = run.directory {
         let (opened, found) = Directory::open(path, run.existing, &identity)?;
         directory = Some(opened);
         if let Some((checkpoint, history)) = found {
-            state.restore(checkpoint, history, data.training.len() * data.spec.variables.len())?;
+            state.restore(
+                checkpoint,
+                history,
+                data.training.len() * data.spec.variables.len(),
+            )?;
         }
     }
     let (training, validation) = (problem.set(&data.training), problem.set(&data.validation));
@@ -368,21 +511,34 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         before(&state.history);
     }
     let diverged = |epoch: u64, place: &str| {
-        let kept = if run.directory.is_some_and(checkpoint::exists) { "; the last checkpoint stays in the folder" } else { "" };
-        Error::Failed(format!("the training diverged in epoch {epoch}{place}{kept}; begin anew with a lower adam.learning_rate"))
+        let kept = if run.directory.is_some_and(checkpoint::exists) {
+            "; the last checkpoint stays in the folder"
+        } else {
+            ""
+        };
+        Error::Failed(format!(
+            "the training diverged in epoch {epoch}{place}{kept}; begin anew with a lower adam.learning_rate"
+        ))
     };
-    let mut keep = |state: &mut State, directory: &mut Option<Directory>, record: Record| -> Result<()> {
-        if let Some(directory) = directory {
-            directory.record(&record, &variables)?;
-        }
-        if let Some(progress) = &mut run.progress {
-            progress(&record);
-        }
-        state.history.push(record);
-        Ok(())
-    };
+    let mut keep =
+        |state: &mut State, directory: &mut Option<Directory>, record: Record| -> Result<()> {
+            if let Some(directory) = directory {
+                directory.record(&record, &variables)?;
+            }
+            if let Some(progress) = &mut run.progress {
+                progress(&record);
+            }
+            state.history.push(record);
+            Ok(())
+        };
     // The network that was given is one of those to choose from.
-    let scored = |r: &Record| if let Record::Start(r) = r { Some(mean(&r.validation)) } else { None };
+    let scored = |r: &Record| {
+        if let Record::Start(r) = r {
+            Some(mean(&r.validation))
+        } else {
+            None
+        }
+    };
     let mut start = state.history.iter().find_map(scored);
     if let (Some(fno), None, false) = (run.from, start, data.validation.is_empty()) {
         let weights: Vec<f64> = fno.weights.iter().map(|w| f64::from(*w)).collect();
@@ -398,7 +554,14 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         if state.best.as_ref().is_none_or(|b| error < b.0) {
             state.best = Some((error, 0, weights));
         }
-        keep(&mut state, &mut directory, Record::Start(StartRecord { epoch: 0, validation }))?;
+        keep(
+            &mut state,
+            &mut directory,
+            Record::Start(StartRecord {
+                epoch: 0,
+                validation,
+            }),
+        )?;
     }
     let stopped = || match run.time_limit {
         _ if run.watch.stopped() => Some(Ending::Interrupted),
@@ -406,7 +569,10 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         _ => None,
     };
     let ending = loop {
-        let stale = state.best.as_ref().is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
+        let stale = state
+            .best
+            .as_ref()
+            .is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
         if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
             break Ending::Completed;
         }
@@ -414,32 +580,52 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
             break ending;
         }
         if let (true, Some(directory)) = (due(), &mut directory) {
-            directory.checkpoint(state.checkpoint(&identity, state.before + clock.elapsed().as_secs_f64()))?;
+            directory.checkpoint(
+                state.checkpoint(&identity, state.before + clock.elapsed().as_secs_f64()),
+            )?;
             saved.set(Instant::now());
         }
         let start = Instant::now();
-        let order = permutation(&mut stream(config.seed, "operator order", state.epoch), samples);
+        let order = permutation(
+            &mut stream(config.seed, "operator order", state.epoch),
+            samples,
+        );
         let begun = state.losses.len() / variables.len();
-        match engine.epoch(&mut state.moving, &order, &mut state.losses, &|| stopped().is_some() || due())? {
+        match engine.epoch(&mut state.moving, &order, &mut state.losses, &|| {
+            stopped().is_some() || due()
+        })? {
             Epoch::Done => {}
             // Behind a batch: it is kept above, and the epoch goes on.
             Epoch::Stopped => continue,
-            Epoch::Diverged(batch) => return Err(diverged(state.epoch + 1, &format!(", batch {batch}"))),
+            Epoch::Diverged(batch) => {
+                return Err(diverged(state.epoch + 1, &format!(", batch {batch}")));
+            }
         }
         let losses = std::mem::take(&mut state.losses);
         state.epoch += 1;
         let outputs = variables.len();
         // Weights are used in single precision.
         let finite = |weights: &[f64]| weights.iter().all(|w| (*w as f32).is_finite());
-        if losses.iter().any(|l| !l.is_finite()) || !finite(&state.moving.weights) || !finite(&state.moving.average) {
+        if losses.iter().any(|l| !l.is_finite())
+            || !finite(&state.moving.weights)
+            || !finite(&state.moving.average)
+        {
             return Err(diverged(state.epoch, ""));
         }
-        let due = state.epoch.is_multiple_of(config.validate_every) || state.epoch == config.adam.epochs;
-        let measured = if due && !data.validation.is_empty() { Some(engine.evaluate(&state.moving.average)?) } else { None };
+        let due =
+            state.epoch.is_multiple_of(config.validate_every) || state.epoch == config.adam.epochs;
+        let measured = if due && !data.validation.is_empty() {
+            Some(engine.evaluate(&state.moving.average)?)
+        } else {
+            None
+        };
         if let Some(errors) = &measured {
             let error = mean(errors);
             if !error.is_finite() {
-                return Err(diverged(state.epoch, ", its validation error is not finite"));
+                return Err(diverged(
+                    state.epoch,
+                    ", its validation error is not finite",
+                ));
             }
             if state.best.as_ref().is_none_or(|b| error < b.0) {
                 state.best = Some((error, state.epoch, state.moving.average.clone()));
@@ -449,18 +635,29 @@ pub fn train_operator(data: &ResponseData, config: &OperatorConfig, run: &mut Ru
         let record = Record::Adam(AdamRecord {
             epoch: state.epoch,
             training: engine::means(&losses, outputs),
-            first_batch: (state.epoch == 1).then(|| engine::means(&losses[..of_batch(0).end * outputs], outputs)),
+            first_batch: (state.epoch == 1)
+                .then(|| engine::means(&losses[..of_batch(0).end * outputs], outputs)),
             validation: measured,
             learning_rate: config.adam.rate(state.epoch * batches - 1, batches),
             samples_per_second: (samples - begun) as f64 / start.elapsed().as_secs_f64().max(1e-9),
             seconds: state.before + clock.elapsed().as_secs_f64(),
-            seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64 * (config.adam.epochs - state.epoch) as f64,
+            seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64
+                * (config.adam.epochs - state.epoch) as f64,
         });
         keep(&mut state, &mut directory, record)?;
         let of_batches: Vec<(usize, f64)> = (0..batches as usize)
-            .map(|b| (of_batch(b).len(), mean(&losses[of_batch(b).start * outputs..of_batch(b).end * outputs])))
+            .map(|b| {
+                (
+                    of_batch(b).len(),
+                    mean(&losses[of_batch(b).start * outputs..of_batch(b).end * outputs]),
+                )
+            })
             .collect();
-        let warning = Rise::new(&state.history, WINDOW, config.adam.learning_rate).told(state.epoch, None, &of_batches);
+        let warning = Rise::new(&state.history, WINDOW, config.adam.learning_rate).told(
+            state.epoch,
+            None,
+            &of_batches,
+        );
         warning.map_or(Ok(()), |w| keep(&mut state, &mut directory, w))?;
     };
     let seconds = state.before + clock.elapsed().as_secs_f64();
@@ -523,13 +720,28 @@ fn check_trained(fno: &Fno, data: &ResponseData) -> Result<()> {
     if fno.bands.as_ref().is_some_and(|b| !b.is_finite()) {
         return Err(unusable("the band around what is given by and the output"));
     }
-    let set = if data.validation.is_empty() { &data.training } else { &data.validation };
-    let some: Vec<_> = (0..set.len().min(LOOKED_AT)).map(|k| set.condition(k)).collect();
-    if fno.respond(&some, set.points)?.iter().flatten().any(|v| !v.is_finite()) {
+    let set = if data.validation.is_empty() {
+        &data.training
+    } else {
+        &data.validation
+    };
+    let some: Vec<_> = (0..set.len().min(LOOKED_AT))
+        .map(|k| set.condition(k))
+        .collect();
+    if fno
+        .respond(&some, set.points)?
+        .iter()
+        .flatten()
+        .any(|v| !v.is_finite())
+    {
         return Err(unusable("the output"));
     }
     // What else a reader asks for.
-    fno.check().map_err(|e| Error::Failed(format!("the training came to nothing: {e}; begin anew with a lower adam.learning_rate")))
+    fno.check().map_err(|e| {
+        Error::Failed(format!(
+            "the training came to nothing: {e}; begin anew with a lower adam.learning_rate"
+        ))
+    })
 }
 
 #[cfg(test)]

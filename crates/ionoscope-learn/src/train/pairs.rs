@@ -22,8 +22,16 @@ impl Rows {
     pub fn new(dataset: &Dataset, pairs: &Pairs) -> Self {
         let single = |row: &Vec<f64>| row.iter().map(|v| *v as f32).collect::<Vec<f32>>();
         let design = dataset.design(0..pairs.dimension, pairs);
-        let rows = design.inputs.iter().chain(&design.targets).map(single).collect();
-        Rows { rows, states: pairs.dimension }
+        let rows = design
+            .inputs
+            .iter()
+            .chain(&design.targets)
+            .map(single)
+            .collect();
+        Rows {
+            rows,
+            states: pairs.dimension,
+        }
     }
 
     /// Number of pairs.
@@ -35,7 +43,10 @@ impl Rows {
     pub fn samples(&self, own: usize, from: usize, to: usize) -> Samples<'_> {
         let inputs = self.rows.len() - self.states;
         Samples {
-            inner: (0..inputs).filter(|k| *k != own).map(|k| &self.rows[k][from..to]).collect(),
+            inner: (0..inputs)
+                .filter(|k| *k != own)
+                .map(|k| &self.rows[k][from..to])
+                .collect(),
             own: &self.rows[own][from..to],
             target: &self.rows[inputs + own][from..to],
         }
@@ -44,7 +55,10 @@ impl Rows {
     /// The sizes of the sub-networks for these numbers of hidden units.
     pub fn shapes(&self, hidden: &[usize]) -> Vec<Shape> {
         let inner = self.rows.len() - self.states - 1;
-        hidden.iter().map(|&hidden| Shape { inner, hidden }).collect()
+        hidden
+            .iter()
+            .map(|&hidden| Shape { inner, hidden })
+            .collect()
     }
 }
 
@@ -81,9 +95,16 @@ impl Shuffled {
     pub fn new(rows: Rows, seed: u64) -> Self {
         let pieces = rows.rows.len().div_ceil(8);
         let value = |pair: usize, r: usize| rows.rows.get(r).map_or(0.0, |row| row[pair]);
-        let records = (0..rows.len() * pieces).map(|k| std::array::from_fn(|i| value(k / pieces, k % pieces * 8 + i)));
+        let records = (0..rows.len() * pieces)
+            .map(|k| std::array::from_fn(|i| value(k / pieces, k % pieces * 8 + i)));
         let records: Vec<Piece> = records.collect();
-        Shuffled { seed, permuted: records.clone(), records, group: None, rows }
+        Shuffled {
+            seed,
+            permuted: records.clone(),
+            records,
+            group: None,
+            rows,
+        }
     }
 
     /// Brings the pairs into the order of `epoch`.
@@ -91,18 +112,30 @@ impl Shuffled {
         const PART: usize = 4096;
         let n = self.rows.len();
         let pieces = self.rows.rows.len().div_ceil(8);
-        let group = if n > FEW { epoch / PER_PERMUTATION } else { epoch };
+        let group = if n > FEW {
+            epoch / PER_PERMUTATION
+        } else {
+            epoch
+        };
         if self.group != Some(group) {
             let order = permutation(&mut stream(self.seed, "permutation", group), n);
             let records = &self.records;
-            self.permuted.par_chunks_mut(pieces).zip(order.par_iter()).with_min_len(PART).for_each(|(to, from)| {
-                to.copy_from_slice(&records[*from as usize * pieces..][..pieces]);
-            });
+            self.permuted
+                .par_chunks_mut(pieces)
+                .zip(order.par_iter())
+                .with_min_len(PART)
+                .for_each(|(to, from)| {
+                    to.copy_from_slice(&records[*from as usize * pieces..][..pieces]);
+                });
             self.group = Some(group);
         }
         // What is left of the last run comes last.
         let runs = n / RUN;
-        let (a, c) = if n > FEW { stride(self.seed, epoch, runs) } else { (1, 0) };
+        let (a, c) = if n > FEW {
+            stride(self.seed, epoch, runs)
+        } else {
+            (1, 0)
+        };
         let permuted = &self.permuted;
         let mut parts: Vec<Vec<&mut [f32]>> = (0..n.div_ceil(PART)).map(|_| Vec::new()).collect();
         for row in &mut self.rows.rows {
@@ -112,7 +145,11 @@ impl Shuffled {
         }
         parts.par_iter_mut().enumerate().for_each(|(k, part)| {
             let first_run = k * PART / RUN;
-            let start = if runs > 0 { ((c as u128 + a as u128 * first_run as u128) % runs as u128) as usize } else { 0 };
+            let start = if runs > 0 {
+                ((c as u128 + a as u128 * first_run as u128) % runs as u128) as usize
+            } else {
+                0
+            };
             let mut tile = [[0.0; 8]; TILE];
             for piece in 0..pieces {
                 let (mut run, mut place) = (first_run, start);
@@ -173,9 +210,14 @@ impl Batches {
     /// Equally large batches of at most `batch` pairs.
     pub fn new(pairs: usize, batch: usize) -> Result<Self> {
         if pairs == 0 {
-            return Err(crate::Error::Invalid("the dataset has no training pairs".into()));
+            return Err(crate::Error::Invalid(
+                "the dataset has no training pairs".into(),
+            ));
         }
-        Ok(Batches { pairs, count: pairs.div_ceil(batch) })
+        Ok(Batches {
+            pairs,
+            count: pairs.div_ceil(batch),
+        })
     }
 
     /// First pair of batch `k`, and of the one after.
@@ -187,7 +229,9 @@ impl Batches {
     /// Pairs of a chunk of batch `k`: whole blocks of the kernel, at most [`MOST_CHUNKS`](Self::MOST_CHUNKS) a batch.
     fn chunk(&self, k: usize) -> usize {
         let (from, to) = self.range(k);
-        (to - from).div_ceil(Self::MOST_CHUNKS).next_multiple_of(crate::kernels::BLOCK)
+        (to - from)
+            .div_ceil(Self::MOST_CHUNKS)
+            .next_multiple_of(crate::kernels::BLOCK)
     }
 
     /// Number of chunks of batch `k`.
@@ -213,7 +257,12 @@ mod tests {
 
     fn rows(n: usize) -> Rows {
         // Two states and a parameter: rows of distinct numbers.
-        Rows { rows: (0..5).map(|r| (0..n).map(|s| (r * 100_000 + s) as f32).collect()).collect(), states: 2 }
+        Rows {
+            rows: (0..5)
+                .map(|r| (0..n).map(|s| (r * 100_000 + s) as f32).collect())
+                .collect(),
+            states: 2,
+        }
     }
 
     #[test]
@@ -225,7 +274,11 @@ mod tests {
                 s.arrange(epoch);
                 let order: Vec<usize> = s.rows.rows[0].iter().map(|v| *v as usize).collect();
                 for (r, row) in s.rows.rows.iter().enumerate() {
-                    assert!(row.iter().zip(&order).all(|(v, o)| *v == (r * 100_000 + o) as f32));
+                    assert!(
+                        row.iter()
+                            .zip(&order)
+                            .all(|(v, o)| *v == (r * 100_000 + o) as f32)
+                    );
                 }
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
@@ -234,7 +287,12 @@ mod tests {
             }
             // Another epoch first, then the same again.
             s.arrange(1);
-            assert!(s.rows.rows[0].iter().zip(&orders[1]).all(|(v, o)| *v as usize == *o));
+            assert!(
+                s.rows.rows[0]
+                    .iter()
+                    .zip(&orders[1])
+                    .all(|(v, o)| *v as usize == *o)
+            );
             if n > 100 {
                 orders.sort();
                 orders.dedup();
@@ -245,7 +303,15 @@ mod tests {
 
     #[test]
     fn batches_and_chunks_cover_all_pairs_in_order() {
-        for (pairs, batch) in [(1, 1000), (1000, 1000), (1499, 1000), (135_000, 1000), (40_000, 10_000), (700, 64), (100_001, 50_000)] {
+        for (pairs, batch) in [
+            (1, 1000),
+            (1000, 1000),
+            (1499, 1000),
+            (135_000, 1000),
+            (40_000, 10_000),
+            (700, 64),
+            (100_001, 50_000),
+        ] {
             let b = Batches::new(pairs, batch).unwrap();
             let mut at = 0;
             for k in 0..b.count {
@@ -266,8 +332,17 @@ mod tests {
     fn a_sub_network_sees_its_own_variable_apart() {
         let r = rows(10);
         let s = r.samples(1, 2, 4);
-        assert_eq!((s.own, s.target), (&[100_002.0, 100_003.0][..], &[400_002.0, 400_003.0][..]));
+        assert_eq!(
+            (s.own, s.target),
+            (&[100_002.0, 100_003.0][..], &[400_002.0, 400_003.0][..])
+        );
         assert_eq!(s.inner, [&[2.0, 3.0][..], &[200_002.0, 200_003.0]]);
-        assert_eq!(r.shapes(&[5])[0], Shape { inner: 2, hidden: 5 });
+        assert_eq!(
+            r.shapes(&[5])[0],
+            Shape {
+                inner: 2,
+                hidden: 5
+            }
+        );
     }
 }

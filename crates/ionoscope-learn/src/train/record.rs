@@ -81,7 +81,11 @@ impl Record {
     /// Step and named numbers for TensorBoard.
     pub(super) fn scalars(&self, variables: &[String]) -> (u64, Vec<(String, f64)>) {
         let named = |kind: &'static str, values: &[f64]| -> Vec<(String, f64)> {
-            variables.iter().zip(values).map(|(name, v)| (format!("adam/{kind}/{name}"), *v)).collect()
+            variables
+                .iter()
+                .zip(values)
+                .map(|(name, v)| (format!("adam/{kind}/{name}"), *v))
+                .collect()
         };
         match self {
             Record::Start(r) => (r.epoch, named("validation", &r.validation)),
@@ -105,6 +109,12 @@ impl Record {
 
 /// The warnings among records.
 pub(super) fn warnings(history: &[Record]) -> Vec<String> {
-    let message = |r: &Record| if let Record::Warning(w) = r { Some(w.message.clone()) } else { None };
+    let message = |r: &Record| {
+        if let Record::Warning(w) = r {
+            Some(w.message.clone())
+        } else {
+            None
+        }
+    };
     history.iter().filter_map(message).collect()
 }

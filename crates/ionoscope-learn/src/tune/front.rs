@@ -9,7 +9,9 @@ pub fn dominates(a: &[f64], b: &[f64]) -> bool {
 pub fn fronts(points: &[Vec<f64>]) -> Vec<usize> {
     let mut front = vec![usize::MAX; points.len()];
     for rank in 0.. {
-        let open: Vec<usize> = (0..points.len()).filter(|k| front[*k] == usize::MAX).collect();
+        let open: Vec<usize> = (0..points.len())
+            .filter(|k| front[*k] == usize::MAX)
+            .collect();
         if open.is_empty() {
             break;
         }
@@ -47,11 +49,22 @@ mod tests {
 
     #[test]
     fn fronts_lie_behind_one_another() {
-        let points: Vec<Vec<f64>> = [[1.0, 4.0], [2.0, 2.0], [4.0, 1.0], [3.0, 3.0], [2.0, 2.0], [5.0, 5.0]].map(|p| p.to_vec()).into();
+        let points: Vec<Vec<f64>> = [
+            [1.0, 4.0],
+            [2.0, 2.0],
+            [4.0, 1.0],
+            [3.0, 3.0],
+            [2.0, 2.0],
+            [5.0, 5.0],
+        ]
+        .map(|p| p.to_vec())
+        .into();
         let front = fronts(&points);
         assert_eq!(front, [0, 0, 0, 1, 0, 2]);
         let room = room(&points, &front);
-        assert!(room[0].is_infinite() && room[2].is_infinite() && room[1].is_finite() && room[1] > 0.0);
+        assert!(
+            room[0].is_infinite() && room[2].is_infinite() && room[1].is_finite() && room[1] > 0.0
+        );
         assert!(fronts(&[]).is_empty());
     }
 }

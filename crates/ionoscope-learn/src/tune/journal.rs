@@ -91,9 +91,18 @@ impl Journal {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_as(path: &Path, name: &str, attributes: &BTreeMap<String, Value>, alone: bool) -> Result<Self> {
+    pub fn open_as(
+        path: &Path,
+        name: &str,
+        attributes: &BTreeMap<String, Value>,
+        alone: bool,
+    ) -> Result<Self> {
         let mut journal = Journal::new(Some(path.to_owned()), name, alone);
-        OpenOptions::new().append(true).create(true).open(path).map_err(|e| journal.write_error(e))?;
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|e| journal.write_error(e))?;
         let lock = journal.lock()?;
         if !alone && journal.try_lock()? {
             return Err(journal.no_locks("a lock can be taken twice"));
@@ -106,7 +115,10 @@ impl Journal {
         drop(lock);
         let there = journal.study.map(|s| &journal.studies[s].1);
         for (key, value) in attributes {
-            if let Some(other) = there.and_then(|a| a.get(key)).filter(|other| *other != value) {
+            if let Some(other) = there
+                .and_then(|a| a.get(key))
+                .filter(|other| *other != value)
+            {
                 let all = differences(key, other, value);
                 return Err(Error::Invalid(format!(
                     "{} holds a study '{name}' of another kind: {}; give what it was begun with, all its replacements included, to go on with it, or \
@@ -149,9 +161,14 @@ impl Journal {
 
     /// The records that make the study.
     fn creation(&self, attributes: &BTreeMap<String, Value>) -> Vec<Value> {
-        let objectives = attributes.get("objectives").and_then(Value::as_array).map_or(1, Vec::len);
+        let objectives = attributes
+            .get("objectives")
+            .and_then(Value::as_array)
+            .map_or(1, Vec::len);
         let directions = vec![1; objectives];
-        let mut records = vec![json!({"op_code": operation::CREATE_STUDY, "study_name": self.name, "directions": directions})];
+        let mut records = vec![
+            json!({"op_code": operation::CREATE_STUDY, "study_name": self.name, "directions": directions}),
+        ];
         let study_id = self.studies.len();
         for (key, value) in attributes {
             records.push(json!({"op_code": operation::STUDY_ATTRIBUTE, "study_id": study_id, "user_attr": {key: value}}));
@@ -180,7 +197,11 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be read or written; an error of `make`.
-    pub fn start(&mut self, space: &Space, make: impl FnOnce(usize, &[Trial]) -> Result<Option<Begin>>) -> Result<Option<usize>> {
+    pub fn start(
+        &mut self,
+        space: &Space,
+        make: impl FnOnce(usize, &[Trial]) -> Result<Option<Begin>>,
+    ) -> Result<Option<usize>> {
         let lock = self.lock()?;
         self.sync()?;
         let number = self.trials.len();
@@ -189,8 +210,7 @@ impl Journal {
             Some(Begin::New(new)) => new,
             Some(Begin::Again { number, attributes }) => {
                 let id = self.trials[number].id;
-                let attribute =
-                    |(key, value): (&String, &Value)| json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}});
+                let attribute = |(key, value): (&String, &Value)| json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}});
                 let mut records: Vec<Value> = attributes.iter().map(attribute).collect();
                 // Last: until it is written, the trial waits.
                 let state = State::Running.number();
@@ -199,11 +219,15 @@ impl Journal {
                 return Ok(Some(number));
             }
         };
-        let study = self.study.ok_or_else(|| self.damaged("the study is gone"))?;
+        let study = self
+            .study
+            .ok_or_else(|| self.damaged("the study is gone"))?;
         let (mut params, mut distributions) = (serde_json::Map::new(), serde_json::Map::new());
         for (key, value) in &new.values {
             let domain = &space.0[key].domain;
-            let inner = domain.inner(value).ok_or_else(|| Error::Failed(format!("{key} = {value} is outside its space")))?;
+            let inner = domain
+                .inner(value)
+                .ok_or_else(|| Error::Failed(format!("{key} = {value} is outside its space")))?;
             params.insert(key.clone(), json!(inner));
             distributions.insert(key.clone(), json!(domain.distribution().to_string()));
         }
@@ -224,8 +248,17 @@ impl Journal {
         let lock = self.lock()?;
         self.sync()?;
         let waits = |t: &Trial| json!({"op_code": operation::STATE, "trial_id": t.id, "state": State::Waiting.number(), "values": null});
-        let records: Vec<Value> = self.trials.iter().filter(|t| theirs(t)).map(waits).collect();
-        if records.is_empty() { Ok(()) } else { self.append(&lock, records) }
+        let records: Vec<Value> = self
+            .trials
+            .iter()
+            .filter(|t| theirs(t))
+            .map(waits)
+            .collect();
+        if records.is_empty() {
+            Ok(())
+        } else {
+            self.append(&lock, records)
+        }
     }
 
     /// Ends a trial that cannot be done, with the reason.
@@ -259,7 +292,9 @@ impl Journal {
     /// The file cannot be written.
     pub fn attribute(&mut self, number: usize, key: &str, value: &Value) -> Result<()> {
         let id = self.trials[number].id;
-        self.record(json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}}))
+        self.record(
+            json!({"op_code": operation::ATTRIBUTE, "trial_id": id, "user_attr": {key: value}}),
+        )
     }
 
     /// Ends a trial, with what it was worth where it was measured.
@@ -284,13 +319,26 @@ impl Journal {
     /// # Errors
     /// The file cannot be read or is damaged before its last line.
     pub fn sync(&mut self) -> Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let mut file = File::open(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let mut file = File::open(path).map_err(|source| Error::Read {
+            path: path.clone(),
+            source,
+        })?;
         let mut text = Vec::new();
-        let read = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.read_to_end(&mut text));
-        read.map_err(|source| Error::Read { path: path.clone(), source })?;
+        let read = file
+            .seek(SeekFrom::Start(self.read))
+            .and_then(|_| file.read_to_end(&mut text));
+        read.map_err(|source| Error::Read {
+            path: path.clone(),
+            source,
+        })?;
         let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |k| k + 1);
-        for line in text[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        for line in text[..whole]
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.is_empty())
+        {
             let record = parse(line).ok_or_else(|| self.damaged("a line is no record"))?;
             self.apply(&record)?;
         }
@@ -299,23 +347,36 @@ impl Journal {
     }
 
     fn damaged(&self, what: &str) -> Error {
-        Error::file(self.shown(), format!("{what}; expected a journal of a study, written by ionoscope or Optuna"))
+        Error::file(
+            self.shown(),
+            format!("{what}; expected a journal of a study, written by ionoscope or Optuna"),
+        )
     }
 
     fn shown(&self) -> &Path {
-        self.path.as_deref().unwrap_or(Path::new("the study in memory"))
+        self.path
+            .as_deref()
+            .unwrap_or(Path::new("the study in memory"))
     }
 
     fn write_error(&self, source: std::io::Error) -> Error {
-        Error::Write { path: self.shown().to_owned(), source }
+        Error::Write {
+            path: self.shown().to_owned(),
+            source,
+        }
     }
 
     fn apply(&mut self, record: &Value) -> Result<()> {
         let number = |key: &str| record[key].as_u64().map(|v| v as usize);
-        let code = record["op_code"].as_u64().ok_or_else(|| self.damaged("a record has no op_code"))?;
+        let code = record["op_code"]
+            .as_u64()
+            .ok_or_else(|| self.damaged("a record has no op_code"))?;
         match code {
             operation::CREATE_STUDY => {
-                let name = record["study_name"].as_str().ok_or_else(|| self.damaged("a study has no name"))?.to_owned();
+                let name = record["study_name"]
+                    .as_str()
+                    .ok_or_else(|| self.damaged("a study has no name"))?
+                    .to_owned();
                 // As in Optuna, the first of a name counts.
                 if self.studies.iter().any(|s| s.0 == name) {
                     return Ok(());
@@ -334,20 +395,34 @@ impl Journal {
                 }
             }
             operation::STUDY_ATTRIBUTE => {
-                if let (Some(s), Some(more)) = (number("study_id").filter(|s| *s < self.studies.len()), record["user_attr"].as_object()) {
+                if let (Some(s), Some(more)) = (
+                    number("study_id").filter(|s| *s < self.studies.len()),
+                    record["user_attr"].as_object(),
+                ) {
                     self.studies[s].1.extend(more.clone());
                 }
             }
-            operation::CREATE_TRIAL => self.create(record, number("study_id").unwrap_or(usize::MAX)),
-            operation::STUDY_SYSTEM_ATTRIBUTE | operation::SYSTEM_ATTRIBUTE | operation::DISCARD => {}
+            operation::CREATE_TRIAL => {
+                self.create(record, number("study_id").unwrap_or(usize::MAX))
+            }
+            operation::STUDY_SYSTEM_ATTRIBUTE
+            | operation::SYSTEM_ATTRIBUTE
+            | operation::DISCARD => {}
             operation::PARAMETER | operation::STATE | operation::REPORT | operation::ATTRIBUTE => {
                 let index = number("trial_id").and_then(|id| self.all.get(id)?.1);
                 // As in Optuna, a finished trial stays as it is.
-                if let Some(trial) = index.map(|k| &mut self.trials[k]).filter(|t| !t.state.finished()) {
+                if let Some(trial) = index
+                    .map(|k| &mut self.trials[k])
+                    .filter(|t| !t.state.finished())
+                {
                     change(trial, code, record);
                 }
             }
-            _ => return Err(self.damaged(&format!("operation {code} is unknown: it was written by a newer version"))),
+            _ => {
+                return Err(self.damaged(&format!(
+                    "operation {code} is unknown: it was written by a newer version"
+                )));
+            }
         }
         Ok(())
     }
@@ -362,35 +437,57 @@ impl Journal {
         if !ours {
             return;
         }
-        let mut trial = Trial { number: self.trials.len(), id, ..Trial::default() };
+        let mut trial = Trial {
+            number: self.trials.len(),
+            id,
+            ..Trial::default()
+        };
         let object = |key: &str| record[key].as_object().cloned().unwrap_or_default();
         for (key, inner) in object("params") {
             let distribution = &record["distributions"][&key];
-            trial.values.insert(key, outer(distribution.as_str().unwrap_or_default(), &inner));
+            trial.values.insert(
+                key,
+                outer(distribution.as_str().unwrap_or_default(), &inner),
+            );
         }
         trial.attributes = object("user_attrs").into_iter().collect();
-        trial.reported = object("intermediate_values").iter().filter_map(|(s, v)| Some((s.parse().ok()?, v.as_f64()?))).collect();
+        trial.reported = object("intermediate_values")
+            .iter()
+            .filter_map(|(s, v)| Some((s.parse().ok()?, v.as_f64()?)))
+            .collect();
         trial.value = record["value"].as_f64().or(record["values"][0].as_f64());
-        trial.further = record["values"].as_array().map_or(Vec::new(), |v| v.iter().skip(1).filter_map(Value::as_f64).collect());
-        trial.state = record["state"].as_u64().and_then(|s| State::ALL.get(s as usize).copied()).unwrap_or_default();
+        trial.further = record["values"].as_array().map_or(Vec::new(), |v| {
+            v.iter().skip(1).filter_map(Value::as_f64).collect()
+        });
+        trial.state = record["state"]
+            .as_u64()
+            .and_then(|s| State::ALL.get(s as usize).copied())
+            .unwrap_or_default();
         self.trials.push(trial);
     }
 
     fn append(&mut self, _lock: &Lock, records: Vec<Value>) -> Result<()> {
-        let Some(path) = &self.path else { return records.iter().try_for_each(|r| self.apply(r)) };
+        let Some(path) = &self.path else {
+            return records.iter().try_for_each(|r| self.apply(r));
+        };
         let mut text = String::new();
         for mut record in records {
             record["worker_id"] = self.worker.clone().into();
             text += &record.to_string();
             text.push('\n');
         }
-        let mut file = OpenOptions::new().write(true).open(path).map_err(|e| self.write_error(e))?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(path)
+            .map_err(|e| self.write_error(e))?;
         let end = file.metadata().map_err(|e| self.write_error(e))?.len();
         // Everything up to `read` is whole lines, so what follows was cut short.
         if end > self.read {
             file.set_len(self.read).map_err(|e| self.write_error(e))?;
         }
-        let written = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.write_all(text.as_bytes()));
+        let written = file
+            .seek(SeekFrom::Start(self.read))
+            .and_then(|_| file.write_all(text.as_bytes()));
         if let Err(e) = written {
             // A full disk may have taken a part of it: none of it is to stay, so that the file ends with whole steps.
             let _ = file.set_len(self.read);
@@ -415,12 +512,21 @@ impl Journal {
         #[cfg(unix)]
         let made = std::os::unix::fs::symlink(self.shown(), self.lock_path());
         #[cfg(not(unix))]
-        let made = OpenOptions::new().write(true).create_new(true).open(self.lock_path()).map(drop);
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(self.lock_path())
+            .map(drop);
         match made {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
             // What folders without symbolic links say; anything else is no matter of locks.
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::Unsupported) => {
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::Unsupported
+                ) =>
+            {
                 Err(self.no_locks(&e.to_string()))
             }
             Err(e) => Err(self.write_error(e)),
@@ -487,13 +593,17 @@ impl Drop for Lock {
 /// A name that no other worker has.
 fn worker() -> String {
     use std::hash::{BuildHasher, Hasher};
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
     format!("{WORKER_PREFIX}{}-{random:016x}", std::process::id())
 }
 
 /// The time, in UTC, as `2026-11-27T03:41:00.123456+00:00`.
 fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let (seconds, micros) = (since.as_secs(), since.subsec_micros());
     let (days, of_day) = ((seconds / 86_400) as i64, seconds % 86_400);
     // Days from the first of March of a year divisible by 400 (Hinnant, "chrono-compatible low-level date algorithms").
@@ -503,18 +613,36 @@ fn now() -> String {
     let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let (day, month) = (
+        doy - (153 * mp + 2) / 5 + 1,
+        if mp < 10 { mp + 3 } else { mp - 9 },
+    );
     let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}+00:00", of_day / 3600, of_day / 60 % 60, of_day % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}+00:00",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
 }
 
 /// Where two values differ, as sentences: objects are compared key by key, by the path of each.
 fn differences(path: &str, there: &Value, here: &Value) -> Vec<String> {
     let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
-        return if there == here { Vec::new() } else { vec![format!("{path} is {there} there and {here} here")] };
+        return if there == here {
+            Vec::new()
+        } else {
+            vec![format!("{path} is {there} there and {here} here")]
+        };
     };
     let added = b.keys().filter(|k| !a.contains_key(*k));
-    let of = |k: &String| differences(&format!("{path}.{k}"), a.get(k).unwrap_or(&Value::Null), b.get(k).unwrap_or(&Value::Null));
+    let of = |k: &String| {
+        differences(
+            &format!("{path}.{k}"),
+            a.get(k).unwrap_or(&Value::Null),
+            b.get(k).unwrap_or(&Value::Null),
+        )
+    };
     a.keys().chain(added).flat_map(of).collect()
 }
 

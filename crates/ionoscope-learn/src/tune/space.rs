@@ -64,7 +64,12 @@ pub struct Space(pub BTreeMap<String, Parameter>);
 /// The inner scale of a domain, on which samplers work: an interval, perhaps logarithmic, perhaps in steps; or a number of choices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Scale {
-    Line { low: f64, high: f64, log: bool, step: Option<f64> },
+    Line {
+        low: f64,
+        high: f64,
+        log: bool,
+        step: Option<f64>,
+    },
     Choices(usize),
 }
 
@@ -72,21 +77,48 @@ impl Domain {
     pub(super) fn scale(&self) -> Scale {
         match self {
             Domain::Choice { choice } => Scale::Choices(choice.len()),
-            Domain::Integer { integer: [l, h], step } => {
+            Domain::Integer {
+                integer: [l, h],
+                step,
+            } => {
                 // The last step that fits.
                 let high = l + (h - l) / step * step;
-                Scale::Line { low: *l as f64, high: high as f64, log: false, step: Some(*step as f64) }
+                Scale::Line {
+                    low: *l as f64,
+                    high: high as f64,
+                    log: false,
+                    step: Some(*step as f64),
+                }
             }
-            Domain::LogInteger { log_integer: [l, h] } => Scale::Line { low: *l as f64, high: *h as f64, log: true, step: Some(1.0) },
-            Domain::Real { real: [low, high] } => Scale::Line { low: *low, high: *high, log: false, step: None },
-            Domain::Log { log: [low, high] } => Scale::Line { low: *low, high: *high, log: true, step: None },
+            Domain::LogInteger {
+                log_integer: [l, h],
+            } => Scale::Line {
+                low: *l as f64,
+                high: *h as f64,
+                log: true,
+                step: Some(1.0),
+            },
+            Domain::Real { real: [low, high] } => Scale::Line {
+                low: *low,
+                high: *high,
+                log: false,
+                step: None,
+            },
+            Domain::Log { log: [low, high] } => Scale::Line {
+                low: *low,
+                high: *high,
+                log: true,
+                step: None,
+            },
         }
     }
 
     /// The value for a number on the inner scale: the index of a choice, or the number itself.
     pub(super) fn value(&self, inner: f64) -> Value {
         match self {
-            Domain::Choice { choice } => choice[(inner.max(0.0) as usize).min(choice.len() - 1)].clone(),
+            Domain::Choice { choice } => {
+                choice[(inner.max(0.0) as usize).min(choice.len() - 1)].clone()
+            }
             Domain::Integer { .. } | Domain::LogInteger { .. } => json!(inner.round() as i64),
             Domain::Real { .. } | Domain::Log { .. } => json!(inner),
         }
@@ -96,9 +128,13 @@ impl Domain {
     pub fn inner(&self, value: &Value) -> Option<f64> {
         match self.scale() {
             Scale::Choices(_) => {
-                let Domain::Choice { choice } = self else { return None };
+                let Domain::Choice { choice } = self else {
+                    return None;
+                };
                 // 1 and 1.0 are the same choice.
-                let same = |c: &Value| c == value || c.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b);
+                let same = |c: &Value| {
+                    c == value || c.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b)
+                };
                 choice.iter().position(same).map(|k| k as f64)
             }
             Scale::Line { low, high, .. } => value.as_f64().filter(|v| (low..=high).contains(v)),
@@ -116,8 +152,18 @@ impl Domain {
     /// As Optuna writes a distribution.
     pub(super) fn distribution(&self) -> Value {
         match (self, self.scale()) {
-            (Domain::Choice { choice }, _) => json!({"name": "CategoricalDistribution", "attributes": {"choices": choice}}),
-            (_, Scale::Line { low, high, log, step: Some(step) }) => {
+            (Domain::Choice { choice }, _) => {
+                json!({"name": "CategoricalDistribution", "attributes": {"choices": choice}})
+            }
+            (
+                _,
+                Scale::Line {
+                    low,
+                    high,
+                    log,
+                    step: Some(step),
+                },
+            ) => {
                 let attributes = json!({"log": log, "step": step as i64, "low": low as i64, "high": high as i64});
                 json!({"name": "IntDistribution", "attributes": attributes})
             }
@@ -131,23 +177,38 @@ impl Domain {
     fn check(&self, key: &str) -> Result<()> {
         let fail = |message: String| Err(Error::Invalid(format!("space.\"{key}\": {message}")));
         match self {
-            Domain::Choice { choice } if choice.is_empty() => fail("no choice; expected at least one".into()),
-            Domain::Choice { choice } if (1..choice.len()).any(|k| choice[..k].contains(&choice[k])) => fail("a choice given twice".into()),
+            Domain::Choice { choice } if choice.is_empty() => {
+                fail("no choice; expected at least one".into())
+            }
+            Domain::Choice { choice }
+                if (1..choice.len()).any(|k| choice[..k].contains(&choice[k])) =>
+            {
+                fail("a choice given twice".into())
+            }
             Domain::Choice { choice } if choice.iter().any(|c| c.is_array() || c.is_object()) => {
-                fail("a choice is a list or a table; expected numbers, words, or true and false".into())
+                fail(
+                    "a choice is a list or a table; expected numbers, words, or true and false"
+                        .into(),
+                )
             }
             Domain::Choice { .. } => Ok(()),
-            Domain::Integer { step, .. } if *step < 1 => fail(format!("step = {step}; expected 1 or more")),
-            Domain::Integer { integer: [l, h], .. } if l > h => fail(format!("integer = [{l}, {h}]; expected the smaller first")),
-            Domain::LogInteger { log_integer: [l, h] } if *l < 1 || l > h => {
-                fail(format!("log_integer = [{l}, {h}]; expected two whole numbers from 1 on, the smaller first"))
+            Domain::Integer { step, .. } if *step < 1 => {
+                fail(format!("step = {step}; expected 1 or more"))
             }
-            Domain::Real { real: [l, h] } if !(l.is_finite() && h.is_finite() && l <= h) => {
-                fail(format!("real = [{l}, {h}]; expected two finite numbers, the smaller first"))
-            }
-            Domain::Log { log: [l, h] } if !(*l > 0.0 && h.is_finite() && l <= h) => {
-                fail(format!("log = [{l}, {h}]; expected two positive numbers, the smaller first"))
-            }
+            Domain::Integer {
+                integer: [l, h], ..
+            } if l > h => fail(format!("integer = [{l}, {h}]; expected the smaller first")),
+            Domain::LogInteger {
+                log_integer: [l, h],
+            } if *l < 1 || l > h => fail(format!(
+                "log_integer = [{l}, {h}]; expected two whole numbers from 1 on, the smaller first"
+            )),
+            Domain::Real { real: [l, h] } if !(l.is_finite() && h.is_finite() && l <= h) => fail(
+                format!("real = [{l}, {h}]; expected two finite numbers, the smaller first"),
+            ),
+            Domain::Log { log: [l, h] } if !(*l > 0.0 && h.is_finite() && l <= h) => fail(format!(
+                "log = [{l}, {h}]; expected two positive numbers, the smaller first"
+            )),
             _ => Ok(()),
         }
     }
@@ -160,21 +221,30 @@ impl Space {
     /// Names the first parameter that makes no sense.
     pub fn check(&self) -> Result<()> {
         if self.0.is_empty() {
-            return Err(Error::Invalid("space is empty; expected at least one key of the configuration with its values".into()));
+            return Err(Error::Invalid(
+                "space is empty; expected at least one key of the configuration with its values"
+                    .into(),
+            ));
         }
         for (key, parameter) in &self.0 {
             parameter.domain.check(key)?;
             for (other, values) in &parameter.when {
                 let Some(on) = self.0.get(other) else {
-                    return Err(Error::Invalid(format!("space.\"{key}\": when names '{other}', which is not in the space")));
+                    return Err(Error::Invalid(format!(
+                        "space.\"{key}\": when names '{other}', which is not in the space"
+                    )));
                 };
                 if let Some(v) = values.iter().find(|v| on.domain.inner(v).is_none()) {
-                    return Err(Error::Invalid(format!("space.\"{key}\": when asks for '{other}' = {v}, which it never is")));
+                    return Err(Error::Invalid(format!(
+                        "space.\"{key}\": when asks for '{other}' = {v}, which it never is"
+                    )));
                 }
             }
         }
         if self.order().len() < self.0.len() {
-            return Err(Error::Invalid("space: conditions depend on one another in a circle".into()));
+            return Err(Error::Invalid(
+                "space: conditions depend on one another in a circle".into(),
+            ));
         }
         Ok(())
     }
@@ -182,7 +252,11 @@ impl Space {
     /// Keys so that those with a condition follow what they depend on; those in a circle are left out.
     pub(super) fn order(&self) -> Vec<&String> {
         let mut order: Vec<&String> = Vec::new();
-        while let Some(next) = self.0.iter().find(|(k, p)| !order.contains(k) && p.when.keys().all(|on| order.contains(&on))) {
+        while let Some(next) = self
+            .0
+            .iter()
+            .find(|(k, p)| !order.contains(k) && p.when.keys().all(|on| order.contains(&on)))
+        {
             order.push(next.0);
         }
         order
@@ -192,7 +266,9 @@ impl Space {
     pub(super) fn applies(&self, key: &str, values: &BTreeMap<String, Value>) -> bool {
         let holds = |(on, wanted): (&String, &Vec<Value>)| {
             let domain = &self.0[on].domain;
-            values.get(on).is_some_and(|v| wanted.iter().any(|w| domain.inner(w) == domain.inner(v)))
+            values
+                .get(on)
+                .is_some_and(|v| wanted.iter().any(|w| domain.inner(w) == domain.inner(v)))
         };
         self.0[key].when.iter().all(holds)
     }
@@ -212,23 +288,49 @@ mod tests {
             r#"{"a": {"integer": [1, 9], "step": 4, "when": {"kind": ["x"]}}, "kind": {"choice": ["x", "y"]}, "rate": {"log": [1e-4, 1e-2]}, "k": {"log_integer": [1, 64]}, "p": {"real": [0, 1]}}"#,
         );
         s.check().unwrap();
-        assert_eq!(serde_json::from_str::<Space>(&serde_json::to_string(&s).unwrap()).unwrap(), s);
+        assert_eq!(
+            serde_json::from_str::<Space>(&serde_json::to_string(&s).unwrap()).unwrap(),
+            s
+        );
         let order = s.order();
         assert!(order.iter().position(|k| *k == "kind") < order.iter().position(|k| *k == "a"));
         let with = |kind: &str| BTreeMap::from([("kind".to_owned(), json!(kind))]);
-        assert!(s.applies("a", &with("x")) && !s.applies("a", &with("y")) && s.applies("rate", &BTreeMap::new()));
+        assert!(
+            s.applies("a", &with("x"))
+                && !s.applies("a", &with("y"))
+                && s.applies("rate", &BTreeMap::new())
+        );
         let Parameter { domain, .. } = &s.0["a"];
-        assert_eq!((domain.value(5.2), domain.inner(&json!(9)), domain.inner(&json!(10))), (json!(5), Some(9.0), None));
+        assert_eq!(
+            (
+                domain.value(5.2),
+                domain.inner(&json!(9)),
+                domain.inner(&json!(10))
+            ),
+            (json!(5), Some(9.0), None)
+        );
         for (text, part) in [
             ("{}", "empty"),
             (r#"{"a": {"integer": [3, 1]}}"#, "smaller first"),
             (r#"{"a": {"log": [0, 1]}}"#, "positive"),
             (r#"{"a": {"choice": []}}"#, "at least one"),
-            (r#"{"a": {"real": [0, 1], "when": {"b": [1]}}}"#, "not in the space"),
-            (r#"{"a": {"real": [0, 1], "when": {"b": [7]}}, "b": {"integer": [1, 2]}}"#, "never is"),
-            (r#"{"a": {"choice": [1], "when": {"b": [1]}}, "b": {"choice": [1], "when": {"a": [1]}}}"#, "circle"),
+            (
+                r#"{"a": {"real": [0, 1], "when": {"b": [1]}}}"#,
+                "not in the space",
+            ),
+            (
+                r#"{"a": {"real": [0, 1], "when": {"b": [7]}}, "b": {"integer": [1, 2]}}"#,
+                "never is",
+            ),
+            (
+                r#"{"a": {"choice": [1], "when": {"b": [1]}}, "b": {"choice": [1], "when": {"a": [1]}}}"#,
+                "circle",
+            ),
         ] {
-            assert!(space(text).check().unwrap_err().to_string().contains(part), "{text}");
+            assert!(
+                space(text).check().unwrap_err().to_string().contains(part),
+                "{text}"
+            );
         }
     }
 }

@@ -81,9 +81,16 @@ impl StudyConfig {
                 self.trials, self.name
             )));
         }
-        let several = self.objectives.iter().enumerate().any(|(k, o)| self.objectives[..k].contains(o));
+        let several = self
+            .objectives
+            .iter()
+            .enumerate()
+            .any(|(k, o)| self.objectives[..k].contains(o));
         if self.objectives.is_empty() || several {
-            return Err(Error::Invalid(format!("objectives = {:?}; expected at least one, none of them twice", self.objectives)));
+            return Err(Error::Invalid(format!(
+                "objectives = {:?}; expected at least one, none of them twice",
+                self.objectives
+            )));
         }
         self.pruner.check()?;
         self.space.check()
@@ -128,7 +135,8 @@ pub enum Told<'a> {
 /// The seed of a trial: of the study's seed and the number it was first begun under, within the whole numbers of a TOML file.
 pub fn seed_of(study: u64, origin: usize) -> u64 {
     use rand::RngExt;
-    ionoscope_dynamics::sampling::stream(study, "seed of a trial", origin as u64).random::<u64>() >> 2
+    ionoscope_dynamics::sampling::stream(study, "seed of a trial", origin as u64).random::<u64>()
+        >> 2
 }
 
 /// Values that follow from those of a trial, so that a budget is met; none where it cannot be.
@@ -166,10 +174,15 @@ pub fn run(
 ) -> Result<Vec<Trial>> {
     config.check()?;
     if (work.alone || path.is_none()) && workers > 1 {
-        return Err(Error::Invalid(format!("{workers} workers, and a journal that only one may write; take one, with more threads")));
+        return Err(Error::Invalid(format!(
+            "{workers} workers, and a journal that only one may write; take one, with more threads"
+        )));
     }
     let Some(path) = path else {
-        let (mut journal, problem) = (Journal::in_memory(&config.name, attributes)?, Mutex::new(None));
+        let (mut journal, problem) = (
+            Journal::in_memory(&config.name, attributes)?,
+            Mutex::new(None),
+        );
         worker(&mut journal, config, watch, &problem, work)?;
         return Ok(journal.into_trials());
     };
@@ -181,7 +194,10 @@ pub fn run(
             s.spawn(|| {
                 let done = open().and_then(|mut j| worker(&mut j, config, watch, &problem, work));
                 if let Err(e) = done {
-                    problem.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                    problem
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get_or_insert(e);
                 }
             });
         }
@@ -192,14 +208,28 @@ pub fn run(
     Ok(open()?.trials().to_vec())
 }
 
-fn worker(journal: &mut Journal, config: &StudyConfig, watch: &Watcher, problem: &Mutex<Option<Error>>, work: &Work) -> Result<()> {
+fn worker(
+    journal: &mut Journal,
+    config: &StudyConfig,
+    watch: &Watcher,
+    problem: &Mutex<Option<Error>>,
+    work: &Work,
+) -> Result<()> {
     let me = Me::new();
     loop {
-        let broken = problem.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let broken = problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
         if watch.stopped() || broken {
             return Ok(());
         }
-        let Some(number) = journal.start(&config.space, |number, known| next(config, number, known, &me, work))? else { return Ok(()) };
+        let Some(number) = journal.start(&config.space, |number, known| {
+            next(config, number, known, &me, work)
+        })?
+        else {
+            return Ok(());
+        };
         let trial = journal.trials()[number].clone();
         (work.tell)(Told::Begun(&trial));
         let ended = attempt(journal, config, &trial, &me, work);
@@ -219,9 +249,21 @@ fn worker(journal: &mut Journal, config: &StudyConfig, watch: &Watcher, problem:
 }
 
 /// Does a trial; whether it came to an end of its own.
-fn attempt(journal: &mut Journal, config: &StudyConfig, trial: &Trial, me: &Me, work: &Work) -> Result<bool> {
+fn attempt(
+    journal: &mut Journal,
+    config: &StudyConfig,
+    trial: &Trial,
+    me: &Me,
+    work: &Work,
+) -> Result<bool> {
     let (number, fitted, origin) = (trial.number, trial.fitted(), trial.origin());
-    let suggestion = Suggestion { number, origin, values: &trial.values, fitted: &fitted, seed: seed_of(config.seed, origin) };
+    let suggestion = Suggestion {
+        number,
+        origin,
+        values: &trial.values,
+        fitted: &fitted,
+        seed: seed_of(config.seed, origin),
+    };
     let mut report = |step: u64, value: f64| {
         journal.sync()?;
         me.check(&journal.trials()[number], config.grace)?;
@@ -232,7 +274,8 @@ fn attempt(journal: &mut Journal, config: &StudyConfig, trial: &Trial, me: &Me, 
         if !value.is_finite() {
             now.reported.insert(step, value);
         }
-        Ok(config.objectives.len() > 1 && value.is_finite() || !config.pruner.prunes(&now, journal.trials()))
+        Ok(config.objectives.len() > 1 && value.is_finite()
+            || !config.pruner.prunes(&now, journal.trials()))
     };
     let outcome = (work.objective)(&suggestion, &mut report)?;
     journal.sync()?;
@@ -240,12 +283,21 @@ fn attempt(journal: &mut Journal, config: &StudyConfig, trial: &Trial, me: &Me, 
     match outcome {
         Outcome::Complete(values) if values.len() != config.objectives.len() => {
             let count = config.objectives.len();
-            return Err(Error::Failed(format!("{} values of a trial; the study has {count} objectives", values.len())));
+            return Err(Error::Failed(format!(
+                "{} values of a trial; the study has {count} objectives",
+                values.len()
+            )));
         }
-        Outcome::Complete(values) if values.iter().all(|v| v.is_finite()) => journal.finish(number, State::Complete, &values)?,
+        Outcome::Complete(values) if values.iter().all(|v| v.is_finite()) => {
+            journal.finish(number, State::Complete, &values)?
+        }
         Outcome::Complete(values) => journal.fail(number, &format!("its value is {values:?}"))?,
         Outcome::Pruned => {
-            let last: Vec<f64> = journal.trials()[number].last().map(|l| l.1).into_iter().collect();
+            let last: Vec<f64> = journal.trials()[number]
+                .last()
+                .map(|l| l.1)
+                .into_iter()
+                .collect();
             journal.finish(number, State::Pruned, &last)?;
         }
         Outcome::Failed(reason) => journal.fail(number, &reason)?,
@@ -255,11 +307,26 @@ fn attempt(journal: &mut Journal, config: &StudyConfig, trial: &Trial, me: &Me, 
 }
 
 /// The next trial, if there is one.
-fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Work) -> Result<Option<Begin>> {
-    let mut attributes = BTreeMap::from([(WORKER.to_owned(), me.0.clone()), (ALIVE.to_owned(), json!(seconds()))]);
+fn next(
+    config: &StudyConfig,
+    number: usize,
+    known: &[Trial],
+    me: &Me,
+    work: &Work,
+) -> Result<Option<Begin>> {
+    let mut attributes = BTreeMap::from([
+        (WORKER.to_owned(), me.0.clone()),
+        (ALIVE.to_owned(), json!(seconds())),
+    ]);
     // What was left behind comes first. What waits without a worker's name was put there by Optuna, for its own.
-    if let Some(left) = known.iter().find(|t| t.state == State::Waiting && t.attributes.contains_key(WORKER)) {
-        return Ok(Some(Begin::Again { number: left.number, attributes }));
+    if let Some(left) = known
+        .iter()
+        .find(|t| t.state == State::Waiting && t.attributes.contains_key(WORKER))
+    {
+        return Ok(Some(Begin::Again {
+            number: left.number,
+            attributes,
+        }));
     }
     let counts = |t: &&Trial| t.state != State::Failed;
     if known.iter().filter(counts).count() >= config.trials {
@@ -267,28 +334,59 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Wo
     }
     // Older versions ended what was left behind, and began it again under another number.
     let open = |t: &&Trial| {
-        t.left_behind() && !known.iter().any(|u| u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin())
+        t.left_behind()
+            && !known.iter().any(|u| {
+                u.number > t.number && u.attributes.contains_key(RETRY) && u.origin() == t.origin()
+            })
     };
     if let Some(left) = known.iter().find(open) {
         attributes.insert(RETRY.into(), json!(left.origin()));
-        attributes.extend(left.attributes.get(FITTED).map(|f| (FITTED.to_owned(), f.clone())));
-        return Ok(Some(Begin::New(NewTrial { values: left.values.clone(), attributes })));
+        attributes.extend(
+            left.attributes
+                .get(FITTED)
+                .map(|f| (FITTED.to_owned(), f.clone())),
+        );
+        return Ok(Some(Begin::New(NewTrial {
+            values: left.values.clone(),
+            attributes,
+        })));
     }
     // Failures that would come again and again end the study.
-    let failed = known.iter().filter(|t| t.state == State::Failed && !t.left_behind()).count();
+    let failed = known
+        .iter()
+        .filter(|t| t.state == State::Failed && !t.left_behind())
+        .count();
     if failed >= 10 * config.trials + 10 {
-        return Err(Error::Failed(format!("{failed} of {} trials failed; see what 'problem' says of them in the journal", known.len())));
+        return Err(Error::Failed(format!(
+            "{failed} of {} trials failed; see what 'problem' says of them in the journal",
+            known.len()
+        )));
     }
     for draw in 0..MOST_DRAWS {
         // A rejected draw is replaced by one of another stream, so that it does not move those of later trials.
-        let seed = if draw == 0 { config.seed } else { seed_of(config.seed ^ draw as u64, number) };
+        let seed = if draw == 0 {
+            config.seed
+        } else {
+            seed_of(config.seed ^ draw as u64, number)
+        };
         let mut values = config.sampler.sample(&config.space, seed, number, known);
         if number == 0 && config.default_first && draw == 0 {
-            let fits = |(k, v): &(&String, &Value)| values.contains_key(*k) && config.space.0[*k].domain.inner(v).is_some();
-            let first: Vec<(String, Value)> = work.defaults.iter().filter(fits).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let fits = |(k, v): &(&String, &Value)| {
+                values.contains_key(*k) && config.space.0[*k].domain.inner(v).is_some()
+            };
+            let first: Vec<(String, Value)> = work
+                .defaults
+                .iter()
+                .filter(fits)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             values.extend(first);
             // Conditions may hold otherwise now.
-            let there: Vec<String> = values.keys().filter(|k| config.space.applies(k, &values)).cloned().collect();
+            let there: Vec<String> = values
+                .keys()
+                .filter(|k| config.space.applies(k, &values))
+                .cloned()
+                .collect();
             values.retain(|k, _| there.contains(k));
         }
         if let Some(fitted) = (work.fit)(&values) {
@@ -298,16 +396,26 @@ fn next(config: &StudyConfig, number: usize, known: &[Trial], me: &Me, work: &Wo
             return Ok(Some(Begin::New(NewTrial { values, attributes })));
         }
     }
-    Err(Error::Invalid(format!("{MOST_DRAWS} draws in a row could not meet the budget; widen the space or the budget")))
+    Err(Error::Invalid(format!(
+        "{MOST_DRAWS} draws in a row could not meet the budget; widen the space or the budget"
+    )))
 }
 
 /// Lets go of what workers that are no more have left running.
 fn abandon(journal: &mut Journal, config: &StudyConfig) -> Result<()> {
-    journal.release(|t| t.state == State::Running && t.attributes.get(WORKER).is_some_and(|w| !lives(w, t, config.grace)))
+    journal.release(|t| {
+        t.state == State::Running
+            && t.attributes
+                .get(WORKER)
+                .is_some_and(|w| !lives(w, t, config.grace))
+    })
 }
 
 fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// Workers of this process that are at work.
@@ -352,24 +460,43 @@ impl Drop for Me {
 }
 
 fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// When a process began, in ticks since the machine did: its number alone may be given again.
 fn began(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 fn lives(worker: &Value, trial: &Trial, grace: u64) -> bool {
-    let same_host = worker["host"].as_str() == Some(&host()) && Path::new("/proc/self/stat").exists();
+    let same_host =
+        worker["host"].as_str() == Some(&host()) && Path::new("/proc/self/stat").exists();
     match worker["pid"].as_u64().filter(|_| same_host) {
         Some(pid) => {
-            let there = began(pid as u32).is_some() && began(pid as u32) == worker["began"].as_u64();
+            let there =
+                began(pid as u32).is_some() && began(pid as u32) == worker["began"].as_u64();
             // Of this very process: a worker that has ended.
-            there && (pid != u64::from(std::process::id()) || worker["worker"].as_u64().is_none_or(|n| workers().contains(&n)))
+            there
+                && (pid != u64::from(std::process::id())
+                    || worker["worker"]
+                        .as_u64()
+                        .is_none_or(|n| workers().contains(&n)))
         }
-        None => trial.attributes.get(ALIVE).and_then(Value::as_u64).is_some_and(|t| seconds().saturating_sub(t) < grace),
+        None => trial
+            .attributes
+            .get(ALIVE)
+            .and_then(Value::as_u64)
+            .is_some_and(|t| seconds().saturating_sub(t) < grace),
     }
 }
 

@@ -44,8 +44,18 @@ impl Npz {
             )));
         }
         let (staged, file) = Staged::open(path)?;
-        let empty = Block { first: 0, trajectories: Vec::new(), extrapolated: Vec::new() };
-        let mut npz = Npz { staged, zip: ZipWriter::new(file), layout, columns: columns(&empty), buffer: Vec::new() };
+        let empty = Block {
+            first: 0,
+            trajectories: Vec::new(),
+            extrapolated: Vec::new(),
+        };
+        let mut npz = Npz {
+            staged,
+            zip: ZipWriter::new(file),
+            layout,
+            columns: columns(&empty),
+            buffer: Vec::new(),
+        };
         npz.begin().map_err(|e| npz.failed(e))?;
         Ok(npz)
     }
@@ -71,13 +81,22 @@ impl Npz {
         let mut end = || {
             for column in &self.columns {
                 let bytes = column.values.bytes();
-                entry(&mut self.zip, column.name, &column.values.dtype(), &[self.layout.experiments], bytes.len() as u64)?;
+                entry(
+                    &mut self.zip,
+                    column.name,
+                    &column.values.dtype(),
+                    &[self.layout.experiments],
+                    bytes.len() as u64,
+                )?;
                 self.zip.write_all(&bytes)?;
             }
             Ok(())
         };
         end().map_err(|e| Error::write(&path, e))?;
-        let file = self.zip.finish().map_err(|e| Error::write(&path, e.into()))?;
+        let file = self
+            .zip
+            .finish()
+            .map_err(|e| Error::write(&path, e.into()))?;
         file.sync_all().map_err(|e| Error::write(&path, e))?;
         Ok(self.staged)
     }
@@ -85,7 +104,11 @@ impl Npz {
     fn begin(&mut self) -> io::Result<()> {
         let layout = &self.layout;
         head(&mut self.zip, layout)?;
-        let shape = [layout.experiments, layout.times.count, layout.variables.len()];
+        let shape = [
+            layout.experiments,
+            layout.times.count,
+            layout.variables.len(),
+        ];
         let size = (layout.values() * layout.precision.bytes()) as u64 * layout.experiments as u64;
         entry(&mut self.zip, "x", layout.precision.dtype(), &shape, size)
     }
@@ -106,7 +129,13 @@ pub fn write_trajectory(path: &Path, layout: &Layout, trajectory: &Trajectory) -
     state_bytes(layout, std::slice::from_ref(trajectory), &mut bytes);
     let write = |zip: &mut ZipWriter<File>| {
         head(zip, layout)?;
-        entry(zip, "x", layout.precision.dtype(), &[layout.times.count, layout.variables.len()], bytes.len() as u64)?;
+        entry(
+            zip,
+            "x",
+            layout.precision.dtype(),
+            &[layout.times.count, layout.variables.len()],
+            bytes.len() as u64,
+        )?;
         zip.write_all(&bytes)
     };
     write(&mut zip).map_err(|e| Error::write(path, e))?;
@@ -123,15 +152,29 @@ fn head(zip: &mut ZipWriter<File>, layout: &Layout) -> io::Result<()> {
     for (name, texts) in [("variables", &layout.variables), ("units", &layout.units)] {
         let width = text_width(texts);
         let bytes = text_bytes(texts, width);
-        entry(zip, name, &format!("<U{width}"), &[texts.len()], bytes.len() as u64)?;
+        entry(
+            zip,
+            name,
+            &format!("<U{width}"),
+            &[texts.len()],
+            bytes.len() as u64,
+        )?;
         zip.write_all(&bytes)?;
     }
     Ok(())
 }
 
 /// Begins an array of so many bytes.
-fn entry(zip: &mut ZipWriter<File>, name: &str, dtype: &str, shape: &[usize], bytes: u64) -> io::Result<()> {
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(bytes > ZIP64_FROM);
+fn entry(
+    zip: &mut ZipWriter<File>,
+    name: &str,
+    dtype: &str,
+    shape: &[usize],
+    bytes: u64,
+) -> io::Result<()> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .large_file(bytes > ZIP64_FROM);
     zip.start_file(format!("{name}.npy"), options)?;
     zip.write_all(&header(dtype, shape))
 }
@@ -155,8 +198,13 @@ mod tests {
     fn a_header_is_aligned_and_says_type_and_shape() {
         let bytes = header("<f8", &[3]);
         assert_eq!(bytes.len() % 64, 0);
-        assert_eq!(u16::from_le_bytes([bytes[8], bytes[9]]) as usize, bytes.len() - 10);
-        assert!(bytes[10..].starts_with(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }"));
+        assert_eq!(
+            u16::from_le_bytes([bytes[8], bytes[9]]) as usize,
+            bytes.len() - 10
+        );
+        assert!(
+            bytes[10..].starts_with(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }")
+        );
         assert_eq!(bytes.last(), Some(&b'\n'));
         assert!(String::from_utf8_lossy(&header("<f4", &[10, 2, 3])).contains("(10,2,3,)"));
     }

@@ -42,7 +42,9 @@ pub struct Zarr {
 
 /// Experiments of a chunk where nothing else is asked for.
 pub fn chunk_for(layout: &Layout) -> usize {
-    (CHUNK_BYTES / (8 * layout.values().max(1))).clamp(1, LARGEST_CHUNK).min(layout.experiments.max(1))
+    (CHUNK_BYTES / (8 * layout.values().max(1)))
+        .clamp(1, LARGEST_CHUNK)
+        .min(layout.experiments.max(1))
 }
 
 /// Whether a complete store stands at `target`, made by the same configuration.
@@ -63,12 +65,28 @@ impl Zarr {
     /// # Errors
     /// Something stands at `target`; an unfinished store that is not to be resumed or was made by another configuration; a folder that
     /// cannot be written.
-    pub fn create(target: &Path, layout: Layout, chunk: usize, configuration: &Value, existing: Existing) -> Result<Self> {
+    pub fn create(
+        target: &Path,
+        layout: Layout,
+        chunk: usize,
+        configuration: &Value,
+        existing: Existing,
+    ) -> Result<Self> {
         let root = unfinished(target);
         if target.exists() {
-            return Err(Error::Input(format!("{} is there already; choose another name, or remove it", target.display())));
+            return Err(Error::Input(format!(
+                "{} is there already; choose another name, or remove it",
+                target.display()
+            )));
         }
-        let mut zarr = Zarr { target: target.to_owned(), root, layout, chunk, metadata: Map::new(), buffer: Vec::new() };
+        let mut zarr = Zarr {
+            target: target.to_owned(),
+            root,
+            layout,
+            chunk,
+            metadata: Map::new(),
+            buffer: Vec::new(),
+        };
         if zarr.root.join(".zattrs").exists() {
             if existing == Existing::Refuse {
                 return Err(Error::Input(format!(
@@ -90,12 +108,22 @@ impl Zarr {
 
     /// What an earlier run kept of chunk `k`, if all of it is there: its columns, without states.
     pub fn finished(&self, k: usize) -> Option<Vec<Column>> {
-        let size = |name: &str, key: &str| fs::metadata(self.root.join(name).join(key)).ok().map(|m| m.len());
+        let size = |name: &str, key: &str| {
+            fs::metadata(self.root.join(name).join(key))
+                .ok()
+                .map(|m| m.len())
+        };
         let x = self.chunk * self.layout.values() * self.layout.precision.bytes();
-        if size("x", &format!("{k}.0.0")) != Some(x as u64) || size("experiment", &k.to_string()) != Some(8 * self.chunk as u64) {
+        if size("x", &format!("{k}.0.0")) != Some(x as u64)
+            || size("experiment", &k.to_string()) != Some(8 * self.chunk as u64)
+        {
             return None;
         }
-        let mut found = columns(&Block { first: 0, trajectories: Vec::new(), extrapolated: Vec::new() });
+        let mut found = columns(&Block {
+            first: 0,
+            trajectories: Vec::new(),
+            extrapolated: Vec::new(),
+        });
         let present = self.chunk.min(self.layout.experiments - k * self.chunk);
         for column in &mut found {
             let bytes = fs::read(self.root.join(column.name).join(k.to_string())).ok()?;
@@ -117,14 +145,22 @@ impl Zarr {
         // Chunks have one size; the last one is filled up with what no reader sees.
         for column in columns(block) {
             let mut bytes = column.values.bytes();
-            bytes.resize(bytes.len() / block.trajectories.len().max(1) * self.chunk, 0);
+            bytes.resize(
+                bytes.len() / block.trajectories.len().max(1) * self.chunk,
+                0,
+            );
             self.write(&format!("{}/{k}", column.name), &bytes)?;
         }
-        let experiments: Vec<u8> = (block.first..block.first + self.chunk).flat_map(|i| (i as i64).to_le_bytes()).collect();
+        let experiments: Vec<u8> = (block.first..block.first + self.chunk)
+            .flat_map(|i| (i as i64).to_le_bytes())
+            .collect();
         self.write(&format!("experiment/{k}"), &experiments)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         state_bytes(&self.layout, &block.trajectories, &mut buffer);
-        buffer.resize(self.chunk * self.layout.values() * self.layout.precision.bytes(), 0);
+        buffer.resize(
+            self.chunk * self.layout.values() * self.layout.precision.bytes(),
+            0,
+        );
         // Last, so that the rest is there when this is.
         self.write(&format!("x/{k}.0.0"), &buffer)?;
         self.buffer = buffer;
@@ -138,16 +174,29 @@ impl Zarr {
     pub fn finish(mut self, configuration: &Value, result: &Value) -> Result<()> {
         self.attributes(configuration, Some(result))?;
         let all = json!({"zarr_consolidated_format": 1, "metadata": self.metadata});
-        self.write(".zmetadata", &serde_json::to_vec_pretty(&all).map_err(|e| Error::write(&self.root, e.into()))?)?;
+        self.write(
+            ".zmetadata",
+            &serde_json::to_vec_pretty(&all).map_err(|e| Error::write(&self.root, e.into()))?,
+        )?;
         fs::rename(&self.root, &self.target).map_err(|e| Error::write(&self.target, e))
     }
 
     /// Writes everything but the chunks.
     fn describe(&mut self, configuration: &Value, existing: Existing) -> Result<()> {
         let layout = self.layout.clone();
-        let (n, times, d) = (layout.experiments, layout.times.count, layout.variables.len());
-        let empty = columns(&Block { first: 0, trajectories: Vec::new(), extrapolated: Vec::new() });
-        let folders = ["x", "time", "variable", "unit", "experiment"].into_iter().chain(empty.iter().map(|c| c.name));
+        let (n, times, d) = (
+            layout.experiments,
+            layout.times.count,
+            layout.variables.len(),
+        );
+        let empty = columns(&Block {
+            first: 0,
+            trajectories: Vec::new(),
+            extrapolated: Vec::new(),
+        });
+        let folders = ["x", "time", "variable", "unit", "experiment"]
+            .into_iter()
+            .chain(empty.iter().map(|c| c.name));
         for folder in folders {
             let folder = self.root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, e))?;
@@ -166,23 +215,52 @@ impl Zarr {
             &["experiment", "time", "variable"],
             json!({"long_name": "state", "units": layout.units}),
         )?;
-        self.array("time", (&[times], &[times]), "<f8", Value::Null, &["time"], json!({"units": layout.time_unit}))?;
+        self.array(
+            "time",
+            (&[times], &[times]),
+            "<f8",
+            Value::Null,
+            &["time"],
+            json!({"units": layout.time_unit}),
+        )?;
         self.write("time/0", &layout.time_bytes())?;
-        for (name, texts, what) in
-            [("variable", &layout.variables, "name of the variable"), ("unit", &layout.units, "unit of the variable")]
-        {
+        for (name, texts, what) in [
+            ("variable", &layout.variables, "name of the variable"),
+            ("unit", &layout.units, "unit of the variable"),
+        ] {
             let width = text_width(texts);
-            self.array(name, (&[d], &[d]), &format!("<U{width}"), Value::Null, &["variable"], json!({"long_name": what}))?;
+            self.array(
+                name,
+                (&[d], &[d]),
+                &format!("<U{width}"),
+                Value::Null,
+                &["variable"],
+                json!({"long_name": what}),
+            )?;
             self.write(&format!("{name}/0"), &text_bytes(texts, width))?;
         }
         let rows = "row of the table of experiments, from 0";
-        self.array("experiment", (&[n], &[self.chunk]), "<i8", Value::Null, &["experiment"], json!({"long_name": rows}))?;
+        self.array(
+            "experiment",
+            (&[n], &[self.chunk]),
+            "<i8",
+            Value::Null,
+            &["experiment"],
+            json!({"long_name": rows}),
+        )?;
         for column in empty {
             let mut attributes = json!({"long_name": column.description});
             if column.name == "stiff_from" {
                 attributes["units"] = json!(layout.time_unit);
             }
-            self.array(column.name, (&[n], &[self.chunk]), &column.values.dtype(), Value::Null, &["experiment"], attributes)?;
+            self.array(
+                column.name,
+                (&[n], &[self.chunk]),
+                &column.values.dtype(),
+                Value::Null,
+                &["experiment"],
+                attributes,
+            )?;
         }
         let group = json!({"zarr_format": 2});
         self.document(".zgroup", group)?;
@@ -219,7 +297,8 @@ impl Zarr {
 
     /// Writes a document and keeps it for the consolidated metadata.
     fn document(&mut self, key: &str, value: Value) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(&value).map_err(|e| Error::write(&self.root.join(key), e.into()))?;
+        let bytes = serde_json::to_vec_pretty(&value)
+            .map_err(|e| Error::write(&self.root.join(key), e.into()))?;
         self.write(key, &bytes)?;
         self.metadata.insert(key.to_owned(), value);
         Ok(())
@@ -233,7 +312,9 @@ impl Zarr {
         // Several processes may write the same description.
         name.push(format!(".{}{TEMPORARY}", std::process::id()));
         let temporary = path.with_file_name(name);
-        let written = fs::File::create(&temporary).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, &path));
+        let written = fs::File::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&temporary, &path));
         written.map_err(|e| Error::write(&path, e))
     }
 }
@@ -264,10 +345,15 @@ fn same_configuration(store: &Path, configuration: &Value) -> Result<()> {
     let path = store.join(".zattrs");
     let shown = store.display();
     let text = artifact::read_text(&path)?;
-    let found: Value = serde_json::from_str(&text).map_err(|e| Error::Input(format!("{} is damaged: {e}", path.display())))?;
+    let found: Value = serde_json::from_str(&text)
+        .map_err(|e| Error::Input(format!("{} is damaged: {e}", path.display())))?;
     let found = found.get("ionoscope").unwrap_or(&Value::Null);
     // Both have been through a text: reading a number may change its last digit.
     let ours: Value = serde_json::from_str(&configuration.to_string()).unwrap_or_default();
-    let Err(difference) = config::same("run", found, &ours) else { return Ok(()) };
-    Err(Error::Input(format!("{shown} was made by another configuration: {difference}; choose another name, or remove it")))
+    let Err(difference) = config::same("run", found, &ours) else {
+        return Ok(());
+    };
+    Err(Error::Input(format!(
+        "{shown} was made by another configuration: {difference}; choose another name, or remove it"
+    )))
 }

@@ -49,7 +49,15 @@ impl SystemArguments {
         let spec = self.under_preset(system.spec())?;
         let p = spec.parameters_with(borrowed(&self.parameters))?;
         let (x0, protocol) = (spec.state_with(borrowed(&self.x0))?, self.stimulus(&spec)?);
-        Ok(Subject { name: self.system.clone(), preset: self.preset.clone(), system, spec, p, x0, protocol })
+        Ok(Subject {
+            name: self.system.clone(),
+            preset: self.preset.clone(),
+            system,
+            spec,
+            p,
+            x0,
+            protocol,
+        })
     }
 
     /// The stimulus that is asked for.
@@ -57,11 +65,19 @@ impl SystemArguments {
     /// # Errors
     /// A file that holds none, one in another unit than the system's.
     pub fn stimulus(&self, spec: &Spec) -> Result<Protocol> {
-        let lasting = self.stimulus.iter().filter(|s| s.duration != Some(0.0)).cloned().map(Stimulus::Step);
+        let lasting = self
+            .stimulus
+            .iter()
+            .filter(|s| s.duration != Some(0.0))
+            .cloned()
+            .map(Stimulus::Step);
         let protocol = match (&self.protocol, self.i_stim) {
             (Some(path), _) => protocol_file::read(path)?,
             (None, Some(i_stim)) if i_stim != 0.0 => Protocol::constant(i_stim),
-            _ => Protocol { stimuli: lasting.collect(), ..Protocol::none() },
+            _ => Protocol {
+                stimuli: lasting.collect(),
+                ..Protocol::none()
+            },
         };
         protocol.check_units(spec)?;
         Ok(protocol)
@@ -73,9 +89,10 @@ impl SystemArguments {
     /// An unknown preset; one of a system that has none.
     pub fn under_preset(&self, spec: &Spec) -> Result<Spec> {
         match &self.preset {
-            Some(name) if spec.presets.is_empty() => {
-                Err(Error::Input(format!("--preset {name}: {} has no presets; leave it out", self.system)))
-            }
+            Some(name) if spec.presets.is_empty() => Err(Error::Input(format!(
+                "--preset {name}: {} has no presets; leave it out",
+                self.system
+            ))),
             Some(name) => Ok(spec.with_preset(name)?),
             None => Ok(spec.clone()),
         }
@@ -95,7 +112,9 @@ pub fn box_with(spec: &Spec, changes: &[(String, [f64; 2])]) -> Result<Vec<[f64;
     let mut bounds: Vec<[f64; 2]> = spec.variables.iter().map(|q| q.range).collect();
     for (name, [low, high]) in changes {
         if low >= high {
-            return Err(Error::Input(format!("the box {name}={low}:{high} is empty; expected LO < HI")));
+            return Err(Error::Input(format!(
+                "the box {name}={low}:{high} is empty; expected LO < HI"
+            )));
         }
         bounds[spec.variable_index(name)?] = [*low, *high];
     }
@@ -104,7 +123,9 @@ pub fn box_with(spec: &Spec, changes: &[(String, [f64; 2])]) -> Result<Vec<[f64;
 
 /// Parses `NAME=VALUE`.
 pub fn name_value(text: &str) -> std::result::Result<(String, f64), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as v_s=-36")?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, such as v_s=-36")?;
     Ok((name.trim().to_owned(), number(value)?))
 }
 
@@ -118,26 +139,44 @@ pub fn name_interval(text: &str) -> std::result::Result<(String, [f64; 2]), Stri
 
 /// Parses a finite number.
 pub fn number(text: &str) -> std::result::Result<f64, String> {
-    let value: f64 = text.trim().parse().map_err(|_| format!("'{text}' is not a number"))?;
-    if value.is_finite() { Ok(value) } else { Err(format!("{value} is not a finite number")) }
+    let value: f64 = text
+        .trim()
+        .parse()
+        .map_err(|_| format!("'{text}' is not a number"))?;
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(format!("{value} is not a finite number"))
+    }
 }
 
 /// Parses a finite number larger than 0.
 pub fn positive(text: &str) -> std::result::Result<f64, String> {
     let value = number(text)?;
-    if value > 0.0 { Ok(value) } else { Err(format!("{value} is not larger than 0")) }
+    if value > 0.0 {
+        Ok(value)
+    } else {
+        Err(format!("{value} is not larger than 0"))
+    }
 }
 
 /// Parses `I[:START[:DURATION]]`.
 pub fn stimulus(text: &str) -> std::result::Result<Step, String> {
-    let parts: Vec<f64> = text.split(':').map(number).collect::<std::result::Result<_, _>>()?;
+    let parts: Vec<f64> = text
+        .split(':')
+        .map(number)
+        .collect::<std::result::Result<_, _>>()?;
     let (amplitude, start, duration) = match parts[..] {
         [amplitude] => (amplitude, 0.0, None),
         [amplitude, start] => (amplitude, start, None),
         [amplitude, start, duration] => (amplitude, start, Some(duration)),
         _ => return Err("expected I[:START[:DURATION]], such as 80:50:0.5".into()),
     };
-    Ok(Step { start, duration, amplitude })
+    Ok(Step {
+        start,
+        duration,
+        amplitude,
+    })
 }
 
 /// A range of one parameter or of the stimulus, `NAME=FROM:TO[:N]`, as `--over` takes it.
@@ -177,10 +216,17 @@ impl Over {
             (true, Some(value)) => Some(format!("--i-stim {value}")),
             (true, None) if !system.stimulus.is_empty() => Some("--stimulus".into()),
             (true, None) if system.protocol.is_some() => Some("--protocol".into()),
-            _ => system.parameters.iter().find(|(n, _)| *n == self.name).map(|(n, v)| format!("--param {n}={v}")),
+            _ => system
+                .parameters
+                .iter()
+                .find(|(n, _)| *n == self.name)
+                .map(|(n, v)| format!("--param {n}={v}")),
         };
         match fixed {
-            Some(fixed) => Err(Error::Input(format!("--over varies {}, and {fixed} gives it one value; leave one of them out", self.name))),
+            Some(fixed) => Err(Error::Input(format!(
+                "--over varies {}, and {fixed} gives it one value; leave one of them out",
+                self.name
+            ))),
             None => Ok(()),
         }
     }
@@ -188,9 +234,23 @@ impl Over {
     /// The values, `default` of them where their number was not given.
     pub fn values(&self, default: usize) -> Vec<f64> {
         let n = self.count.unwrap_or(default);
-        let share = |k: usize| if n == 1 { 0.0 } else { k as f64 / (n - 1) as f64 };
+        let share = |k: usize| {
+            if n == 1 {
+                0.0
+            } else {
+                k as f64 / (n - 1) as f64
+            }
+        };
         // Both ends exactly, and none beyond them.
-        (0..n).map(|k| if k + 1 == n && n > 1 { self.to } else { self.from + share(k) * (self.to - self.from) }).collect()
+        (0..n)
+            .map(|k| {
+                if k + 1 == n && n > 1 {
+                    self.to
+                } else {
+                    self.from + share(k) * (self.to - self.from)
+                }
+            })
+            .collect()
     }
 }
 
@@ -202,7 +262,10 @@ pub fn over(text: &str) -> std::result::Result<Over, String> {
     let (from, to, count) = match parts[..] {
         [from, to] => (number(from)?, number(to)?, None),
         [from, to, n] => {
-            let n: usize = n.trim().parse().map_err(|_| format!("'{n}' is not a number of values"))?;
+            let n: usize = n
+                .trim()
+                .parse()
+                .map_err(|_| format!("'{n}' is not a number of values"))?;
             if !(1..=1_000_000).contains(&n) {
                 return Err(format!("{n} values of {name}; expected 1 to 1000000"));
             }
@@ -211,9 +274,16 @@ pub fn over(text: &str) -> std::result::Result<Over, String> {
         _ => return Err(malformed.into()),
     };
     if from == to && count.is_none_or(|n| n > 1) {
-        return Err(format!("the range {from}:{to} of {name} is empty; expected two different ends"));
+        return Err(format!(
+            "the range {from}:{to} of {name} is empty; expected two different ends"
+        ));
     }
-    Ok(Over { name: name.trim().to_owned(), from, to, count })
+    Ok(Over {
+        name: name.trim().to_owned(),
+        from,
+        to,
+        count,
+    })
 }
 
 /// Parses `NAME=FROM:TO`, of what is followed by steps of its own and not at given values.
@@ -224,7 +294,9 @@ pub fn interval(text: &str) -> std::result::Result<Over, String> {
         2 => over(text),
         3 => {
             let ends = range.rsplit_once(':').map_or(range, |(ends, _)| ends);
-            Err(format!("a branch is followed by steps of its own, not at a number of values; write {name}={ends}"))
+            Err(format!(
+                "a branch is followed by steps of its own, not at a number of values; write {name}={ends}"
+            ))
         }
         _ => Err(malformed.into()),
     }
@@ -238,15 +310,41 @@ mod tests {
     fn a_range_of_a_parameter() {
         let wanted = over("v_s=-40:-30:5").unwrap();
         assert_eq!(wanted.values(99), [-40.0, -37.5, -35.0, -32.5, -30.0]);
-        assert_eq!(over("v_s=-30:-40").unwrap().values(3), [-30.0, -35.0, -40.0]);
-        for bad in ["v_s", "v_s=1", "v_s=1:2:0", "v_s=1:1", "v_s=1:nan", "v_s=1:2:3:4", "v_s=1:2:x"] {
+        assert_eq!(
+            over("v_s=-30:-40").unwrap().values(3),
+            [-30.0, -35.0, -40.0]
+        );
+        for bad in [
+            "v_s",
+            "v_s=1",
+            "v_s=1:2:0",
+            "v_s=1:1",
+            "v_s=1:nan",
+            "v_s=1:2:3:4",
+            "v_s=1:2:x",
+        ] {
             assert!(over(bad).is_err(), "{bad}");
         }
         assert_eq!(interval("v_s=-40:-30"), over("v_s=-40:-30"));
-        assert!(interval("v_s=-40:-30:5").unwrap_err().ends_with("write v_s=-40:-30") && interval("v_s=1").is_err());
+        assert!(
+            interval("v_s=-40:-30:5")
+                .unwrap_err()
+                .ends_with("write v_s=-40:-30")
+                && interval("v_s=1").is_err()
+        );
         let cell = ionoscope_dynamics::models::find("sherman-1988").unwrap();
         assert_eq!(wanted.input(cell.spec()).unwrap().1, "mV");
-        assert!(over("vs=-40:-30").unwrap().input(cell.spec()).unwrap_err().to_string().contains("v_s"));
-        assert_eq!(over("i_stim=0:1").unwrap().input(cell.spec()).unwrap().0, Input::Stimulus);
+        assert!(
+            over("vs=-40:-30")
+                .unwrap()
+                .input(cell.spec())
+                .unwrap_err()
+                .to_string()
+                .contains("v_s")
+        );
+        assert_eq!(
+            over("i_stim=0:1").unwrap().input(cell.spec()).unwrap().0,
+            Input::Stimulus
+        );
     }
 }

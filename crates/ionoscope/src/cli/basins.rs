@@ -45,7 +45,12 @@ pub struct Arguments {
     #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
     /// Seed of the starts
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// Basins at each of several values of a parameter, or of i_stim
     #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = arguments::over, allow_hyphen_values = true)]
@@ -87,7 +92,13 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         let subject = self.system.open(shared)?;
         let i_stim = subject.constant_stimulus()?;
-        let Subject { system, spec, p, x0, .. } = subject;
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            ..
+        } = subject;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -113,40 +124,91 @@ impl Arguments {
                 None => {}
             }
             let starts = options.starts.count();
-            let watch = shared.watch.part(k * starts, values.len() * starts, "starts");
-            let found = shared.watch.unless_stopped(basins(&*system, i_stim, &p, &options, &watch))?;
-            all.push(Found { value: input.map(|_| *value), basins: found });
+            let watch = shared
+                .watch
+                .part(k * starts, values.len() * starts, "starts");
+            let found = shared
+                .watch
+                .unless_stopped(basins(&*system, i_stim, &p, &options, &watch))?;
+            all.push(Found {
+                value: input.map(|_| *value),
+                basins: found,
+            });
         }
         if all.iter().any(|f| f.basins.extrapolated) {
             shared.warn("trajectories went outside the training range (of state or parameters)");
         }
         for found in &all {
-            let at = found.value.map(|value| format!("at {} = {value}: ", self.over.as_ref().map_or("", |o| &o.name)));
+            let at = found.value.map(|value| {
+                format!(
+                    "at {} = {value}: ",
+                    self.over.as_ref().map_or("", |o| &o.name)
+                )
+            });
             if let Some(advice) = &found.basins.advice {
                 // It ends with the advice to give a longest time.
-                shared.warn(&format!("{}{advice}, with --t-end", at.as_deref().unwrap_or("")));
+                shared.warn(&format!(
+                    "{}{advice}, with --t-end",
+                    at.as_deref().unwrap_or("")
+                ));
             }
         }
-        if let Some(held) = all.first().map(|f| &f.basins.conserved).filter(|h| !h.is_empty()) {
-            let each = held.iter().map(|h| format!("{} = {} {}", h.quantity.name, h.value, h.quantity.unit)).collect::<Vec<_>>().join(", ");
-            shared.tell(&format!("starts were moved to the level of the default start, or --x0: {each}"));
+        if let Some(held) = all
+            .first()
+            .map(|f| &f.basins.conserved)
+            .filter(|h| !h.is_empty())
+        {
+            let each = held
+                .iter()
+                .map(|h| format!("{} = {} {}", h.quantity.name, h.value, h.quantity.unit))
+                .collect::<Vec<_>>()
+                .join(", ");
+            shared.tell(&format!(
+                "starts were moved to the level of the default start, or --x0: {each}"
+            ));
         }
         self.write(&*system, &spec, &p, &options, &all)?;
-        if shared.json { print_json(&self.document(&spec, &p, &options, &all)) } else { self.show(&spec, &all) }
+        if shared.json {
+            print_json(&self.document(&spec, &p, &options, &all))
+        } else {
+            self.show(&spec, &all)
+        }
     }
 
     fn options(&self, spec: &Spec, x0: &[f64]) -> Result<BasinOptions> {
         let bounds = arguments::box_with(spec, &self.bounds)?;
         let starts = if self.grid.is_empty() {
-            Starts::Random { count: self.starts.unwrap_or(if spec.variables.len() > 4 { 1000 } else { 10_000 }), seed: self.seed }
-        } else {
-            let axes = self.grid.iter().map(|(name, n)| Ok((spec.variable_index(name)?, *n))).collect::<Result<Vec<_>>>()?;
-            if let Some(k) = (1..axes.len()).find(|k| axes[..*k].iter().any(|a| a.0 == axes[*k].0)) {
-                return Err(Error::Input(format!("--grid has {} twice; name each variable once", self.grid[k].0)));
+            Starts::Random {
+                count: self.starts.unwrap_or(if spec.variables.len() > 4 {
+                    1000
+                } else {
+                    10_000
+                }),
+                seed: self.seed,
             }
-            Starts::Grid { axes, at: x0.to_vec() }
+        } else {
+            let axes = self
+                .grid
+                .iter()
+                .map(|(name, n)| Ok((spec.variable_index(name)?, *n)))
+                .collect::<Result<Vec<_>>>()?;
+            if let Some(k) = (1..axes.len()).find(|k| axes[..*k].iter().any(|a| a.0 == axes[*k].0))
+            {
+                return Err(Error::Input(format!(
+                    "--grid has {} twice; name each variable once",
+                    self.grid[k].0
+                )));
+            }
+            Starts::Grid {
+                axes,
+                at: x0.to_vec(),
+            }
         };
-        let solve = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() };
+        let solve = SolveOptions {
+            rtol: self.rtol,
+            atol: 0.01 * self.rtol,
+            ..SolveOptions::default()
+        };
         Ok(BasinOptions {
             solve,
             longest: self.t_end,
@@ -159,7 +221,14 @@ impl Arguments {
         })
     }
 
-    fn write(&self, system: &dyn DynamicalSystem, spec: &Spec, p: &[f64], options: &BasinOptions, all: &[Found]) -> Result<()> {
+    fn write(
+        &self,
+        system: &dyn DynamicalSystem,
+        spec: &Spec,
+        p: &[f64],
+        options: &BasinOptions,
+        all: &[Found],
+    ) -> Result<()> {
         let mut files = Vec::new();
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| self.csv(w, spec, options, all))?);
@@ -167,20 +236,38 @@ impl Arguments {
             files.push(artifact::describe(&files[0], &meta)?);
         }
         if let Some(path) = &self.plot {
-            let figure = if self.over.is_some() { self.shares(spec, all)? } else { plane(spec, options, &all[0].basins) };
-            files.push(Staged::new(path, |w| w.write_all(svg::draw(&figure).as_bytes()))?);
+            let figure = if self.over.is_some() {
+                self.shares(spec, all)?
+            } else {
+                plane(spec, options, &all[0].basins)
+            };
+            files.push(Staged::new(path, |w| {
+                w.write_all(svg::draw(&figure).as_bytes())
+            })?);
         }
         files.into_iter().try_for_each(Staged::commit)?;
         Ok(())
     }
 
-    fn csv(&self, w: &mut dyn Write, spec: &Spec, options: &BasinOptions, all: &[Found]) -> std::io::Result<()> {
+    fn csv(
+        &self,
+        w: &mut dyn Write,
+        spec: &Spec,
+        options: &BasinOptions,
+        all: &[Found],
+    ) -> std::io::Result<()> {
         if let Some(over) = &self.over {
             writeln!(w, "{},attractor,kind,share,low,high", over.name)?;
             for found in all {
                 for (k, a) in found.basins.attractors.iter().enumerate() {
                     let [low, high] = a.interval;
-                    writeln!(w, "{},{k},{:?},{},{low},{high}", found.value.unwrap_or(f64::NAN), a.kind, a.share)?;
+                    writeln!(
+                        w,
+                        "{},{k},{:?},{},{low},{high}",
+                        found.value.unwrap_or(f64::NAN),
+                        a.kind,
+                        a.share
+                    )?;
                 }
             }
             return Ok(());
@@ -213,7 +300,9 @@ impl Arguments {
             document
         };
         let mut document = match &self.over {
-            Some(over) => json!({"over": over.name, "basins": all.iter().map(one).collect::<Vec<_>>()}),
+            Some(over) => {
+                json!({"over": over.name, "basins": all.iter().map(one).collect::<Vec<_>>()})
+            }
             None => one(&all[0]),
         };
         document["parameters"] = named(&spec.parameters, p);
@@ -223,7 +312,12 @@ impl Arguments {
     }
 
     fn show(&self, spec: &Spec, all: &[Found]) -> Result<()> {
-        let mut rows = vec![vec!["attractor".into(), "share".into(), "95 % interval".into(), "where".into()]];
+        let mut rows = vec![vec![
+            "attractor".into(),
+            "share".into(),
+            "95 % interval".into(),
+            "where".into(),
+        ]];
         if let Some(over) = &self.over {
             rows[0].insert(0, over.name.clone());
         }
@@ -231,11 +325,28 @@ impl Arguments {
             for a in &found.basins.attractors {
                 let place = |(q, [low, high]): (&ionoscope_dynamics::spec::Quantity, &[f64; 2])| {
                     let (low, high) = (table::short(*low), table::short(*high));
-                    if low == high { format!("{} {low}", q.name) } else { format!("{} {low}..{high}", q.name) }
+                    if low == high {
+                        format!("{} {low}", q.name)
+                    } else {
+                        format!("{} {low}..{high}", q.name)
+                    }
                 };
-                let mut place = spec.variables.iter().zip(&a.extent).take(4).map(place).collect::<Vec<_>>().join("  ");
+                let mut place = spec
+                    .variables
+                    .iter()
+                    .zip(&a.extent)
+                    .take(4)
+                    .map(place)
+                    .collect::<Vec<_>>()
+                    .join("  ");
                 match a.kind {
-                    AttractorKind::NotSettled => place = format!("by {} {}", table::short(found.basins.times.longest()), spec.time_unit),
+                    AttractorKind::NotSettled => {
+                        place = format!(
+                            "by {} {}",
+                            table::short(found.basins.times.longest()),
+                            spec.time_unit
+                        )
+                    }
                     AttractorKind::Unstable => place = format!("no attractor: {place}"),
                     _ => {}
                 }
@@ -259,9 +370,16 @@ impl Arguments {
 
     /// Share of each kind of attractor over the parameter, with its interval.
     fn shares(&self, spec: &Spec, all: &[Found]) -> Result<Figure> {
-        let Some(over) = &self.over else { return Err(Error::Input("shares are drawn --over a parameter".into())) };
+        let Some(over) = &self.over else {
+            return Err(Error::Input("shares are drawn --over a parameter".into()));
+        };
         let x: Vec<f64> = all.iter().filter_map(|f| f.value).collect();
-        let mut panel = Panel::new("", Axis::new(&over.name, &over.input(spec)?.1), Axis::new("share of starts", "1")).with_height(260.0);
+        let mut panel = Panel::new(
+            "",
+            Axis::new(&over.name, &over.input(spec)?.1),
+            Axis::new("share of starts", "1"),
+        )
+        .with_height(260.0);
         let kinds = [
             (AttractorKind::FixedPoint, "fixed points", Role::Equations),
             (AttractorKind::Periodic, "periodic", Role::Network),
@@ -277,7 +395,12 @@ impl Arguments {
             if y.iter().any(|y| *y > 0.0) {
                 panel = panel.with(Series::line(name, role, x.clone(), y));
                 for side in 0..2 {
-                    panel = panel.with(Series::line("", Role::Guide, x.clone(), of.iter().map(|(_, interval)| interval[side]).collect()));
+                    panel = panel.with(Series::line(
+                        "",
+                        Role::Guide,
+                        x.clone(),
+                        of.iter().map(|(_, interval)| interval[side]).collect(),
+                    ));
                 }
             }
         }
@@ -292,31 +415,68 @@ impl Arguments {
 
 fn attractor(spec: &Spec, a: &Attractor) -> Value {
     let mut value = json!(a);
-    value["x"] = a.x.as_ref().map_or(Value::Null, |x| named(&spec.variables, x));
-    value["extent"] = Value::Object(spec.variables.iter().zip(&a.extent).map(|(q, r)| (q.name.clone(), json!(r))).collect());
+    value["x"] =
+        a.x.as_ref()
+            .map_or(Value::Null, |x| named(&spec.variables, x));
+    value["extent"] = Value::Object(
+        spec.variables
+            .iter()
+            .zip(&a.extent)
+            .map(|(q, r)| (q.name.clone(), json!(r)))
+            .collect(),
+    );
     value
 }
 
 /// The starts of a grid, by their attractor.
 fn plane(spec: &Spec, options: &BasinOptions, found: &Basins) -> Figure {
-    let Starts::Grid { axes, .. } = &options.starts else { return Figure::new("basins", &spec.id, "") };
+    let Starts::Grid { axes, .. } = &options.starts else {
+        return Figure::new("basins", &spec.id, "");
+    };
     let [a, b] = [axes[0].0, axes[1].0];
     let axis = |i: usize| Axis::new(&spec.variables[i].name, &spec.variables[i].unit);
     let mut panel = Panel::new("", axis(a), axis(b)).with_height(500.0);
-    let roles = [Role::Equations, Role::Network, Role::Second, Role::Third, Role::Data];
+    let roles = [
+        Role::Equations,
+        Role::Network,
+        Role::Second,
+        Role::Third,
+        Role::Data,
+    ];
     for (k, attractor) in found.attractors.iter().enumerate() {
-        let starts = found.of_start.iter().enumerate().filter(|(_, label)| usize::from(**label) == k);
-        let (x, y) = starts.map(|(k, _)| options.starts.state(k, &options.bounds)).map(|x| (x[a], x[b])).unzip();
-        panel =
-            panel.with(Series::points(&format!("{:?} ({:.2} %)", attractor.kind, 100.0 * attractor.share), roles[k % roles.len()], x, y));
+        let starts = found
+            .of_start
+            .iter()
+            .enumerate()
+            .filter(|(_, label)| usize::from(**label) == k);
+        let (x, y) = starts
+            .map(|(k, _)| options.starts.state(k, &options.bounds))
+            .map(|x| (x[a], x[b]))
+            .unzip();
+        panel = panel.with(Series::points(
+            &format!("{:?} ({:.2} %)", attractor.kind, 100.0 * attractor.share),
+            roles[k % roles.len()],
+            x,
+            y,
+        ));
     }
-    Figure::new("basins", &spec.id, "Starts by the attractor that they reach.").with(panel)
+    Figure::new(
+        "basins",
+        &spec.id,
+        "Starts by the attractor that they reach.",
+    )
+    .with(panel)
 }
 
 /// Parses `NAME:N`.
 fn axis(text: &str) -> std::result::Result<(String, usize), String> {
-    let (name, n) = text.split_once(':').ok_or("expected NAME:N, such as v:100")?;
-    let n: usize = n.trim().parse().map_err(|_| format!("'{n}' is not a number of points"))?;
+    let (name, n) = text
+        .split_once(':')
+        .ok_or("expected NAME:N, such as v:100")?;
+    let n: usize = n
+        .trim()
+        .parse()
+        .map_err(|_| format!("'{n}' is not a number of points"))?;
     if !(2..=100_000).contains(&n) {
         return Err(format!("{n} points of {name}; expected 2 to 100000"));
     }

@@ -46,8 +46,11 @@ impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         artifact::check_folder(&self.output)?;
-        let [a, b] =
-            [artifact::open_system(&self.a)?, artifact::open_system(&self.b)?].map(|system| Watched::shared(system, &shared.watch));
+        let [a, b] = [
+            artifact::open_system(&self.a)?,
+            artifact::open_system(&self.b)?,
+        ]
+        .map(|system| Watched::shared(system, &shared.watch));
         let over = match &self.over {
             Some(over) => over.clone(),
             None => [&a, &b]
@@ -64,18 +67,38 @@ impl Arguments {
             let system: &dyn ionoscope_dynamics::system::DynamicalSystem = system;
             let spec = system.spec();
             let Input::Parameter(index) = over.input(spec)?.0 else {
-                return Err(Error::Input("systems are compared over a parameter, not over the stimulus".into()));
+                return Err(Error::Input(
+                    "systems are compared over a parameter, not over the stimulus".into(),
+                ));
             };
             let own = borrowed(&self.parameters).filter(|(n, _)| spec.parameter_index(n).is_ok());
-            let name = std::path::Path::new(name).file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
-            let name =
-                if std::path::Path::new(&self.a).is_file() || std::path::Path::new(&self.b).is_file() { name } else { spec.id.clone() };
-            Ok(Side { system, name, p: spec.parameters_with(own)?, over: index })
+            let name = std::path::Path::new(name)
+                .file_stem()
+                .map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
+            let name = if std::path::Path::new(&self.a).is_file()
+                || std::path::Path::new(&self.b).is_file()
+            {
+                name
+            } else {
+                spec.id.clone()
+            };
+            Ok(Side {
+                system,
+                name,
+                p: spec.parameters_with(own)?,
+                over: index,
+            })
         };
         for (name, _) in &self.parameters {
-            a.spec().parameter_index(name).or_else(|e| b.spec().parameter_index(name).map_err(|_| e))?;
+            a.spec()
+                .parameter_index(name)
+                .or_else(|e| b.spec().parameter_index(name).map_err(|_| e))?;
         }
-        let effort = if self.quick { Effort::QUICK } else { Effort::FULL };
+        let effort = if self.quick {
+            Effort::QUICK
+        } else {
+            Effort::FULL
+        };
         let mut sides = [side(&*a, &self.a)?, side(&*b, &self.b)?];
         if sides[0].name == sides[1].name {
             sides[1].name += " (B)";
@@ -83,9 +106,18 @@ impl Arguments {
         let heading = Heading {
             title: format!("{} and {}", sides[0].name, sides[1].name),
             subtitle: format!("{} from {} to {}", over.name, over.from, over.to),
-            footer: vec![provenance::version(), provenance::command(), provenance::machine()],
+            footer: vec![
+                provenance::version(),
+                provenance::command(),
+                provenance::machine(),
+            ],
         };
-        let comparison = Comparison { sides, over: over.name.clone(), interval: [over.from, over.to], effort };
+        let comparison = Comparison {
+            sides,
+            over: over.name.clone(),
+            interval: [over.from, over.to],
+            effort,
+        };
         let answers = comparison.answers(&shared.watch)?;
         store::save(&self.output, &heading, &answers)?;
         store::draw(&self.output)?;

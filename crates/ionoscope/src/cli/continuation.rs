@@ -91,7 +91,13 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         let subject = self.system.open(shared)?;
         let i_stim = subject.constant_stimulus()?;
-        let Subject { system, spec, p, x0, .. } = subject;
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            ..
+        } = subject;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -111,31 +117,53 @@ impl Arguments {
             ..ContinuationOptions::default()
         };
         let interval = [self.over.from, self.over.to];
-        let conserved = shared.watch.unless_stopped(held(&*system, i_stim, &p, over, interval, &options))?;
+        let conserved = shared
+            .watch
+            .unless_stopped(held(&*system, i_stim, &p, over, interval, &options))?;
         let found = shared.watch.unless_stopped(match self.period {
             Some(steps) => map_cycles(&*system, steps, i_stim, &p, over, interval, &options),
             None => branches(&*system, i_stim, &p, over, interval, &options),
         })?;
-        let outside = found.iter().flat_map(|b| &b.points).filter(|q| q.extrapolated).count();
+        let outside = found
+            .iter()
+            .flat_map(|b| &b.points)
+            .filter(|q| q.extrapolated)
+            .count();
         if outside > 0 {
             let all: usize = found.iter().map(|b| b.points.len()).sum();
-            shared.warn(&format!("{outside} of {all} points: state or parameters outside the training range"));
+            shared.warn(&format!(
+                "{outside} of {all} points: state or parameters outside the training range"
+            ));
         }
         let periodic = if self.cycles {
-            let options = CycleOptions { bounds, at: self.at.clone(), searches: self.searches, ..CycleOptions::default() };
-            shared.watch.unless_stopped(cycles(&*system, i_stim, &p, over, interval, &found, &options))?
+            let options = CycleOptions {
+                bounds,
+                at: self.at.clone(),
+                searches: self.searches,
+                ..CycleOptions::default()
+            };
+            shared.watch.unless_stopped(cycles(
+                &*system, i_stim, &p, over, interval, &found, &options,
+            ))?
         } else {
             Vec::new()
         };
         let curves = match &self.and {
-            Some(and) => shared.watch.unless_stopped(self.curves(&*system, i_stim, x0, &p, and, &found))?,
+            Some(and) => shared
+                .watch
+                .unless_stopped(self.curves(&*system, i_stim, x0, &p, and, &found))?,
             None => Vec::new(),
         };
         let mut document = self.document(&spec, &p, &unit, &found, &periodic, &curves)?;
         document["conserved"] = self.conserved_document(&conserved);
-        let ways =
-            found.iter().map(Branch::complete).chain(periodic.iter().map(CycleBranch::complete)).chain(curves.iter().map(Curve::complete));
-        let (all, whole) = ways.fold((0, 0), |(all, whole), complete| (all + 1, whole + usize::from(complete)));
+        let ways = found
+            .iter()
+            .map(Branch::complete)
+            .chain(periodic.iter().map(CycleBranch::complete))
+            .chain(curves.iter().map(Curve::complete));
+        let (all, whole) = ways.fold((0, 0), |(all, whole), complete| {
+            (all + 1, whole + usize::from(complete))
+        });
         if whole < all {
             shared.warn(&format!(
                 "{} of {all} branches and curves broke off; what lies beyond was not searched for bifurcations",
@@ -144,7 +172,9 @@ impl Arguments {
         }
         let mut files = Vec::new();
         if let Some(path) = &self.output {
-            files.push(Staged::new(path, |w| self.csv(w, &spec, &found, &periodic))?);
+            files.push(Staged::new(path, |w| {
+                self.csv(w, &spec, &found, &periodic)
+            })?);
             let meta = json!({"system": self.system.system, "parameters": document["parameters"], "over": self.over.name, "options": options, "units": document["units"], "version": env!("CARGO_PKG_VERSION"), "complete": document["complete"], "ends": found.iter().map(|b| self.ends(b)).collect::<Vec<_>>(), "cycle_ends": periodic.iter().map(|b| self.cycle_ends(b)).collect::<Vec<_>>()});
             files.push(artifact::describe(&files[0], &meta)?);
         }
@@ -153,7 +183,11 @@ impl Arguments {
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         files.into_iter().try_for_each(Staged::commit)?;
-        if shared.json { print_json(&document) } else { self.show(&spec, &unit, &found, &periodic, &curves, &conserved) }
+        if shared.json {
+            print_json(&document)
+        } else {
+            self.show(&spec, &unit, &found, &periodic, &curves, &conserved)
+        }
     }
 
     /// What is conserved, with its values at both ends of the interval: where the parameter enters it, the level moves with the parameter.
@@ -164,7 +198,10 @@ impl Arguments {
                 fields.remove("value");
             }
             value["values"] = json!([a.value, b.value]);
-            value["held"] = json!(format!("at the value of the start, at each {}", self.over.name));
+            value["held"] = json!(format!(
+                "at the value of the start, at each {}",
+                self.over.name
+            ));
             value
         };
         from.iter().zip(to).map(one).collect()
@@ -172,11 +209,23 @@ impl Arguments {
 
     /// The ends of a branch whose points have these values of the parameter, and why it ends there.
     fn both_ends(&self, parameters: &[f64], stopped: &[Stop; 2]) -> Vec<End> {
-        ends(&self.over.name, [self.over.from, self.over.to], parameters, stopped)
+        ends(
+            &self.over.name,
+            [self.over.from, self.over.to],
+            parameters,
+            stopped,
+        )
     }
 
     fn ends(&self, branch: &Branch) -> Vec<End> {
-        self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
+        self.both_ends(
+            &branch
+                .points
+                .iter()
+                .map(|q| q.parameter)
+                .collect::<Vec<_>>(),
+            &branch.stopped,
+        )
     }
 
     /// The curves through all bifurcations that have one, each once.
@@ -192,7 +241,10 @@ impl Arguments {
         let spec = system.spec();
         let (first, second) = (self.over.input(spec)?.0, and.input(spec)?.0);
         if first == second {
-            return Err(Error::Input(format!("--over and --and both vary {}; expected two different parameters", and.name)));
+            return Err(Error::Input(format!(
+                "--over and --and both vary {}; expected two different parameters",
+                and.name
+            )));
         }
         let value = match second {
             Input::Parameter(k) => p[k],
@@ -210,7 +262,10 @@ impl Arguments {
         let plane = Plane::new(system, i_stim, p, [first, second], intervals, bounds, start);
         let mut curves: Vec<Curve> = Vec::new();
         for s in found.iter().flat_map(|b| &b.special_points) {
-            let followed = matches!(s.kind, Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker);
+            let followed = matches!(
+                s.kind,
+                Bifurcation::SaddleNode | Bifurcation::Hopf | Bifurcation::NeimarkSacker
+            );
             if followed && !curves.iter().any(|c| plane.passes(c, s, value)) {
                 curves.push(plane.curve(s, value));
             }
@@ -218,7 +273,15 @@ impl Arguments {
         Ok(curves)
     }
 
-    fn document(&self, spec: &Spec, p: &[f64], unit: &str, found: &[Branch], periodic: &[CycleBranch], curves: &[Curve]) -> Result<Value> {
+    fn document(
+        &self,
+        spec: &Spec,
+        p: &[f64],
+        unit: &str,
+        found: &[Branch],
+        periodic: &[CycleBranch],
+        curves: &[Curve],
+    ) -> Result<Value> {
         let branch = |b: &Branch| {
             let special = |s: &SpecialPoint| {
                 let mut value = json!(s);
@@ -227,21 +290,34 @@ impl Arguments {
             };
             let column = |i: usize| b.points.iter().map(|q| q.x[i]).collect::<Vec<f64>>();
             let mut points = serde_json::Map::new();
-            points.insert("parameter".into(), json!(b.points.iter().map(|q| q.parameter).collect::<Vec<_>>()));
+            points.insert(
+                "parameter".into(),
+                json!(b.points.iter().map(|q| q.parameter).collect::<Vec<_>>()),
+            );
             for (i, q) in spec.variables.iter().enumerate() {
                 points.insert(q.name.clone(), json!(column(i)));
             }
-            points.insert("stable".into(), json!(b.points.iter().map(|q| q.stable).collect::<Vec<_>>()));
-            points.insert("eigenvalues".into(), json!(b.points.iter().map(|q| &q.eigenvalues).collect::<Vec<_>>()));
-            points.insert("extrapolated".into(), json!(b.points.iter().map(|q| q.extrapolated).collect::<Vec<_>>()));
+            points.insert(
+                "stable".into(),
+                json!(b.points.iter().map(|q| q.stable).collect::<Vec<_>>()),
+            );
+            points.insert(
+                "eigenvalues".into(),
+                json!(b.points.iter().map(|q| &q.eigenvalues).collect::<Vec<_>>()),
+            );
+            points.insert(
+                "extrapolated".into(),
+                json!(b.points.iter().map(|q| q.extrapolated).collect::<Vec<_>>()),
+            );
             json!({"special_points": b.special_points.iter().map(special).collect::<Vec<_>>(), "points": points, "complete": b.complete(), "ends": self.ends(b), "stopped": text_of(&self.ends(b))})
         };
         let mut units = units(spec);
         units.insert("parameter".into(), json!(unit));
         units.insert("eigenvalues".into(), json!(rate_unit(spec)));
         units.insert("frequency".into(), json!(angular_unit(spec)));
-        let complete =
-            found.iter().all(Branch::complete) && periodic.iter().all(CycleBranch::complete) && curves.iter().all(Curve::complete);
+        let complete = found.iter().all(Branch::complete)
+            && periodic.iter().all(CycleBranch::complete)
+            && curves.iter().all(Curve::complete);
         let mut document = json!({
             "over": self.over.name,
             "complete": complete,
@@ -255,15 +331,28 @@ impl Arguments {
             units.insert("period".into(), json!(spec.time_unit));
             units.insert("t".into(), json!(spec.time_unit));
             units.insert("multipliers".into(), json!("1"));
-            document["cycles"] = periodic.iter().map(|b| self.cycle_document(spec, b)).collect();
+            document["cycles"] = periodic
+                .iter()
+                .map(|b| self.cycle_document(spec, b))
+                .collect();
         }
         if let Some(and) = &self.and {
             units.insert("second_parameter".into(), json!(and.input(spec)?.1));
             document["and"] = json!(and.name);
             document["curves"] = json!(curves);
-            for (value, curve) in document["curves"].as_array_mut().into_iter().flatten().zip(curves) {
+            for (value, curve) in document["curves"]
+                .as_array_mut()
+                .into_iter()
+                .flatten()
+                .zip(curves)
+            {
                 value["complete"] = json!(curve.complete());
-                for (value, s) in value["special_points"].as_array_mut().into_iter().flatten().zip(&curve.special_points) {
+                for (value, s) in value["special_points"]
+                    .as_array_mut()
+                    .into_iter()
+                    .flatten()
+                    .zip(&curve.special_points)
+                {
                     value["x"] = named(&spec.variables, &s.x);
                 }
             }
@@ -273,7 +362,14 @@ impl Arguments {
     }
 
     fn cycle_ends(&self, branch: &CycleBranch) -> Vec<End> {
-        self.both_ends(&branch.points.iter().map(|q| q.parameter).collect::<Vec<_>>(), &branch.stopped)
+        self.both_ends(
+            &branch
+                .points
+                .iter()
+                .map(|q| q.parameter)
+                .collect::<Vec<_>>(),
+            &branch.stopped,
+        )
     }
 
     fn cycle_document(&self, spec: &Spec, branch: &CycleBranch) -> Value {
@@ -286,7 +382,11 @@ impl Arguments {
         };
         let extent = |of: &dyn Fn(&CyclePoint) -> &[f64]| {
             let column = |i: usize| json!(points.iter().map(|q| of(q)[i]).collect::<Vec<f64>>());
-            spec.variables.iter().enumerate().map(|(i, q)| (q.name.clone(), column(i))).collect::<serde_json::Map<_, _>>()
+            spec.variables
+                .iter()
+                .enumerate()
+                .map(|(i, q)| (q.name.clone(), column(i)))
+                .collect::<serde_json::Map<_, _>>()
         };
         let special = branch.special_points.iter().map(|s| {
             let mut value = one(&s.cycle);
@@ -322,29 +422,47 @@ impl Arguments {
 
     /// Fixed points, then, in a table of the same columns, the smallest and the largest values of cycles, with their multipliers in the place
     /// of eigenvalues.
-    fn csv(&self, w: &mut dyn Write, spec: &Spec, found: &[Branch], periodic: &[CycleBranch]) -> std::io::Result<()> {
+    fn csv(
+        &self,
+        w: &mut dyn Write,
+        spec: &Spec,
+        found: &[Branch],
+        periodic: &[CycleBranch],
+    ) -> std::io::Result<()> {
         let n = spec.variables.len();
         write!(w, "branch,kind,{}", self.over.name)?;
-        spec.variables.iter().try_for_each(|q| write!(w, ",{}", q.name))?;
+        spec.variables
+            .iter()
+            .try_for_each(|q| write!(w, ",{}", q.name))?;
         (1..=n).try_for_each(|k| write!(w, ",mu{k}_re,mu{k}_im"))?;
         write!(w, ",stable,extrapolated")?;
         if self.cycles {
             write!(w, ",period")?;
-            spec.variables.iter().try_for_each(|q| write!(w, ",{}_max", q.name))?;
+            spec.variables
+                .iter()
+                .try_for_each(|q| write!(w, ",{}_max", q.name))?;
         }
         writeln!(w)?;
-        let empty = if self.cycles { ",".repeat(n + 1) } else { String::new() };
+        let empty = if self.cycles {
+            ",".repeat(n + 1)
+        } else {
+            String::new()
+        };
         for (k, branch) in found.iter().enumerate() {
             for q in &branch.points {
                 write!(w, "{k},,{}", q.parameter)?;
                 q.x.iter().try_for_each(|x| write!(w, ",{x}"))?;
-                q.eigenvalues.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
+                q.eigenvalues
+                    .iter()
+                    .try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
                 writeln!(w, ",{},{}{empty}", q.stable, q.extrapolated)?;
             }
             for s in &branch.special_points {
                 write!(w, "{k},{:?},{}", s.kind, s.parameter)?;
                 s.x.iter().try_for_each(|x| write!(w, ",{x}"))?;
-                s.eigenvalues.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
+                s.eigenvalues
+                    .iter()
+                    .try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
                 writeln!(w, ",,{}{empty}", s.extrapolated)?;
             }
         }
@@ -352,13 +470,18 @@ impl Arguments {
             let mut row = |kind: &str, q: &CyclePoint| {
                 write!(w, "cycle{k},{kind},{}", q.parameter)?;
                 q.min.iter().try_for_each(|x| write!(w, ",{x}"))?;
-                q.multipliers.iter().try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
+                q.multipliers
+                    .iter()
+                    .try_for_each(|m| write!(w, ",{},{}", m.re, m.im))?;
                 write!(w, ",1,0,{},,{}", q.stable, q.period)?;
                 q.max.iter().try_for_each(|x| write!(w, ",{x}"))?;
                 writeln!(w)
             };
             branch.points.iter().try_for_each(|q| row("", q))?;
-            branch.special_points.iter().try_for_each(|s| row(&format!("{:?}", s.kind), &s.cycle))?;
+            branch
+                .special_points
+                .iter()
+                .try_for_each(|s| row(&format!("{:?}", s.kind), &s.cycle))?;
         }
         Ok(())
     }
@@ -372,28 +495,73 @@ impl Arguments {
         curves: &[Curve],
         conserved: &[Vec<Held>; 2],
     ) -> Result<()> {
-        let bare = |u: &str| if u == "1" || u.is_empty() { String::new() } else { format!(" ({u})") };
-        let mut rows = vec![vec!["branch".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
-        rows[0].extend(spec.variables.iter().take(6).map(|q| format!("{}{}", q.name, bare(&q.unit))));
+        let bare = |u: &str| {
+            if u == "1" || u.is_empty() {
+                String::new()
+            } else {
+                format!(" ({u})")
+            }
+        };
+        let mut rows = vec![vec![
+            "branch".to_owned(),
+            "bifurcation".into(),
+            format!("{}{}", self.over.name, bare(unit)),
+        ]];
+        rows[0].extend(
+            spec.variables
+                .iter()
+                .take(6)
+                .map(|q| format!("{}{}", q.name, bare(&q.unit))),
+        );
         rows[0].push(format!("angular frequency ({}), l1", angular_unit(spec)));
         for (k, branch) in found.iter().enumerate() {
             for s in &branch.special_points {
-                let mut row = vec![k.to_string(), format!("{:?}", s.kind), format!("{:.8}", s.parameter)];
+                let mut row = vec![
+                    k.to_string(),
+                    format!("{:?}", s.kind),
+                    format!("{:.8}", s.parameter),
+                ];
                 row.extend(s.x.iter().take(6).map(|x| table::short(*x)));
-                let hopf =
-                    s.frequency.map(|f| format!("{}, {}", table::short(f), s.first_lyapunov_coefficient.map_or("?".into(), table::short)));
+                let hopf = s.frequency.map(|f| {
+                    format!(
+                        "{}, {}",
+                        table::short(f),
+                        s.first_lyapunov_coefficient
+                            .map_or("?".into(), table::short)
+                    )
+                });
                 row.push(hopf.unwrap_or_default());
                 rows.push(row);
             }
         }
-        let mut cycle_rows = vec![vec!["cycles".to_owned(), "bifurcation".into(), format!("{}{}", self.over.name, bare(unit))]];
+        let mut cycle_rows = vec![vec![
+            "cycles".to_owned(),
+            "bifurcation".into(),
+            format!("{}{}", self.over.name, bare(unit)),
+        ]];
         cycle_rows[0].push(format!("period{}", bare(&spec.time_unit)));
-        cycle_rows[0].extend(spec.variables.iter().take(4).map(|q| format!("{}{}", q.name, bare(&q.unit))));
+        cycle_rows[0].extend(
+            spec.variables
+                .iter()
+                .take(4)
+                .map(|q| format!("{}{}", q.name, bare(&q.unit))),
+        );
         for (k, branch) in periodic.iter().enumerate() {
             for s in &branch.special_points {
                 let q = &s.cycle;
-                let mut row = vec![k.to_string(), format!("{:?}", s.kind), format!("{:.8}", q.parameter), format!("{:.6}", q.period)];
-                row.extend(q.min.iter().zip(&q.max).take(4).map(|(a, b)| format!("{} to {}", table::short(*a), table::short(*b))));
+                let mut row = vec![
+                    k.to_string(),
+                    format!("{:?}", s.kind),
+                    format!("{:.8}", q.parameter),
+                    format!("{:.6}", q.period),
+                ];
+                row.extend(
+                    q.min
+                        .iter()
+                        .zip(&q.max)
+                        .take(4)
+                        .map(|(a, b)| format!("{} to {}", table::short(*a), table::short(*b))),
+                );
                 cycle_rows.push(row);
             }
         }
@@ -401,25 +569,56 @@ impl Arguments {
             if rows.len() > 1 {
                 table::write(w, &rows)?
             } else {
-                writeln!(w, "no bifurcation{}", if found.iter().all(Branch::complete) { "" } else { " on what was followed" })?
+                writeln!(
+                    w,
+                    "no bifurcation{}",
+                    if found.iter().all(Branch::complete) {
+                        ""
+                    } else {
+                        " on what was followed"
+                    }
+                )?
             }
-            found
-                .iter()
-                .enumerate()
-                .try_for_each(|(k, b)| writeln!(w, "branch {k}: {} points; {}", b.points.len(), text_of(&self.ends(b))))?;
-            for (Held { quantity: q, value, .. }, Held { value: end, .. }) in conserved[0].iter().zip(&conserved[1]) {
-                let unit = if q.unit == "1" { String::new() } else { format!(" {}", q.unit) };
+            found.iter().enumerate().try_for_each(|(k, b)| {
+                writeln!(
+                    w,
+                    "branch {k}: {} points; {}",
+                    b.points.len(),
+                    text_of(&self.ends(b))
+                )
+            })?;
+            for (
+                Held {
+                    quantity: q, value, ..
+                },
+                Held { value: end, .. },
+            ) in conserved[0].iter().zip(&conserved[1])
+            {
+                let unit = if q.unit == "1" {
+                    String::new()
+                } else {
+                    format!(" {}", q.unit)
+                };
                 let moves = if value == end {
                     format!("{} = {value:.10}{unit}", q.name)
                 } else {
-                    format!("{} from {value:.10} to {end:.10}{unit}, since {} enters it", q.name, self.over.name)
+                    format!(
+                        "{} from {value:.10} to {end:.10}{unit}, since {} enters it",
+                        q.name, self.over.name
+                    )
                 };
-                writeln!(w, "conserved: {moves} ({}), held at the value of the start", q.description)?;
+                writeln!(
+                    w,
+                    "conserved: {moves} ({}), held at the value of the start",
+                    q.description
+                )?;
             }
             if self.cycles {
                 writeln!(w)?;
                 match &cycle_rows[..] {
-                    [_] if periodic.iter().all(CycleBranch::complete) => writeln!(w, "no bifurcation of cycles")?,
+                    [_] if periodic.iter().all(CycleBranch::complete) => {
+                        writeln!(w, "no bifurcation of cycles")?
+                    }
                     [_] => writeln!(w, "no bifurcation of cycles on what was followed")?,
                     rows => table::write(w, rows)?,
                 }
@@ -427,21 +626,43 @@ impl Arguments {
             for (k, b) in periodic.iter().enumerate() {
                 let from = match b.started_from {
                     Origin::Hopf(at) => format!("from the Hopf point at {}", table::short(at)),
-                    Origin::Simulation(at) => format!("found by simulation at {}", table::short(at)),
+                    Origin::Simulation(at) => {
+                        format!("found by simulation at {}", table::short(at))
+                    }
                 };
-                writeln!(w, "cycles {k}: {} points, {from}; {}", b.points.len(), text_of(&self.cycle_ends(b)))?;
+                writeln!(
+                    w,
+                    "cycles {k}: {} points, {from}; {}",
+                    b.points.len(),
+                    text_of(&self.cycle_ends(b))
+                )?;
             }
             let Some(and) = &self.and else { return Ok(()) };
             curves.iter().enumerate().try_for_each(|(k, c)| {
                 let end = |q: Option<&CurvePoint>, stop: &CurveStop| {
                     let at = q.map_or([f64::NAN; 2], |q| q.parameters).map(table::short);
-                    format!("{} = {}, {} = {} ({stop})", self.over.name, at[0], and.name, at[1])
+                    format!(
+                        "{} = {}, {} = {} ({stop})",
+                        self.over.name, at[0], and.name, at[1]
+                    )
                 };
-                let (from, to) = (end(c.points.first(), &c.stopped[0]), end(c.points.last(), &c.stopped[1]));
-                writeln!(w, "curve {k}, {:?}: {} points from {from} to {to}", c.kind, c.points.len())?;
+                let (from, to) = (
+                    end(c.points.first(), &c.stopped[0]),
+                    end(c.points.last(), &c.stopped[1]),
+                );
+                writeln!(
+                    w,
+                    "curve {k}, {:?}: {} points from {from} to {to}",
+                    c.kind,
+                    c.points.len()
+                )?;
                 c.special_points.iter().try_for_each(|s| {
                     let at = s.parameters;
-                    writeln!(w, "    {:?} at {} = {:.8}, {} = {:.8}", s.kind, self.over.name, at[0], and.name, at[1])
+                    writeln!(
+                        w,
+                        "    {:?} at {} = {:.8}, {} = {:.8}",
+                        s.kind, self.over.name, at[0], and.name, at[1]
+                    )
                 })
             })
         })
@@ -458,25 +679,55 @@ impl Arguments {
         curves: &[Curve],
     ) -> Result<Figure> {
         let q = &spec.variables[shown];
-        let mut panel = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&q.name, &q.unit)).with_height(420.0);
+        let mut panel = Panel::new(
+            "",
+            Axis::new(&self.over.name, unit),
+            Axis::new(&q.name, &q.unit),
+        )
+        .with_height(420.0);
         for (k, branch) in found.iter().enumerate() {
-            for (stable, name, role) in [(true, "stable", Role::Equations), (false, "unstable", Role::Network)] {
+            for (stable, name, role) in [
+                (true, "stable", Role::Equations),
+                (false, "unstable", Role::Network),
+            ] {
                 // Each part to the point where the next begins.
-                let touches = |i: usize| branch.points[i].stable == stable || (i > 0 && branch.points[i - 1].stable == stable);
-                let (x, y): (Vec<f64>, Vec<f64>) =
-                    branch.points.iter().enumerate().map(|(i, q)| (q.parameter, if touches(i) { q.x[shown] } else { f64::NAN })).unzip();
+                let touches = |i: usize| {
+                    branch.points[i].stable == stable
+                        || (i > 0 && branch.points[i - 1].stable == stable)
+                };
+                let (x, y): (Vec<f64>, Vec<f64>) = branch
+                    .points
+                    .iter()
+                    .enumerate()
+                    .map(|(i, q)| (q.parameter, if touches(i) { q.x[shown] } else { f64::NAN }))
+                    .unzip();
                 if y.iter().any(|y| !y.is_nan()) {
                     panel = panel.with(Series::line(if k == 0 { name } else { "" }, role, x, y));
                 }
             }
         }
-        for (stable, name, role) in [(true, "stable cycles", Role::Third), (false, "unstable cycles", Role::Second)] {
+        for (stable, name, role) in [
+            (true, "stable cycles", Role::Third),
+            (false, "unstable cycles", Role::Second),
+        ] {
             let mut first = true;
             for branch in periodic {
-                for of in [|q: &CyclePoint, i: usize| q.min[i], |q: &CyclePoint, i: usize| q.max[i]] {
-                    let touches = |i: usize| branch.points[i].stable == stable || (i > 0 && branch.points[i - 1].stable == stable);
-                    let value = |(i, q): (usize, &CyclePoint)| (q.parameter, if touches(i) { of(q, shown) } else { f64::NAN });
-                    let (x, y): (Vec<f64>, Vec<f64>) = branch.points.iter().enumerate().map(value).unzip();
+                for of in [
+                    |q: &CyclePoint, i: usize| q.min[i],
+                    |q: &CyclePoint, i: usize| q.max[i],
+                ] {
+                    let touches = |i: usize| {
+                        branch.points[i].stable == stable
+                            || (i > 0 && branch.points[i - 1].stable == stable)
+                    };
+                    let value = |(i, q): (usize, &CyclePoint)| {
+                        (
+                            q.parameter,
+                            if touches(i) { of(q, shown) } else { f64::NAN },
+                        )
+                    };
+                    let (x, y): (Vec<f64>, Vec<f64>) =
+                        branch.points.iter().enumerate().map(value).unzip();
                     if y.iter().any(|y| !y.is_nan()) {
                         panel = panel.with(Series::line(if first { name } else { "" }, role, x, y));
                         first = false;
@@ -492,9 +743,17 @@ impl Arguments {
             (Bifurcation::NeimarkSacker, Role::Orbit),
         ];
         for (kind, role) in kinds {
-            let special = found.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind);
-            let (mut x, mut y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameter, s.x[shown])).unzip();
-            for s in periodic.iter().flat_map(|b| &b.special_points).filter(|s| s.kind == kind) {
+            let special = found
+                .iter()
+                .flat_map(|b| &b.special_points)
+                .filter(|s| s.kind == kind);
+            let (mut x, mut y): (Vec<f64>, Vec<f64>) =
+                special.map(|s| (s.parameter, s.x[shown])).unzip();
+            for s in periodic
+                .iter()
+                .flat_map(|b| &b.special_points)
+                .filter(|s| s.kind == kind)
+            {
                 x.extend([s.cycle.parameter; 2]);
                 y.extend([s.cycle.min[shown], s.cycle.max[shown]]);
             }
@@ -504,26 +763,67 @@ impl Arguments {
         }
         // Where something broke off, it may go on.
         let broken = |parameters: Vec<f64>, values: Vec<f64>, stopped: &[Stop; 2]| {
-            let ends = [(parameters.first().copied(), values.first().copied()), (parameters.last().copied(), values.last().copied())];
-            ends.into_iter().zip(stopped).filter(|(_, stop)| !stop.complete()).filter_map(|((x, y), _)| x.zip(y)).collect::<Vec<_>>()
+            let ends = [
+                (parameters.first().copied(), values.first().copied()),
+                (parameters.last().copied(), values.last().copied()),
+            ];
+            ends.into_iter()
+                .zip(stopped)
+                .filter(|(_, stop)| !stop.complete())
+                .filter_map(|((x, y), _)| x.zip(y))
+                .collect::<Vec<_>>()
         };
         let (x, y): (Vec<f64>, Vec<f64>) = (found.iter())
-            .map(|b| broken(b.points.iter().map(|q| q.parameter).collect(), b.points.iter().map(|q| q.x[shown]).collect(), &b.stopped))
+            .map(|b| {
+                broken(
+                    b.points.iter().map(|q| q.parameter).collect(),
+                    b.points.iter().map(|q| q.x[shown]).collect(),
+                    &b.stopped,
+                )
+            })
             .chain(periodic.iter().map(|b| {
-                broken(b.points.iter().map(|q| q.parameter).collect(), b.points.iter().map(|q| q.max[shown]).collect(), &b.stopped)
+                broken(
+                    b.points.iter().map(|q| q.parameter).collect(),
+                    b.points.iter().map(|q| q.max[shown]).collect(),
+                    &b.stopped,
+                )
             }))
             .flatten()
             .unzip();
         if !x.is_empty() {
             panel = panel.with(Series::points("broke off", Role::Network, x, y));
         }
-        let figure = Figure::new("continuation", &spec.id, &format!("Fixed points over {}.", self.over.name)).with(panel);
-        let Some(and) = &self.and else { return Ok(figure) };
-        let mut plane = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&and.name, &and.input(spec)?.1)).with_height(300.0);
+        let figure = Figure::new(
+            "continuation",
+            &spec.id,
+            &format!("Fixed points over {}.", self.over.name),
+        )
+        .with(panel);
+        let Some(and) = &self.and else {
+            return Ok(figure);
+        };
+        let mut plane = Panel::new(
+            "",
+            Axis::new(&self.over.name, unit),
+            Axis::new(&and.name, &and.input(spec)?.1),
+        )
+        .with_height(300.0);
         for (k, c) in curves.iter().enumerate() {
-            let role = if c.kind == Bifurcation::SaddleNode { Role::Third } else { Role::Second };
-            let name = if curves[..k].iter().any(|o| o.kind == c.kind) { String::new() } else { format!("{:?} curve", c.kind) };
-            let (x, y) = c.points.iter().map(|q| (q.parameters[0], q.parameters[1])).unzip();
+            let role = if c.kind == Bifurcation::SaddleNode {
+                Role::Third
+            } else {
+                Role::Second
+            };
+            let name = if curves[..k].iter().any(|o| o.kind == c.kind) {
+                String::new()
+            } else {
+                format!("{:?} curve", c.kind)
+            };
+            let (x, y) = c
+                .points
+                .iter()
+                .map(|q| (q.parameters[0], q.parameters[1]))
+                .unzip();
             plane = plane.with(Series::line(&name, role, x, y));
         }
         let kinds = [
@@ -533,8 +833,12 @@ impl Arguments {
             (Codimension2::FoldHopf, Role::Network),
         ];
         for (kind, role) in kinds {
-            let special = curves.iter().flat_map(|c| &c.special_points).filter(|s| s.kind == kind);
-            let (x, y): (Vec<f64>, Vec<f64>) = special.map(|s| (s.parameters[0], s.parameters[1])).unzip();
+            let special = curves
+                .iter()
+                .flat_map(|c| &c.special_points)
+                .filter(|s| s.kind == kind);
+            let (x, y): (Vec<f64>, Vec<f64>) =
+                special.map(|s| (s.parameters[0], s.parameters[1])).unzip();
             if !x.is_empty() {
                 plane = plane.with(Series::points(&format!("{kind:?}"), role, x, y));
             }

@@ -62,7 +62,12 @@ pub struct Arguments {
     #[arg(long, value_name = "T", value_parser = arguments::number, default_value_t = 100.0, allow_negative_numbers = true)]
     scatter: f64,
     /// Seed of the starts
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// Relative tolerance of equations; the absolute one is a hundredth of it
     #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-6, allow_negative_numbers = true)]
@@ -147,7 +152,13 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         let subject = self.system.open(shared)?;
         let i_stim = subject.constant_stimulus()?;
-        let Subject { mut system, spec, p, x0, .. } = subject;
+        let Subject {
+            mut system,
+            spec,
+            p,
+            x0,
+            ..
+        } = subject;
         if self.precision == Precision::Single {
             system = artifact::open_single(&self.system.system)?;
         }
@@ -159,7 +170,9 @@ impl Arguments {
             Coupling::Additive => Scheme::Additive,
             Coupling::Symmetric => Scheme::Symmetric,
         };
-        let cells = CoupledCells::new(&*system, &graph, self.coupling, &p)?.with_scheme(scheme).with_stimulus(i_stim)?;
+        let cells = CoupledCells::new(&*system, &graph, self.coupling, &p)?
+            .with_scheme(scheme)
+            .with_stimulus(i_stim)?;
         let times = self.times(system.time())?;
         let keep = self.output.is_some() || self.plot.is_some();
         if keep && graph.cells().saturating_mul(times.count) > MOST_KEPT {
@@ -174,15 +187,23 @@ impl Arguments {
         let name = spec.membrane_potential.as_deref().unwrap_or_default();
         let (n, variable) = (spec.variables.len(), spec.variable_index(name)?);
         let (mut seen, mut outside) = (Seen::default(), false);
-        let options = SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, watch: shared.watch.silent(), ..SolveOptions::default() };
+        let options = SolveOptions {
+            rtol: self.rtol,
+            atol: 0.01 * self.rtol,
+            watch: shared.watch.silent(),
+            ..SolveOptions::default()
+        };
         let (outcome, statistics) = cells.run(x0, times, &options, &mut |k, _, x| {
             seen.look(x.iter().skip(variable).step_by(n).copied(), keep);
-            outside |= system.spec().trained_on.is_some() && x.chunks_exact(n).any(|x| system.spec().extrapolates(x, &p));
+            outside |= system.spec().trained_on.is_some()
+                && x.chunks_exact(n).any(|x| system.spec().extrapolates(x, &p));
             shared.watch.progress(k + 1, times.count, "times");
             !shared.watch.stopped()
         })?;
         if let Outcome::Failed { time, reason } = &outcome {
-            return Err(Error::Failed(format!("the coupled cells failed at t = {time}: {reason}")));
+            return Err(Error::Failed(format!(
+                "the coupled cells failed at t = {time}: {reason}"
+            )));
         }
         if outside {
             shared.warn("cells went outside the training range (of state or parameters)");
@@ -229,38 +250,90 @@ impl Arguments {
 
     fn times(&self, time: Time) -> Result<TimeGrid> {
         let own = match time {
-            Time::Continuous => return Ok(TimeGrid::until(self.t_end, self.dt.unwrap_or(self.t_end / DEFAULT_TIMES))?),
+            Time::Continuous => {
+                return Ok(TimeGrid::until(
+                    self.t_end,
+                    self.dt.unwrap_or(self.t_end / DEFAULT_TIMES),
+                )?);
+            }
             Time::Discrete { dt } => dt,
         };
         let dt = self.dt.unwrap_or_else(|| {
             // The most steps that fit, if not exactly so many times.
             let steps = (self.t_end / own).round();
             let most = (steps / DEFAULT_TIMES).round().clamp(1.0, 1e6) as u64;
-            (1..=most).rev().find(|k| steps % *k as f64 == 0.0).unwrap_or(1) as f64 * own
+            (1..=most)
+                .rev()
+                .find(|k| steps % *k as f64 == 0.0)
+                .unwrap_or(1) as f64
+                * own
         });
         Ok(TimeGrid::until_of_map(self.t_end, dt, own)?)
     }
 
     /// States `[cell][variable]`.
-    fn starts(&self, x0: Vec<f64>, system: &dyn DynamicalSystem, i_stim: f64, p: &[f64], cells: usize) -> Result<Vec<f64>> {
+    fn starts(
+        &self,
+        x0: Vec<f64>,
+        system: &dyn DynamicalSystem,
+        i_stim: f64,
+        p: &[f64],
+        cells: usize,
+    ) -> Result<Vec<f64>> {
         if self.scatter == 0.0 {
             return Ok((0..cells).flat_map(|_| x0.iter().copied()).collect());
         }
         if self.scatter < 0.0 {
-            return Err(Error::Input(format!("--scatter {}; expected 0 or larger", self.scatter)));
+            return Err(Error::Input(format!(
+                "--scatter {}; expected 0 or larger",
+                self.scatter
+            )));
         }
-        let dt =
-            if let Time::Discrete { dt } = system.time() { (self.scatter / 20_000.0 / dt).ceil() * dt } else { self.scatter / 20_000.0 };
+        let dt = if let Time::Discrete { dt } = system.time() {
+            (self.scatter / 20_000.0 / dt).ceil() * dt
+        } else {
+            self.scatter / 20_000.0
+        };
         let first = (0.5 * self.scatter / dt).round() * dt;
         let times = TimeGrid::new(first, dt, ((self.scatter - first) / dt) as usize + 1)?;
-        let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::constant(i_stim) };
-        let e = Experiment { x0, p: p.to_vec(), protocol, times };
-        let single = system.simulate(&e, &SolveOptions { rtol: 1e-6, atol: 1e-8, ..SolveOptions::default() })?;
+        let protocol = if i_stim == 0.0 {
+            Protocol::none()
+        } else {
+            Protocol::constant(i_stim)
+        };
+        let e = Experiment {
+            x0,
+            p: p.to_vec(),
+            protocol,
+            times,
+        };
+        let single = system.simulate(
+            &e,
+            &SolveOptions {
+                rtol: 1e-6,
+                atol: 1e-8,
+                ..SolveOptions::default()
+            },
+        )?;
         let mut random = stream(self.seed, "network", 0);
-        Ok((0..cells).flat_map(|_| single.state(uniform(&mut random, [0.0, single.len() as f64]) as usize).to_vec()).collect())
+        Ok((0..cells)
+            .flat_map(|_| {
+                single
+                    .state(uniform(&mut random, [0.0, single.len() as f64]) as usize)
+                    .to_vec()
+            })
+            .collect())
     }
 
-    fn write(&self, spec: &Spec, variable: usize, graph: &Graph, times: TimeGrid, seen: &Seen, document: &Value) -> Result<()> {
+    fn write(
+        &self,
+        spec: &Spec,
+        variable: usize,
+        graph: &Graph,
+        times: TimeGrid,
+        seen: &Seen,
+        document: &Value,
+    ) -> Result<()> {
         let q = &spec.variables[variable];
         let cells = graph.cells();
         let mut files = Vec::new();
@@ -281,12 +354,33 @@ impl Arguments {
             // Time across, cells up; too many times are thinned by their means, too many cells in the shade.
             let bins = times.count.min(COLUMNS);
             let column = |bin: usize| -> Vec<f64> {
-                let rows = bin * times.count / bins..((bin + 1) * times.count / bins).max(bin * times.count / bins + 1);
-                (0..cells).map(|c| rows.clone().map(|r| f64::from(seen.kept[r * cells + c])).sum::<f64>() / rows.len() as f64).collect()
+                let rows = bin * times.count / bins
+                    ..((bin + 1) * times.count / bins).max(bin * times.count / bins + 1);
+                (0..cells)
+                    .map(|c| {
+                        rows.clone()
+                            .map(|r| f64::from(seen.kept[r * cells + c]))
+                            .sum::<f64>()
+                            / rows.len() as f64
+                    })
+                    .collect()
             };
             let columns: Vec<Vec<f64>> = (0..bins).map(column).collect();
-            let shade = Shade::of_columns(&q.name, &q.unit, &columns, ROWS, [0.0, times.end()], [-0.5, cells as f64 - 0.5]);
-            let panel = Panel::new("", Axis::new("time", &spec.time_unit), Axis::new("cell", "")).with_height(320.0).with_shade(shade);
+            let shade = Shade::of_columns(
+                &q.name,
+                &q.unit,
+                &columns,
+                ROWS,
+                [0.0, times.end()],
+                [-0.5, cells as f64 - 0.5],
+            );
+            let panel = Panel::new(
+                "",
+                Axis::new("time", &spec.time_unit),
+                Axis::new("cell", ""),
+            )
+            .with_height(320.0)
+            .with_shade(shade);
             let caption = format!("{cells} cells, {}, coupling {}.", self.graph, self.coupling);
             let drawing = svg::draw(&Figure::new("coupled", &spec.id, &caption).with(panel));
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
@@ -299,8 +393,14 @@ impl Arguments {
 /// `ring:N`, `chain:N`, `lattice:NxM`, or a file of pairs.
 fn graph(text: &str) -> Result<Graph> {
     let expected = || {
-        let message = format!("--graph {text}; expected ring:N, chain:N, lattice:NxM, or the file of a table of pairs of cells");
-        Error::Input(if text.contains(':') { message } else { format!("{message}, which is not there") })
+        let message = format!(
+            "--graph {text}; expected ring:N, chain:N, lattice:NxM, or the file of a table of pairs of cells"
+        );
+        Error::Input(if text.contains(':') {
+            message
+        } else {
+            format!("{message}, which is not there")
+        })
     };
     let count = |n: &str| n.trim().parse::<usize>().map_err(|_| expected());
     Ok(match text.split_once(':') {
@@ -314,8 +414,13 @@ fn graph(text: &str) -> Result<Graph> {
         _ => {
             let content = artifact::read_text(std::path::Path::new(text))?;
             let mut pairs = Vec::new();
-            for (k, line) in content.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-                let numbers: Vec<Option<u32>> = line.split(',').map(|c| c.trim().parse().ok()).collect();
+            for (k, line) in content
+                .lines()
+                .enumerate()
+                .filter(|(_, l)| !l.trim().is_empty())
+            {
+                let numbers: Vec<Option<u32>> =
+                    line.split(',').map(|c| c.trim().parse().ok()).collect();
                 match numbers[..] {
                     [Some(a), Some(b)] => pairs.push([a, b]),
                     // A header.

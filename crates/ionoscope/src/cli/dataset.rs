@@ -19,7 +19,9 @@ use crate::{
 
 /// Samples a dataset: pairs of states one step apart on the attractors of a model, or its responses to random stimuli
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  ionoscope dataset examples/beta-cell.toml --set dataset.chunks=100 -o out/data")]
+#[command(
+    after_help = "Example:\n  ionoscope dataset examples/beta-cell.toml --set dataset.chunks=100 -o out/data"
+)]
 pub struct Arguments {
     #[command(flatten)]
     configuration: ConfigurationArguments,
@@ -53,11 +55,18 @@ impl Arguments {
         let configuration = self.configuration.load()?;
         if let Some(shard) = &self.shard {
             let shard = Shard::parse(shard)?;
-            pipeline::shard_in(&self.configuration.output, &configuration, shard, &shared.watch)?;
+            pipeline::shard_in(
+                &self.configuration.output,
+                &configuration,
+                shard,
+                &shared.watch,
+            )?;
             if shared.json {
                 return print_json(&json!({"shard": [shard.index, shard.of]}));
             }
-            shared.tell("done; when all shards are, the same command without --shard puts them together");
+            shared.tell(
+                "done; when all shards are, the same command without --shard puts them together",
+            );
             return Ok(());
         }
         let (data, file) = self.configuration.data(&configuration, shared)?;
@@ -76,9 +85,16 @@ fn pairs(file: &Path, data: &Dataset, shared: &Shared) -> Result<()> {
     let pairs = [&data.training, &data.validation, &data.new_chunks].map(|p| p.len());
     if shared.json {
         let hash = format!("{:016x}", data.hash());
-        return print_json(&PairsAnswer { file, model: &data.config.model, pairs, redrawn: data.redrawn, hash });
+        return print_json(&PairsAnswer {
+            file,
+            model: &data.config.model,
+            pairs,
+            redrawn: data.redrawn,
+            hash,
+        });
     }
-    let ([training, validation, new], again) = (pairs, data.redrawn.on_fixed_point + data.redrawn.failed);
+    let ([training, validation, new], again) =
+        (pairs, data.redrawn.on_fixed_point + data.redrawn.failed);
     print(|w| {
         writeln!(
             w,
@@ -92,7 +108,13 @@ fn responses(file: &Path, data: &ResponseData, shared: &Shared) -> Result<()> {
     let samples = [&data.training, &data.validation, &data.test].map(|s| s.len());
     let points = data.config.points;
     if shared.json {
-        return print_json(&ResponsesAnswer { file, model: &data.config.model, samples, points, variables: data.spec.variables.len() });
+        return print_json(&ResponsesAnswer {
+            file,
+            model: &data.config.model,
+            samples,
+            points,
+            variables: data.spec.variables.len(),
+        });
     }
     let [training, validation, test] = samples;
     print(|w| {

@@ -33,8 +33,14 @@ impl Delivery {
     pub fn check(&self) -> Result<()> {
         for (path, kind) in [(&self.output, "csv"), (&self.plot, "svg")] {
             let Some(path) = path else { continue };
-            if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case(kind)) {
-                return Err(Error::Input(format!("{}: cannot write this kind of file; supported: .{kind}", path.display())));
+            if path
+                .extension()
+                .is_none_or(|e| !e.eq_ignore_ascii_case(kind))
+            {
+                return Err(Error::Input(format!(
+                    "{}: cannot write this kind of file; supported: .{kind}",
+                    path.display()
+                )));
             }
             artifact::check_destination(path)?;
         }
@@ -52,7 +58,11 @@ impl Delivery {
         if let (Some(path), Some(table)) = (&self.output, answer.tables.first()) {
             let csv = table.to_csv();
             files.push(Staged::new(path, |w| w.write_all(csv.as_bytes()))?);
-            let units: serde_json::Map<_, _> = table.columns.iter().map(|c| (c.name.clone(), json!(c.unit))).collect();
+            let units: serde_json::Map<_, _> = table
+                .columns
+                .iter()
+                .map(|c| (c.name.clone(), json!(c.unit)))
+                .collect();
             let meta = json!({
                 "system": subject.name,
                 "preset": subject.preset,

@@ -4,7 +4,10 @@ use std::{io::Write, path::PathBuf};
 
 use clap::ValueEnum;
 use ionoscope_analysis::{
-    diagram::{Column, Inherit, Mark, Raster, Section, Sweep, SweepOptions, SweepTimes, orbit_marks, raster, sweep, sweep_times},
+    diagram::{
+        Column, Inherit, Mark, Raster, Section, Sweep, SweepOptions, SweepTimes, orbit_marks,
+        raster, sweep, sweep_times,
+    },
     fixed_points::{FixedPointOptions, fixed_points},
 };
 use ionoscope_dynamics::{
@@ -132,35 +135,58 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         let subject = self.system.open(shared)?;
         let i_stim = subject.constant_stimulus()?;
-        let Subject { system, spec, p, x0, .. } = subject;
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            ..
+        } = subject;
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
         self.over.refuse_fixed(&self.system)?;
-        let values = self.over.values(if self.kind == Kind::Raster { 400 } else { 201 });
+        let values = self
+            .over
+            .values(if self.kind == Kind::Raster { 400 } else { 201 });
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
             Some(name) => spec.variable_index(name)?,
             None => 0,
         };
         let mark = self.mark(&spec)?;
-        let x0 = shared.watch.unless_stopped(self.start(x0, &*system, i_stim, &p, over, &values))?;
+        let x0 = shared
+            .watch
+            .unless_stopped(self.start(x0, &*system, i_stim, &p, over, &values))?;
         let mut options = SweepOptions {
             inherit: self.inherit,
             transient: self.transient,
             early: self.transient.is_none(),
             window: self.window.map(|window| 2.0 * window),
             dt: self.dt,
-            solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
+            solve: SolveOptions {
+                rtol: self.rtol,
+                atol: 0.01 * self.rtol,
+                ..SolveOptions::default()
+            },
         };
-        let task = Sweep { system: &*system, over, values: &values, x0: &x0, i_stim, p: &p };
+        let task = Sweep {
+            system: &*system,
+            over,
+            values: &values,
+            x0: &x0,
+            i_stim,
+            p: &p,
+        };
         let times = shared.watch.unless_stopped(sweep_times(task, &options))?;
         let mut times = times;
         if self.kind == Kind::Orbit && self.dt.is_none() && system.time() == Time::Continuous {
             times.dt /= FINER;
         }
-        (options.transient, options.window, options.dt) = (Some(times.transient), Some(times.window), Some(times.dt));
-        let bytes = values.len() as f64 * times.window / times.dt * 8.0 * spec.variables.len() as f64;
+        (options.transient, options.window, options.dt) =
+            (Some(times.transient), Some(times.window), Some(times.dt));
+        let bytes =
+            values.len() as f64 * times.window / times.dt * 8.0 * spec.variables.len() as f64;
         if bytes > 4e9 {
             let message = format!(
                 "{} values of {} states would take {:.1} GB; take fewer values, a larger --dt or a shorter --window",
@@ -176,22 +202,41 @@ impl Arguments {
                 table::short(times.transient)
             ));
         }
-        let sweeps = if self.both { vec![Inherit::Forward, Inherit::Backward] } else { vec![self.inherit] };
+        let sweeps = if self.both {
+            vec![Inherit::Forward, Inherit::Backward]
+        } else {
+            vec![self.inherit]
+        };
         let mut columns = Vec::new();
         let whole = values.len() * sweeps.len();
         for (k, inherit) in sweeps.into_iter().enumerate() {
             let watch = shared.watch.part(k * values.len(), whole, "columns");
-            columns.push(shared.watch.unless_stopped(sweep(task, &SweepOptions { inherit, ..options.clone() }, &watch))?);
+            columns.push(shared.watch.unless_stopped(sweep(
+                task,
+                &SweepOptions {
+                    inherit,
+                    ..options.clone()
+                },
+                &watch,
+            ))?);
         }
         let all = || columns.iter().flatten();
         let failed: Vec<&Column> = all().filter(|c| c.failure().is_some()).collect();
         if let Some(first) = failed.first() {
             let reason = first.failure().unwrap_or_default();
-            shared.warn(&format!("{} columns are empty or cut short; at {} = {}: {reason}", failed.len(), self.over.name, first.parameter));
+            shared.warn(&format!(
+                "{} columns are empty or cut short; at {} = {}: {reason}",
+                failed.len(),
+                self.over.name,
+                first.parameter
+            ));
         }
         let outside = all().filter(|c| c.extrapolated).count();
         if outside > 0 {
-            shared.warn(&format!("{outside} of {} columns went outside the training range (of state or parameters)", all().count()));
+            shared.warn(&format!(
+                "{outside} of {} columns went outside the training range (of state or parameters)",
+                all().count()
+            ));
         }
         let open = all().filter(|c| !c.settled).count();
         if open > 0 {
@@ -203,13 +248,20 @@ impl Arguments {
         match self.kind {
             Kind::Raster => self.raster(&spec, &p, &unit, shown, &columns[0], &times, shared),
             Kind::Orbit => {
-                let names = if self.both { vec!["forward", "backward"] } else { vec!["sweep"] };
+                let names = if self.both {
+                    vec!["forward", "backward"]
+                } else {
+                    vec!["sweep"]
+                };
                 let marks: Vec<Marks> = names
                     .into_iter()
                     .zip(&columns)
                     .map(|(direction, c)| Marks {
                         direction,
-                        columns: c.iter().map(|c| (c.parameter, orbit_marks(&task, c, shown, mark), c.settled)).collect(),
+                        columns: c
+                            .iter()
+                            .map(|c| (c.parameter, orbit_marks(&task, c, shown, mark), c.settled))
+                            .collect(),
                     })
                     .collect();
                 self.orbit(&spec, &p, &unit, shown, &marks, &times, shared)
@@ -251,7 +303,10 @@ impl Arguments {
             Input::Parameter(k) => p[k] = value,
             Input::Stimulus => i_stim = value,
         }
-        let options = FixedPointOptions { start: Some(state), ..FixedPointOptions::default() };
+        let options = FixedPointOptions {
+            start: Some(state),
+            ..FixedPointOptions::default()
+        };
         let found = fixed_points(system, i_stim, &p, &options)?;
         let point = found.iter().find(|f| f.stable).or(found.first());
         let point = point.ok_or_else(|| {
@@ -260,10 +315,20 @@ impl Arguments {
                 self.over.name, options.starts
             ))
         })?;
-        Ok(point.x.iter().zip(&system.spec().variables).map(|(x, q)| x + BESIDE * (q.range[1] - q.range[0])).collect())
+        Ok(point
+            .x
+            .iter()
+            .zip(&system.spec().variables)
+            .map(|(x, q)| x + BESIDE * (q.range[1] - q.range[0]))
+            .collect())
     }
 
-    fn keep(&self, figure: &Figure, csv: impl Fn(&mut dyn Write) -> std::io::Result<()>, document: &Value) -> Result<()> {
+    fn keep(
+        &self,
+        figure: &Figure,
+        csv: impl Fn(&mut dyn Write) -> std::io::Result<()>,
+        document: &Value,
+    ) -> Result<()> {
         let mut files = Vec::new();
         if let Some(path) = &self.output {
             files.push(Staged::new(path, |w| csv(w))?);
@@ -303,7 +368,11 @@ impl Arguments {
     ) -> Result<()> {
         let first = match self.inherit {
             Inherit::Outwards(value) => (0..columns.len())
-                .min_by(|a, b| (columns[*a].parameter - value).abs().total_cmp(&(columns[*b].parameter - value).abs()))
+                .min_by(|a, b| {
+                    (columns[*a].parameter - value)
+                        .abs()
+                        .total_cmp(&(columns[*b].parameter - value).abs())
+                })
                 .unwrap_or(0),
             Inherit::Backward => columns.len() - 1,
             _ => 0,
@@ -311,13 +380,35 @@ impl Arguments {
         let found = raster(columns, shown, first);
         let q = &spec.variables[shown];
         let ends = |a: &[f64], lone: f64| {
-            let half = if a.len() > 1 { 0.5 * (a[1] - a[0]) } else { lone };
-            [a.first().map_or(0.0, |v| v - half), a.last().map_or(1.0, |v| v + half)]
+            let half = if a.len() > 1 {
+                0.5 * (a[1] - a[0])
+            } else {
+                lone
+            };
+            [
+                a.first().map_or(0.0, |v| v - half),
+                a.last().map_or(1.0, |v| v + half),
+            ]
         };
-        let shade = Shade::of_columns(&q.name, &q.unit, &found.values, ROWS, ends(&found.parameter, 0.5), ends(&found.time, 0.5));
-        let panel =
-            Panel::new("", Axis::new(&self.over.name, unit), Axis::new("time", &spec.time_unit)).with_height(420.0).with_shade(shade);
-        let caption = format!("{} over time, a column for every {}; each in line with the one before.", q.name, self.over.name);
+        let shade = Shade::of_columns(
+            &q.name,
+            &q.unit,
+            &found.values,
+            ROWS,
+            ends(&found.parameter, 0.5),
+            ends(&found.time, 0.5),
+        );
+        let panel = Panel::new(
+            "",
+            Axis::new(&self.over.name, unit),
+            Axis::new("time", &spec.time_unit),
+        )
+        .with_height(420.0)
+        .with_shade(shade);
+        let caption = format!(
+            "{} over time, a column for every {}; each in line with the one before.",
+            q.name, self.over.name
+        );
         let figure = Figure::new("raster", &spec.id, &caption).with(panel);
         let mut document = self.document(spec, p, unit, times);
         document["kind"] = json!("raster");
@@ -333,31 +424,67 @@ impl Arguments {
                 })
                 .collect(),
         );
-        self.keep(&figure, |w| raster_csv(w, &self.over.name, &found), &document)?;
+        self.keep(
+            &figure,
+            |w| raster_csv(w, &self.over.name, &found),
+            &document,
+        )?;
         if shared.json {
             return print_json(&document);
         }
         let rows = vec![
             vec!["columns".to_owned(), "times".into(), "step".into()],
-            vec![found.parameter.len().to_string(), found.time.len().to_string(), table::short(found.time.get(1).copied().unwrap_or(0.0))],
+            vec![
+                found.parameter.len().to_string(),
+                found.time.len().to_string(),
+                table::short(found.time.get(1).copied().unwrap_or(0.0)),
+            ],
         ];
         print(|w| table::write(w, &rows))
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn orbit(&self, spec: &Spec, p: &[f64], unit: &str, shown: usize, marks: &[Marks], times: &SweepTimes, shared: &Shared) -> Result<()> {
+    fn orbit(
+        &self,
+        spec: &Spec,
+        p: &[f64],
+        unit: &str,
+        shown: usize,
+        marks: &[Marks],
+        times: &SweepTimes,
+        shared: &Shared,
+    ) -> Result<()> {
         let q = &spec.variables[shown];
         let (label, mark_unit) = match self.of {
             Of::Maxima => (format!("maxima of {}", q.name), q.unit.clone()),
             Of::Isi => ("interval between spikes".into(), spec.time_unit.clone()),
             Of::Section => (q.name.clone(), q.unit.clone()),
         };
-        let mut panel = Panel::new("", Axis::new(&self.over.name, unit), Axis::new(&label, &mark_unit)).with_height(420.0);
+        let mut panel = Panel::new(
+            "",
+            Axis::new(&self.over.name, unit),
+            Axis::new(&label, &mark_unit),
+        )
+        .with_height(420.0);
         for (sweep, role) in marks.iter().zip([Role::Equations, Role::Network]) {
-            let (x, y) = sweep.columns.iter().flat_map(|(p, values, _)| values.iter().map(|v| (*p, *v))).unzip();
-            panel = panel.with(Series::points(if marks.len() > 1 { sweep.direction } else { "" }, role, x, y));
+            let (x, y) = sweep
+                .columns
+                .iter()
+                .flat_map(|(p, values, _)| values.iter().map(|v| (*p, *v)))
+                .unzip();
+            panel = panel.with(Series::points(
+                if marks.len() > 1 { sweep.direction } else { "" },
+                role,
+                x,
+                y,
+            ));
         }
-        let figure = Figure::new("orbit", &spec.id, &format!("{label} over {}.", self.over.name)).with(panel);
+        let figure = Figure::new(
+            "orbit",
+            &spec.id,
+            &format!("{label} over {}.", self.over.name),
+        )
+        .with(panel);
         let mut document = self.document(spec, p, unit, times);
         document["kind"] = json!("orbit");
         document["of"] = json!(label);
@@ -377,7 +504,9 @@ impl Arguments {
             writeln!(w, "{},value,direction", self.over.name)?;
             for sweep in marks {
                 for (p, values, _) in &sweep.columns {
-                    values.iter().try_for_each(|v| writeln!(w, "{p},{v},{}", sweep.direction))?;
+                    values
+                        .iter()
+                        .try_for_each(|v| writeln!(w, "{p},{v},{}", sweep.direction))?;
                 }
             }
             Ok(())
@@ -386,8 +515,19 @@ impl Arguments {
         if shared.json {
             return print_json(&document);
         }
-        let points: usize = marks.iter().flat_map(|m| &m.columns).map(|c| c.1.len()).sum();
-        print(|w| writeln!(w, "{points} points at {} values of {}", marks[0].columns.len(), self.over.name))
+        let points: usize = marks
+            .iter()
+            .flat_map(|m| &m.columns)
+            .map(|c| c.1.len())
+            .sum();
+        print(|w| {
+            writeln!(
+                w,
+                "{points} points at {} values of {}",
+                marks[0].columns.len(),
+                self.over.name
+            )
+        })
     }
 }
 
@@ -411,6 +551,8 @@ fn inherit(text: &str) -> std::result::Result<Inherit, String> {
         None if text == "backward" => Ok(Inherit::Backward),
         None if text == "none" => Ok(Inherit::None),
         Some(("outwards", value)) => Ok(Inherit::Outwards(arguments::number(value)?)),
-        _ => Err(format!("'{text}'; expected forward, backward, outwards:VALUE or none")),
+        _ => Err(format!(
+            "'{text}'; expected forward, backward, outwards:VALUE or none"
+        )),
     }
 }

@@ -17,9 +17,11 @@ use crate::{Error, Result, artifact, evaluation};
 
 /// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors\n  \
+#[command(
+    after_help = "Examples:\n  ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors\n  \
                         ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors --set validation --json\n  \
-                        ionoscope evaluate pretrained/hh-fno.safetensors mine/responses.safetensors --calibrate mine/hh-fno.safetensors")]
+                        ionoscope evaluate pretrained/hh-fno.safetensors mine/responses.safetensors --calibrate mine/hh-fno.safetensors"
+)]
 pub struct Arguments {
     /// The surrogate
     #[arg(value_name = "SURROGATE")]
@@ -55,9 +57,18 @@ impl Arguments {
             Set::Validation => (&data.validation, &data.classes[0]),
             Set::Test => (&data.test, &data.classes[1]),
         };
-        let named = |e: Error| Error::Input(format!("{} and {}: {e}", self.surrogate.display(), self.dataset.display()));
+        let named = |e: Error| {
+            Error::Input(format!(
+                "{} and {}: {e}",
+                self.surrogate.display(),
+                self.dataset.display()
+            ))
+        };
         if set.is_empty() {
-            return Err(Error::Input(format!("{} has no samples in that set", self.dataset.display())));
+            return Err(Error::Input(format!(
+                "{} has no samples in that set",
+                self.dataset.display()
+            )));
         }
         if let Some(path) = &self.calibrate {
             artifact::check_destination(path)?;
@@ -73,22 +84,37 @@ impl Arguments {
             evaluation::check(&fno, &data).map_err(named)?;
             if let Some(path) = &self.calibrate {
                 if fno.takes_start() {
-                    return Err(Error::Input("--calibrate: an operator that advances window by window has no band".into()));
+                    return Err(Error::Input(
+                        "--calibrate: an operator that advances window by window has no band"
+                            .into(),
+                    ));
                 }
                 fno.bands = Bands::calibrate(&fno, set, BAND)?;
-                let family = if self.set == Set::Test { &data.config.test_family } else { &data.config.training_family };
-                fno.provenance["calibrated_on"] =
-                    json!({"family": family, "seed": data.config.seed, "set": self.set, "samples": set.len()});
+                let family = if self.set == Set::Test {
+                    &data.config.test_family
+                } else {
+                    &data.config.training_family
+                };
+                fno.provenance["calibrated_on"] = json!({"family": family, "seed": data.config.seed, "set": self.set, "samples": set.len()});
                 fno.save(path)?;
-                shared.tell(&format!("{}: calibrated on {} samples; judge it by others", path.display(), set.len()));
+                shared.tell(&format!(
+                    "{}: calibrated on {} samples; judge it by others",
+                    path.display(),
+                    set.len()
+                ));
             }
             (evaluation::evaluate(&fno, &data, set)?, fno.weights.len())
         } else {
             if self.calibrate.is_some() {
-                return Err(Error::Input("--calibrate: a map has no band; expected an operator".into()));
+                return Err(Error::Input(
+                    "--calibrate: a map has no band; expected an operator".into(),
+                ));
             }
             let map = NeuralMap::load(&self.surrogate)?;
-            (evaluation::evaluate_map(&map, &data, set).map_err(named)?, map.weight_count())
+            (
+                evaluation::evaluate_map(&map, &data, set).map_err(named)?,
+                map.weight_count(),
+            )
         };
         let mut document = evaluation.document(&data.spec, classes);
         let about = json!({
@@ -102,31 +128,90 @@ impl Arguments {
         if let (Some(document), Value::Object(about)) = (document.as_object_mut(), about) {
             document.extend(about);
         }
-        if shared.json { print_json(&document) } else { show(&document) }
+        if shared.json {
+            print_json(&document)
+        } else {
+            show(&document)
+        }
     }
 }
 
 fn show(document: &Value) -> Result<()> {
-    let percent = |v: &Value| v.as_f64().map_or(String::new(), |v| format!("{:.3}", 100.0 * v));
+    let percent = |v: &Value| {
+        v.as_f64()
+            .map_or(String::new(), |v| format!("{:.3}", 100.0 * v))
+    };
     let of = |v: &Value| ["mean", "median", "p95", "worst"].map(|k| percent(&v[k]));
-    let head = |first: &str| [first, "metric", "mean (%)", "median (%)", "95 % (%)", "worst (%)"].map(str::to_owned).to_vec();
+    let head = |first: &str| {
+        [
+            first,
+            "metric",
+            "mean (%)",
+            "median (%)",
+            "95 % (%)",
+            "worst (%)",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    };
     let mut rows = vec![head("variable")];
     let name = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    rows.push([vec!["all".into(), "normalised".into()], of(&document["normalised"]).to_vec()].concat());
+    rows.push(
+        [
+            vec!["all".into(), "normalised".into()],
+            of(&document["normalised"]).to_vec(),
+        ]
+        .concat(),
+    );
     for q in document["variables"].as_array().into_iter().flatten() {
         for metric in ["normalised", "l2", "l1", "h1"] {
-            rows.push([vec![name(&q["name"]), metric.into()], of(&q[metric]).to_vec()].concat());
+            rows.push(
+                [
+                    vec![name(&q["name"]), metric.into()],
+                    of(&q[metric]).to_vec(),
+                ]
+                .concat(),
+            );
         }
     }
     let banded = document["band"].is_object();
-    let within = |c: &Value| if banded { vec![percent(&c["within_band"])] } else { Vec::new() };
-    let mut classes = vec![[head("class"), if banded { vec!["in band (%)".into()] } else { Vec::new() }].concat()];
+    let within = |c: &Value| {
+        if banded {
+            vec![percent(&c["within_band"])]
+        } else {
+            Vec::new()
+        }
+    };
+    let mut classes = vec![
+        [
+            head("class"),
+            if banded {
+                vec!["in band (%)".into()]
+            } else {
+                Vec::new()
+            },
+        ]
+        .concat(),
+    ];
     for c in document["classes"].as_array().into_iter().flatten() {
         let label = format!("{} ({})", name(&c["name"]), c["samples"]);
-        classes.push([vec![label, "normalised".into()], of(&c["normalised"]).to_vec(), within(c)].concat());
+        classes.push(
+            [
+                vec![label, "normalised".into()],
+                of(&c["normalised"]).to_vec(),
+                within(c),
+            ]
+            .concat(),
+        );
     }
     let s = &document["spikes"];
-    let unit = |of: &str| document["units"][of].as_str().filter(|u| *u != "1").unwrap_or("(no unit)").to_owned();
+    let unit = |of: &str| {
+        document["units"][of]
+            .as_str()
+            .filter(|u| *u != "1")
+            .unwrap_or("(no unit)")
+            .to_owned()
+    };
     print(|w| {
         table::write(w, &rows)?;
         writeln!(w)?;
@@ -140,13 +225,20 @@ fn show(document: &Value) -> Result<()> {
                 s["extra"],
                 s["samples_with_a_wrong_number"],
                 s["samples"],
-                s["time_error"]["mean"].as_f64().map_or("-".into(), table::short),
+                s["time_error"]["mean"]
+                    .as_f64()
+                    .map_or("-".into(), table::short),
                 unit("time_error")
             )?;
         }
         let band = &document["band"];
         if band.is_object() {
-            writeln!(w, "band for {} % of the values: {} % lie within", percent(&band["level"]), percent(&band["within"]))?;
+            writeln!(
+                w,
+                "band for {} % of the values: {} % lie within",
+                percent(&band["level"]),
+                percent(&band["within"])
+            )?;
         }
         let unlike = &document["unlike_training"];
         if let Some(count) = unlike["samples"].as_u64().filter(|n| *n > 0) {
@@ -162,7 +254,9 @@ fn show(document: &Value) -> Result<()> {
                 w,
                 "duration to 90 % repolarisation of the first action potential: {} samples, mean error {} {} ({} %)",
                 apd["samples"],
-                apd["error"]["mean"].as_f64().map_or("-".into(), table::short),
+                apd["error"]["mean"]
+                    .as_f64()
+                    .map_or("-".into(), table::short),
                 unit("apd90"),
                 percent(&apd["relative_error"]["mean"])
             )?;
@@ -170,7 +264,8 @@ fn show(document: &Value) -> Result<()> {
         writeln!(
             w,
             "L2, L1 and H1 are relative, in physical units, over the {} samples with a stimulus.",
-            document["samples"].as_u64().unwrap_or(0) - document["without_stimulus"].as_u64().unwrap_or(0)
+            document["samples"].as_u64().unwrap_or(0)
+                - document["without_stimulus"].as_u64().unwrap_or(0)
         )
     })
 }

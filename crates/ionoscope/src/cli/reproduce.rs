@@ -33,7 +33,12 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), allow_negative_numbers = true)]
     seeds: Option<u64>,
     /// The first seed
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// Use what an earlier run with the same configuration left in the folder
     #[arg(long)]
@@ -81,7 +86,10 @@ impl Watch for Timed {
     }
 
     fn tell(&self, text: &str) {
-        self.watch.tell(&format!("[{:7.1} s] {text}", self.start.elapsed().as_secs_f64()));
+        self.watch.tell(&format!(
+            "[{:7.1} s] {text}",
+            self.start.elapsed().as_secs_f64()
+        ));
     }
 }
 
@@ -89,21 +97,37 @@ impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
         artifact::check_folder(&self.output)?;
-        let watch = Watcher::new(Timed { start: Instant::now(), watch: shared.watch.clone() });
+        let watch = Watcher::new(Timed {
+            start: Instant::now(),
+            watch: shared.watch.clone(),
+        });
         let (quick, seed, resume, dir) = (self.quick, self.seed, self.resume, self.output.clone());
         match self.paper {
             Paper::Kuptsov2023 if self.model.is_some() => {
-                return Err(Error::Input("--model belongs to pellegrini-2025; kuptsov-2023 has its two cells".into()));
+                return Err(Error::Input(
+                    "--model belongs to pellegrini-2025; kuptsov-2023 has its two cells".into(),
+                ));
             }
             Paper::Kuptsov2023 if self.free || self.device.is_some() => {
-                return Err(Error::Input("--free and --device belong to pellegrini-2025".into()));
+                return Err(Error::Input(
+                    "--free and --device belong to pellegrini-2025".into(),
+                ));
             }
             Paper::Kuptsov2023 => {
-                let options = kuptsov_2023::Options { quick, seeds: self.seeds.unwrap_or(1), seed, resume, dir };
+                let options = kuptsov_2023::Options {
+                    quick,
+                    seeds: self.seeds.unwrap_or(1),
+                    seed,
+                    resume,
+                    dir,
+                };
                 kuptsov_2023::run(&options, &watch)?;
             }
             Paper::Pellegrini2025 if self.seeds.is_some() => {
-                return Err(Error::Input("--seeds belongs to kuptsov-2023; for pellegrini-2025 give --seed, run by run".into()));
+                return Err(Error::Input(
+                    "--seeds belongs to kuptsov-2023; for pellegrini-2025 give --seed, run by run"
+                        .into(),
+                ));
             }
             Paper::Pellegrini2025 => {
                 use pellegrini_2025::cells::{ALL, FHN, HH, ORD};
@@ -114,7 +138,16 @@ impl Arguments {
                     Model::All => ALL.to_vec(),
                 };
                 let (free, device) = (self.free, self.device.map_or(Device::Cpu, Device::from));
-                let options = pellegrini_2025::Options { cells, quick, free, device, seed, resume, dir, pretrained: "pretrained".into() };
+                let options = pellegrini_2025::Options {
+                    cells,
+                    quick,
+                    free,
+                    device,
+                    seed,
+                    resume,
+                    dir,
+                    pretrained: "pretrained".into(),
+                };
                 pellegrini_2025::run(&options, &watch)?;
             }
         }

@@ -37,13 +37,15 @@ const FORMATS: [&str; 3] = ["csv", "npz", "parquet"];
 
 /// Integrates a model, or iterates a surrogate, from one start or for each row of a table
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  ionoscope simulate sherman-1988 --t-end 60 --dt 0.005 -o cell.csv --plot cell.svg\n  \
+#[command(
+    after_help = "Examples:\n  ionoscope simulate sherman-1988 --t-end 60 --dt 0.005 -o cell.csv --plot cell.svg\n  \
                         ionoscope simulate sherman-1988 --t-end 60 --stimulus 50:10:0.5 -o cell.parquet\n  \
                         ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.npz\n  \
                         ionoscope simulate sherman-1988 --experiments table.csv --t-end 50 --dt 0.005 -o many.zarr --resume\n  \
                         ionoscope simulate pretrained/hh-fno.safetensors --experiments table.csv --bands -o many.npz\n\n\
                         A table has one row an experiment, and the columns stim_start,stim_duration,stim_amplitude (all or none), and any\n\
-                        param:NAME and x0:NAME.")]
+                        param:NAME and x0:NAME."
+)]
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
@@ -138,13 +140,18 @@ impl Arguments {
         let shown = plot::shown(spec, &self.show)?;
         let (mut experiment, options) = self.experiment(&subject)?;
         // Its state is the start, which stands under its own name.
-        let paced = self.pace.map(|period| pace::from_orbit(&**system, &mut experiment, period, &options, shared)).transpose();
+        let paced = self
+            .pace
+            .map(|period| pace::from_orbit(&**system, &mut experiment, period, &options, shared))
+            .transpose();
         let paced = shared.watch.unless_stopped(paced)?;
         let mut pacing = json!(paced);
         if let Some(object) = pacing.as_object_mut() {
             object.remove("state");
         }
-        let trajectory = shared.watch.unless_stopped(system.simulate(&experiment, &options))?;
+        let trajectory = shared
+            .watch
+            .unless_stopped(system.simulate(&experiment, &options))?;
 
         let outside = extrapolated_states(spec, &experiment, &trajectory);
         if outside > 0 {
@@ -163,7 +170,12 @@ impl Arguments {
                 format!("{} is a large model; it was integrated by the stiff method", spec.id)
             });
         }
-        let error = self.error_of_steps(&**system, std::slice::from_ref(&experiment), &options, shared)?;
+        let error = self.error_of_steps(
+            &**system,
+            std::slice::from_ref(&experiment),
+            &options,
+            shared,
+        )?;
         let mut meta = self.configuration(spec, system.time(), &experiment, &options);
         let result = json!({
             "pacing": pacing,
@@ -199,7 +211,10 @@ impl Arguments {
     /// Refuses --bands for what has none.
     fn no_bands(&self) -> Result<()> {
         if self.bands {
-            return Err(Error::Input(format!("--bands: {} is no Fourier neural operator, only those have bands", self.system.system)));
+            return Err(Error::Input(format!(
+                "--bands: {} is no Fourier neural operator, only those have bands",
+                self.system.system
+            )));
         }
         Ok(())
     }
@@ -208,19 +223,38 @@ impl Arguments {
     fn check_files(&self) -> Result<()> {
         for (path, formats) in [(&self.output, &FORMATS[..]), (&self.plot, &["svg"])] {
             if let Some(path) = path {
-                let hint = if ends_with(path, "zarr") { "; .zarr is for --experiments" } else { "" };
+                let hint = if ends_with(path, "zarr") {
+                    "; .zarr is for --experiments"
+                } else {
+                    ""
+                };
                 check_format(path, formats, hint)?;
                 artifact::check_destination(path)?;
             }
         }
-        if self.precision == Precision::Single && self.output.as_ref().is_none_or(|path| ends_with(path, "csv")) {
-            return Err(Error::Input("--precision single is for .npz and .parquet; a CSV holds every digit".into()));
+        if self.precision == Precision::Single
+            && self
+                .output
+                .as_ref()
+                .is_none_or(|path| ends_with(path, "csv"))
+        {
+            return Err(Error::Input(
+                "--precision single is for .npz and .parquet; a CSV holds every digit".into(),
+            ));
         }
         Ok(())
     }
 
     /// Writes, draws or prints one trajectory, whatever was asked for.
-    fn deliver(&self, spec: &Spec, e: &Experiment, trajectory: &Trajectory, meta: Value, shown: &[usize], shared: &Shared) -> Result<()> {
+    fn deliver(
+        &self,
+        spec: &Spec,
+        e: &Experiment,
+        trajectory: &Trajectory,
+        meta: Value,
+        shown: &[usize],
+        shared: &Shared,
+    ) -> Result<()> {
         // All files are complete before the first of them gets its name.
         let mut files = Vec::new();
         if let Some(path) = &self.output {
@@ -228,9 +262,20 @@ impl Arguments {
             files.push(artifact::describe(&files[0], &meta)?);
         }
         if let Some(path) = &self.plot {
-            let role = if spec.trained_on.is_some() || self.is_operator() { Role::Orbit } else { Role::Equations };
+            let role = if spec.trained_on.is_some() || self.is_operator() {
+                Role::Orbit
+            } else {
+                Role::Equations
+            };
             let words = |key: &str| meta[key].as_str().unwrap_or_default().to_owned();
-            let drawing = plot::over_time(spec, role, e, trajectory, shown, [&words("band"), &words("note")]);
+            let drawing = plot::over_time(
+                spec,
+                role,
+                e,
+                trajectory,
+                shown,
+                [&words("band"), &words("note")],
+            );
             files.push(Staged::new(path, |w| w.write_all(drawing.as_bytes()))?);
         }
         let only_print = files.is_empty();
@@ -261,29 +306,56 @@ impl Arguments {
             let times = TimeGrid::new(0.0, dt / parts as f64, (count - 1) * parts + 1)?;
             Ok(Experiment { times, ..e.clone() })
         };
-        let controlled = SolveOptions { method: Method::Auto, step: None, ..options.clone() };
+        let controlled = SolveOptions {
+            method: Method::Auto,
+            step: None,
+            ..options.clone()
+        };
         let spec = system.spec();
-        let mut by = [vec![0f64; spec.variables.len()], vec![0f64; spec.variables.len()]];
+        let mut by = [
+            vec![0f64; spec.variables.len()],
+            vec![0f64; spec.variables.len()],
+        ];
         let mut not_compared = [0, 0];
         // One after the other: the states between the output times of one are little.
         for e in experiments {
             let e = dense(e)?;
-            let run =
-                |options: &SolveOptions| -> Result<Trajectory> { Ok(system.solve_ensemble(std::slice::from_ref(&e), options)?.remove(0)) };
+            let run = |options: &SolveOptions| -> Result<Trajectory> {
+                Ok(system
+                    .solve_ensemble(std::slice::from_ref(&e), options)?
+                    .remove(0))
+            };
             let steps = run(options)?;
-            for (k, other) in [&SolveOptions { halved: true, ..options.clone() }, &controlled].into_iter().enumerate() {
+            for (k, other) in [
+                &SolveOptions {
+                    halved: true,
+                    ..options.clone()
+                },
+                &controlled,
+            ]
+            .into_iter()
+            .enumerate()
+            {
                 let other = run(other)?;
                 if steps.len() < e.times.count || other.len() < e.times.count {
                     not_compared[k] += 1;
                     continue;
                 }
                 for (i, by) in by[k].iter_mut().enumerate() {
-                    *by = steps.variable(i).zip(other.variable(i)).map(|(a, b)| (a - b).abs()).fold(*by, f64::max);
+                    *by = steps
+                        .variable(i)
+                        .zip(other.variable(i))
+                        .map(|(a, b)| (a - b).abs())
+                        .fold(*by, f64::max);
                 }
             }
         }
         let all = experiments.len();
-        let q = &spec.variables[spec.membrane_potential.as_ref().and_then(|v| spec.variable_index(v).ok()).unwrap_or(0)];
+        let q = &spec.variables[spec
+            .membrane_potential
+            .as_ref()
+            .and_then(|v| spec.variable_index(v).ok())
+            .unwrap_or(0)];
         let first = spec.variable_index(&q.name)?;
         let of = |k: usize| match all - not_compared[k] {
             1 if all == 1 => String::new(),
@@ -292,7 +364,13 @@ impl Arguments {
         };
         let amount = |k: usize| format!("{:.2e} {}", by[k][first], q.unit);
         let (name, halved, none) = (&q.name, amount(0), not_compared.map(|n| n == all));
-        let off = || format!("no error control: {name} is off by up to {} from a run with error control{}", amount(1), of(1));
+        let off = || {
+            format!(
+                "no error control: {name} is off by up to {} from a run with error control{}",
+                amount(1),
+                of(1)
+            )
+        };
         shared.tell(&match none {
             [true, true] => "no error control, and no estimate of the error: there is no other run to compare with that does not stop early".into(),
             [false, true] => format!(
@@ -311,20 +389,46 @@ impl Arguments {
 
     /// What the arguments ask for, tables apart.
     fn experiment(&self, subject: &Subject) -> Result<(Experiment, SolveOptions)> {
-        let Subject { system, spec, p, x0, protocol, .. } = subject;
-        let (times, options) = (self.times(system.time(), spec)?, self.options(system.time(), spec)?);
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            protocol,
+            ..
+        } = subject;
+        let (times, options) = (
+            self.times(system.time(), spec)?,
+            self.options(system.time(), spec)?,
+        );
         protocol.check_until(times.end())?;
-        Ok((Experiment { x0: x0.clone(), p: p.clone(), protocol: protocol.clone(), times }, options))
+        Ok((
+            Experiment {
+                x0: x0.clone(),
+                p: p.clone(),
+                protocol: protocol.clone(),
+                times,
+            },
+            options,
+        ))
     }
 
     fn times(&self, time: Time, spec: &Spec) -> Result<TimeGrid> {
-        let t_end =
-            self.t_end.ok_or_else(|| Error::Input("--t-end is missing; give the time at which to stop, such as --t-end 100".into()))?;
+        let t_end = self.t_end.ok_or_else(|| {
+            Error::Input(
+                "--t-end is missing; give the time at which to stop, such as --t-end 100".into(),
+            )
+        })?;
         let times = match (time, self.dt) {
             (Time::Continuous, dt) => TimeGrid::until(t_end, dt.unwrap_or(t_end / DEFAULT_STEPS))?,
             (Time::Discrete { dt: own }, dt) => {
                 let dt = dt.unwrap_or(own);
-                let of_map = |e| Error::Input(format!("--t-end {t_end}, --dt {dt} of {}, a map with a step of {own}: {e}", spec.id));
+                let of_map = |e| {
+                    Error::Input(format!(
+                        "--t-end {t_end}, --dt {dt} of {}, a map with a step of {own}: {e}",
+                        spec.id
+                    ))
+                };
                 TimeGrid::until_of_map(t_end, dt, own).map_err(of_map)?
             }
         };
@@ -342,28 +446,57 @@ impl Arguments {
         if let Time::Discrete { .. } = time {
             let id = &spec.id;
             if self.rtol.or(self.atol).is_some() {
-                return Err(Error::Input(format!("{id} is a map and has no tolerances; leave out --rtol and --atol")));
+                return Err(Error::Input(format!(
+                    "{id} is a map and has no tolerances; leave out --rtol and --atol"
+                )));
             }
             if self.method != MethodArgument::Auto || self.step.is_some() {
-                return Err(Error::Input(format!("{id} is a map and needs no integrator; leave out --method and --step")));
+                return Err(Error::Input(format!(
+                    "{id} is a map and needs no integrator; leave out --method and --step"
+                )));
             }
         }
         if self.method == MethodArgument::RushLarsen && self.rtol.or(self.atol).is_some() {
-            return Err(Error::Input("rush-larsen has a fixed step and no tolerances; leave out --rtol and --atol".into()));
+            return Err(Error::Input(
+                "rush-larsen has a fixed step and no tolerances; leave out --rtol and --atol"
+                    .into(),
+            ));
         }
         if self.method == MethodArgument::RushLarsen && self.step.is_none() {
-            let unit = if spec.time_unit == "1" { String::new() } else { format!(", in {}", spec.time_unit) };
-            return Err(Error::Input(format!("--method rush-larsen has a fixed step; give --step H{unit}")));
+            let unit = if spec.time_unit == "1" {
+                String::new()
+            } else {
+                format!(", in {}", spec.time_unit)
+            };
+            return Err(Error::Input(format!(
+                "--method rush-larsen has a fixed step; give --step H{unit}"
+            )));
         }
         let default = SolveOptions::default();
-        let (rtol, atol) = (self.rtol.unwrap_or(default.rtol), self.atol.unwrap_or(default.atol));
-        let options = SolveOptions { rtol, atol, method: self.method.into(), step: self.step, max_steps: self.max_steps, ..default };
+        let (rtol, atol) = (
+            self.rtol.unwrap_or(default.rtol),
+            self.atol.unwrap_or(default.atol),
+        );
+        let options = SolveOptions {
+            rtol,
+            atol,
+            method: self.method.into(),
+            step: self.step,
+            max_steps: self.max_steps,
+            ..default
+        };
         options.check()?;
         Ok(options)
     }
 
     /// Everything that is needed to read the data and to make them again.
-    fn configuration(&self, spec: &Spec, time: Time, e: &Experiment, options: &SolveOptions) -> Value {
+    fn configuration(
+        &self,
+        spec: &Spec,
+        time: Time,
+        e: &Experiment,
+        options: &SolveOptions,
+    ) -> Value {
         let flow = time == Time::Continuous;
         let controlled = flow && options.method != Method::RushLarsen;
         json!({
@@ -390,7 +523,13 @@ impl Arguments {
         })
     }
 
-    fn write(&self, path: &Path, spec: &Spec, trajectory: &Trajectory, meta: &Value) -> Result<Staged> {
+    fn write(
+        &self,
+        path: &Path,
+        spec: &Spec,
+        trajectory: &Trajectory,
+        meta: &Value,
+    ) -> Result<Staged> {
         let layout = || Layout::new(spec, trajectory.times, 1, self.precision);
         if ends_with(path, "npz") {
             npz::write_trajectory(path, &layout(), trajectory)
@@ -403,7 +542,8 @@ impl Arguments {
 }
 
 fn ends_with(path: &Path, format: &str) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(format))
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case(format))
 }
 
 fn check_format(path: &Path, formats: &[&str], hint: &str) -> Result<()> {
@@ -411,7 +551,11 @@ fn check_format(path: &Path, formats: &[&str], hint: &str) -> Result<()> {
         return Ok(());
     }
     let supported: Vec<String> = formats.iter().map(|f| format!(".{f}")).collect();
-    Err(Error::Input(format!("{}: cannot write this kind of file; supported: {}{hint}", path.display(), supported.join(", "))))
+    Err(Error::Input(format!(
+        "{}: cannot write this kind of file; supported: {}{hint}",
+        path.display(),
+        supported.join(", ")
+    )))
 }
 
 /// Adds the entries of an object to another one.
@@ -422,7 +566,11 @@ fn extend(object: &mut Value, more: Value) {
 }
 
 /// Writes `time,v,n,s` and one row an output time; numbers read back to the same bits.
-fn write_csv(w: &mut dyn std::io::Write, spec: &Spec, trajectory: &Trajectory) -> std::io::Result<()> {
+fn write_csv(
+    w: &mut dyn std::io::Write,
+    spec: &Spec,
+    trajectory: &Trajectory,
+) -> std::io::Result<()> {
     write!(w, "time")?;
     for q in &spec.variables {
         write!(w, ",{}", q.name)?;
@@ -439,8 +587,14 @@ fn write_csv(w: &mut dyn std::io::Write, spec: &Spec, trajectory: &Trajectory) -
 }
 
 fn with_data(mut meta: Value, spec: &Spec, trajectory: &Trajectory) -> Value {
-    meta["time"] = (0..trajectory.len()).map(|k| trajectory.times.time(k)).collect();
-    let columns = spec.variables.iter().enumerate().map(|(i, q)| (q.name.clone(), trajectory.variable(i).collect::<Value>()));
+    meta["time"] = (0..trajectory.len())
+        .map(|k| trajectory.times.time(k))
+        .collect();
+    let columns = spec
+        .variables
+        .iter()
+        .enumerate()
+        .map(|(i, q)| (q.name.clone(), trajectory.variable(i).collect::<Value>()));
     meta["x"] = Value::Object(columns.collect());
     meta
 }

@@ -27,6 +27,10 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         self.delivery.check()?;
         let subject = self.system.open(shared)?;
-        self.delivery.deliver(&self.question.ask(&subject, &shared.watch)?, &subject, shared)
+        self.delivery.deliver(
+            &self.question.ask(&subject, &shared.watch)?,
+            &subject,
+            shared,
+        )
     }
 }

@@ -45,15 +45,28 @@ struct Shown {
 /// # Errors
 /// Signals that cannot be watched.
 pub fn watch(verb: &str, quiet: bool) -> Result<Watcher> {
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let bar = if quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    };
     bar.set_message(verb.to_owned());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {elapsed}") {
         bar.set_style(style);
     }
-    let terminal =
-        TERMINAL.get_or_init(|| Terminal { quiet, stop: StopFlag::default(), shown: Mutex::new(Shown { bar, what: String::new() }) });
-    let wanted = [SIGINT, SIGTERM, SIGUSR1].into_iter().chain((!is_ignored(SIGHUP)).then_some(SIGHUP));
-    let mut signals = Signals::new(wanted).map_err(|e| Error::Failed(format!("cannot watch for signals: {e}")))?;
+    let terminal = TERMINAL.get_or_init(|| Terminal {
+        quiet,
+        stop: StopFlag::default(),
+        shown: Mutex::new(Shown {
+            bar,
+            what: String::new(),
+        }),
+    });
+    let wanted = [SIGINT, SIGTERM, SIGUSR1]
+        .into_iter()
+        .chain((!is_ignored(SIGHUP)).then_some(SIGHUP));
+    let mut signals = Signals::new(wanted)
+        .map_err(|e| Error::Failed(format!("cannot watch for signals: {e}")))?;
     thread::spawn(move || {
         for _ in signals.forever() {
             if terminal.stop.raise() {
@@ -93,7 +106,10 @@ pub fn line(text: &str) {
 /// Whether whoever started this process wants it to go on when its terminal closes, as nohup does.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:")).and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
+    let mask = status
+        .lines()
+        .find_map(|l| l.strip_prefix("SigIgn:"))
+        .and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
@@ -112,13 +128,17 @@ impl Watch for This {
     }
 
     fn progress(&self, done: usize, of: usize, what: &str) {
-        let Some(terminal) = TERMINAL.get().filter(|t| !t.quiet) else { return };
+        let Some(terminal) = TERMINAL.get().filter(|t| !t.quiet) else {
+            return;
+        };
         let mut shown = terminal.lock();
         if shown.what != what {
             let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
                 let _ = write!(w, "{:.1}/s", state.per_sec());
             };
-            if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {msg}, {rate}, {eta} left") {
+            if let Ok(style) = ProgressStyle::with_template(
+                "{bar:40} {human_pos}/{human_len} {msg}, {rate}, {eta} left",
+            ) {
                 shown.bar.set_style(style.with_key("rate", rate));
             }
             shown.bar.set_message(what.to_owned());

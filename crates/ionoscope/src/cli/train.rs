@@ -22,10 +22,12 @@ use crate::{
 
 /// Trains a surrogate, on the dataset in the folder or a new one
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  ionoscope train examples/beta-cell.toml -o out/cell\n  \
+#[command(
+    after_help = "Examples:\n  ionoscope train examples/beta-cell.toml -o out/cell\n  \
                         ionoscope train examples/beta-cell.toml -o out/cell --resume\n  \
                         ionoscope train examples/fhn-fno.toml -o out/fhn --time-limit 600\n  \
-                        ionoscope train examples/beta-cell.toml -o out/finer --set dataset.dt=0.001 --time-limit 600")]
+                        ionoscope train examples/beta-cell.toml -o out/finer --set dataset.dt=0.001 --time-limit 600"
+)]
 pub struct Arguments {
     #[command(flatten)]
     configuration: ConfigurationArguments,
@@ -60,7 +62,10 @@ struct Answer<'a> {
 impl Arguments {
     /// Runs the verb.
     pub fn run(&self, shared: &Shared) -> Result<()> {
-        let time_limit = self.time_limit.map(|s| duration("--time-limit", s)).transpose()?;
+        let time_limit = self
+            .time_limit
+            .map(|s| duration("--time-limit", s))
+            .transpose()?;
         let checkpoint_every = duration("--checkpoint-every", self.checkpoint_every)?;
         let configuration = self.configuration.load()?;
         let from = self.from.as_deref().map(Surrogate::load).transpose()?;
@@ -69,7 +74,11 @@ impl Arguments {
         let output = &self.configuration.output;
         let how = Circumstances {
             folder: Some(output),
-            existing: if self.resume { Existing::Resume } else { Existing::Refuse },
+            existing: if self.resume {
+                Existing::Resume
+            } else {
+                Existing::Refuse
+            },
             from: from.as_ref(),
             time_limit,
             checkpoint_every,
@@ -82,7 +91,9 @@ impl Arguments {
             kept = kept || pipeline::keep(output, &configuration).is_ok();
             let line = match &configuration {
                 AnyConfiguration::Map(c) => pipeline::progress_line(record, &c.train),
-                AnyConfiguration::Operator(c) => pipeline::operator_line(record, c.operator.adam.epochs),
+                AnyConfiguration::Operator(c) => {
+                    pipeline::operator_line(record, c.operator.adam.epochs)
+                }
             };
             if let Some(line) = line {
                 shared.tell(&line);
@@ -92,30 +103,72 @@ impl Arguments {
             }
         };
         if let (AnyConfiguration::Operator(c), Data::Responses(data)) = (&configuration, &data) {
-            shared.tell(&format!("{} weights", c.operator.weight_count(data.spec.variables.len(), &data.config)));
+            shared.tell(&format!(
+                "{} weights",
+                c.operator
+                    .weight_count(data.spec.variables.len(), &data.config)
+            ));
         }
         let learned = pipeline::learn(&configuration, &data, &how, &mut progress)?;
         let surrogate = &output.join("surrogate.safetensors");
         pipeline::keep(output, &configuration)?;
         learned.surrogate.save(surrogate)?;
-        let Learned { ending, seconds, weights, measured, warnings, .. } = &learned;
+        let Learned {
+            ending,
+            seconds,
+            weights,
+            measured,
+            warnings,
+            ..
+        } = &learned;
         if shared.json {
-            print_json(&Answer { surrogate, ending: *ending, seconds: *seconds, weights: *weights, measured, warnings })?;
+            print_json(&Answer {
+                surrogate,
+                ending: *ending,
+                seconds: *seconds,
+                weights: *weights,
+                measured,
+                warnings,
+            })?;
         } else {
-            let mse = |e: &Option<StepErrors>| e.as_ref().map_or("not measured".into(), |e| format!("{:.2e}", e.mse));
+            let mse = |e: &Option<StepErrors>| {
+                e.as_ref()
+                    .map_or("not measured".into(), |e| format!("{:.2e}", e.mse))
+            };
             let error = match measured {
-                Measured::Map { validation, new_chunks, start, kept_from_the_start: kept } => {
-                    let start = start.as_ref().map_or(String::new(), |e| format!(" (at the start {:.2e})", e.mse));
+                Measured::Map {
+                    validation,
+                    new_chunks,
+                    start,
+                    kept_from_the_start: kept,
+                } => {
+                    let start = start
+                        .as_ref()
+                        .map_or(String::new(), |e| format!(" (at the start {:.2e})", e.mse));
                     let kept = if kept.is_empty() {
                         String::new()
                     } else {
-                        format!("; no better than at the start, and kept from there: {}", kept.join(", "))
+                        format!(
+                            "; no better than at the start, and kept from there: {}",
+                            kept.join(", ")
+                        )
                     };
-                    format!("validation MSE {}{start}, on new chunks {}{kept}", mse(validation), mse(new_chunks))
+                    format!(
+                        "validation MSE {}{start}, on new chunks {}{kept}",
+                        mse(validation),
+                        mse(new_chunks)
+                    )
                 }
-                Measured::Operator { validation: Some(e), validation_epoch: Some(epoch), start, .. } => {
+                Measured::Operator {
+                    validation: Some(e),
+                    validation_epoch: Some(epoch),
+                    start,
+                    ..
+                } => {
                     let of = match (start, epoch) {
-                        (Some(_), 0) => "; epoch 0: no epoch was better than the start, which is kept".into(),
+                        (Some(_), 0) => {
+                            "; epoch 0: no epoch was better than the start, which is kept".into()
+                        }
                         (Some(s), _) => format!(", epoch {epoch}; at the start {:.3} %", 100.0 * s),
                         _ => format!(", epoch {epoch}"),
                     };
@@ -125,20 +178,26 @@ impl Arguments {
                         of.trim_start_matches([',', ';', ' '])
                     )
                 }
-                Measured::Operator { .. } => format!("{weights} weights, normalised error on the validation set not measured"),
+                Measured::Operator { .. } => format!(
+                    "{weights} weights, normalised error on the validation set not measured"
+                ),
             };
             print(|w| writeln!(w, "{}: {error}", surrogate.display()))?;
         }
         if *ending == Ending::TimeLimit {
-            shared.tell("stopped by --time-limit; the same command with --resume goes on from here");
+            shared
+                .tell("stopped by --time-limit; the same command with --resume goes on from here");
         }
         match ending {
             Ending::Completed | Ending::TimeLimit => Ok(()),
-            Ending::Interrupted => Err(Error::Failed("interrupted; the same command with --resume goes on from here".into())),
+            Ending::Interrupted => Err(Error::Failed(
+                "interrupted; the same command with --resume goes on from here".into(),
+            )),
         }
     }
 }
 
 fn duration(option: &str, seconds: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(seconds).map_err(|e| Error::Input(format!("{option} {seconds:e}: {e}; expected seconds")))
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|e| Error::Input(format!("{option} {seconds:e}: {e}; expected seconds")))
 }

@@ -66,7 +66,11 @@ impl ConfigurationArguments {
     ///
     /// # Errors
     /// As there.
-    pub fn data(&self, configuration: &AnyConfiguration, shared: &Shared) -> Result<(Data, PathBuf)> {
+    pub fn data(
+        &self,
+        configuration: &AnyConfiguration,
+        shared: &Shared,
+    ) -> Result<(Data, PathBuf)> {
         pipeline::data_in(&self.output, configuration, &shared.watch)
     }
 }

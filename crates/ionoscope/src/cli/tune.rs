@@ -18,10 +18,12 @@ const SHOWN: usize = 10;
 
 /// Searches for good hyperparameters of a Fourier neural operator, freely or under an exact budget of weights
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  ionoscope tune examples/tune-fhn-quick.toml -o out/tune\n  \
+#[command(
+    after_help = "Examples:\n  ionoscope tune examples/tune-fhn-quick.toml -o out/tune\n  \
                         ionoscope tune examples/tune-fhn-quick.toml --set trials=40 --workers 2 --resume -o out/tune\n  \
                         ionoscope tune examples/tune-fhn-quick.toml --rerun 3 -o out/tune\n\n\
-                        Optuna opens the study: optuna.load_study(study_name=\"study\", storage=JournalStorage(JournalFileBackend(\"out/tune/journal.log\")))")]
+                        Optuna opens the study: optuna.load_study(study_name=\"study\", storage=JournalStorage(JournalFileBackend(\"out/tune/journal.log\")))"
+)]
 pub struct Arguments {
     /// The study (TOML): trials, sampler, [pruner], [space], perhaps [budget], and the sections [responses] and [operator] that are tuned
     #[arg(value_name = "STUDY.toml")]
@@ -114,25 +116,43 @@ impl Arguments {
         }
         let objectives = &file.study.objectives;
         // Of several objectives the front, of one the best.
-        let mut done: Vec<&Trial> = trials.iter().filter(|t| t.state == State::Complete).collect();
-        done.sort_by(|a, b| a.value.unwrap_or(f64::INFINITY).total_cmp(&b.value.unwrap_or(f64::INFINITY)));
+        let mut done: Vec<&Trial> = trials
+            .iter()
+            .filter(|t| t.state == State::Complete)
+            .collect();
+        done.sort_by(|a, b| {
+            a.value
+                .unwrap_or(f64::INFINITY)
+                .total_cmp(&b.value.unwrap_or(f64::INFINITY))
+        });
         if objectives.len() > 1 {
             done = front(&trials);
         }
         let keys: Vec<&String> = file.study.space.0.keys().collect();
         let short = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
-        let header = ["trial".to_owned()].into_iter().chain(objectives.iter().cloned()).chain(keys.iter().map(|k| short(k)));
+        let header = ["trial".to_owned()]
+            .into_iter()
+            .chain(objectives.iter().cloned())
+            .chain(keys.iter().map(|k| short(k)));
         let mut rows = vec![header.collect::<Vec<_>>()];
         for t in done.iter().take(SHOWN) {
             let value = |k: &&String| {
                 t.values.get(*k).map_or(String::new(), |v| {
                     // Whole numbers are shown whole.
                     let plain = || v.as_str().map_or(v.to_string(), str::to_owned);
-                    v.as_f64().filter(|_| !v.is_i64() && !v.is_u64()).map_or_else(plain, table::short)
+                    v.as_f64()
+                        .filter(|_| !v.is_i64() && !v.is_u64())
+                        .map_or_else(plain, table::short)
                 })
             };
             let found = t.objectives().into_iter().map(table::short);
-            rows.push([t.number.to_string()].into_iter().chain(found).chain(keys.iter().map(value)).collect());
+            rows.push(
+                [t.number.to_string()]
+                    .into_iter()
+                    .chain(found)
+                    .chain(keys.iter().map(value))
+                    .collect(),
+            );
         }
         let count = |state: State| trials.iter().filter(|t| t.state == state).count();
         print(|w| {
@@ -143,7 +163,11 @@ impl Arguments {
                 count(State::Complete),
                 count(State::Pruned),
                 count(State::Failed),
-                if objectives.len() > 1 { format!(" by {}", objectives[0]) } else { String::new() },
+                if objectives.len() > 1 {
+                    format!(" by {}", objectives[0])
+                } else {
+                    String::new()
+                },
                 self.output.join("best.toml").display()
             )
         })

@@ -41,16 +41,32 @@ pub struct FixedPoints {
 impl Default for FixedPoints {
     fn default() -> Self {
         let FixedPointOptions { starts, seed, .. } = FixedPointOptions::default();
-        FixedPoints { bounds: Vec::new(), starts, seed }
+        FixedPoints {
+            bounds: Vec::new(),
+            starts,
+            seed,
+        }
     }
 }
 
 impl Question for FixedPoints {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
-        let Subject { system, spec, p, x0, .. } = subject;
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            ..
+        } = subject;
         let bounds = arguments::box_with(spec, &self.bounds)?;
-        let options = FixedPointOptions { bounds: Some(bounds.clone()), starts: self.starts, seed: self.seed, start: Some(x0.clone()) };
-        let found = watch.unless_stopped(search(&**system, subject.constant_stimulus()?, p, &options))?;
+        let options = FixedPointOptions {
+            bounds: Some(bounds.clone()),
+            starts: self.starts,
+            seed: self.seed,
+            start: Some(x0.clone()),
+        };
+        let found =
+            watch.unless_stopped(search(&**system, subject.constant_stimulus()?, p, &options))?;
         let mut answer = Answer::new(document(spec, x0, &bounds, &found));
         write(&mut answer, spec, &found, self.starts);
         answer.tables.push(points(spec, &found));
@@ -58,7 +74,9 @@ impl Question for FixedPoints {
         let outside = found.fixed_points.iter().filter(|f| f.extrapolated).count();
         if outside > 0 {
             let all = found.fixed_points.len();
-            answer.warnings.push(format!("{outside} of {all} fixed points: state or parameters outside the training range"));
+            answer.warnings.push(format!(
+                "{outside} of {all} fixed points: state or parameters outside the training range"
+            ));
         }
         Ok(answer)
     }
@@ -71,8 +89,15 @@ fn worth(found: &Search) -> String {
         1 => "; one was met outside the box, where a wider --box shows it".into(),
         k => format!("; {k} were met outside the box, where a wider --box shows them"),
     };
-    let none = if found.fixed_points.is_empty() { "none" } else { "no other" };
-    format!("searched by {} runs of Newton's method from all over the box, which does not prove that there is {none}{outside}", found.tried)
+    let none = if found.fixed_points.is_empty() {
+        "none"
+    } else {
+        "no other"
+    };
+    format!(
+        "searched by {} runs of Newton's method from all over the box, which does not prove that there is {none}{outside}",
+        found.tried
+    )
 }
 
 /// In how many directions fixed points go on in families of which nothing is known.
@@ -112,7 +137,11 @@ fn document(spec: &Spec, start: &[f64], bounds: &[[f64; 2]], found: &Search) -> 
             value
         })
         .collect();
-    let sides = spec.variables.iter().zip(bounds).map(|(q, b)| (q.name.clone(), json!(b)));
+    let sides = spec
+        .variables
+        .iter()
+        .zip(bounds)
+        .map(|(q, b)| (q.name.clone(), json!(b)));
     let searched = json!({
         "starts": found.tried, "box": sides.collect::<serde_json::Map<_, _>>(), "outside": found.outside, "proof": false, "note": worth(found),
     });
@@ -127,31 +156,64 @@ fn document(spec: &Spec, start: &[f64], bounds: &[[f64; 2]], found: &Search) -> 
 }
 
 fn write(answer: &mut Answer, spec: &Spec, found: &Search, starts: usize) {
-    let unit = |u: &str| if u == "1" { String::new() } else { format!(" ({u})") };
-    let mut header: Vec<String> = spec.variables.iter().map(|q| format!("{}{}", q.name, unit(&q.unit))).collect();
+    let unit = |u: &str| {
+        if u == "1" {
+            String::new()
+        } else {
+            format!(" ({u})")
+        }
+    };
+    let mut header: Vec<String> = spec
+        .variables
+        .iter()
+        .map(|q| format!("{}{}", q.name, unit(&q.unit)))
+        .collect();
     header.extend(["".into(), format!("eigenvalues ({})", rate_unit(spec))]);
     let mut rows = vec![header];
     for f in &found.fixed_points {
         let mut row: Vec<String> = f.x.iter().map(|x| table::short(*x)).collect();
-        row.push(format!("{}{}", if f.stable { "stable" } else { "unstable" }, if f.extrapolated { ", extrapolated" } else { "" }));
+        row.push(format!(
+            "{}{}",
+            if f.stable { "stable" } else { "unstable" },
+            if f.extrapolated { ", extrapolated" } else { "" }
+        ));
         row.push(eigenvalues(f, found.unexplained));
         rows.push(row);
     }
     if found.fixed_points.is_empty() {
-        answer.line(format!("no fixed point found in the box: {}; a wider --box or more --starts may find one", worth(found)));
+        answer.line(format!(
+            "no fixed point found in the box: {}; a wider --box or more --starts may find one",
+            worth(found)
+        ));
     } else {
         answer.text.push(Text::Cells(rows));
-        answer.line(format!("{} found: {}; --starts {} looks harder", found.fixed_points.len(), worth(found), starts.saturating_mul(4)));
+        answer.line(format!(
+            "{} found: {}; --starts {} looks harder",
+            found.fixed_points.len(),
+            worth(found),
+            starts.saturating_mul(4)
+        ));
     }
-    found.conserved.iter().for_each(|held| answer.line(held_in_words(held)));
+    found
+        .conserved
+        .iter()
+        .for_each(|held| answer.line(held_in_words(held)));
     if let Some(text) = unexplained(found) {
         answer.line(text);
     }
 }
 
 /// What is conserved, and at which value it was held.
-pub fn held_in_words(Held { quantity: q, value, .. }: &Held) -> String {
-    let unit = if q.unit == "1" { String::new() } else { format!(" {}", q.unit) };
+pub fn held_in_words(
+    Held {
+        quantity: q, value, ..
+    }: &Held,
+) -> String {
+    let unit = if q.unit == "1" {
+        String::new()
+    } else {
+        format!(" {}", q.unit)
+    };
     format!(
         "conserved: {} = {value:.10}{unit} ({}), held at the value of the start: fixed points form a family, one or more for each value; the \
          eigenvalue that is zero for this reason is left out of the verdict",
@@ -163,15 +225,34 @@ pub fn held_in_words(Held { quantity: q, value, .. }: &Held) -> String {
 fn points(spec: &Spec, found: &Search) -> Table {
     let rate = rate_unit(spec);
     let mut columns = vec![Column::number("point", "", Format::Shortest)];
-    columns.extend(spec.variables.iter().map(|q| Column::number(&q.name, &q.unit, Format::Significant(5))));
-    columns.extend([Column::text("stability"), Column::number("eigenvalue_re", &rate, Format::Significant(5))]);
-    columns.push(Column::number("eigenvalue_im", &rate, Format::Significant(5)));
-    let mut table = Table::new("fixed_points", "Fixed points, a row for each of their eigenvalues.", columns);
+    columns.extend(
+        spec.variables
+            .iter()
+            .map(|q| Column::number(&q.name, &q.unit, Format::Significant(5))),
+    );
+    columns.extend([
+        Column::text("stability"),
+        Column::number("eigenvalue_re", &rate, Format::Significant(5)),
+    ]);
+    columns.push(Column::number(
+        "eigenvalue_im",
+        &rate,
+        Format::Significant(5),
+    ));
+    let mut table = Table::new(
+        "fixed_points",
+        "Fixed points, a row for each of their eigenvalues.",
+        columns,
+    );
     for (k, f) in found.fixed_points.iter().enumerate() {
         for z in &f.eigenvalues {
             let mut row = vec![k.into()];
             row.extend(f.x.iter().map(|x| (*x).into()));
-            row.extend([if f.stable { "stable" } else { "unstable" }.into(), z.re.into(), z.im.into()]);
+            row.extend([
+                if f.stable { "stable" } else { "unstable" }.into(),
+                z.re.into(),
+                z.im.into(),
+            ]);
             table.push(row);
         }
     }
@@ -181,16 +262,29 @@ fn points(spec: &Spec, found: &Search) -> Table {
 /// The eigenvalues of all points in the complex plane.
 fn figure(spec: &Spec, found: &Search) -> Figure {
     let rate = rate_unit(spec);
-    let mut panel = Panel::new("", Axis::new("Re", &rate), Axis::new("Im", &rate)).with_height(320.0);
-    for (stable, name, role) in [(true, "of stable points", Role::Equations), (false, "of unstable points", Role::Network)] {
-        let of = found.fixed_points.iter().filter(|f| f.stable == stable).flat_map(|f| &f.eigenvalues);
+    let mut panel =
+        Panel::new("", Axis::new("Re", &rate), Axis::new("Im", &rate)).with_height(320.0);
+    for (stable, name, role) in [
+        (true, "of stable points", Role::Equations),
+        (false, "of unstable points", Role::Network),
+    ] {
+        let of = found
+            .fixed_points
+            .iter()
+            .filter(|f| f.stable == stable)
+            .flat_map(|f| &f.eigenvalues);
         let (re, im): (Vec<f64>, Vec<f64>) = of.map(|z| (z.re, z.im)).unzip();
         if !re.is_empty() {
             panel = panel.with(Series::points(name, role, re, im));
         }
     }
     let count = found.fixed_points.len();
-    Figure::new("fixed-points", &spec.id, &format!("Eigenvalues of {count} fixed points.")).with(panel)
+    Figure::new(
+        "fixed-points",
+        &spec.id,
+        &format!("Eigenvalues of {count} fixed points."),
+    )
+    .with(panel)
 }
 
 /// Eigenvalues, those that are zero because fixed points are not isolated marked.
@@ -201,10 +295,23 @@ fn eigenvalues(f: &FixedPoint, unexplained: usize) -> String {
         k if k + unexplained < n => "0 (conserved)".into(),
         _ => "0 (not isolated)".into(),
     };
-    f.eigenvalues.iter().enumerate().map(marked).collect::<Vec<_>>().join("  ")
+    f.eigenvalues
+        .iter()
+        .enumerate()
+        .map(marked)
+        .collect::<Vec<_>>()
+        .join("  ")
 }
 
 fn text(z: &Complex) -> String {
     let re = table::short(z.re);
-    if z.im == 0.0 { re } else { format!("{re}{}{}i", if z.im < 0.0 { "-" } else { "+" }, table::short(z.im.abs())) }
+    if z.im == 0.0 {
+        re
+    } else {
+        format!(
+            "{re}{}{}i",
+            if z.im < 0.0 { "-" } else { "+" },
+            table::short(z.im.abs())
+        )
+    }
 }

@@ -51,13 +51,27 @@ pub struct Lyapunov {
 impl Default for Lyapunov {
     fn default() -> Self {
         let trajectories = LyapunovOptions::default().trajectories;
-        Lyapunov { count: None, transient: None, accuracy: None, t_end: None, segment: None, trajectories, rtol: 1e-9 }
+        Lyapunov {
+            count: None,
+            transient: None,
+            accuracy: None,
+            t_end: None,
+            segment: None,
+            trajectories,
+            rtol: 1e-9,
+        }
     }
 }
 
 impl Question for Lyapunov {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
-        let Subject { system, spec, p, x0, .. } = subject;
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            ..
+        } = subject;
         let options = LyapunovOptions {
             count: self.count,
             transient: self.transient,
@@ -65,21 +79,36 @@ impl Question for Lyapunov {
             trajectories: self.trajectories,
             accuracy: self.accuracy,
             longest: self.t_end,
-            solve: SolveOptions { rtol: self.rtol, atol: 0.01 * self.rtol, ..SolveOptions::default() },
+            solve: SolveOptions {
+                rtol: self.rtol,
+                atol: 0.01 * self.rtol,
+                ..SolveOptions::default()
+            },
         };
-        let found = watch.unless_stopped(lyapunov(&**system, x0, subject.constant_stimulus()?, p, &options))?;
+        let found = watch.unless_stopped(lyapunov(
+            &**system,
+            x0,
+            subject.constant_stimulus()?,
+            p,
+            &options,
+        ))?;
         let mut answer = Answer::new(self.document(spec, p, &found));
         self.write(&mut answer, spec, &found);
         answer.tables.push(exponents(spec, &found));
         answer.figures.push(figure(spec, &found));
         if !found.reached {
-            answer.warnings.push(format!("not reached: {}", found.not_reached_because.join("; ")));
+            answer.warnings.push(format!(
+                "not reached: {}",
+                found.not_reached_because.join("; ")
+            ));
         }
         if let Motion::Rest { stable: false, .. } = &found.motion {
             answer.warnings.push("the start is on an unstable rest and stays there; another --x0 leads to an attractor".into());
         }
         if found.extrapolated {
-            answer.warnings.push("a trajectory went outside the training range (of state or parameters)".into());
+            answer.warnings.push(
+                "a trajectory went outside the training range (of state or parameters)".into(),
+            );
         }
         Ok(answer)
     }
@@ -97,7 +126,8 @@ impl Lyapunov {
             "exponents": rate, "errors": rate, "error_parts": rate, "accuracy": rate, "divergence": rate, "convergence": rate,
             "time": time, "transient": time, "segment": time, "period": time, "step": time,
         });
-        document["trajectories"] = json!((found.motion == Motion::Other).then_some(self.trajectories));
+        document["trajectories"] =
+            json!((found.motion == Motion::Other).then_some(self.trajectories));
         document
     }
 
@@ -114,39 +144,84 @@ impl Lyapunov {
         }
         for (k, (exponent, error)) in found.exponents.iter().zip(&found.errors).enumerate() {
             // As many digits as the error leaves.
-            let digits = if *error > 0.0 { (1.0 - error.log10()).ceil().clamp(5.0, 12.0) as usize } else { 12 };
+            let digits = if *error > 0.0 {
+                (1.0 - error.log10()).ceil().clamp(5.0, 12.0) as usize
+            } else {
+                12
+            };
             let mut row = vec![format!("{exponent:.digits$}"), format!("{error:.1e}")];
             if averaged {
-                row.extend([&parts.spread, &parts.alignment, &parts.step, &parts.settling].map(|part| format!("{:.1e}", part[k])));
+                row.extend(
+                    [
+                        &parts.spread,
+                        &parts.alignment,
+                        &parts.step,
+                        &parts.settling,
+                    ]
+                    .map(|part| format!("{:.1e}", part[k])),
+                );
             }
             rows.push(row);
         }
         answer.text.push(Text::Cells(rows));
         let transient = table::short(found.transient);
         match &found.motion {
-            Motion::Rest { stable, neutral, .. } => {
-                let kind = if *stable { "a stable rest" } else { "an unstable rest" };
-                answer.line(format!("{kind}, after {transient}{unit}: the real parts of its eigenvalues"));
+            Motion::Rest {
+                stable, neutral, ..
+            } => {
+                let kind = if *stable {
+                    "a stable rest"
+                } else {
+                    "an unstable rest"
+                };
+                answer.line(format!(
+                    "{kind}, after {transient}{unit}: the real parts of its eigenvalues"
+                ));
                 if *neutral > 0 {
                     answer.line(format!("  exponents that are zero there: {neutral}, by a quantity that is conserved or at a bifurcation"));
                 }
             }
             Motion::Cycle { period, .. } => {
-                answer.line(format!("a cycle of period {}{unit}, after {transient}{unit}: from its multipliers", table::short(*period)));
+                answer.line(format!(
+                    "a cycle of period {}{unit}, after {transient}{unit}: from its multipliers",
+                    table::short(*period)
+                ));
             }
             Motion::Other => {
-                let of = |t: f64| format!(", mean return time of the slowest variable {}{unit}", table::short(t));
+                let of = |t: f64| {
+                    format!(
+                        ", mean return time of the slowest variable {}{unit}",
+                        table::short(t)
+                    )
+                };
                 let count = self.trajectories;
-                let (turn, each) = (found.period.map_or(String::new(), of), table::short(found.time / self.trajectories as f64));
+                let (turn, each) = (
+                    found.period.map_or(String::new(), of),
+                    table::short(found.time / self.trajectories as f64),
+                );
                 answer.line(format!(
                     "neither rest nor cycle{turn}: means over {count} trajectories of {each}{unit} each, after {transient}{unit}"
                 ));
             }
         }
-        answer.line(format!("accuracy {:.1e} {rate}: {}", found.accuracy, if found.reached { "reached" } else { "not reached" }));
-        match (&found.kaplan_yorke_dimension, &found.dimension_undecided_because) {
+        answer.line(format!(
+            "accuracy {:.1e} {rate}: {}",
+            found.accuracy,
+            if found.reached {
+                "reached"
+            } else {
+                "not reached"
+            }
+        ));
+        match (
+            &found.kaplan_yorke_dimension,
+            &found.dimension_undecided_because,
+        ) {
             (Some(dimension), _) => answer.line(format!("Kaplan-Yorke dimension {dimension:.4}")),
-            (None, why) => answer.line(format!("Kaplan-Yorke dimension undecided: {}", why.as_deref().unwrap_or("unknown"))),
+            (None, why) => answer.line(format!(
+                "Kaplan-Yorke dimension undecided: {}",
+                why.as_deref().unwrap_or("unknown")
+            )),
         }
         answer.line(format!("mean divergence {:.5} {rate}", found.divergence));
     }
@@ -154,12 +229,30 @@ impl Lyapunov {
 
 fn exponents(spec: &Spec, found: &LyapunovSpectrum) -> Table {
     let rate = rate_unit(spec);
-    let names = ["exponent", "error", "spread", "alignment", "step", "settling"];
+    let names = [
+        "exponent",
+        "error",
+        "spread",
+        "alignment",
+        "step",
+        "settling",
+    ];
     let columns = names.map(|name| Column::number(name, &rate, Format::Significant(5)));
-    let mut table = Table::new("exponents", "Lyapunov exponents, their errors, and what these consist of.", columns.to_vec());
+    let mut table = Table::new(
+        "exponents",
+        "Lyapunov exponents, their errors, and what these consist of.",
+        columns.to_vec(),
+    );
     let parts = &found.error_parts;
     for (k, (exponent, error)) in found.exponents.iter().zip(&found.errors).enumerate() {
-        let of = [*exponent, *error, parts.spread[k], parts.alignment[k], parts.step[k], parts.settling[k]];
+        let of = [
+            *exponent,
+            *error,
+            parts.spread[k],
+            parts.alignment[k],
+            parts.step[k],
+            parts.settling[k],
+        ];
         table.push(of.map(Into::into).to_vec());
     }
     table
@@ -169,24 +262,57 @@ fn exponents(spec: &Spec, found: &LyapunovSpectrum) -> Table {
 fn figure(spec: &Spec, found: &LyapunovSpectrum) -> Figure {
     let rate = rate_unit(spec);
     let unit = if spec.time_unit == "1" { "1" } else { &rate };
-    let role = if spec.trained_on.is_some() { Role::Orbit } else { Role::Equations };
+    let role = if spec.trained_on.is_some() {
+        Role::Orbit
+    } else {
+        Role::Equations
+    };
     let exponent = || Axis::new("Lyapunov exponent", unit);
     if found.convergence.is_empty() {
         let index: Vec<f64> = (1..=found.exponents.len()).map(|k| k as f64).collect();
         let [low, high] = [0.5, found.exponents.len() as f64 + 0.5];
-        let panel = Panel::new("", Axis::new("number", "").with_range(low, high), exponent())
-            .with_height(320.0)
-            .with(Series::line("", Role::Guide, vec![low, high], vec![0.0; 2]))
-            .with(Series::points("", role, index, found.exponents.clone()));
-        return Figure::new("lyapunov", &spec.id, "Lyapunov exponents, the largest first.").with(panel);
+        let panel = Panel::new(
+            "",
+            Axis::new("number", "").with_range(low, high),
+            exponent(),
+        )
+        .with_height(320.0)
+        .with(Series::line("", Role::Guide, vec![low, high], vec![0.0; 2]))
+        .with(Series::points("", role, index, found.exponents.clone()));
+        return Figure::new(
+            "lyapunov",
+            &spec.id,
+            "Lyapunov exponents, the largest first.",
+        )
+        .with(panel);
     }
     // A panel each: beside a strong contraction the others would be lines of no height.
-    let time: Vec<f64> = (1..=found.convergence.len()).map(|k| k as f64 * found.segment).collect();
-    let mut figure = Figure::new("lyapunov", &spec.id, "Lyapunov exponents as means over the time so far, the largest first.").sharing_x();
+    let time: Vec<f64> = (1..=found.convergence.len())
+        .map(|k| k as f64 * found.segment)
+        .collect();
+    let mut figure = Figure::new(
+        "lyapunov",
+        &spec.id,
+        "Lyapunov exponents as means over the time so far, the largest first.",
+    )
+    .sharing_x();
     for k in 0..found.exponents.len().min(PANELS) {
-        let means = found.convergence.iter().map(|all| all.get(k).copied().unwrap_or(f64::NAN)).collect();
-        let panel = Panel::new("", Axis::new("time of each trajectory", &spec.time_unit), Axis::new(&format!("exponent {}", k + 1), unit));
-        figure = figure.with(panel.with_height(130.0).with(Series::line("", role, time.clone(), means)));
+        let means = found
+            .convergence
+            .iter()
+            .map(|all| all.get(k).copied().unwrap_or(f64::NAN))
+            .collect();
+        let panel = Panel::new(
+            "",
+            Axis::new("time of each trajectory", &spec.time_unit),
+            Axis::new(&format!("exponent {}", k + 1), unit),
+        );
+        figure = figure.with(panel.with_height(130.0).with(Series::line(
+            "",
+            role,
+            time.clone(),
+            means,
+        )));
     }
     figure
 }

@@ -1,7 +1,8 @@
 //! Spikes, bursts and action potentials.
 
 use ionoscope_analysis::biomarkers::{
-    ActionPotential, BiomarkerOptions, Biomarkers, OWN_SHARE, Observation, ObserveOptions, Response, Stopped, Upstroke, observe,
+    ActionPotential, BiomarkerOptions, Biomarkers, OWN_SHARE, Observation, ObserveOptions,
+    Response, Stopped, Upstroke, observe,
 };
 use ionoscope_dynamics::{
     protocol::Protocol,
@@ -94,7 +95,14 @@ impl Default for Spikes {
 impl Question for Spikes {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
         self.check()?;
-        let Subject { system, spec, p, x0, protocol, .. } = subject;
+        let Subject {
+            system,
+            spec,
+            p,
+            x0,
+            protocol,
+            ..
+        } = subject;
         let variable = self.variable(spec)?;
         let options = self.options(spec, variable, protocol)?;
         let seen = watch.unless_stopped(observe(&**system, variable, x0, p, protocol, &options))?;
@@ -109,7 +117,9 @@ impl Question for Spikes {
         let mut answer = Answer::new(document);
         self.warn(&mut answer, spec, q, threshold, &seen);
         write(&mut answer, spec, q, !protocol.is_none(), &seen);
-        answer.tables.push(responses_table(spec, q, &seen.biomarkers));
+        answer
+            .tables
+            .push(responses_table(spec, q, &seen.biomarkers));
         answer.figures.push(figure(spec, p, q, threshold, &seen));
         Ok(answer)
     }
@@ -119,15 +129,27 @@ impl Spikes {
     /// What the command line refuses when it reads.
     fn check(&self) -> Result<()> {
         if !(1..=MOST_BURSTS).contains(&self.bursts) {
-            return Err(Error::Input(format!("{} bursts; expected 1 to {MOST_BURSTS}", self.bursts)));
+            return Err(Error::Input(format!(
+                "{} bursts; expected 1 to {MOST_BURSTS}",
+                self.bursts
+            )));
         }
-        for (name, value) in [("t_end", self.t_end), ("t_limit", self.t_limit), ("pause", Some(self.pause)), ("dt", self.dt)] {
+        for (name, value) in [
+            ("t_end", self.t_end),
+            ("t_limit", self.t_limit),
+            ("pause", Some(self.pause)),
+            ("dt", self.dt),
+        ] {
             if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
-                return Err(Error::Input(format!("{name} = {value}; expected a finite number larger than 0")));
+                return Err(Error::Input(format!(
+                    "{name} = {value}; expected a finite number larger than 0"
+                )));
             }
         }
         if self.t_end.is_some() && self.t_limit.is_some() {
-            return Err(Error::Input("a fixed end and a limit of waiting; give one of t_end and t_limit".into()));
+            return Err(Error::Input(
+                "a fixed end and a limit of waiting; give one of t_end and t_limit".into(),
+            ));
         }
         Ok(())
     }
@@ -137,17 +159,26 @@ impl Spikes {
             Some(name) => Ok(spec.variable_index(name)?),
             None => {
                 let names: Vec<&str> = spec.variables.iter().map(|q| q.name.as_str()).collect();
-                Err(Error::Input(format!("{} has no membrane potential; give --variable, one of {}", spec.id, names.join(", "))))
+                Err(Error::Input(format!(
+                    "{} has no membrane potential; give --variable, one of {}",
+                    spec.id,
+                    names.join(", ")
+                )))
             }
         }
     }
 
     fn options(&self, spec: &Spec, variable: usize, protocol: &Protocol) -> Result<ObserveOptions> {
         let name = &spec.variables[variable].name;
-        let own = spec.spike_threshold.filter(|_| spec.membrane_potential.as_ref() == Some(name));
+        let own = spec
+            .spike_threshold
+            .filter(|_| spec.membrane_potential.as_ref() == Some(name));
         let threshold = self.threshold.or(own).ok_or_else(|| {
             let unit = &spec.variables[variable].unit;
-            Error::Input(format!("{} does not say above which {name} a spike is; give --threshold (in {unit})", spec.id))
+            Error::Input(format!(
+                "{} does not say above which {name} a spike is; give --threshold (in {unit})",
+                spec.id
+            ))
         })?;
         let t_end = self.t_end.or(self.t_limit);
         let changes = protocol.constant_from() != Some(0.0);
@@ -161,7 +192,11 @@ impl Spikes {
             From::SteepestRise => Upstroke::SteepestRise,
             From::Crossing => Upstroke::Crossing,
         };
-        let definitions = BiomarkerOptions { threshold, pause: self.pause, upstroke };
+        let definitions = BiomarkerOptions {
+            threshold,
+            pause: self.pause,
+            upstroke,
+        };
         let default = ObserveOptions::new(definitions);
         Ok(ObserveOptions {
             t_transient,
@@ -174,13 +209,25 @@ impl Spikes {
         })
     }
 
-    fn warn(&self, answer: &mut Answer, spec: &Spec, q: &Quantity, threshold: f64, seen: &Observation) {
+    fn warn(
+        &self,
+        answer: &mut Answer,
+        spec: &Spec,
+        q: &Quantity,
+        threshold: f64,
+        seen: &Observation,
+    ) {
         if seen.extrapolated > 0 {
             let (outside, of) = (seen.extrapolated, seen.states);
-            answer.warnings.push(format!("{outside} of {of} states are outside the training range (of state or parameters)"));
+            answer.warnings.push(format!(
+                "{outside} of {of} states are outside the training range (of state or parameters)"
+            ));
         }
         if let Some(swing) = seen.swing {
-            let (unit, [low, high, at]) = (&q.unit, [swing.low, swing.high, swing.threshold].map(table::short));
+            let (unit, [low, high, at]) = (
+                &q.unit,
+                [swing.low, swing.high, swing.threshold].map(table::short),
+            );
             answer.warnings.push(format!(
                 "no spike, but {} swings between {low} and {high} {unit} without crossing {threshold}; --threshold {at} shows {} spikes",
                 q.name, swing.spikes
@@ -188,12 +235,19 @@ impl Spikes {
         }
         if let Some(scales) = seen.scales.as_ref().filter(|s| !s.settled) {
             let (t, unit) = (table::short(scales.followed), &spec.time_unit);
-            answer.warnings.push(format!("{} had not settled after {t} {unit}; give a longer --t-end, or --t-transient", spec.id));
+            answer.warnings.push(format!(
+                "{} had not settled after {t} {unit}; give a longer --t-end, or --t-transient",
+                spec.id
+            ));
         }
         let advice = match seen.stopped {
             Stopped::TimeLimit => "see --t-limit",
             Stopped::SampleLimit => "no more is kept in memory; give a --t-end",
-            Stopped::EnoughBursts | Stopped::EnoughSpikes | Stopped::AtRest | Stopped::NoSpikes | Stopped::AsAsked => return,
+            Stopped::EnoughBursts
+            | Stopped::EnoughSpikes
+            | Stopped::AtRest
+            | Stopped::NoSpikes
+            | Stopped::AsAsked => return,
         };
         let v = &seen.potential;
         let (t, unit, bursts) = (v.end(), &spec.time_unit, self.bursts);
@@ -252,7 +306,9 @@ fn document(spec: &Spec, q: &Quantity, options: &ObserveOptions, seen: &Observat
 /// Means over the complete action potentials; none without any.
 fn means(b: &Biomarkers) -> Option<Value> {
     let whole: Vec<&ActionPotential> = b.complete_action_potentials().collect();
-    let mean = |f: fn(&ActionPotential) -> f64| whole.iter().map(|a| f(a)).sum::<f64>() / whole.len() as f64;
+    let mean = |f: fn(&ActionPotential) -> f64| {
+        whole.iter().map(|a| f(a)).sum::<f64>() / whole.len() as f64
+    };
     (!whole.is_empty()).then(|| {
         json!({
             "action_potentials": whole.len(),
@@ -268,7 +324,9 @@ fn means(b: &Biomarkers) -> Option<Value> {
 
 fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen: &Observation) {
     let (b, v, time) = (&seen.biomarkers, &seen.potential, spec.time_unit.as_str());
-    let number = |x: Option<f64>, unit: &str| x.map_or("-".into(), |x| format!("{} {unit}", table::short(x)));
+    let number = |x: Option<f64>, unit: &str| {
+        x.map_or("-".into(), |x| format!("{} {unit}", table::short(x)))
+    };
     let stopped = match seen.stopped {
         Stopped::EnoughBursts => "enough bursts",
         Stopped::EnoughSpikes => "enough spikes without a pause",
@@ -279,52 +337,107 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
         Stopped::AsAsked => "as asked",
     };
     let (from, to) = (table::short(v.start()), table::short(v.end()));
-    let steps = v.dt().map_or(format!("the integrator's {} steps", v.pieces()), |dt| format!("samples every {}", table::short(dt)));
+    let steps = v
+        .dt()
+        .map_or(format!("the integrator's {} steps", v.pieces()), |dt| {
+            format!("samples every {}", table::short(dt))
+        });
     let first = format!("{:?}", b.regime).to_lowercase();
     let mut rows = vec![
         ("regime", first),
-        ("recorded", format!("{from} to {to} {time}, {steps}: {stopped}")),
+        (
+            "recorded",
+            format!("{from} to {to} {time}, {steps}: {stopped}"),
+        ),
         ("spikes", b.spikes.len().to_string()),
         ("burst period", number(b.burst_period, time)),
         ("spikes a burst", number(b.spikes_per_burst, "")),
         ("duty cycle", number(b.duty_cycle, "")),
-        ("bursts", format!("{} complete, {} not", b.complete_bursts, b.incomplete_bursts)),
+        (
+            "bursts",
+            format!(
+                "{} complete, {} not",
+                b.complete_bursts, b.incomplete_bursts
+            ),
+        ),
     ];
     if let Some(i) = b.isi {
         let [mean, min, max, median, cv] = [i.mean, i.min, i.max, i.median, i.cv].map(table::short);
-        rows.push(("intervals", format!("mean {mean}, from {min} to {max}, median {median} {time}; cv {cv}")));
+        rows.push((
+            "intervals",
+            format!("mean {mean}, from {min} to {max}, median {median} {time}; cv {cv}"),
+        ));
     }
     let mean = |name: &str| means(b).and_then(|means| means[name].as_f64());
     if let Some(s) = seen.swing {
         let [low, high, at] = [s.low, s.high, s.threshold].map(table::short);
-        rows.push(("swing", format!("from {low} to {high} {}, without a spike; --threshold {at} shows {}", q.unit, s.spikes)));
+        rows.push((
+            "swing",
+            format!(
+                "from {low} to {high} {}, without a spike; --threshold {at} shows {}",
+                q.unit, s.spikes
+            ),
+        ));
     }
     if let Some(c) = b.capture {
-        let open = if c.open > 0 { format!(", {} at the end not known", c.open) } else { String::new() };
-        let ratio = c.ratio.map_or(String::new(), |r| format!(": {} %", table::short(100.0 * r)));
-        rows.push(("capture", format!("{} of {} stimuli{ratio}{open}", c.captured, c.stimuli)));
+        let open = if c.open > 0 {
+            format!(", {} at the end not known", c.open)
+        } else {
+            String::new()
+        };
+        let ratio = c.ratio.map_or(String::new(), |r| {
+            format!(": {} %", table::short(100.0 * r))
+        });
+        rows.push((
+            "capture",
+            format!("{} of {} stimuli{ratio}{open}", c.captured, c.stimuli),
+        ));
     }
     if !b.failed_captures.is_empty() {
-        rows.push(("failed captures", format!("{} over the threshold by the stimulus alone", b.failed_captures.len())));
+        rows.push((
+            "failed captures",
+            format!(
+                "{} over the threshold by the stimulus alone",
+                b.failed_captures.len()
+            ),
+        ));
     }
     if !b.afterdepolarisations.is_empty() {
-        rows.push(("afterdepolarisations", format!("{} early", b.afterdepolarisations.len())));
+        rows.push((
+            "afterdepolarisations",
+            format!("{} early", b.afterdepolarisations.len()),
+        ));
     }
-    let cut = if b.begins_within_an_action_potential { ", and one that had begun before" } else { "" };
+    let cut = if b.begins_within_an_action_potential {
+        ", and one that had begun before"
+    } else {
+        ""
+    };
     rows.push((
         "action potentials",
-        format!("{} complete, {} not{cut}", b.complete_action_potentials().count(), b.incomplete_action_potentials()),
+        format!(
+            "{} complete, {} not{cut}",
+            b.complete_action_potentials().count(),
+            b.incomplete_action_potentials()
+        ),
     ));
     rows.push(("peak, mean", number(mean("peak"), &q.unit)));
     rows.push(("rest, mean", number(mean("rest"), &q.unit)));
     rows.push(("APD90, mean", number(mean("apd90"), time)));
-    rows.push(("dV/dt max, mean", number(mean("dvdt_max"), &format!("{}/{time}", q.unit))));
+    rows.push((
+        "dV/dt max, mean",
+        number(mean("dvdt_max"), &format!("{}/{time}", q.unit)),
+    ));
     if let Some(a) = b.alternans {
         let [long, short, last] = [a.long, a.short, a.last].map(table::short);
         let dying = if a.lasting { "" } else { ", dying away" };
         rows.push(("alternans", format!("APD90 {long} and {short} {time} in turn, their difference {last} {time} at the end{dying}")));
     }
-    answer.text.push(Text::Cells(rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()));
+    answer.text.push(Text::Cells(
+        rows.into_iter()
+            .map(|(name, value)| vec![name.to_owned(), value])
+            .collect(),
+    ));
     let responses = b.action_potentials.len() + b.failed_captures.len();
     if !stimulated || responses == 0 {
         return;
@@ -351,7 +464,8 @@ fn action_potentials(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Vec<Vec<Strin
     ];
     let row = |a: &ActionPotential| {
         let optional = |x: Option<f64>| x.map_or("-".into(), table::short);
-        let [upstroke, rest, peak, amplitude, dvdt] = [a.upstroke, a.rest, a.peak, a.amplitude, a.dvdt_max].map(table::short);
+        let [upstroke, rest, peak, amplitude, dvdt] =
+            [a.upstroke, a.rest, a.peak, a.amplitude, a.dvdt_max].map(table::short);
         let mut remarks: Vec<String> = match a.kind {
             Response::ActionPotential => vec![],
             Response::Incomplete => vec!["incomplete".into()],
@@ -361,16 +475,34 @@ fn action_potentials(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Vec<Vec<Strin
             remarks.push("a failed stimulus before its end".into());
         }
         if a.afterdepolarisations > 0 {
-            remarks.push(format!("{} early afterdepolarisations", a.afterdepolarisations));
+            remarks.push(format!(
+                "{} early afterdepolarisations",
+                a.afterdepolarisations
+            ));
         }
-        vec![upstroke, rest, peak, amplitude, optional(a.apd50), optional(a.apd90), dvdt, remarks.join(", ")]
+        vec![
+            upstroke,
+            rest,
+            peak,
+            amplitude,
+            optional(a.apd50),
+            optional(a.apd90),
+            dvdt,
+            remarks.join(", "),
+        ]
     };
-    std::iter::once(header.to_vec()).chain(responses(b).into_iter().take(MOST_ROWS).map(row)).collect()
+    std::iter::once(header.to_vec())
+        .chain(responses(b).into_iter().take(MOST_ROWS).map(row))
+        .collect()
 }
 
 /// Action potentials and failed captures in the order of time.
 fn responses(b: &Biomarkers) -> Vec<&ActionPotential> {
-    let mut all: Vec<&ActionPotential> = b.action_potentials.iter().chain(&b.failed_captures).collect();
+    let mut all: Vec<&ActionPotential> = b
+        .action_potentials
+        .iter()
+        .chain(&b.failed_captures)
+        .collect();
     all.sort_by(|a, b| a.upstroke.total_cmp(&b.upstroke));
     all
 }
@@ -378,20 +510,46 @@ fn responses(b: &Biomarkers) -> Vec<&ActionPotential> {
 /// All of them with every digit.
 fn responses_table(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Table {
     let (time, unit, digits) = (&spec.time_unit, &q.unit, Format::Significant(5));
-    let mut columns = vec![Column::number("upstroke", time, digits), Column::text("kind")];
+    let mut columns = vec![
+        Column::number("upstroke", time, digits),
+        Column::text("kind"),
+    ];
     columns.extend(["rest", "peak", "amplitude"].map(|name| Column::number(name, unit, digits)));
     columns.extend(["apd50", "apd90"].map(|name| Column::number(name, time, digits)));
-    columns.push(Column::number("dvdt_max", &format!("{unit}/{time}"), digits));
-    columns.push(Column::number("early_afterdepolarisations", "", Format::Shortest));
-    let mut table = Table::new("action_potentials", "Action potentials and failed captures, in the order of time.", columns);
+    columns.push(Column::number(
+        "dvdt_max",
+        &format!("{unit}/{time}"),
+        digits,
+    ));
+    columns.push(Column::number(
+        "early_afterdepolarisations",
+        "",
+        Format::Shortest,
+    ));
+    let mut table = Table::new(
+        "action_potentials",
+        "Action potentials and failed captures, in the order of time.",
+        columns,
+    );
     for a in responses(b) {
         let kind = match a.kind {
             Response::ActionPotential => "action potential",
             Response::Incomplete => "incomplete",
             Response::FailedCapture => "failed capture",
         };
-        let mut row = vec![a.upstroke.into(), kind.into(), a.rest.into(), a.peak.into(), a.amplitude.into()];
-        row.extend([a.apd50.into(), a.apd90.into(), a.dvdt_max.into(), a.afterdepolarisations.into()]);
+        let mut row = vec![
+            a.upstroke.into(),
+            kind.into(),
+            a.rest.into(),
+            a.peak.into(),
+            a.amplitude.into(),
+        ];
+        row.extend([
+            a.apd50.into(),
+            a.apd90.into(),
+            a.dvdt_max.into(),
+            a.afterdepolarisations.into(),
+        ]);
         table.push(row);
     }
     table
@@ -399,20 +557,41 @@ fn responses_table(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Table {
 
 fn figure(spec: &Spec, p: &[f64], q: &Quantity, threshold: f64, seen: &Observation) -> Figure {
     let (v, b) = (&seen.potential, &seen.biomarkers);
-    let role = if spec.trained_on.is_some() { Role::Orbit } else { Role::Equations };
-    let changed = spec.parameters.iter().zip(p).filter(|(q, v)| q.default != **v).map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
+    let role = if spec.trained_on.is_some() {
+        Role::Orbit
+    } else {
+        Role::Equations
+    };
+    let changed = spec
+        .parameters
+        .iter()
+        .zip(p)
+        .filter(|(q, v)| q.default != **v)
+        .map(|(q, v)| format!("{} = {v} {}", q.name, q.unit));
     let first = format!("{:?}, {} spikes", b.regime, b.spikes.len());
-    let caption = std::iter::once(first).chain(changed).collect::<Vec<_>>().join(", ");
+    let caption = std::iter::once(first)
+        .chain(changed)
+        .collect::<Vec<_>>()
+        .join(", ");
     let panel = |from: f64, to: f64| {
         let inside = |t: &f64| (from..=to).contains(t);
         let (time, potential) = v.line(from, to, LINE);
         let spikes: Vec<f64> = b.spikes.iter().copied().filter(inside).collect();
         let level = vec![threshold; spikes.len()];
-        Panel::new("", Axis::new("time", &spec.time_unit), Axis::new(&q.name, &q.unit))
-            .with_height(200.0)
-            .with(Series::line("", role, time, potential))
-            .with(Series::line("threshold", Role::Guide, vec![from, to], vec![threshold; 2]))
-            .with(Series::points("spikes", Role::Second, spikes, level))
+        Panel::new(
+            "",
+            Axis::new("time", &spec.time_unit),
+            Axis::new(&q.name, &q.unit),
+        )
+        .with_height(200.0)
+        .with(Series::line("", role, time, potential))
+        .with(Series::line(
+            "threshold",
+            Role::Guide,
+            vec![from, to],
+            vec![threshold; 2],
+        ))
+        .with(Series::points("spikes", Role::Second, spikes, level))
     };
     let figure = Figure::new("spikes", &spec.id, &caption).with(panel(v.start(), v.end()));
     match detail(b) {
@@ -427,5 +606,9 @@ fn detail(b: &Biomarkers) -> Option<[f64; 2]> {
         return None;
     }
     let complete = b.bursts.iter().position(|b| b.complete);
-    Some(complete.map_or([b.spikes[0], b.spikes[MOST_ROWS / 2]], |k| [b.bursts[k - 1].end, b.bursts[k + 1].start]))
+    Some(
+        complete.map_or([b.spikes[0], b.spikes[MOST_ROWS / 2]], |k| {
+            [b.bursts[k - 1].end, b.bursts[k + 1].start]
+        }),
+    )
 }

@@ -28,7 +28,14 @@ pub struct Figure {
 impl Figure {
     /// An empty figure with one column.
     pub fn new(id: &str, title: &str, caption: &str) -> Self {
-        Figure { id: id.into(), title: title.into(), caption: caption.into(), columns: 1, share_x: false, panels: Vec::new() }
+        Figure {
+            id: id.into(),
+            title: title.into(),
+            caption: caption.into(),
+            columns: 1,
+            share_x: false,
+            panels: Vec::new(),
+        }
     }
 
     /// With this number of columns.
@@ -59,17 +66,32 @@ impl Figure {
     pub fn check(&self) -> Result<(), String> {
         let id = &self.id;
         if !(1..=8).contains(&self.columns) {
-            return Err(format!("figure '{id}' has {} columns; expected 1 to 8", self.columns));
+            return Err(format!(
+                "figure '{id}' has {} columns; expected 1 to 8",
+                self.columns
+            ));
         }
         for (k, panel) in self.panels.iter().enumerate() {
             let panel_name = format!("panel {} of figure '{id}'", k + 1);
             if !(1.0..=10_000.0).contains(&panel.height) {
-                return Err(format!("{panel_name} is {:e} pixels high; expected 1 to 10 000", panel.height));
+                return Err(format!(
+                    "{panel_name} is {:e} pixels high; expected 1 to 10 000",
+                    panel.height
+                ));
             }
             for axis in [&panel.x, &panel.y].into_iter().chain(&panel.z) {
-                let lowest = if axis.scale == Scale::Log { f64::MIN_POSITIVE } else { -LARGEST };
-                if let Some([low, high]) = axis.range.filter(|[low, high]| !(*low >= lowest && low < high && *high <= LARGEST)) {
-                    return Err(format!("an axis of {panel_name} runs from {low:e} to {high:e}; expected the smaller end first"));
+                let lowest = if axis.scale == Scale::Log {
+                    f64::MIN_POSITIVE
+                } else {
+                    -LARGEST
+                };
+                if let Some([low, high]) = axis
+                    .range
+                    .filter(|[low, high]| !(*low >= lowest && low < high && *high <= LARGEST))
+                {
+                    return Err(format!(
+                        "an axis of {panel_name} runs from {low:e} to {high:e}; expected the smaller end first"
+                    ));
                 }
             }
             if let Some(shade) = &panel.shade {
@@ -78,7 +100,10 @@ impl Figure {
             for s in &panel.series {
                 if s.y.len() != s.x.len() || (panel.z.is_some() && s.z.len() != s.x.len()) {
                     let (x, y, z) = (s.x.len(), s.y.len(), s.z.len());
-                    return Err(format!("series '{}' in {panel_name} has {x}, {y} and {z} values; expected as many of each", s.name));
+                    return Err(format!(
+                        "series '{}' in {panel_name} has {x}, {y} and {z} values; expected as many of each",
+                        s.name
+                    ));
                 }
             }
         }
@@ -88,7 +113,11 @@ impl Figure {
     /// The data in long form: columns `panel,series,x,y` and `z` where a panel has three axes. Panels are numbered from 1.
     pub fn to_csv(&self) -> String {
         let space = self.panels.iter().any(|p| p.z.is_some());
-        let mut csv = String::from(if space { "panel,series,x,y,z\n" } else { "panel,series,x,y\n" });
+        let mut csv = String::from(if space {
+            "panel,series,x,y,z\n"
+        } else {
+            "panel,series,x,y\n"
+        });
         for (k, panel) in self.panels.iter().enumerate() {
             for series in &panel.series {
                 let name = series.name.replace(',', ";");
@@ -140,7 +169,16 @@ pub struct Band {
 impl Panel {
     /// Axes without anything in them.
     pub fn new(title: &str, x: Axis, y: Axis) -> Self {
-        Panel { title: title.into(), x, y, z: None, height: 150.0, series: Vec::new(), bands: Vec::new(), shade: None }
+        Panel {
+            title: title.into(),
+            x,
+            y,
+            z: None,
+            height: 150.0,
+            series: Vec::new(),
+            bands: Vec::new(),
+            shade: None,
+        }
     }
 
     /// With a third axis, upward.
@@ -178,7 +216,10 @@ impl Panel {
     /// With a shaded interval of x.
     #[must_use]
     pub fn with_band(mut self, x: [f64; 2], name: &str) -> Self {
-        self.bands.push(Band { x, name: name.into() });
+        self.bands.push(Band {
+            x,
+            name: name.into(),
+        });
         self
     }
 }
@@ -212,7 +253,13 @@ pub struct Axis {
 impl Axis {
     /// A linear axis over what the data need.
     pub fn new(label: &str, unit: &str) -> Self {
-        Axis { label: label.into(), unit: unit.into(), scale: Scale::Linear, range: None, names: Vec::new() }
+        Axis {
+            label: label.into(),
+            unit: unit.into(),
+            scale: Scale::Linear,
+            range: None,
+            names: Vec::new(),
+        }
     }
 
     /// With names for the values 1, 2, ...
@@ -303,7 +350,14 @@ pub struct Series {
 
 impl Series {
     fn new(name: &str, role: Role, kind: Kind, x: Vec<f64>, y: Vec<f64>) -> Self {
-        Series { name: name.into(), role, kind, x, y, z: Vec::new() }
+        Series {
+            name: name.into(),
+            role,
+            kind,
+            x,
+            y,
+            z: Vec::new(),
+        }
     }
 
     /// A line.
@@ -323,7 +377,8 @@ impl Series {
 
     /// The area between two curves over the same horizontal values.
     pub fn area(name: &str, role: Role, x: &[f64], low: &[f64], high: &[f64]) -> Self {
-        let round = |there: &[f64], back: &[f64]| there.iter().chain(back.iter().rev()).copied().collect();
+        let round =
+            |there: &[f64], back: &[f64]| there.iter().chain(back.iter().rev()).copied().collect();
         Series::new(name, role, Kind::Area, round(x, x), round(low, high))
     }
 
@@ -349,7 +404,10 @@ impl Series {
 
     /// A line in three dimensions.
     pub fn curve(name: &str, role: Role, x: Vec<f64>, y: Vec<f64>, z: Vec<f64>) -> Self {
-        Series { z, ..Series::new(name, role, Kind::Line, x, y) }
+        Series {
+            z,
+            ..Series::new(name, role, Kind::Line, x, y)
+        }
     }
 }
 
@@ -358,11 +416,18 @@ mod nan_as_null {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub fn serialize<S: Serializer>(values: &[f64], s: S) -> Result<S::Ok, S::Error> {
-        values.iter().map(|v| v.is_finite().then_some(*v)).collect::<Vec<_>>().serialize(s)
+        values
+            .iter()
+            .map(|v| v.is_finite().then_some(*v))
+            .collect::<Vec<_>>()
+            .serialize(s)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<Option<f64>>::deserialize(d)?.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
+        Ok(Vec::<Option<f64>>::deserialize(d)?
+            .into_iter()
+            .map(|v| v.unwrap_or(f64::NAN))
+            .collect())
     }
 }
 
@@ -372,17 +437,21 @@ mod tests {
 
     #[test]
     fn a_figure_survives_json_with_its_gaps() {
-        let panel = Panel::new("", Axis::new("t", "s"), Axis::new("d", "1").log()).with(Series::line(
-            "a, b",
-            Role::Network,
-            vec![0.0, 1.0, 2.0],
-            vec![1.0, f64::NAN, 0.1],
-        ));
+        let panel =
+            Panel::new("", Axis::new("t", "s"), Axis::new("d", "1").log()).with(Series::line(
+                "a, b",
+                Role::Network,
+                vec![0.0, 1.0, 2.0],
+                vec![1.0, f64::NAN, 0.1],
+            ));
         let figure = Figure::new("f", "Figure", "caption").with(panel);
         let text = serde_json::to_string(&figure).unwrap();
         let back: Figure = serde_json::from_str(&text).unwrap();
         assert!(back.panels[0].series[0].y[1].is_nan());
         assert_eq!(serde_json::to_string(&back).unwrap(), text);
-        assert_eq!(figure.to_csv(), "panel,series,x,y\n1,a; b,0,1\n1,a; b,1,NaN\n1,a; b,2,0.1\n");
+        assert_eq!(
+            figure.to_csv(),
+            "panel,series,x,y\n1,a; b,0,1\n1,a; b,1,NaN\n1,a; b,2,0.1\n"
+        );
     }
 }

@@ -35,7 +35,12 @@ pub fn page(heading: &Heading, answers: &[Section]) -> String {
         rich::html(&heading.subtitle)
     );
     for answer in answers {
-        let _ = write!(out, "<li><a href=\"#{}\">{}</a></li>", rich::escape(&answer.id), rich::html(&answer.title));
+        let _ = write!(
+            out,
+            "<li><a href=\"#{}\">{}</a></li>",
+            rich::escape(&answer.id),
+            rich::html(&answer.title)
+        );
     }
     out.push_str("</ol></nav>\n<main>\n");
     for answer in answers {
@@ -51,7 +56,11 @@ pub fn page(heading: &Heading, answers: &[Section]) -> String {
 
 fn section(out: &mut String, answer: &Section) {
     let id = rich::escape(&answer.id);
-    let _ = writeln!(out, "<section id=\"{id}\">\n<h2><a href=\"#{id}\">{}</a></h2>", rich::html(&answer.title));
+    let _ = writeln!(
+        out,
+        "<section id=\"{id}\">\n<h2><a href=\"#{id}\">{}</a></h2>",
+        rich::html(&answer.title)
+    );
     for part in &answer.parts {
         match part {
             Part::Text(text) => drop(writeln!(out, "<p>{}</p>", rich::html(text))),
@@ -59,12 +68,20 @@ fn section(out: &mut String, answer: &Section) {
             Part::Command(text) => drop(writeln!(out, "<pre>{}</pre>", rich::escape(text))),
             Part::Listing { title, text } => {
                 let (title, text) = (rich::html(title), rich::escape(text));
-                let _ = writeln!(out, "<details><summary>{title}</summary><pre>{text}</pre></details>");
+                let _ = writeln!(
+                    out,
+                    "<details><summary>{title}</summary><pre>{text}</pre></details>"
+                );
             }
             Part::Facts(facts) => {
                 out.push_str("<div class=\"facts\">");
                 for fact in facts {
-                    let _ = write!(out, "<div><b>{}</b><span>{}</span></div>", rich::html(&fact.value), rich::html(&fact.text));
+                    let _ = write!(
+                        out,
+                        "<div><b>{}</b><span>{}</span></div>",
+                        rich::html(&fact.value),
+                        rich::html(&fact.text)
+                    );
                 }
                 out.push_str("</div>\n");
             }
@@ -87,15 +104,31 @@ fn section(out: &mut String, answer: &Section) {
 fn table(out: &mut String, table: &Table) {
     let (id, caption) = (rich::escape(&table.id), rich::html(&table.caption));
     // Many columns are set smaller, so that most pages show them all.
-    let class = if table.columns.len() > 9 { " class=\"dense\"" } else { "" };
-    if table.folded {
-        let _ = write!(out, "<details id=\"{id}\"><summary>{caption}</summary><div class=\"wide\"><table{class}>");
+    let class = if table.columns.len() > 9 {
+        " class=\"dense\""
     } else {
-        let _ = write!(out, "<div class=\"wide\" id=\"{id}\"><table{class}><caption>{caption}</caption>");
+        ""
+    };
+    if table.folded {
+        let _ = write!(
+            out,
+            "<details id=\"{id}\"><summary>{caption}</summary><div class=\"wide\"><table{class}>"
+        );
+    } else {
+        let _ = write!(
+            out,
+            "<div class=\"wide\" id=\"{id}\"><table{class}><caption>{caption}</caption>"
+        );
     }
     out.push_str("<thead><tr>");
-    let numeric: Vec<bool> =
-        (0..table.columns.len()).map(|c| table.rows.iter().any(|r| matches!(r.get(c), Some(Cell::Number(_))))).collect();
+    let numeric: Vec<bool> = (0..table.columns.len())
+        .map(|c| {
+            table
+                .rows
+                .iter()
+                .any(|r| matches!(r.get(c), Some(Cell::Number(_))))
+        })
+        .collect();
     for (column, numeric) in table.columns.iter().zip(&numeric) {
         let unit = if matches!(column.unit.as_str(), "" | "1") {
             String::new()
@@ -103,7 +136,11 @@ fn table(out: &mut String, table: &Table) {
             format!(" <small>({})</small>", rich::html(&column.unit))
         };
         let class = if *numeric { " class=\"n\"" } else { "" };
-        let _ = write!(out, "<th scope=\"col\"{class}>{}{unit}</th>", rich::html(&column.name));
+        let _ = write!(
+            out,
+            "<th scope=\"col\"{class}>{}{unit}</th>",
+            rich::html(&column.name)
+        );
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in &table.rows {
@@ -113,18 +150,29 @@ fn table(out: &mut String, table: &Table) {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str(if table.folded { "</tbody></table></div></details>\n" } else { "</tbody></table></div>\n" });
+    out.push_str(if table.folded {
+        "</tbody></table></div></details>\n"
+    } else {
+        "</tbody></table></div>\n"
+    });
 }
 
 fn cell(cell: &Cell, column: &Column, numeric: bool) -> String {
     let class = if numeric { " class=\"n\"" } else { "" };
     match cell {
-        Cell::Number(v) => format!("<td class=\"n\">{}</td>", rich::html(&number(*v, column.format))),
+        Cell::Number(v) => format!(
+            "<td class=\"n\">{}</td>",
+            rich::html(&number(*v, column.format))
+        ),
         Cell::Text(t) => format!("<td{class}>{}</td>", rich::html(t)),
         // A word beside the colour: colour alone says nothing to some.
         Cell::Verdict { met, text } => {
             let kind = if *met { "met" } else { "missed" };
-            let text = if text.is_empty() { String::new() } else { format!(" {}", rich::html(text)) };
+            let text = if text.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", rich::html(text))
+            };
             format!("<td><span class=\"{kind}\">{kind}</span>{text}</td>")
         }
         Cell::Empty(()) => format!("<td{class}>\u{2013}</td>"),
@@ -142,9 +190,22 @@ mod tests {
 
     #[test]
     fn a_page_is_well_formed_and_stands_alone() {
-        let mut t = Table::new("t", "numbers & <words>", vec![Column::text("what"), Column::number("V_{S}", "mV", Format::Fixed(1))]);
+        let mut t = Table::new(
+            "t",
+            "numbers & <words>",
+            vec![
+                Column::text("what"),
+                Column::number("V_{S}", "mV", Format::Fixed(1)),
+            ],
+        );
         t.push(vec!["a < b".into(), (-36.0).into()]);
-        t.push(vec![Cell::Verdict { met: false, text: "by 2".into() }, f64::NAN.into()]);
+        t.push(vec![
+            Cell::Verdict {
+                met: false,
+                text: "by 2".into(),
+            },
+            f64::NAN.into(),
+        ]);
         let panel = Panel::new("", Axis::new("t", "s"), Axis::new("V", "mV")).with(Series::line(
             "x",
             Role::Network,
@@ -154,19 +215,39 @@ mod tests {
         let answers = [Section::new("one", "First & foremost")
             .text("A `code` word")
             .with(Part::Note("missed".into()))
-            .with(Part::Facts(vec![Fact { value: "1 mV".into(), text: "small".into() }]))
+            .with(Part::Facts(vec![Fact {
+                value: "1 mV".into(),
+                text: "small".into(),
+            }]))
             .with(Part::Command("ionoscope reproduce <x>".into()))
-            .with(Part::Listing { title: "all".into(), text: "{ \"a\": 1 & 2 }".into() })
+            .with(Part::Listing {
+                title: "all".into(),
+                text: "{ \"a\": 1 & 2 }".into(),
+            })
             .with(Part::Table(t.clone().folded()))
-            .with(Part::Table(Table { id: "u".into(), ..t }))
-            .with(Part::Figure(Figure::new("f", "Figure 1", "Look here").with(panel)))];
-        let heading = Heading { title: "T & t".into(), subtitle: "s".into(), footer: vec!["end".into()] };
+            .with(Part::Table(Table {
+                id: "u".into(),
+                ..t
+            }))
+            .with(Part::Figure(
+                Figure::new("f", "Figure 1", "Look here").with(panel),
+            ))];
+        let heading = Heading {
+            title: "T & t".into(),
+            subtitle: "s".into(),
+            footer: vec!["end".into()],
+        };
         let html = page(&heading, &answers);
         // Void elements apart, the page is XML as well, which a parser can check.
-        let xml =
-            html.replace("<!doctype html>\n", "").replace("initial-scale=1\">", "initial-scale=1\"/>").replace("utf-8\">", "utf-8\"/>");
+        let xml = html
+            .replace("<!doctype html>\n", "")
+            .replace("initial-scale=1\">", "initial-scale=1\"/>")
+            .replace("utf-8\">", "utf-8\"/>");
         let document = roxmltree::Document::parse(&xml).expect("well-formed");
-        let mut ids: Vec<_> = document.descendants().filter_map(|n| n.attribute("id")).collect();
+        let mut ids: Vec<_> = document
+            .descendants()
+            .filter_map(|n| n.attribute("id"))
+            .collect();
         let count = ids.len();
         ids.sort_unstable();
         ids.dedup();

@@ -10,7 +10,12 @@ enum Set {
     Strong,
 }
 
-const MARKS: [(&str, &str, Set); 4] = [("_{", "}", Set::Low), ("^{", "}", Set::High), ("`", "`", Set::Code), ("**", "**", Set::Strong)];
+const MARKS: [(&str, &str, Set); 4] = [
+    ("_{", "}", Set::Low),
+    ("^{", "}", Set::High),
+    ("`", "`", Set::Code),
+    ("**", "**", Set::Strong),
+];
 
 /// Splits text at its marks; a mark that is not closed stands for itself.
 fn runs(text: &str) -> Vec<(Set, &str)> {
@@ -103,7 +108,10 @@ pub fn plain(text: &str) -> String {
         Set::High => "^",
         _ => "",
     };
-    runs(text).into_iter().flat_map(|(set, run)| [sign(&set), run]).collect()
+    runs(text)
+        .into_iter()
+        .flat_map(|(set, run)| [sign(&set), run])
+        .collect()
 }
 
 /// Estimated width in units of the font size, for sans-serif letters.
@@ -111,9 +119,14 @@ pub fn width(text: &str) -> f64 {
     runs(text)
         .into_iter()
         .map(|(set, run)| {
-            let size = if matches!(set, Set::Low | Set::High) { 0.75 } else { 1.0 };
+            let size = if matches!(set, Set::Low | Set::High) {
+                0.75
+            } else {
+                1.0
+            };
             let letter = |c: char| match c {
-                'i' | 'j' | 'l' | '.' | ',' | '\'' | '|' | ':' | ';' | ' ' | 't' | 'f' | '(' | ')' => 0.33,
+                'i' | 'j' | 'l' | '.' | ',' | '\'' | '|' | ':' | ';' | ' ' | 't' | 'f' | '('
+                | ')' => 0.33,
                 'm' | 'w' | 'M' | 'W' => 0.85,
                 c if c.is_uppercase() => 0.68,
                 _ => 0.56,
@@ -129,7 +142,10 @@ mod tests {
 
     #[test]
     fn marks_become_elements_and_the_rest_is_escaped() {
-        assert_eq!(html("V_{S} < `a&b` **x** 10^{-3}"), "V<sub>S</sub> &lt; <code>a&amp;b</code> <strong>x</strong> 10<sup>-3</sup>");
+        assert_eq!(
+            html("V_{S} < `a&b` **x** 10^{-3}"),
+            "V<sub>S</sub> &lt; <code>a&amp;b</code> <strong>x</strong> 10<sup>-3</sup>"
+        );
         assert_eq!(html("open _{ and ` stay"), "open _{ and ` stay");
         assert_eq!(plain("V_{S} `x` 10^{-3}"), "V_S x 10^-3");
         assert!(svg("a^{2} & b").contains("&amp;"));

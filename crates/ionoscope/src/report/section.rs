@@ -51,13 +51,21 @@ pub struct Fact {
 
 /// Whether a text can be a file name on any system, and stays inside its folder.
 pub(super) fn is_name(id: &str) -> bool {
-    !id.is_empty() && id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    !id.is_empty()
+        && id.len() <= 100
+        && id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 impl Section {
     /// A section without anything in it.
     pub fn new(id: &str, title: &str) -> Self {
-        Section { id: id.into(), title: title.into(), parts: Vec::new() }
+        Section {
+            id: id.into(),
+            title: title.into(),
+            parts: Vec::new(),
+        }
     }
 
     /// Adds a piece.
@@ -78,9 +86,14 @@ impl Section {
     /// # Errors
     /// Names the first thing that is wrong, as a sentence.
     pub fn check(&self) -> Result<(), String> {
-        let ids = self.figures().map(|f| &f.id).chain(self.tables().map(|t| &t.id));
+        let ids = self
+            .figures()
+            .map(|f| &f.id)
+            .chain(self.tables().map(|t| &t.id));
         if let Some(id) = ids.chain([&self.id]).find(|id| !is_name(id)) {
-            return Err(format!("'{id}' cannot name a file; expected letters, digits, - and _"));
+            return Err(format!(
+                "'{id}' cannot name a file; expected letters, digits, - and _"
+            ));
         }
         self.figures().try_for_each(Figure::check)?;
         self.tables().try_for_each(Table::check)
@@ -88,11 +101,23 @@ impl Section {
 
     /// Its figures.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
-        self.parts.iter().filter_map(|p| if let Part::Figure(f) = p { Some(f) } else { None })
+        self.parts.iter().filter_map(|p| {
+            if let Part::Figure(f) = p {
+                Some(f)
+            } else {
+                None
+            }
+        })
     }
 
     /// Its tables.
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
-        self.parts.iter().filter_map(|p| if let Part::Table(t) = p { Some(t) } else { None })
+        self.parts.iter().filter_map(|p| {
+            if let Part::Table(t) = p {
+                Some(t)
+            } else {
+                None
+            }
+        })
     }
 }

@@ -42,17 +42,36 @@ pub struct Shade {
 
 impl Shade {
     /// Columns of values, each from the bottom up, reduced to at most `rows` cells a column by their means.
-    pub fn of_columns(label: &str, unit: &str, columns: &[Vec<f64>], rows: usize, x: [f64; 2], y: [f64; 2]) -> Self {
+    pub fn of_columns(
+        label: &str,
+        unit: &str,
+        columns: &[Vec<f64>],
+        rows: usize,
+        x: [f64; 2],
+        y: [f64; 2],
+    ) -> Self {
         let longest = columns.iter().map(Vec::len).max().unwrap_or(0);
         let rows = rows.clamp(1, longest.max(1));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let cell = |column: &[f64], row: usize| {
-            let (from, to) = (row * longest / rows, ((row + 1) * longest / rows).max(row * longest / rows + 1));
-            column.get(from..to.min(column.len())).filter(|v| !v.is_empty()).map_or(f64::NAN, mean)
+            let (from, to) = (
+                row * longest / rows,
+                ((row + 1) * longest / rows).max(row * longest / rows + 1),
+            );
+            column
+                .get(from..to.min(column.len()))
+                .filter(|v| !v.is_empty())
+                .map_or(f64::NAN, mean)
         };
-        let means: Vec<f64> = (0..rows).rev().flat_map(|row| columns.iter().map(move |c| cell(c, row))).collect();
+        let means: Vec<f64> = (0..rows)
+            .rev()
+            .flat_map(|row| columns.iter().map(move |c| cell(c, row)))
+            .collect();
         let finite = || means.iter().copied().filter(|v| v.is_finite());
-        let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        let (low, high) = (
+            finite().fold(f64::INFINITY, f64::min),
+            finite().fold(f64::NEG_INFINITY, f64::max),
+        );
         let range = if low < high {
             [low, high]
         } else if low == high {
@@ -60,10 +79,26 @@ impl Shade {
         } else {
             [0.0, 1.0]
         };
-        let shade =
-            |v: f64| if v.is_finite() { (254.0 * (v - range[0]) / (range[1] - range[0])).round().clamp(0.0, 254.0) as u8 } else { NOTHING };
+        let shade = |v: f64| {
+            if v.is_finite() {
+                (254.0 * (v - range[0]) / (range[1] - range[0]))
+                    .round()
+                    .clamp(0.0, 254.0) as u8
+            } else {
+                NOTHING
+            }
+        };
         let cells = means.iter().map(|v| shade(*v)).collect();
-        Shade { label: label.into(), unit: unit.into(), range, x, y, columns: columns.len(), rows, cells }
+        Shade {
+            label: label.into(),
+            unit: unit.into(),
+            range,
+            x,
+            y,
+            columns: columns.len(),
+            rows,
+            cells,
+        }
     }
 
     /// Checks that it can be drawn.
@@ -81,8 +116,13 @@ impl Shade {
             ));
         }
         let bounds = [self.x, self.y, self.range];
-        if let Some([a, b]) = bounds.iter().find(|[a, b]| !(a.is_finite() && b.is_finite() && a != b)) {
-            return Err(format!("a shade runs from {a:e} to {b:e}; expected two different, finite ends"));
+        if let Some([a, b]) = bounds
+            .iter()
+            .find(|[a, b]| !(a.is_finite() && b.is_finite() && a != b))
+        {
+            return Err(format!(
+                "a shade runs from {a:e} to {b:e}; expected two different, finite ends"
+            ));
         }
         Ok(())
     }
@@ -102,9 +142,15 @@ fn address(png: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::from("data:image/png;base64,");
     for three in png.chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, k| bits << 8 | u32::from(three.get(k).copied().unwrap_or(0)));
+        let bits = (0..3).fold(0u32, |bits, k| {
+            bits << 8 | u32::from(three.get(k).copied().unwrap_or(0))
+        });
         for k in 0..4 {
-            let letter = if k <= three.len() { LETTERS[(bits >> (18 - 6 * k) & 63) as usize] } else { b'=' };
+            let letter = if k <= three.len() {
+                LETTERS[(bits >> (18 - 6 * k) & 63) as usize]
+            } else {
+                b'='
+            };
             out.push(char::from(letter));
         }
     }
@@ -121,12 +167,19 @@ fn png(width: usize, height: usize, cells: &[u8]) -> Vec<u8> {
     // Eight bits, palette, standard compression and filter, not interlaced.
     header.extend([8, 3, 0, 0, 0]);
     chunk(&mut out, *b"IHDR", &header);
-    chunk(&mut out, *b"PLTE", &(0..=255).flat_map(colour).collect::<Vec<u8>>());
+    chunk(
+        &mut out,
+        *b"PLTE",
+        &(0..=255).flat_map(colour).collect::<Vec<u8>>(),
+    );
     let mut opacity = [255; 256];
     opacity[usize::from(NOTHING)] = 0;
     chunk(&mut out, *b"tRNS", &opacity);
     // Every row begins with its filter, none.
-    let raw: Vec<u8> = cells.chunks(width).flat_map(|row| std::iter::once(0).chain(row.iter().copied())).collect();
+    let raw: Vec<u8> = cells
+        .chunks(width)
+        .flat_map(|row| std::iter::once(0).chain(row.iter().copied()))
+        .collect();
     let mut data = vec![0x78, 0x01];
     let blocks = raw.chunks(0xffff).count();
     for (k, block) in raw.chunks(0xffff).enumerate() {
@@ -160,9 +213,15 @@ fn chunk(out: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
     out.extend(kind);
     out.extend(data);
     // CRC-32, bit by bit.
-    let crc = out[begin..]
-        .iter()
-        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }));
+    let crc = out[begin..].iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
+            if c & 1 == 1 {
+                c >> 1 ^ 0xedb8_8320
+            } else {
+                c >> 1
+            }
+        })
+    });
     out.extend((!crc).to_be_bytes());
 }
 
@@ -178,7 +237,12 @@ mod hex {
         let text = String::deserialize(d)?;
         let digit = |b: u8| char::from(b).to_digit(16).map(|v| v as u8);
         let pair = |two: &[u8]| Some(digit(*two.first()?)? << 4 | digit(*two.get(1)?)?);
-        text.as_bytes().chunks(2).map(|two| pair(two).ok_or_else(|| D::Error::custom("expected hexadecimal digits, two a byte"))).collect()
+        text.as_bytes()
+            .chunks(2)
+            .map(|two| {
+                pair(two).ok_or_else(|| D::Error::custom("expected hexadecimal digits, two a byte"))
+            })
+            .collect()
     }
 }
 

@@ -44,7 +44,11 @@ fn piece(points: &[Point], tolerance: f64, kept: &mut Vec<Point>) {
 fn distance(p: Point, a: Point, b: Point) -> f64 {
     let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
     let square = dx * dx + dy * dy;
-    let t = if square > 0.0 { (((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / square).clamp(0.0, 1.0) } else { 0.0 };
+    let t = if square > 0.0 {
+        (((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / square).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     (p[0] - a[0] - t * dx).hypot(p[1] - a[1] - t * dy)
 }
 
@@ -54,12 +58,18 @@ mod tests {
 
     #[test]
     fn a_spike_train_keeps_its_extremes_with_far_fewer_points() {
-        let curve: Vec<Point> =
-            (0..100_000).map(|i| f64::from(i) * 0.003).map(|x| [x, 80.0 * (x * 0.9).sin().powi(41) + (x * 0.02).cos()]).collect();
+        let curve: Vec<Point> = (0..100_000)
+            .map(|i| f64::from(i) * 0.003)
+            .map(|x| [x, 80.0 * (x * 0.9).sin().powi(41) + (x * 0.02).cos()])
+            .collect();
         let few = polyline(&curve, 0.1);
         assert!(few.len() < curve.len() / 50, "{}", few.len());
         for sign in [1.0, -1.0] {
-            let top = |c: &[Point]| c.iter().map(|p| sign * p[1]).fold(f64::NEG_INFINITY, f64::max);
+            let top = |c: &[Point]| {
+                c.iter()
+                    .map(|p| sign * p[1])
+                    .fold(f64::NEG_INFINITY, f64::max)
+            };
             assert!(top(&curve) - top(&few) <= 0.1);
         }
         // Every point of the curve lies within the tolerance of the piece that spans it.
@@ -71,7 +81,9 @@ mod tests {
 
     #[test]
     fn straight_lines_and_short_ones() {
-        let line: Vec<Point> = (0..10_000).map(|i| [f64::from(i), 2.0 * f64::from(i)]).collect();
+        let line: Vec<Point> = (0..10_000)
+            .map(|i| [f64::from(i), 2.0 * f64::from(i)])
+            .collect();
         assert!(polyline(&line, 0.01).len() <= 4);
         assert_eq!(polyline(&line[..1], 0.01), &line[..1]);
         assert!(polyline(&[], 0.01).is_empty());

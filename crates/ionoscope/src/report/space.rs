@@ -47,8 +47,14 @@ impl Space {
     pub fn of(panel: &Panel) -> Option<Space> {
         let z = panel.z.as_ref()?;
         let extent = [
-            Extent::of(&panel.x, panel.series.iter().flat_map(|s| s.x.iter().copied())),
-            Extent::of(&panel.y, panel.series.iter().flat_map(|s| s.y.iter().copied())),
+            Extent::of(
+                &panel.x,
+                panel.series.iter().flat_map(|s| s.x.iter().copied()),
+            ),
+            Extent::of(
+                &panel.y,
+                panel.series.iter().flat_map(|s| s.y.iter().copied()),
+            ),
             Extent::of(z, panel.series.iter().flat_map(|s| s.z.iter().copied())),
         ];
         let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
@@ -104,30 +110,70 @@ impl Space {
             lines.push([[0.0, 1.0, t.0], [1.0, 1.0, t.0]]);
             lines.push([[1.0, 0.0, t.0], [1.0, 1.0, t.0]]);
         }
-        lines.into_iter().map(|e| e.map(|u| self.place(u))).collect()
+        lines
+            .into_iter()
+            .map(|e| e.map(|u| self.place(u)))
+            .collect()
     }
 
     /// Positions and numbers of the ticks of an axis.
     fn marks(&self, axis: usize) -> Vec<(f64, String)> {
         let extent = &self.extent[axis];
-        extent.ticks(4).into_iter().filter(|t| !t.label.is_empty()).map(|t| (extent.position(t.value), t.label)).collect()
+        extent
+            .ticks(4)
+            .into_iter()
+            .filter(|t| !t.label.is_empty())
+            .map(|t| (extent.position(t.value), t.label))
+            .collect()
     }
 
     /// Numbers at the ticks and the names of the axes.
     pub fn notes(&self, panel: &Panel) -> Vec<Note> {
         let mut notes = Vec::new();
-        let mut axis = |axis: usize, name: Option<&Axis>, along: &dyn Fn(f64) -> [f64; 3], shift: [f64; 2], far: [f64; 2]| {
+        let mut axis = |axis: usize,
+                        name: Option<&Axis>,
+                        along: &dyn Fn(f64) -> [f64; 3],
+                        shift: [f64; 2],
+                        far: [f64; 2]| {
             for (t, text) in self.marks(axis) {
-                notes.push(Note { at: self.place(along(t)), shift, text, strong: false });
+                notes.push(Note {
+                    at: self.place(along(t)),
+                    shift,
+                    text,
+                    strong: false,
+                });
             }
             let text = name.map(Axis::text).unwrap_or_default();
             // The upward axis carries its name on top, the others in the middle.
             let at = if axis == 2 { 1.0 } else { 0.5 };
-            notes.push(Note { at: self.place(along(at)), shift: far, text, strong: true });
+            notes.push(Note {
+                at: self.place(along(at)),
+                shift: far,
+                text,
+                strong: true,
+            });
         };
-        axis(0, Some(&panel.x), &|t| [t, 0.0, 0.0], [14.0, 9.0], [40.0, 24.0]);
-        axis(1, Some(&panel.y), &|t| [0.0, t, 0.0], [-14.0, 9.0], [-40.0, 24.0]);
-        axis(2, panel.z.as_ref(), &|t| [0.0, 1.0, t], [-18.0, 0.0], [0.0, -11.0]);
+        axis(
+            0,
+            Some(&panel.x),
+            &|t| [t, 0.0, 0.0],
+            [14.0, 9.0],
+            [40.0, 24.0],
+        );
+        axis(
+            1,
+            Some(&panel.y),
+            &|t| [0.0, t, 0.0],
+            [-14.0, 9.0],
+            [-40.0, 24.0],
+        );
+        axis(
+            2,
+            panel.z.as_ref(),
+            &|t| [0.0, 1.0, t],
+            [-18.0, 0.0],
+            [0.0, -11.0],
+        );
         notes
     }
 }
@@ -139,14 +185,21 @@ mod tests {
 
     #[test]
     fn the_box_fills_the_square_and_up_is_up() {
-        let panel = Panel::new("", Axis::new("x", "").with_range(0.0, 1.0), Axis::new("y", "").with_range(0.0, 1.0))
-            .with_z(Axis::new("z", "").with_range(0.0, 1.0))
-            .with(Series::curve("", Role::Equations, vec![], vec![], vec![]));
+        let panel = Panel::new(
+            "",
+            Axis::new("x", "").with_range(0.0, 1.0),
+            Axis::new("y", "").with_range(0.0, 1.0),
+        )
+        .with_z(Axis::new("z", "").with_range(0.0, 1.0))
+        .with(Series::curve("", Role::Equations, vec![], vec![], vec![]));
         let space = Space::of(&panel).unwrap();
         for [a, b] in space.edges() {
             assert!(a.iter().chain(&b).all(|v| (0.0..=1.0).contains(v)));
         }
-        let (low, high) = (space.project([0.5, 0.5, 0.0]), space.project([0.5, 0.5, 1.0]));
+        let (low, high) = (
+            space.project([0.5, 0.5, 0.0]),
+            space.project([0.5, 0.5, 1.0]),
+        );
         assert!(high[1] < low[1] && (high[0] - low[0]).abs() < 1e-12);
         // Larger x lies further right.
         assert!(space.project([1.0, 0.0, 0.0])[0] > space.project([0.0, 0.0, 0.0])[0]);

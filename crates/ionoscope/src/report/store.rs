@@ -39,10 +39,19 @@ struct Index {
 pub fn save(dir: &Path, heading: &Heading, answers: &[Section]) -> Result<()> {
     make(&dir.join("answers"))?;
     for answer in answers {
-        write_json_line(&dir.join("answers").join(format!("{}.json", answer.id)), answer)?;
+        write_json_line(
+            &dir.join("answers").join(format!("{}.json", answer.id)),
+            answer,
+        )?;
     }
     let sections = answers.iter().map(|a| a.id.clone()).collect();
-    write_json(&dir.join("report.json"), &Index { heading: heading.clone(), sections })
+    write_json(
+        &dir.join("report.json"),
+        &Index {
+            heading: heading.clone(),
+            sections,
+        },
+    )
 }
 
 /// Reads saved answers and draws them: `report.html`, SVG and CSV of every figure, CSV of every table.
@@ -54,42 +63,66 @@ pub fn draw(dir: &Path) -> Result<()> {
     let mut answers = Vec::new();
     for id in &index.sections {
         if !is_name(id) {
-            return Err(Error::Input(format!("{}: '{id}' is no name of a section", dir.join("report.json").display())));
+            return Err(Error::Input(format!(
+                "{}: '{id}' is no name of a section",
+                dir.join("report.json").display()
+            )));
         }
         let path = dir.join("answers").join(format!("{id}.json"));
         let answer: Section = read(&path)?;
-        answer.check().map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
+        answer
+            .check()
+            .map_err(|message| Error::Input(format!("{}: {message}", path.display())))?;
         answers.push(answer);
     }
     make(&dir.join("figures"))?;
     make(&dir.join("tables"))?;
     for answer in &answers {
-        answer.figures().try_for_each(|f| write_figure(&dir.join("figures"), f))?;
-        answer.tables().try_for_each(|t| write_table(&dir.join("tables"), t))?;
+        answer
+            .figures()
+            .try_for_each(|f| write_figure(&dir.join("figures"), f))?;
+        answer
+            .tables()
+            .try_for_each(|t| write_table(&dir.join("tables"), t))?;
     }
     let page = html::page(&index.heading, &answers);
-    Ok(write_atomic(&dir.join("report.html"), |w| w.write_all(page.as_bytes()))?)
+    Ok(write_atomic(&dir.join("report.html"), |w| {
+        w.write_all(page.as_bytes())
+    })?)
 }
 
 fn write_figure(dir: &Path, figure: &Figure) -> Result<()> {
-    write_atomic(&dir.join(format!("{}.svg", figure.id)), |w| w.write_all(svg::draw(figure).as_bytes()))?;
+    write_atomic(&dir.join(format!("{}.svg", figure.id)), |w| {
+        w.write_all(svg::draw(figure).as_bytes())
+    })?;
     let csv = dir.join(format!("{}.csv", figure.id));
     let data = Staged::new(&csv, |w| w.write_all(figure.to_csv().as_bytes()))?;
-    let axis = |a: &super::figure::Axis| json!({ "label": super::rich::plain(&a.label), "unit": a.unit });
+    let axis =
+        |a: &super::figure::Axis| json!({ "label": super::rich::plain(&a.label), "unit": a.unit });
     let panels: Vec<_> = figure
         .panels
         .iter()
         .enumerate()
         .map(|(k, p)| json!({ "panel": k + 1, "title": super::rich::plain(&p.title), "x": axis(&p.x), "y": axis(&p.y), "z": p.z.as_ref().map(axis) }))
         .collect();
-    commit(data, &json!({ "title": figure.title, "caption": super::rich::plain(&figure.caption), "panels": panels }))
+    commit(
+        data,
+        &json!({ "title": figure.title, "caption": super::rich::plain(&figure.caption), "panels": panels }),
+    )
 }
 
 fn write_table(dir: &Path, table: &Table) -> Result<()> {
     let csv = dir.join(format!("{}.csv", table.id));
     let data = Staged::new(&csv, |w| w.write_all(table.to_csv().as_bytes()))?;
-    let columns: Vec<_> = table.columns.iter().map(|c| json!({ "name": super::rich::plain(&c.name), "unit": c.unit })).collect();
-    commit(data, &json!({ "caption": super::rich::plain(&table.caption), "columns": columns }))
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .map(|c| json!({ "name": super::rich::plain(&c.name), "unit": c.unit }))
+        .collect();
+    commit(
+        data,
+        &json!({ "caption": super::rich::plain(&table.caption), "columns": columns }),
+    )
 }
 
 fn commit(data: Staged, meta: &Value) -> Result<()> {
@@ -108,12 +141,18 @@ pub fn make(dir: &Path) -> Result<()> {
 
 /// Curves are long: their JSON is written without a line for each number.
 fn write_json_line(path: &Path, value: &impl Serialize) -> Result<()> {
-    Ok(write_atomic(path, |w| Ok(serde_json::to_writer(w, value)?))?)
+    Ok(write_atomic(path, |w| {
+        Ok(serde_json::to_writer(w, value)?)
+    })?)
 }
 
 fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|e| Error::Input(format!("{}: {e}; expected a file written by ionoscope", path.display())))
+    serde_json::from_str(&read_text(path)?).map_err(|e| {
+        Error::Input(format!(
+            "{}: {e}; expected a file written by ionoscope",
+            path.display()
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -122,7 +161,8 @@ mod tests {
     use crate::report::figure::{Axis, Panel, Role, Series};
 
     fn folder(name: &str) -> std::path::PathBuf {
-        let dir = std::env::temp_dir().join(format!("ionoscope-report-{name}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("ionoscope-report-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         make(&dir).unwrap();
         dir
@@ -131,15 +171,31 @@ mod tests {
     #[test]
     fn a_report_is_drawn_from_its_files_alone() {
         let dir = folder("draw");
-        let panel = Panel::new("", Axis::new("V_{S}", "mV"), Axis::new("d", "1")).with(Series::line("x", Role::Data, vec![1.0], vec![2.0]));
-        let answer = Section::new("one", "One").with(crate::report::section::Part::Figure(Figure::new("figure-1", "F", "c").with(panel)));
-        let heading = Heading { title: "T".into(), subtitle: "s".into(), footer: vec![] };
+        let panel = Panel::new("", Axis::new("V_{S}", "mV"), Axis::new("d", "1"))
+            .with(Series::line("x", Role::Data, vec![1.0], vec![2.0]));
+        let answer = Section::new("one", "One").with(crate::report::section::Part::Figure(
+            Figure::new("figure-1", "F", "c").with(panel),
+        ));
+        let heading = Heading {
+            title: "T".into(),
+            subtitle: "s".into(),
+            footer: vec![],
+        };
         save(&dir, &heading, std::slice::from_ref(&answer)).unwrap();
         draw(&dir).unwrap();
-        assert_eq!(fs::read_to_string(dir.join("report.html")).unwrap(), html::page(&heading, &[answer]));
-        assert_eq!(fs::read_to_string(dir.join("figures/figure-1.csv")).unwrap(), "panel,series,x,y\n1,x,1,2\n");
+        assert_eq!(
+            fs::read_to_string(dir.join("report.html")).unwrap(),
+            html::page(&heading, &[answer])
+        );
+        assert_eq!(
+            fs::read_to_string(dir.join("figures/figure-1.csv")).unwrap(),
+            "panel,series,x,y\n1,x,1,2\n"
+        );
         let meta = fs::read_to_string(dir.join("figures/figure-1.csv.meta.json")).unwrap();
-        assert!(meta.contains("\"V_S\"") && meta.contains("\"mV\""), "{meta}");
+        assert!(
+            meta.contains("\"V_S\"") && meta.contains("\"mV\""),
+            "{meta}"
+        );
         fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -147,7 +203,11 @@ mod tests {
     fn what_is_no_report_is_refused() {
         let dir = folder("refuse");
         assert!(draw(&dir).unwrap_err().is_input());
-        for text in ["", "{}", "{\"heading\":{\"title\":\"\",\"subtitle\":\"\",\"footer\":[]},\"sections\":[\"../x\"]}"] {
+        for text in [
+            "",
+            "{}",
+            "{\"heading\":{\"title\":\"\",\"subtitle\":\"\",\"footer\":[]},\"sections\":[\"../x\"]}",
+        ] {
             fs::write(dir.join("report.json"), text).unwrap();
             let e = draw(&dir).unwrap_err();
             assert!(e.is_input() && e.to_string().contains("report.json"), "{e}");

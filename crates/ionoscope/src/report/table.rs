@@ -32,12 +32,20 @@ pub struct Column {
 impl Column {
     /// A column of words.
     pub fn text(name: &str) -> Self {
-        Column { name: name.into(), unit: String::new(), format: Format::Significant(4) }
+        Column {
+            name: name.into(),
+            unit: String::new(),
+            format: Format::Significant(4),
+        }
     }
 
     /// A column of numbers.
     pub fn number(name: &str, unit: &str, format: Format) -> Self {
-        Column { name: name.into(), unit: unit.into(), format }
+        Column {
+            name: name.into(),
+            unit: unit.into(),
+            format,
+        }
     }
 }
 
@@ -74,7 +82,11 @@ pub enum Cell {
 
 impl From<f64> for Cell {
     fn from(v: f64) -> Self {
-        if v.is_finite() { Cell::Number(v) } else { Cell::Empty(()) }
+        if v.is_finite() {
+            Cell::Number(v)
+        } else {
+            Cell::Empty(())
+        }
     }
 }
 
@@ -105,7 +117,13 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 impl Table {
     /// A table without rows.
     pub fn new(id: &str, caption: &str, columns: Vec<Column>) -> Self {
-        Table { id: id.into(), caption: caption.into(), columns, rows: Vec::new(), folded: false }
+        Table {
+            id: id.into(),
+            caption: caption.into(),
+            columns,
+            rows: Vec::new(),
+            folded: false,
+        }
     }
 
     /// Checks that it can be drawn: a cell for each column, and no more digits than a number has.
@@ -115,11 +133,25 @@ impl Table {
     pub fn check(&self) -> Result<(), String> {
         let id = &self.id;
         if let Some(row) = self.rows.iter().find(|row| row.len() != self.columns.len()) {
-            return Err(format!("a row of table '{id}' has {} cells; expected {}", row.len(), self.columns.len()));
+            return Err(format!(
+                "a row of table '{id}' has {} cells; expected {}",
+                row.len(),
+                self.columns.len()
+            ));
         }
-        let digits = |c: &Column| if let Format::Fixed(n) | Format::Significant(n) = c.format { n } else { 1 };
+        let digits = |c: &Column| {
+            if let Format::Fixed(n) | Format::Significant(n) = c.format {
+                n
+            } else {
+                1
+            }
+        };
         match self.columns.iter().find(|c| digits(c) > 100) {
-            Some(column) => Err(format!("column '{}' of table '{id}' has {} digits; expected at most 100", column.name, digits(column))),
+            Some(column) => Err(format!(
+                "column '{}' of table '{id}' has {} digits; expected at most 100",
+                column.name,
+                digits(column)
+            )),
             None => Ok(()),
         }
     }
@@ -140,15 +172,27 @@ impl Table {
     pub fn to_csv(&self) -> String {
         let quote = |s: &str| {
             let s = super::rich::plain(s);
-            if s.contains([',', '"', '\n']) { format!("\"{}\"", s.replace('"', "\"\"")) } else { s }
+            if s.contains([',', '"', '\n']) {
+                format!("\"{}\"", s.replace('"', "\"\""))
+            } else {
+                s
+            }
         };
-        let mut csv = self.columns.iter().map(|c| quote(&c.name)).collect::<Vec<_>>().join(",") + "\n";
+        let mut csv = self
+            .columns
+            .iter()
+            .map(|c| quote(&c.name))
+            .collect::<Vec<_>>()
+            .join(",")
+            + "\n";
         for row in &self.rows {
             let cells = row.iter().map(|cell| match cell {
                 // `Debug` keeps every digit too, and writes small numbers with an exponent.
                 Cell::Number(v) => format!("{v:?}"),
                 Cell::Text(t) => quote(t),
-                Cell::Verdict { met, text } => quote(format!("{} {text}", if *met { "met" } else { "missed" }).trim()),
+                Cell::Verdict { met, text } => {
+                    quote(format!("{} {text}", if *met { "met" } else { "missed" }).trim())
+                }
                 Cell::Empty(()) => String::new(),
             });
             csv += &(cells.collect::<Vec<_>>().join(",") + "\n");
@@ -202,10 +246,26 @@ mod tests {
 
     #[test]
     fn csv_keeps_digits_and_quotes_words() {
-        let mut table = Table::new("t", "", vec![Column::text("what, where"), Column::number("V_{S}", "mV", Format::Fixed(1))]);
+        let mut table = Table::new(
+            "t",
+            "",
+            vec![
+                Column::text("what, where"),
+                Column::number("V_{S}", "mV", Format::Fixed(1)),
+            ],
+        );
         table.push(vec!["a \"b\"".into(), 0.1234567890123.into()]);
-        table.push(vec![Cell::Verdict { met: true, text: "yes".into() }, f64::NAN.into()]);
-        assert_eq!(table.to_csv(), "\"what, where\",V_S\n\"a \"\"b\"\"\",0.1234567890123\nmet yes,\n");
+        table.push(vec![
+            Cell::Verdict {
+                met: true,
+                text: "yes".into(),
+            },
+            f64::NAN.into(),
+        ]);
+        assert_eq!(
+            table.to_csv(),
+            "\"what, where\",V_S\n\"a \"\"b\"\"\",0.1234567890123\nmet yes,\n"
+        );
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
     }

@@ -90,14 +90,23 @@ fn run_all(options: &Options, watch: &Watcher) -> Result<()> {
     for folder in ["", "networks"] {
         store::make(&options.dir.join(folder))?;
     }
-    let outcomes = options.cells.iter().map(|cell| one(cell, options, watch)).collect::<Result<Vec<_>>>()?;
+    let outcomes = options
+        .cells
+        .iter()
+        .map(|cell| one(cell, options, watch))
+        .collect::<Result<Vec<_>>>()?;
     watch.tell("report");
     let summary: Vec<_> = outcomes.iter().map(report::summary).collect();
-    write_json(&options.dir.join("summary.json"), &json!({ "cells": summary, "quick": options.quick, "seed": options.seed }))?;
+    write_json(
+        &options.dir.join("summary.json"),
+        &json!({ "cells": summary, "quick": options.quick, "seed": options.seed }),
+    )?;
     let (heading, sections) = report::report(options, &outcomes, start.elapsed().as_secs_f64());
     store::save(&options.dir, &heading, &sections)?;
     store::draw(&options.dir)?;
-    write_atomic(&options.dir.join("README.txt"), |w| w.write_all(FOLDER.as_bytes()))?;
+    write_atomic(&options.dir.join("README.txt"), |w| {
+        w.write_all(FOLDER.as_bytes())
+    })?;
     Ok(())
 }
 
@@ -112,7 +121,11 @@ answers/        what the report is drawn from\n";
 fn draws(cell: &Cell, seed: u64, watch: &Watcher) -> Result<Vec<ResponseData>> {
     let system = models::find(cell.model)?;
     let draw = |k: u64| {
-        let config = ResponseConfig { samples: [1, 1, SAMPLES], seed: seed.wrapping_add(1000 + k), ..cell.responses(seed) };
+        let config = ResponseConfig {
+            samples: [1, 1, SAMPLES],
+            seed: seed.wrapping_add(1000 + k),
+            ..cell.responses(seed)
+        };
         Ok(respond(&*system, &config, &watch.silent())?)
     };
     (1..=DRAWS).map(draw).collect()
@@ -122,13 +135,24 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
     let workshop = Workshop { options, watch };
     let draws = draws(cell, options.seed, watch)?;
     let (mut all, data) = workshop.train(cell)?;
-    let path = options.pretrained.join(format!("{}-fno.safetensors", cell.name));
+    let path = options
+        .pretrained
+        .join(format!("{}-fno.safetensors", cell.name));
     if path.is_file() {
         let fno = Fno::load(&path)?;
-        all.push(Made { name: COMES_ALONG.into(), about: path.display().to_string(), fno, curve: Vec::new(), seconds: None });
+        all.push(Made {
+            name: COMES_ALONG.into(),
+            about: path.display().to_string(),
+            fno,
+            curve: Vec::new(),
+            seconds: None,
+        });
     }
     let judge = |made: Made| {
-        watch.tell(&format!("{}: {} on {DRAWS} test sets", cell.name, made.name));
+        watch.tell(&format!(
+            "{}: {} on {DRAWS} test sets",
+            cell.name, made.name
+        ));
         let mut seconds = f64::INFINITY;
         let mut evaluations = Vec::new();
         for draw in &draws {
@@ -138,18 +162,33 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
             made.fno.respond(&conditions, draw.test.points)?;
             seconds = seconds.min(begin.elapsed().as_secs_f64());
         }
-        Ok(Judged { made, evaluations, inference: seconds })
+        Ok(Judged {
+            made,
+            evaluations,
+            inference: seconds,
+        })
     };
     let networks = all.into_iter().map(judge).collect::<Result<Vec<_>>>()?;
     let solver = solver_seconds(cell, options.seed, watch)?;
-    Ok(Outcome { cell, data, draws, networks, solver })
+    Ok(Outcome {
+        cell,
+        data,
+        draws,
+        networks,
+        solver,
+    })
 }
 
 /// How long the equations take for the traces of a test set, at tolerances whose errors are far below those of any network.
 fn solver_seconds(cell: &Cell, seed: u64, watch: &Watcher) -> Result<f64> {
     let system = models::find(cell.model)?;
     let options = SolveOptions::default();
-    let config = ResponseConfig { samples: [0, 0, SAMPLES], rtol: options.rtol, atol: options.atol, ..cell.responses(seed) };
+    let config = ResponseConfig {
+        samples: [0, 0, SAMPLES],
+        rtol: options.rtol,
+        atol: options.atol,
+        ..cell.responses(seed)
+    };
     let begin = Instant::now();
     respond(&*system, &config, &watch.silent())?;
     Ok(begin.elapsed().as_secs_f64())
@@ -177,7 +216,9 @@ mod tests {
             pretrained: "nowhere".into(),
         };
         let errors = |dir: &std::path::Path| {
-            let summary: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(dir.join("summary.json")).unwrap()).unwrap();
+            let summary: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(dir.join("summary.json")).unwrap())
+                    .unwrap();
             assert_eq!(summary["cells"][0]["networks"].as_array().unwrap().len(), 3);
             summary["cells"][0]["networks"][1]["error"].clone()
         };
@@ -185,10 +226,18 @@ mod tests {
         let raised = StopFlag::default();
         raised.raise();
         let stopped = run(&options(false), &Watcher::new(raised)).unwrap_err();
-        assert!(!stopped.is_input() && stopped.to_string().contains("--resume"), "{stopped}");
+        assert!(
+            !stopped.is_input() && stopped.to_string().contains("--resume"),
+            "{stopped}"
+        );
         run(&options(true), &Watcher::default()).unwrap();
         let first = errors(&dir);
-        for file in ["report.html", "figures/fhn-worst.svg", "tables/fhn-errors.csv", "networks/fhn-paper-1/surrogate.safetensors"] {
+        for file in [
+            "report.html",
+            "figures/fhn-worst.svg",
+            "tables/fhn-errors.csv",
+            "networks/fhn-paper-1/surrogate.safetensors",
+        ] {
             assert!(dir.join(file).is_file(), "{file}");
         }
         run(&options(true), &Watcher::default()).unwrap();

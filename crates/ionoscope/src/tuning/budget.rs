@@ -35,30 +35,48 @@ pub(super) fn spec(configuration: &AnyConfiguration) -> Result<Spec> {
 pub(super) fn cost(cost: Cost, configuration: &AnyConfiguration, spec: &Spec) -> Result<f64> {
     let variables = spec.variables.len();
     match (cost, configuration) {
-        (Cost::Weights, AnyConfiguration::Operator(c)) => Ok(c.operator.weight_count(variables, &c.responses) as f64),
+        (Cost::Weights, AnyConfiguration::Operator(c)) => {
+            Ok(c.operator.weight_count(variables, &c.responses) as f64)
+        }
         (Cost::Weights, AnyConfiguration::Map(c)) => {
             let parameters = c.dataset.control.len() + usize::from(c.dataset.stimulus.is_some());
             Ok(c.train.weight_count(spec, parameters) as f64)
         }
         // Single precision in an operator's file, double in a map's.
-        (Cost::Bytes, AnyConfiguration::Operator(_)) => Ok(4.0 * self::cost(Cost::Weights, configuration, spec)?),
-        (Cost::Bytes, AnyConfiguration::Map(_)) => Ok(8.0 * self::cost(Cost::Weights, configuration, spec)?),
-        (Cost::Flops, AnyConfiguration::Operator(c)) => {
-            Ok(c.operator.network.flops(c.operator.inputs(variables, &c.responses), variables, c.responses.points))
+        (Cost::Bytes, AnyConfiguration::Operator(_)) => {
+            Ok(4.0 * self::cost(Cost::Weights, configuration, spec)?)
         }
+        (Cost::Bytes, AnyConfiguration::Map(_)) => {
+            Ok(8.0 * self::cost(Cost::Weights, configuration, spec)?)
+        }
+        (Cost::Flops, AnyConfiguration::Operator(c)) => Ok(c.operator.network.flops(
+            c.operator.inputs(variables, &c.responses),
+            variables,
+            c.responses.points,
+        )),
         (Cost::Latency, AnyConfiguration::Operator(c)) => {
             let (network, responses) = (&c.operator.network, &c.responses);
             let inputs = c.operator.inputs(variables, responses);
             let unit = [0.0, 1.0];
             let start = (responses.windows > 0).then(|| vec![unit; variables]);
-            let parameters: BTreeMap<_, _> = responses.vary.keys().map(|name| (name.clone(), unit)).collect();
+            let parameters: BTreeMap<_, _> = responses
+                .vary
+                .keys()
+                .map(|name| (name.clone(), unit))
+                .collect();
             let charge = c.operator.charge.then_some(1.0);
             let fno = Fno {
                 spec: spec.clone(),
                 config: network.clone(),
                 t_end: responses.t_end,
                 points: responses.points,
-                seen: Seen { input: unit, steps_from_zero: false, steps: Vec::new(), start: start.clone(), parameters: parameters.clone() },
+                seen: Seen {
+                    input: unit,
+                    steps_from_zero: false,
+                    steps: Vec::new(),
+                    start: start.clone(),
+                    parameters: parameters.clone(),
+                },
                 scaling: Scaling {
                     input: 1.0,
                     charge,
@@ -69,12 +87,20 @@ pub(super) fn cost(cost: Cost, configuration: &AnyConfiguration, spec: &Spec) ->
                     parameters,
                 },
                 bands: None,
-                weights: network.initial_weights(inputs, variables, 1).iter().map(|w| *w as f32).collect(),
+                weights: network
+                    .initial_weights(inputs, variables, 1)
+                    .iter()
+                    .map(|w| *w as f32)
+                    .collect(),
                 provenance: Value::Null,
             };
             fno.check()?;
             let ready = fno.on_grid(fno.points)?;
-            let one = [Condition { current: vec![0.5; fno.points], start: spec.default_state(), p: spec.default_parameters() }];
+            let one = [Condition {
+                current: vec![0.5; fno.points],
+                start: spec.default_state(),
+                p: spec.default_parameters(),
+            }];
             let mut seconds: Vec<f64> = (0..TIMED + 2)
                 .map(|_| {
                     let begin = Instant::now();
@@ -86,7 +112,10 @@ pub(super) fn cost(cost: Cost, configuration: &AnyConfiguration, spec: &Spec) ->
             seconds.sort_by(f64::total_cmp);
             Ok(seconds[TIMED / 2])
         }
-        (cost, AnyConfiguration::Map(_)) => Err(Error::Input(format!("{} is for operators; a map has weights or bytes", cost.name()))),
+        (cost, AnyConfiguration::Map(_)) => Err(Error::Input(format!(
+            "{} is for operators; a map has weights or bytes",
+            cost.name()
+        ))),
     }
 }
 
@@ -100,7 +129,9 @@ pub(super) fn fit(
     spec: &Spec,
     configuration: impl Fn(&BTreeMap<String, Value>) -> Option<AnyConfiguration>,
 ) -> Result<Option<BTreeMap<String, Value>>> {
-    let Some(budget) = budget else { return Ok(Some(BTreeMap::new())) };
+    let Some(budget) = budget else {
+        return Ok(Some(BTreeMap::new()));
+    };
     let (kind, [least, most]) = budget.limits()?;
     let of = |fitted: &BTreeMap<String, Value>| {
         let configuration = configuration(fitted)?;
@@ -112,7 +143,9 @@ pub(super) fn fit(
         cost(kind, &configuration, spec).ok()
     };
     let within = |c: f64| c <= most && c >= least;
-    let Some(key) = &budget.solve else { return Ok(of(&BTreeMap::new()).is_some_and(within).then(BTreeMap::new)) };
+    let Some(key) = &budget.solve else {
+        return Ok(of(&BTreeMap::new()).is_some_and(within).then(BTreeMap::new));
+    };
     let with = |n: usize| BTreeMap::from([(key.clone(), json!(n))]);
     // Costs grow with it: the largest that is not too much lies between these two.
     let (mut fits, mut exceeds) = (0, LARGEST + 1);

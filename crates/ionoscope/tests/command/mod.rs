@@ -21,7 +21,8 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// An empty one.
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ionoscope-cli-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("ionoscope-cli-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -33,7 +34,10 @@ impl Folder {
 
     /// What is in it, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(&self.0)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -75,7 +79,11 @@ pub fn json(arguments: &[&str]) -> Value {
 pub fn refused(code: i32, arguments: &[&str], parts: &[&str]) {
     let output = run(arguments);
     let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{arguments:?}: {message}");
+    assert_eq!(
+        (output.status.code(), output.stdout.len()),
+        (Some(code), 0),
+        "{arguments:?}: {message}"
+    );
     assert_eq!(message.matches("error: ").count(), 1, "{message}");
     for part in parts {
         assert!(message.contains(part), "{arguments:?} says: {message}");
@@ -108,6 +116,9 @@ pub fn surrogate(folder: &Folder) -> String {
         parameter_sd: vec![2.9],
     };
     let path = folder.path("relaxation.safetensors");
-    NeuralMap::new(spec, 0.005, normalizer, networks, Value::Null).unwrap().save(Path::new(&path)).unwrap();
+    NeuralMap::new(spec, 0.005, normalizer, networks, Value::Null)
+        .unwrap()
+        .save(Path::new(&path))
+        .unwrap();
     path
 }

@@ -13,7 +13,13 @@ use crate::spectrum::Complex;
 /// Degree of the polynomials; nodes of an interval, its ends included, number one more.
 pub const DEGREE: usize = 4;
 /// Weights of the closed Newton-Cotes formula on the nodes (Boole).
-const QUADRATURE: [f64; DEGREE + 1] = [7.0 / 90.0, 32.0 / 90.0, 12.0 / 90.0, 32.0 / 90.0, 7.0 / 90.0];
+const QUADRATURE: [f64; DEGREE + 1] = [
+    7.0 / 90.0,
+    32.0 / 90.0,
+    12.0 / 90.0,
+    32.0 / 90.0,
+    7.0 / 90.0,
+];
 /// Weight of the logarithm of the period beside state and parameter.
 const PERIOD_WEIGHT: f64 = 0.1;
 /// Constant of the interpolation error, h^5 abs(u^(5)) times this.
@@ -39,10 +45,26 @@ pub struct Orbit {
 /// Lagrange's polynomials on the nodes 0, 1/4, .. 1 at `c`: values and slopes.
 fn basis(c: f64) -> ([f64; DEGREE + 1], [f64; DEGREE + 1]) {
     let node = |k: usize| k as f64 / DEGREE as f64;
-    let product = |k: usize, but: usize| (0..=DEGREE).filter(|&j| j != k && j != but).map(|j| c - node(j)).product::<f64>();
-    let scale = |k: usize| (0..=DEGREE).filter(|&j| j != k).map(|j| node(k) - node(j)).product::<f64>();
+    let product = |k: usize, but: usize| {
+        (0..=DEGREE)
+            .filter(|&j| j != k && j != but)
+            .map(|j| c - node(j))
+            .product::<f64>()
+    };
+    let scale = |k: usize| {
+        (0..=DEGREE)
+            .filter(|&j| j != k)
+            .map(|j| node(k) - node(j))
+            .product::<f64>()
+    };
     let value = std::array::from_fn(|k| product(k, k) / scale(k));
-    let slope = std::array::from_fn(|k| (0..=DEGREE).filter(|&j| j != k).map(|j| product(k, j)).sum::<f64>() / scale(k));
+    let slope = std::array::from_fn(|k| {
+        (0..=DEGREE)
+            .filter(|&j| j != k)
+            .map(|j| product(k, j))
+            .sum::<f64>()
+            / scale(k)
+    });
     (value, slope)
 }
 
@@ -61,12 +83,22 @@ impl Orbit {
     }
 
     /// A curve through `at(tau)` on `mesh`.
-    pub fn through(mesh: Vec<f64>, log_period: f64, s: f64, mut at: impl FnMut(f64) -> Vec<f64>) -> Self {
+    pub fn through(
+        mesh: Vec<f64>,
+        log_period: f64,
+        s: f64,
+        mut at: impl FnMut(f64) -> Vec<f64>,
+    ) -> Self {
         let taus = nodes(&mesh);
         let mut u: Vec<f64> = taus[..taus.len() - 1].iter().flat_map(|&t| at(t)).collect();
         let n = u.len() / (taus.len() - 1);
         u.extend_from_within(..n);
-        Orbit { mesh, u, log_period, s }
+        Orbit {
+            mesh,
+            u,
+            log_period,
+            s,
+        }
     }
 
     fn node(&self, interval: usize, k: usize) -> &[f64] {
@@ -77,16 +109,24 @@ impl Orbit {
 
     /// The curve at `tau` in [0, 1].
     pub fn at(&self, tau: f64) -> Vec<f64> {
-        let j = self.mesh.partition_point(|&t| t <= tau).clamp(1, self.intervals()) - 1;
+        let j = self
+            .mesh
+            .partition_point(|&t| t <= tau)
+            .clamp(1, self.intervals())
+            - 1;
         let (value, _) = basis((tau - self.mesh[j]) / (self.mesh[j + 1] - self.mesh[j]));
-        (0..self.dimension()).map(|i| (0..=DEGREE).map(|k| value[k] * self.node(j, k)[i]).sum()).collect()
+        (0..self.dimension())
+            .map(|i| (0..=DEGREE).map(|k| value[k] * self.node(j, k)[i]).sum())
+            .collect()
     }
 
     /// sum of the curves' scalar products over one period, of the logarithms of the periods and of the parameters.
     pub fn inner(&self, other: &Orbit) -> f64 {
         let curves: f64 = (0..self.intervals())
             .map(|j| {
-                let sum = (0..=DEGREE).map(|k| QUADRATURE[k] * dot(self.node(j, k), other.node(j, k))).sum::<f64>();
+                let sum = (0..=DEGREE)
+                    .map(|k| QUADRATURE[k] * dot(self.node(j, k), other.node(j, k)))
+                    .sum::<f64>();
                 sum * (self.mesh[j + 1] - self.mesh[j])
             })
             .sum();
@@ -101,7 +141,12 @@ impl Orbit {
     pub fn plus(&self, h: f64, other: &Orbit) -> Orbit {
         Orbit {
             mesh: self.mesh.clone(),
-            u: self.u.iter().zip(&other.u).map(|(a, b)| a + h * b).collect(),
+            u: self
+                .u
+                .iter()
+                .zip(&other.u)
+                .map(|(a, b)| a + h * b)
+                .collect(),
             log_period: self.log_period + h * other.log_period,
             s: self.s + h * other.s,
         }
@@ -116,23 +161,38 @@ impl Orbit {
 
     /// The direction of the parameter alone.
     pub fn parameter_direction(&self) -> Orbit {
-        Orbit { mesh: self.mesh.clone(), u: vec![0.0; self.u.len()], log_period: 0.0, s: 1.0 }
+        Orbit {
+            mesh: self.mesh.clone(),
+            u: vec![0.0; self.u.len()],
+            log_period: 0.0,
+            s: 1.0,
+        }
     }
 
     /// Smallest and largest value of each variable.
     pub fn extent(&self) -> [Vec<f64>; 2] {
         let (n, count) = (self.dimension(), self.u.len() / self.dimension());
         let extreme = |i: usize, sign: f64| {
-            let best = (0..count).max_by(|&a, &b| (sign * self.u[a * n + i]).total_cmp(&(sign * self.u[b * n + i]))).unwrap_or(0);
+            let best = (0..count)
+                .max_by(|&a, &b| (sign * self.u[a * n + i]).total_cmp(&(sign * self.u[b * n + i])))
+                .unwrap_or(0);
             let taus = |k: usize| {
                 let j = (k / DEGREE).min(self.intervals() - 1);
-                self.mesh[j] + (self.mesh[j + 1] - self.mesh[j]) * (k - j * DEGREE) as f64 / DEGREE as f64
+                self.mesh[j]
+                    + (self.mesh[j + 1] - self.mesh[j]) * (k - j * DEGREE) as f64 / DEGREE as f64
             };
             // Between the neighbours of the best node, where the curve has one hump.
-            let (mut a, mut b) = (taus(best.saturating_sub(1)), taus((best + 1).min(count - 1)));
+            let (mut a, mut b) = (
+                taus(best.saturating_sub(1)),
+                taus((best + 1).min(count - 1)),
+            );
             for _ in 0..40 {
                 let (l, r) = (a + (b - a) / 3.0, b - (b - a) / 3.0);
-                if sign * self.at(l)[i] < sign * self.at(r)[i] { a = l } else { b = r }
+                if sign * self.at(l)[i] < sign * self.at(r)[i] {
+                    a = l
+                } else {
+                    b = r
+                }
             }
             sign * (sign * self.at(0.5 * (a + b))[i]).max(sign * self.u[best * n + i])
         };
@@ -146,15 +206,23 @@ impl Orbit {
         // The derivative of order 4 is constant in an interval; its jumps give the one of order 5.
         let differences = [1.0, -4.0, 6.0, -4.0, 1.0];
         let fourth = |j: usize, i: usize| {
-            (0..=DEGREE).map(|k| differences[k] * self.node(j, k)[i]).sum::<f64>() * (DEGREE as f64 / h[j]).powi(DEGREE as i32)
+            (0..=DEGREE)
+                .map(|k| differences[k] * self.node(j, k)[i])
+                .sum::<f64>()
+                * (DEGREE as f64 / h[j]).powi(DEGREE as i32)
         };
         let fifth = |j: usize| {
             let before = (j + count - 1) % count;
-            let jump: f64 = (0..n).map(|i| (fourth(j, i) - fourth(before, i)).powi(2)).sum::<f64>().sqrt();
+            let jump: f64 = (0..n)
+                .map(|i| (fourth(j, i) - fourth(before, i)).powi(2))
+                .sum::<f64>()
+                .sqrt();
             (jump / (0.5 * (h[j] + h[before]))).powf(1.0 / (DEGREE + 1) as f64)
         };
         let borders: Vec<f64> = (0..count).map(fifth).collect();
-        let density: Vec<f64> = (0..count).map(|j| 0.5 * (borders[j] + borders[(j + 1) % count])).collect();
+        let density: Vec<f64> = (0..count)
+            .map(|j| 0.5 * (borders[j] + borders[(j + 1) % count]))
+            .collect();
         let integral = density.iter().zip(&h).map(|(d, h)| d * h).sum();
         (density, integral)
     }
@@ -162,15 +230,19 @@ impl Orbit {
     /// Intervals that an interpolation error of `accuracy` needs.
     pub fn wanted(&self, accuracy: f64) -> usize {
         let (_, integral) = self.density();
-        ((integral * (ERROR_CONSTANT / accuracy).powf(1.0 / (DEGREE + 1) as f64)).ceil() as usize).max(FEWEST)
+        ((integral * (ERROR_CONSTANT / accuracy).powf(1.0 / (DEGREE + 1) as f64)).ceil() as usize)
+            .max(FEWEST)
     }
 
     /// A mesh of `count` intervals fit to this curve.
     pub fn fitted_mesh(&self, count: usize) -> Vec<f64> {
         let (density, integral) = self.density();
         // A share of the mean everywhere, so that quiet parts keep some intervals.
-        let weights: Vec<f64> =
-            density.iter().zip(self.mesh.windows(2)).map(|(d, w)| (d + 0.1 * integral + 1e-12) * (w[1] - w[0])).collect();
+        let weights: Vec<f64> = density
+            .iter()
+            .zip(self.mesh.windows(2))
+            .map(|(d, w)| (d + 0.1 * integral + 1e-12) * (w[1] - w[0]))
+            .collect();
         let total: f64 = weights.iter().sum();
         let mut mesh = vec![0.0];
         let (mut j, mut sum) = (0, 0.0);
@@ -180,7 +252,11 @@ impl Orbit {
                 sum += weights[j];
                 j += 1;
             }
-            mesh.push(self.mesh[j] + (self.mesh[j + 1] - self.mesh[j]) * ((goal - sum) / weights[j]).clamp(0.0, 1.0));
+            mesh.push(
+                self.mesh[j]
+                    + (self.mesh[j + 1] - self.mesh[j])
+                        * ((goal - sum) / weights[j]).clamp(0.0, 1.0),
+            );
         }
         mesh.push(1.0);
         mesh
@@ -195,10 +271,14 @@ impl Orbit {
                 a.iter().zip(&b).all(|(a, b)| (a - b).abs() < ROUND_AGAIN)
             })
         };
-        let Some(parts) = (2..=12).rev().find(|&parts| same(parts)) else { return self.clone() };
+        let Some(parts) = (2..=12).rev().find(|&parts| same(parts)) else {
+            return self.clone();
+        };
         let count = (self.intervals() / parts).max(FEWEST);
         let mesh = (0..=count).map(|k| k as f64 / count as f64).collect();
-        Orbit::through(mesh, self.log_period - (parts as f64).ln(), self.s, |t| self.at(t / parts as f64))
+        Orbit::through(mesh, self.log_period - (parts as f64).ln(), self.s, |t| {
+            self.at(t / parts as f64)
+        })
     }
 
     /// The same curve on another mesh.
@@ -208,8 +288,10 @@ impl Orbit {
 }
 
 fn nodes(mesh: &[f64]) -> Vec<f64> {
-    let mut all: Vec<f64> =
-        mesh.windows(2).flat_map(|w| (0..DEGREE).map(move |k| w[0] + (w[1] - w[0]) * k as f64 / DEGREE as f64)).collect();
+    let mut all: Vec<f64> = mesh
+        .windows(2)
+        .flat_map(|w| (0..DEGREE).map(move |k| w[0] + (w[1] - w[0]) * k as f64 / DEGREE as f64))
+        .collect();
     all.push(1.0);
     all
 }
@@ -229,21 +311,36 @@ pub struct Solved {
 }
 
 /// Of one interval: `u_k = a[k] u_0 + by[k] (log_period, s) + g[k]` for its nodes k = 1 .. DEGREE, row-major with n + 3 columns.
-fn condense(field: &Field, orbit: &Orbit, j: usize, points: &[([f64; DEGREE + 1], [f64; DEGREE + 1]); DEGREE]) -> Vec<f64> {
+fn condense(
+    field: &Field,
+    orbit: &Orbit,
+    j: usize,
+    points: &[([f64; DEGREE + 1], [f64; DEGREE + 1]); DEGREE],
+) -> Vec<f64> {
     let n = orbit.dimension();
     let (h, period) = (orbit.mesh[j + 1] - orbit.mesh[j], orbit.log_period.exp());
     let size = DEGREE * n;
     let mut matrix = Mat::<f64>::zeros(size, size);
     let mut right = Mat::<f64>::zeros(size, n + 3);
     for (i, (value, slope)) in points.iter().enumerate() {
-        let at = |v: usize, weights: &[f64; DEGREE + 1]| (0..=DEGREE).map(|k| weights[k] * orbit.node(j, k)[v]).sum::<f64>();
+        let at = |v: usize, weights: &[f64; DEGREE + 1]| {
+            (0..=DEGREE)
+                .map(|k| weights[k] * orbit.node(j, k)[v])
+                .sum::<f64>()
+        };
         let u: Vec<f64> = (0..n).map(|v| at(v, value)).collect();
         let local = field.at(&u, orbit.s);
         for v in 0..n {
             let row = i * n + v;
             for w in 0..n {
                 let jacobian = h * period * local.jacobian[v * n + w];
-                let entry = |k: usize| if v == w { slope[k] - value[k] * jacobian } else { -value[k] * jacobian };
+                let entry = |k: usize| {
+                    if v == w {
+                        slope[k] - value[k] * jacobian
+                    } else {
+                        -value[k] * jacobian
+                    }
+                };
                 right[(row, w)] = -entry(0);
                 (1..=DEGREE).for_each(|k| matrix[(row, (k - 1) * n + w)] = entry(k));
             }
@@ -253,22 +350,34 @@ fn condense(field: &Field, orbit: &Orbit, j: usize, points: &[([f64; DEGREE + 1]
         }
     }
     let solution = matrix.partial_piv_lu().solve(right);
-    (0..size * (n + 3)).map(|k| solution[(k / (n + 3), k % (n + 3))]).collect()
+    (0..size * (n + 3))
+        .map(|k| solution[(k / (n + 3), k % (n + 3))])
+        .collect()
 }
 
 /// Householder reduction of the first `pivots` columns of a row-major matrix to upper triangular form, in place.
 fn triangularise(a: &mut [f64], rows: usize, columns: usize, pivots: usize) {
     for k in 0..pivots {
-        let norm = (k..rows).map(|i| a[i * columns + k].powi(2)).sum::<f64>().sqrt();
+        let norm = (k..rows)
+            .map(|i| a[i * columns + k].powi(2))
+            .sum::<f64>()
+            .sqrt();
         if norm == 0.0 {
             continue;
         }
-        let alpha = if a[k * columns + k] > 0.0 { -norm } else { norm };
+        let alpha = if a[k * columns + k] > 0.0 {
+            -norm
+        } else {
+            norm
+        };
         let mut v: Vec<f64> = (k..rows).map(|i| a[i * columns + k]).collect();
         v[0] -= alpha;
         let scale = 2.0 / v.iter().map(|v| v * v).sum::<f64>();
         for c in k..columns {
-            let product = scale * (k..rows).map(|i| v[i - k] * a[i * columns + c]).sum::<f64>();
+            let product = scale
+                * (k..rows)
+                    .map(|i| v[i - k] * a[i * columns + c])
+                    .sum::<f64>();
             (k..rows).for_each(|i| a[i * columns + c] -= product * v[i - k]);
         }
     }
@@ -276,23 +385,42 @@ fn triangularise(a: &mut [f64], rows: usize, columns: usize, pivots: usize) {
 
 /// Newton's correction at `orbit` for a periodic orbit in the plane across `across` through `guess`, with the phase of `reference`, and the
 /// direction along the branch; none where the system is singular or not finite.
-pub fn solve(field: &Field, orbit: &Orbit, reference: &Orbit, guess: &Orbit, across: &Orbit) -> Option<Solved> {
+pub fn solve(
+    field: &Field,
+    orbit: &Orbit,
+    reference: &Orbit,
+    guess: &Orbit,
+    across: &Orbit,
+) -> Option<Solved> {
     let (n, count) = (orbit.dimension(), orbit.intervals());
     let points = gauss_points().map(basis);
-    let blocks: Vec<Vec<f64>> = (0..count).into_par_iter().map(|j| condense(field, orbit, j, &points)).collect();
+    let blocks: Vec<Vec<f64>> = (0..count)
+        .into_par_iter()
+        .map(|j| condense(field, orbit, j, &points))
+        .collect();
     // The two border rows: phase, integral of (u - reference) . reference' = 0; and the plane.
-    let ends: [([f64; DEGREE + 1], [f64; DEGREE + 1]); DEGREE + 1] = std::array::from_fn(|k| basis(k as f64 / DEGREE as f64));
+    let ends: [([f64; DEGREE + 1], [f64; DEGREE + 1]); DEGREE + 1] =
+        std::array::from_fn(|k| basis(k as f64 / DEGREE as f64));
     let off = orbit.plus(-1.0, guess);
     let mut border = vec![[0.0; 2]; count * n];
-    let mut corner = [[0.0, 0.0, 0.0], [PERIOD_WEIGHT * across.log_period, across.s, 0.0]];
+    let mut corner = [
+        [0.0, 0.0, 0.0],
+        [PERIOD_WEIGHT * across.log_period, across.s, 0.0],
+    ];
     let mut constants = [0.0, -off.inner(across)];
     let columns = n + 3;
     for (j, block) in blocks.iter().enumerate() {
         let h = orbit.mesh[j + 1] - orbit.mesh[j];
         for k in 0..=DEGREE {
             for v in 0..n {
-                let slope: f64 = (0..=DEGREE).map(|l| ends[k].1[l] * reference.node(j, l)[v]).sum::<f64>() / h;
-                let weights = [h * QUADRATURE[k] * slope, h * QUADRATURE[k] * across.node(j, k)[v]];
+                let slope: f64 = (0..=DEGREE)
+                    .map(|l| ends[k].1[l] * reference.node(j, l)[v])
+                    .sum::<f64>()
+                    / h;
+                let weights = [
+                    h * QUADRATURE[k] * slope,
+                    h * QUADRATURE[k] * across.node(j, k)[v],
+                ];
                 constants[0] -= weights[0] * (orbit.node(j, k)[v] - reference.node(j, k)[v]);
                 if k == 0 {
                     (0..2).for_each(|r| border[j * n + v][r] += weights[r]);
@@ -387,7 +515,8 @@ pub fn solve(field: &Field, orbit: &Orbit, reference: &Orbit, guess: &Orbit, acr
             for v in (0..n).rev() {
                 let row = &top[v * wide..][..wide];
                 let mut sum = g * row[3 * n + 2] - row[3 * n] * log_period - row[3 * n + 1] * s;
-                sum -= dot(&row[n..2 * n], &firsts[..n]) + dot(&row[2 * n..3 * n], &firsts[(j + 1) * n..(j + 2) * n]);
+                sum -= dot(&row[n..2 * n], &firsts[..n])
+                    + dot(&row[2 * n..3 * n], &firsts[(j + 1) * n..(j + 2) * n]);
                 sum -= dot(&row[v + 1..n], &firsts[j * n + v + 1..(j + 1) * n]);
                 firsts[j * n + v] = sum / row[v];
             }
@@ -399,16 +528,34 @@ pub fn solve(field: &Field, orbit: &Orbit, reference: &Orbit, guess: &Orbit, acr
             u.extend(
                 block[..(DEGREE - 1) * n * columns]
                     .chunks_exact(columns)
-                    .map(|row| dot(&row[..n], first) + row[n] * log_period + row[n + 1] * s + g * row[n + 2]),
+                    .map(|row| {
+                        dot(&row[..n], first)
+                            + row[n] * log_period
+                            + row[n + 1] * s
+                            + g * row[n + 2]
+                    }),
             );
         }
         u.extend_from_within(..n);
-        Orbit { mesh: orbit.mesh.clone(), u, log_period, s }
+        Orbit {
+            mesh: orbit.mesh.clone(),
+            u,
+            log_period,
+            s,
+        }
     };
     let (correction, direction) = (expand(0), expand(1));
-    let finite = |o: &Orbit| o.u.iter().all(|u| u.is_finite()) && o.log_period.is_finite() && o.s.is_finite();
-    let steps = (0..count).map(|j| (0..n).flat_map(|v| last(j, v)[..n].to_vec()).collect()).collect();
-    (finite(&correction) && finite(&direction)).then_some(Solved { correction, direction, steps })
+    let finite = |o: &Orbit| {
+        o.u.iter().all(|u| u.is_finite()) && o.log_period.is_finite() && o.s.is_finite()
+    };
+    let steps = (0..count)
+        .map(|j| (0..n).flat_map(|v| last(j, v)[..n].to_vec()).collect())
+        .collect();
+    (finite(&correction) && finite(&direction)).then_some(Solved {
+        correction,
+        direction,
+        steps,
+    })
 }
 
 impl Solved {

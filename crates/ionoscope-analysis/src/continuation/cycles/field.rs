@@ -52,13 +52,21 @@ impl<'a> Field<'a> {
         let (i_stim, p) = self.problem.inputs(s);
         let mut jacobian = vec![0.0; n * n];
         system.jacobian(&self.problem.state(u), i_stim, &p, &mut jacobian);
-        jacobian.iter_mut().enumerate().for_each(|(k, j)| *j *= width[k % n] / width[k / n]);
+        jacobian
+            .iter_mut()
+            .enumerate()
+            .for_each(|(k, j)| *j *= width[k % n] / width[k / n]);
         jacobian
     }
 
     /// The field at a scaled state `u` and parameter `s`.
     pub fn at(&self, u: &[f64], s: f64) -> Linearised {
-        let Problem { system, over, width, .. } = self.problem;
+        let Problem {
+            system,
+            over,
+            width,
+            ..
+        } = self.problem;
         let n = u.len();
         let x = self.problem.state(u);
         let (i_stim, p) = self.problem.inputs(s);
@@ -74,7 +82,10 @@ impl<'a> Field<'a> {
             let (mut next, mut matrix, mut own) = (vec![0.0; n], vec![0.0; n * n], vec![0.0; n]);
             for (k, weight) in self.weights.iter().enumerate() {
                 f.iter_mut().zip(&x).for_each(|(f, x)| *f += weight * x);
-                jacobian.iter_mut().zip(&dx).for_each(|(j, d)| *j += weight * d);
+                jacobian
+                    .iter_mut()
+                    .zip(&dx)
+                    .for_each(|(j, d)| *j += weight * d);
                 by.iter_mut().zip(&dp).for_each(|(b, d)| *b += weight * d);
                 if k + 1 == self.weights.len() {
                     break;
@@ -82,7 +93,9 @@ impl<'a> Field<'a> {
                 system.rule(&x, i_stim, &p, &mut next);
                 system.jacobian(&x, i_stim, &p, &mut matrix);
                 system.derivative_by(*over, &x, i_stim, &p, &mut own);
-                dp = (0..n).map(|i| own[i] + (0..n).map(|j| matrix[i * n + j] * dp[j]).sum::<f64>()).collect();
+                dp = (0..n)
+                    .map(|i| own[i] + (0..n).map(|j| matrix[i * n + j] * dp[j]).sum::<f64>())
+                    .collect();
                 dx = crate::matrix::product(&matrix, &dx, n);
                 std::mem::swap(&mut x, &mut next);
             }

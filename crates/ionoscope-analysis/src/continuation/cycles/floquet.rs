@@ -20,10 +20,17 @@ pub fn multipliers(factors: &[Vec<f64>], n: usize) -> Option<Vec<Complex>> {
         .into_iter()
         .map(|(scale, z)| {
             let factor = scale.min(700.0).exp();
-            Complex { re: z.re * factor, im: z.im * factor + 0.0 }
+            Complex {
+                re: z.re * factor,
+                im: z.im * factor + 0.0,
+            }
         })
         .collect();
-    all.sort_by(|a, b| b.modulus().total_cmp(&a.modulus()).then(b.im.total_cmp(&a.im)));
+    all.sort_by(|a, b| {
+        b.modulus()
+            .total_cmp(&a.modulus())
+            .then(b.im.total_cmp(&a.im))
+    });
     Some(all)
 }
 
@@ -31,13 +38,20 @@ pub fn multipliers(factors: &[Vec<f64>], n: usize) -> Option<Vec<Complex>> {
 /// double precision; a multiplier of zero counts as the smallest positive number.
 pub fn logarithms(factors: &[Vec<f64>], n: usize, rounds: usize) -> Option<Vec<f64>> {
     let found = scaled_multipliers(factors, n, rounds)?;
-    let mut all: Vec<f64> = found.into_iter().map(|(scale, z)| scale + z.modulus().max(f64::MIN_POSITIVE).ln()).collect();
+    let mut all: Vec<f64> = found
+        .into_iter()
+        .map(|(scale, z)| scale + z.modulus().max(f64::MIN_POSITIVE).ln())
+        .collect();
     all.sort_by(|a, b| b.total_cmp(a));
     Some(all)
 }
 
 /// Each eigenvalue as (s, z), standing for z exp(s).
-fn scaled_multipliers(factors: &[Vec<f64>], n: usize, rounds: usize) -> Option<Vec<(f64, Complex)>> {
+fn scaled_multipliers(
+    factors: &[Vec<f64>],
+    n: usize,
+    rounds: usize,
+) -> Option<Vec<(f64, Complex)>> {
     let mut q = vec![0.0; n * n];
     (0..n).for_each(|i| q[i * n + i] = 1.0);
     let mut start = q.clone();
@@ -56,24 +70,41 @@ fn scaled_multipliers(factors: &[Vec<f64>], n: usize, rounds: usize) -> Option<V
     let mut all = Vec::with_capacity(n);
     let mut from = 0;
     while from < n {
-        let to = (from + 1..n).find(|&k| (k..n).all(|i| (from..k).all(|j| turn(i, j).abs() < APART))).unwrap_or(n);
+        let to = (from + 1..n)
+            .find(|&k| (k..n).all(|i| (from..k).all(|j| turn(i, j).abs() < APART)))
+            .unwrap_or(n);
         let m = to - from;
         // The group's part of the product, its scale apart.
         let mut product = vec![0.0; m * m];
         (0..m).for_each(|i| product[i * m + i] = 1.0);
         let (mut scale, mut out) = (0.0, vec![0.0; m * m]);
         for triangle in &triangles {
-            let part: Vec<f64> = (0..m * m).map(|k| triangle[(from + k / m) * n + from + k % m]).collect();
+            let part: Vec<f64> = (0..m * m)
+                .map(|k| triangle[(from + k / m) * n + from + k % m])
+                .collect();
             multiply(&part, &product, &mut out, m, m);
             let largest = out.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
             if !(largest > 0.0 && largest.is_finite()) {
                 return None;
             }
             scale += largest.ln();
-            product.iter_mut().zip(&out).for_each(|(p, o)| *p = o / largest);
+            product
+                .iter_mut()
+                .zip(&out)
+                .for_each(|(p, o)| *p = o / largest);
         }
-        let matrix = Mat::from_fn(m, m, |i, j| (0..m).map(|k| turn(from + i, from + k) * product[k * m + j]).sum::<f64>());
-        all.extend(matrix.eigenvalues().ok()?.into_iter().map(|z| (scale, Complex { re: z.re, im: z.im })));
+        let matrix = Mat::from_fn(m, m, |i, j| {
+            (0..m)
+                .map(|k| turn(from + i, from + k) * product[k * m + j])
+                .sum::<f64>()
+        });
+        all.extend(
+            matrix
+                .eigenvalues()
+                .ok()?
+                .into_iter()
+                .map(|z| (scale, Complex { re: z.re, im: z.im })),
+        );
         from = to;
     }
     Some(all)
@@ -143,7 +174,10 @@ mod tests {
         let (s, c) = 0.3f64.sin_cos();
         let turned = vec![vec![c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 0.99]; 7];
         let got = multipliers(&turned, 3).unwrap();
-        assert!((got[0].re - 2.1f64.cos()).abs() < 1e-12 && (got[0].im - 2.1f64.sin()).abs() < 1e-12, "{got:?}");
+        assert!(
+            (got[0].re - 2.1f64.cos()).abs() < 1e-12 && (got[0].im - 2.1f64.sin()).abs() < 1e-12,
+            "{got:?}"
+        );
         assert!((got[2].re - 0.99f64.powi(7)).abs() < 1e-12, "{got:?}");
     }
 }

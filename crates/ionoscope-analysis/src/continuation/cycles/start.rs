@@ -39,8 +39,15 @@ const NEIGHBOURHOOD: f64 = 0.1;
 pub fn at_hopf(problem: &Problem, point: &SpecialPoint, amplitude: f64) -> Option<(Orbit, Orbit)> {
     let n = point.x.len();
     let near = |m: &f64| m.abs();
-    let mu = point.eigenvalues.iter().filter(|m| m.im > 0.0).min_by(|a, b| near(&a.re).total_cmp(&near(&b.re)))?;
-    let y = problem.scaled(&point.x, (point.parameter - problem.value(0.0)) / problem.span());
+    let mu = point
+        .eigenvalues
+        .iter()
+        .filter(|m| m.im > 0.0)
+        .min_by(|a, b| near(&a.re).total_cmp(&near(&b.re)))?;
+    let y = problem.scaled(
+        &point.x,
+        (point.parameter - problem.value(0.0)) / problem.span(),
+    );
     let (i_stim, p) = problem.inputs(y[n]);
     let mut jacobian = vec![0.0; n * n];
     residual_jacobian(problem.system, &point.x, i_stim, &p, &mut jacobian);
@@ -54,13 +61,23 @@ pub fn at_hopf(problem: &Problem, point: &SpecialPoint, amplitude: f64) -> Optio
     };
     let q = eigenvector(&jacobian, shift, n)?;
     let largest = q.iter().map(|z| z.re.hypot(z.im)).fold(0.0, f64::max);
-    let mesh: Vec<f64> = (0..=FIRST_INTERVALS).map(|k| k as f64 / FIRST_INTERVALS as f64).collect();
+    let mesh: Vec<f64> = (0..=FIRST_INTERVALS)
+        .map(|k| k as f64 / FIRST_INTERVALS as f64)
+        .collect();
     let log_period = (std::f64::consts::TAU / mu.im).ln();
     let wave = |tau: f64| {
         let (sin, cos) = (std::f64::consts::TAU * tau).sin_cos();
-        q.iter().map(|z| (z.re * cos - z.im * sin) / largest).collect::<Vec<f64>>()
+        q.iter()
+            .map(|z| (z.re * cos - z.im * sin) / largest)
+            .collect::<Vec<f64>>()
     };
-    let orbit = Orbit::through(mesh.clone(), log_period, y[n], |t| wave(t).iter().zip(&y).map(|(w, y)| y + amplitude * w).collect());
+    let orbit = Orbit::through(mesh.clone(), log_period, y[n], |t| {
+        wave(t)
+            .iter()
+            .zip(&y)
+            .map(|(w, y)| y + amplitude * w)
+            .collect()
+    });
     let mut along = Orbit::through(mesh, 0.0, 0.0, wave);
     let length = along.norm();
     along = along.times(1.0 / length);
@@ -72,10 +89,16 @@ pub fn by_simulation(problem: &Problem, s: f64, options: &CycleOptions) -> Resul
     let spec = problem.system.spec();
     let n = spec.variables.len();
     let (i_stim, p) = problem.inputs(s);
-    let middle = |share: f64| (0..n).map(|i| problem.state(&vec![share; n])[i]).collect::<Vec<f64>>();
+    let middle = |share: f64| {
+        (0..n)
+            .map(|i| problem.state(&vec![share; n])[i])
+            .collect::<Vec<f64>>()
+    };
     let mut found: Vec<Orbit> = Vec::new();
     for x0 in [spec.default_state(), middle(0.3), middle(0.6)] {
-        let Some(orbit) = repetition(problem, x0, i_stim, &p, s, options)? else { continue };
+        let Some(orbit) = repetition(problem, x0, i_stim, &p, s, options)? else {
+            continue;
+        };
         let [low, high] = orbit.extent();
         let same = |o: &Orbit| {
             let [a, b] = o.extent();
@@ -89,11 +112,24 @@ pub fn by_simulation(problem: &Problem, s: f64, options: &CycleOptions) -> Resul
     Ok(found)
 }
 
-fn repetition(problem: &Problem, mut x: Vec<f64>, i_stim: f64, p: &[f64], s: f64, options: &CycleOptions) -> Result<Option<Orbit>> {
+fn repetition(
+    problem: &Problem,
+    mut x: Vec<f64>,
+    i_stim: f64,
+    p: &[f64],
+    s: f64,
+    options: &CycleOptions,
+) -> Result<Option<Orbit>> {
     let system = problem.system;
     let n = x.len();
-    let Ok(here) = spectrum(system, &x, i_stim, p) else { return Ok(None) };
-    let fastest = here.eigenvalues.iter().map(|m| m.modulus()).fold(0.0, f64::max);
+    let Ok(here) = spectrum(system, &x, i_stim, p) else {
+        return Ok(None);
+    };
+    let fastest = here
+        .eigenvalues
+        .iter()
+        .map(|m| m.modulus())
+        .fold(0.0, f64::max);
     if !(fastest > 0.0 && fastest.is_finite()) {
         return Ok(None);
     }
@@ -102,22 +138,45 @@ fn repetition(problem: &Problem, mut x: Vec<f64>, i_stim: f64, p: &[f64], s: f64
         Time::Continuous => dt,
         Time::Discrete { dt: step } => (dt / step).round().max(1.0) * step,
     };
-    let protocol = if i_stim == 0.0 { Protocol::none() } else { Protocol::constant(i_stim) };
+    let protocol = if i_stim == 0.0 {
+        Protocol::none()
+    } else {
+        Protocol::constant(i_stim)
+    };
     // One that runs away takes ever smaller steps; it is not worth its time.
-    let solve = SolveOptions { max_steps: options.solve.max_steps.min(MOST_STEPS), ..options.solve.clone() };
+    let solve = SolveOptions {
+        max_steps: options.solve.max_steps.min(MOST_STEPS),
+        ..options.solve.clone()
+    };
     let run = |x0: &[f64], dt: f64, count: usize| -> Result<Option<Vec<f64>>> {
-        let experiment = Experiment { x0: x0.to_vec(), p: p.to_vec(), protocol: protocol.clone(), times: TimeGrid::new(0.0, dt, count)? };
+        let experiment = Experiment {
+            x0: x0.to_vec(),
+            p: p.to_vec(),
+            protocol: protocol.clone(),
+            times: TimeGrid::new(0.0, dt, count)?,
+        };
         let mut all = system.solve_ensemble(&[experiment], &solve)?;
         let done = all.pop().filter(|t| t.outcome == Outcome::Completed);
-        Ok(done.map(|t| t.x.chunks_exact(n).flat_map(|x| problem.scaled(x, s)[..n].to_vec()).collect()))
+        Ok(done.map(|t| {
+            t.x.chunks_exact(n)
+                .flat_map(|x| problem.scaled(x, s)[..n].to_vec())
+                .collect()
+        }))
     };
     let mut length = FIRST_PIECE / fastest;
     for _ in 0..PIECES {
         let dt = round(length / SAMPLES as f64);
-        let Some(samples) = run(&x, dt, SAMPLES)? else { return Ok(None) };
+        let Some(samples) = run(&x, dt, SAMPLES)? else {
+            return Ok(None);
+        };
         let last = &samples[(SAMPLES - 1) * n..];
         x = problem.state(last);
-        let distance = |k: usize| (0..n).map(|i| (samples[k * n + i] - last[i]).powi(2)).sum::<f64>().sqrt();
+        let distance = |k: usize| {
+            (0..n)
+                .map(|i| (samples[k * n + i] - last[i]).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
         let height = (0..SAMPLES).map(distance).fold(0.0, f64::max);
         if height < MOTION {
             return Ok(None);
@@ -126,8 +185,18 @@ fn repetition(problem: &Problem, mut x: Vec<f64>, i_stim: f64, p: &[f64], s: f64
             // Once more, finely.
             let fine = round(lag * dt / (4 * options.most_intervals) as f64);
             let count = (lag * dt / fine).ceil() as usize + 3;
-            let Some(samples) = run(&x, fine, count)? else { return Ok(None) };
-            return Ok(Some(closed(&samples, n, fine, lag * dt, s, options.accuracy(system.time()), options.most_intervals)));
+            let Some(samples) = run(&x, fine, count)? else {
+                return Ok(None);
+            };
+            return Ok(Some(closed(
+                &samples,
+                n,
+                fine,
+                lag * dt,
+                s,
+                options.accuracy(system.time()),
+                options.most_intervals,
+            )));
         }
         length *= 2.0;
     }
@@ -144,20 +213,36 @@ fn between(samples: &[f64], n: usize, t: f64) -> Vec<f64> {
         -(c + 1.0) * c * (c - 2.0) / 2.0,
         (c + 1.0) * c * (c - 1.0) / 6.0,
     ];
-    (0..n).map(|i| (0..4).map(|j| weights[j] * samples[(k + j - 1) * n + i]).sum()).collect()
+    (0..n)
+        .map(|i| {
+            (0..4)
+                .map(|j| weights[j] * samples[(k + j - 1) * n + i])
+                .sum()
+        })
+        .collect()
 }
 
 /// After how many samples the last state came before, the shortest of the best; none where it did not.
 fn lag(samples: &[f64], n: usize, height: f64) -> Option<f64> {
     let count = samples.len() / n;
     let last = &samples[(count - 1) * n..];
-    let off = |x: &[f64]| x.iter().zip(last).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let off = |x: &[f64]| {
+        x.iter()
+            .zip(last)
+            .map(|(a, b)| (a - b).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
     // Nearest samples of all returns, and between samples the nearest time.
     let refined = |k: usize| {
         let (mut a, mut b) = (k as f64 - 1.0, k as f64 + 1.0);
         for _ in 0..50 {
             let (l, r) = (a + (b - a) / 3.0, b - (b - a) / 3.0);
-            if off(&between(samples, n, l)) < off(&between(samples, n, r)) { b = r } else { a = l }
+            if off(&between(samples, n, l)) < off(&between(samples, n, r)) {
+                b = r
+            } else {
+                a = l
+            }
         }
         let t = 0.5 * (a + b);
         (off(&between(samples, n, t)), (count - 1) as f64 - t)
@@ -178,14 +263,32 @@ fn lag(samples: &[f64], n: usize, height: f64) -> Option<f64> {
         return None;
     }
     // Among equals the first: the others go round several times.
-    candidates.into_iter().find(|c| c.0 < 3.0 * best + 1e-4 * height).map(|c| c.1)
+    candidates
+        .into_iter()
+        .find(|c| c.0 < 3.0 * best + 1e-4 * height)
+        .map(|c| c.1)
 }
 
 /// The closed curve through samples `dt` apart that repeat after `period`, on a mesh fit to it.
-fn closed(samples: &[f64], n: usize, dt: f64, period: f64, s: f64, accuracy: f64, many: usize) -> Orbit {
+fn closed(
+    samples: &[f64],
+    n: usize,
+    dt: f64,
+    period: f64,
+    s: f64,
+    accuracy: f64,
+    many: usize,
+) -> Orbit {
     let at = |t: f64| between(samples, n, t / dt);
     let (first, end) = (at(0.0), at(period));
-    let curve = |tau: f64| -> Vec<f64> { at(tau * period).iter().zip(&first).zip(&end).map(|((x, a), b)| x - tau * (b - a)).collect() };
+    let curve = |tau: f64| -> Vec<f64> {
+        at(tau * period)
+            .iter()
+            .zip(&first)
+            .zip(&end)
+            .map(|((x, a), b)| x - tau * (b - a))
+            .collect()
+    };
     let mesh = (0..=many).map(|k| k as f64 / many as f64).collect();
     let fine = Orbit::through(mesh, period.ln(), s, curve);
     // Samples carry the solver's error, which high differences show: the mesh follows the curve's length and its bends, no finer.

@@ -24,17 +24,34 @@ const ACCURACIES: f64 = 5e3;
 
 /// The multipliers of a cycle known to `accuracy` but for the one along it, by descending absolute value; `collocated` are those of its
 /// collocation equations.
-pub fn multipliers(field: &Field, orbit: &Orbit, collocated: &[Complex], accuracy: f64) -> Vec<Complex> {
+pub fn multipliers(
+    field: &Field,
+    orbit: &Orbit,
+    collocated: &[Complex],
+    accuracy: f64,
+) -> Vec<Complex> {
     let same = (ACCURACIES * accuracy).clamp(SAME[0], SAME[1]);
-    let Some(mut all) = carried(field, orbit) else { return collocated.to_vec() };
+    let Some(mut all) = carried(field, orbit) else {
+        return collocated.to_vec();
+    };
     let distance = |a: Complex, b: Complex| (a.re - b.re).hypot(a.im - b.im);
     let one = Complex { re: 1.0, im: 0.0 };
-    let Some(along) = (0..all.len()).min_by(|a, b| distance(all[*a], one).total_cmp(&distance(all[*b], one))) else { return all };
+    let Some(along) =
+        (0..all.len()).min_by(|a, b| distance(all[*a], one).total_cmp(&distance(all[*b], one)))
+    else {
+        return all;
+    };
     all.remove(along);
     for m in &mut all {
-        let nearest = collocated.iter().min_by(|a, b| distance(**a, *m).total_cmp(&distance(**b, *m)));
+        let nearest = collocated
+            .iter()
+            .min_by(|a, b| distance(**a, *m).total_cmp(&distance(**b, *m)));
         if let Some(nearest) = nearest.filter(|c| {
-            let same = if m.modulus() > SLOW { 10.0 * same } else { same };
+            let same = if m.modulus() > SLOW {
+                10.0 * same
+            } else {
+                same
+            };
             distance(**c, *m) <= same.min(SAME[1]) * m.modulus()
         }) {
             *m = *nearest;
@@ -60,7 +77,14 @@ fn carried_by_map(field: &Field, orbit: &Orbit, dt: f64) -> Option<Vec<Complex>>
     }
     let (from, left) = (steps.floor() / steps, steps.fract());
     let jacobian = |k: usize, out: &mut [f64]| {
-        out.copy_from_slice(&field.at(&orbit.at((from + 0.5 * k as f64 * left / steps).min(1.0)), orbit.s).jacobian);
+        out.copy_from_slice(
+            &field
+                .at(
+                    &orbit.at((from + 0.5 * k as f64 * left / steps).min(1.0)),
+                    orbit.s,
+                )
+                .jacobian,
+        );
     };
     factors.append(&mut Frame::new(n, n).factors(jacobian, left * dt, 1)?.0);
     floquet::multipliers(&factors, n)
@@ -74,7 +98,10 @@ fn carried_by_flow(field: &Field, orbit: &Orbit) -> Option<Vec<Complex>> {
         .map(|w| {
             let norm = |tau: f64| {
                 let jacobian = field.at(&orbit.at(tau), orbit.s).jacobian;
-                jacobian.chunks_exact(n).map(|row| row.iter().map(|j| j.abs()).sum::<f64>()).fold(0.0, f64::max)
+                jacobian
+                    .chunks_exact(n)
+                    .map(|row| row.iter().map(|j| j.abs()).sum::<f64>())
+                    .fold(0.0, f64::max)
             };
             (w[1] - w[0]) * period * norm(w[0]).max(norm(0.5 * (w[0] + w[1])))
         })

@@ -61,7 +61,10 @@ pub struct Traced {
 
 impl Traced {
     fn unstable(&self) -> usize {
-        self.multipliers.iter().filter(|m| m.modulus() > 1.0).count()
+        self.multipliers
+            .iter()
+            .filter(|m| m.modulus() > 1.0)
+            .count()
     }
 
     /// The bifurcation by which the k-th multiplier passes the unit circle here; none where it does not pass, but jumps.
@@ -116,13 +119,21 @@ impl Raw {
     /// Whether one of its ends shrinks to the Hopf point about which `orbit` lies: the square of the height goes straight to zero there.
     pub fn ends_at(&self, orbit: &Orbit) -> bool {
         let (extent, count) = (orbit.extent(), self.points.len());
-        (0..2).filter(|k| count > 1 && self.stopped[*k] == Stop::FixedPoint).any(|k| {
-            let [last, before] = if k == 0 { [0, 1] } else { [count - 1, count - 2] }.map(|i| &self.points[i]);
-            let [small, large] = [last, before].map(|q| q.height() * q.height());
-            let left = small / (large - small) * (last.orbit.s - before.orbit.s);
-            let off = last.orbit.s + left - orbit.s;
-            off.abs() < 0.5 * left.abs() + 1e-6 && apart(last, last, 0.0, (&extent, last.orbit.log_period)) < SAME
-        })
+        (0..2)
+            .filter(|k| count > 1 && self.stopped[*k] == Stop::FixedPoint)
+            .any(|k| {
+                let [last, before] = if k == 0 {
+                    [0, 1]
+                } else {
+                    [count - 1, count - 2]
+                }
+                .map(|i| &self.points[i]);
+                let [small, large] = [last, before].map(|q| q.height() * q.height());
+                let left = small / (large - small) * (last.orbit.s - before.orbit.s);
+                let off = last.orbit.s + left - orbit.s;
+                off.abs() < 0.5 * left.abs() + 1e-6
+                    && apart(last, last, 0.0, (&extent, last.orbit.log_period)) < SAME
+            })
     }
 
     /// Whether nothing was followed.
@@ -133,7 +144,12 @@ impl Raw {
     /// A branch of which not even the first cycle was found.
     pub fn not_started(parameter: f64) -> Self {
         let stop = Stop::NotStarted { parameter };
-        Raw { points: Vec::new(), special: Vec::new(), at: Vec::new(), stopped: [stop.clone(), stop] }
+        Raw {
+            points: Vec::new(),
+            special: Vec::new(),
+            at: Vec::new(),
+            stopped: [stop.clone(), stop],
+        }
     }
 
     pub fn describe(self, field: &Field, accuracy: f64, started_from: Origin) -> CycleBranch {
@@ -152,18 +168,33 @@ impl Raw {
         };
         let profile = |q: &Traced| {
             let period = q.orbit.log_period.exp();
-            let taus: Vec<f64> =
-                q.orbit.mesh.windows(2).flat_map(|w| (0..4).map(|k| w[0] + 0.25 * f64::from(k) * (w[1] - w[0]))).chain([1.0]).collect();
+            let taus: Vec<f64> = q
+                .orbit
+                .mesh
+                .windows(2)
+                .flat_map(|w| (0..4).map(|k| w[0] + 0.25 * f64::from(k) * (w[1] - w[0])))
+                .chain([1.0])
+                .collect();
             Profile {
                 cycle: point(q),
-                x: taus.iter().map(|t| problem.state(&q.orbit.at(*t))).collect(),
+                x: taus
+                    .iter()
+                    .map(|t| problem.state(&q.orbit.at(*t)))
+                    .collect(),
                 t: taus.into_iter().map(|t| t * period).collect(),
             }
         };
         CycleBranch {
             started_from,
             points: self.points.par_iter().map(point).collect(),
-            special_points: self.special.iter().map(|(kind, q)| CycleSpecialPoint { kind: *kind, cycle: point(q) }).collect(),
+            special_points: self
+                .special
+                .iter()
+                .map(|(kind, q)| CycleSpecialPoint {
+                    kind: *kind,
+                    cycle: point(q),
+                })
+                .collect(),
             at: self.at.iter().map(profile).collect(),
             stopped: self.stopped,
         }
@@ -175,7 +206,11 @@ fn without_vertical(all: Vec<(Bifurcation, Traced)>, same: f64) -> Vec<(Bifurcat
     let mut kept: Vec<(Bifurcation, Traced)> = Vec::new();
     for (kind, q) in all {
         let near = |(_, o): &&(Bifurcation, Traced)| (o.orbit.s - q.orbit.s).abs() < same;
-        let back = kept.iter().rev().take_while(near).position(|(k, _)| *k == Bifurcation::SaddleNode);
+        let back = kept
+            .iter()
+            .rev()
+            .take_while(near)
+            .position(|(k, _)| *k == Bifurcation::SaddleNode);
         match back {
             Some(back) if kind == Bifurcation::SaddleNode => kept.truncate(kept.len() - 1 - back),
             _ => kept.push((kind, q)),
@@ -202,9 +237,13 @@ fn unsure(three: [(&Traced, f64); 3]) -> bool {
 fn returned(here: &Traced, next: &Traced, first: &Traced, h: f64) -> bool {
     let passed = |share: f64| {
         let s = here.orbit.s + share * (next.orbit.s - here.orbit.s);
-        apart(here, next, share, (&first.extent, first.orbit.log_period)).max((s - first.orbit.s).abs())
+        apart(here, next, share, (&first.extent, first.orbit.log_period))
+            .max((s - first.orbit.s).abs())
     };
-    (0..=40).map(|k| passed(0.05 * f64::from(k) - 0.5)).fold(f64::INFINITY, f64::min) < PASSES_BY * h
+    (0..=40)
+        .map(|k| passed(0.05 * f64::from(k) - 0.5))
+        .fold(f64::INFINITY, f64::min)
+        < PASSES_BY * h
 }
 
 pub struct Tracer<'a> {
@@ -219,7 +258,13 @@ type Way = (Vec<Traced>, Vec<(Bifurcation, Traced)>, Vec<Traced>, Stop);
 
 impl Tracer<'_> {
     /// The cycle in the plane across `across` through `guess`, its phase that of `reference`; and the corrections it took.
-    fn correct(&self, guess: &Orbit, reference: &Orbit, across: &Orbit, most: usize) -> Option<(Traced, usize)> {
+    fn correct(
+        &self,
+        guess: &Orbit,
+        reference: &Orbit,
+        across: &Orbit,
+        most: usize,
+    ) -> Option<(Traced, usize)> {
         let (mut orbit, mut before) = (guess.clone(), f64::INFINITY);
         for k in 0..most {
             let solved = solve(self.field, &orbit, reference, guess, across)?;
@@ -240,23 +285,40 @@ impl Tracer<'_> {
         let solved = solve(self.field, &orbit, reference, &orbit, across)?;
         let mut all = solved.multipliers()?;
         let distance = |m: &Complex| (m.re - 1.0).hypot(m.im);
-        let trivial = (0..all.len()).min_by(|&a, &b| distance(&all[a]).total_cmp(&distance(&all[b])))?;
+        let trivial =
+            (0..all.len()).min_by(|&a, &b| distance(&all[a]).total_cmp(&distance(&all[b])))?;
         let trivial_error = distance(&all.remove(trivial));
         let length = solved.direction.norm();
         let tangent = solved.direction.times(1.0 / length);
         let extent = orbit.extent();
-        Some(Traced { orbit, tangent, extent, multipliers: all, trivial_error })
+        Some(Traced {
+            orbit,
+            tangent,
+            extent,
+            multipliers: all,
+            trivial_error,
+        })
     }
 
     /// The first cycle of a branch, at least so high.
-    pub fn first(&self, guess: &Orbit, reference: &Orbit, across: &Orbit, least_height: f64) -> Option<Traced> {
+    pub fn first(
+        &self,
+        guess: &Orbit,
+        reference: &Orbit,
+        across: &Orbit,
+        least_height: f64,
+    ) -> Option<Traced> {
         let (first, _) = self.correct(guess, reference, across, MOST_FIRST_CORRECTIONS)?;
         // A fixed point solves the equations too.
         (first.height() > least_height).then_some(())?;
         let once = first.orbit.once();
         if once.log_period < first.orbit.log_period {
             let across = once.parameter_direction();
-            return self.refitted(&self.correct(&once, &once, &across, MOST_FIRST_CORRECTIONS)?.0);
+            return self.refitted(
+                &self
+                    .correct(&once, &once, &across, MOST_FIRST_CORRECTIONS)?
+                    .0,
+            );
         }
         self.refitted(&first)
     }
@@ -268,11 +330,14 @@ impl Tracer<'_> {
             return None;
         }
         // Some more than is needed, so that growth does not ask for a new mesh at each step.
-        let mesh = q.orbit.fitted_mesh((wanted + wanted / 5).min(self.options.most_intervals));
+        let mesh = q
+            .orbit
+            .fitted_mesh((wanted + wanted / 5).min(self.options.most_intervals));
         let (orbit, mut tangent) = (q.orbit.on(&mesh), q.tangent.on(&mesh));
         let length = tangent.norm();
         tangent = tangent.times(1.0 / length);
-        self.correct(&orbit, &orbit, &tangent, MOST_CORRECTIONS).map(|(q, _)| q)
+        self.correct(&orbit, &orbit, &tangent, MOST_CORRECTIONS)
+            .map(|(q, _)| q)
     }
 
     /// The cycle at arclength `h` along the tangent of another.
@@ -286,7 +351,12 @@ impl Tracer<'_> {
         let share = (s - a.orbit.s) / (b.orbit.s - a.orbit.s);
         let mut guess = a.orbit.plus(share, &b.orbit.plus(-1.0, &a.orbit));
         guess.s = s;
-        let (mut q, _) = self.correct(&guess, &a.orbit, &guess.parameter_direction(), MOST_CORRECTIONS)?;
+        let (mut q, _) = self.correct(
+            &guess,
+            &a.orbit,
+            &guess.parameter_direction(),
+            MOST_CORRECTIONS,
+        )?;
         q.orbit.s = s;
         if q.tangent.inner(&a.tangent) < 0.0 {
             q.tangent = q.tangent.times(-1.0);
@@ -297,7 +367,12 @@ impl Tracer<'_> {
     /// The branch that grows out of a fixed point.
     pub fn trace_from_hopf(&self, first: Traced) -> Raw {
         let (points, special, at, end) = self.one_way(first);
-        Raw { points, special: without_vertical(special, VERTICAL * self.accuracy), at, stopped: [Stop::FixedPoint, end] }
+        Raw {
+            points,
+            special: without_vertical(special, VERTICAL * self.accuracy),
+            at,
+            stopped: [Stop::FixedPoint, end],
+        }
     }
 
     /// The branch through a cycle, both ways.
@@ -313,7 +388,12 @@ impl Tracer<'_> {
         points.extend(ahead);
         special.extend(more);
         at.extend(also);
-        Raw { points, special: without_vertical(special, VERTICAL * self.accuracy), at, stopped: [begin, end] }
+        Raw {
+            points,
+            special: without_vertical(special, VERTICAL * self.accuracy),
+            at,
+            stopped: [begin, end],
+        }
     }
 
     fn one_way(&self, first: Traced) -> Way {
@@ -325,35 +405,59 @@ impl Tracer<'_> {
         for _ in 0..self.options.most_steps {
             // Next to a fixed point no step over it, where the same cycles come again, half a period later.
             let [low, high] = here.tangent.extent();
-            let growth = low.iter().zip(&high).map(|(a, b)| b - a).fold(0.0, f64::max);
-            h = h.min(0.3 * here.height() / growth).min(self.field.problem.longest(
-                here.orbit.s,
-                here.tangent.s,
-                self.options.longest_step,
-            ));
+            let growth = low
+                .iter()
+                .zip(&high)
+                .map(|(a, b)| b - a)
+                .fold(0.0, f64::max);
+            h = h
+                .min(0.3 * here.height() / growth)
+                .min(self.field.problem.longest(
+                    here.orbit.s,
+                    here.tangent.s,
+                    self.options.longest_step,
+                ));
             let Some((next, corrections, landed)) = self.step(&here, h) else {
                 h *= 0.5;
                 let end = if here.tangent.s > 0.0 { 1.0 } else { 0.0 };
                 let left = (end - here.orbit.s) / here.tangent.s;
-                let shortest = if left >= 0.0 { SHORTEST.min(0.1 * left) } else { SHORTEST };
+                let shortest = if left >= 0.0 {
+                    SHORTEST.min(0.1 * left)
+                } else {
+                    SHORTEST
+                };
                 if (end - here.orbit.s).abs() <= NEAREST {
                     let within = (end - here.orbit.s).abs() * self.field.problem.span().abs();
                     return (points, special, at, Stop::SingularEnd { within });
                 }
                 if h < shortest {
-                    let long = here.orbit.log_period > points[0].orbit.log_period + GROWN.ln() && self.stands_still(&here);
-                    return (points, special, at, if long { Stop::LongPeriod } else { Stop::NoConvergence });
+                    let long = here.orbit.log_period > points[0].orbit.log_period + GROWN.ln()
+                        && self.stands_still(&here);
+                    return (
+                        points,
+                        special,
+                        at,
+                        if long {
+                            Stop::LongPeriod
+                        } else {
+                            Stop::NoConvergence
+                        },
+                    );
                 }
                 continue;
             };
             let advance = next.orbit.plus(-1.0, &here.orbit).inner(&here.tangent);
             let suspect = before.as_ref().is_some_and(|(q, gone)| {
-                q.multipliers.len() == next.multipliers.len() && { unsure([(q, -gone), (&here, 0.0), (&next, advance)]) }
+                q.multipliers.len() == next.multipliers.len() && {
+                    unsure([(q, -gone), (&here, 0.0), (&next, advance)])
+                }
             });
-            let mut passed = self.bifurcations(&here, &next, advance, suspect, &mut CLOSER_LOOKS.clone());
+            let mut passed =
+                self.bifurcations(&here, &next, advance, suspect, &mut CLOSER_LOOKS.clone());
             // Where a doubled cycle turns back as one gone round twice, it began: beyond, the same cycles come again, half a period later.
-            let joins =
-                |(kind, q): &(Bifurcation, Traced)| *kind == Bifurcation::SaddleNode && q.orbit.once().log_period < q.orbit.log_period;
+            let joins = |(kind, q): &(Bifurcation, Traced)| {
+                *kind == Bifurcation::SaddleNode && q.orbit.once().log_period < q.orbit.log_period
+            };
             if let Some(k) = passed.iter().position(joins) {
                 let (_, last) = passed.swap_remove(k);
                 passed.truncate(k);
@@ -369,21 +473,35 @@ impl Tracer<'_> {
                 }
             }
             points.push(next.clone());
-            let stop = if next.height() < 2.0 * FIRST_AMPLITUDE && next.height() < here.height() && self.shrinks_to_a_fixed_point(&next) {
+            let stop = if next.height() < 2.0 * FIRST_AMPLITUDE
+                && next.height() < here.height()
+                && self.shrinks_to_a_fixed_point(&next)
+            {
                 Some(Stop::FixedPoint)
             } else if next.height() < NO_HEIGHT * FIRST_AMPLITUDE {
                 Some(Stop::NoConvergence)
             } else if next.orbit.log_period > longest {
-                Some(if self.stands_still(&next) { Stop::LongPeriod } else { Stop::PeriodLimit })
-            } else if let Some(k) = (0..self.field.dimension()).find(|&k| next.extent[0][k] < -MARGIN || next.extent[1][k] > 1.0 + MARGIN) {
-                Some(Stop::LeftBox(self.field.problem.system.spec().variables[k].name.clone()))
+                Some(if self.stands_still(&next) {
+                    Stop::LongPeriod
+                } else {
+                    Stop::PeriodLimit
+                })
+            } else if let Some(k) = (0..self.field.dimension())
+                .find(|&k| next.extent[0][k] < -MARGIN || next.extent[1][k] > 1.0 + MARGIN)
+            {
+                Some(Stop::LeftBox(
+                    self.field.problem.system.spec().variables[k].name.clone(),
+                ))
             } else {
                 landed.then_some(Stop::EndOfRange)
             };
             if let Some(stop) = stop {
                 return (points, special, at, stop);
             }
-            if points.len() > 10 && next.tangent.s * points[0].tangent.s > 0.0 && returned(&here, &next, &points[0], h) {
+            if points.len() > 10
+                && next.tangent.s * points[0].tangent.s > 0.0
+                && returned(&here, &next, &points[0], h)
+            {
                 return (points, special, at, Stop::Closed);
             }
             h = if corrections <= 4 {
@@ -401,8 +519,18 @@ impl Tracer<'_> {
                 match self.refitted(&here) {
                     Some(q) => here = q,
                     None if here.orbit.wanted(self.accuracy) > self.options.most_intervals => {
-                        let long = here.orbit.log_period > points[0].orbit.log_period + GROWN.ln() && self.stands_still(&here);
-                        return (points, special, at, if long { Stop::LongPeriod } else { Stop::TooManyIntervals });
+                        let long = here.orbit.log_period > points[0].orbit.log_period + GROWN.ln()
+                            && self.stands_still(&here);
+                        return (
+                            points,
+                            special,
+                            at,
+                            if long {
+                                Stop::LongPeriod
+                            } else {
+                                Stop::TooManyIntervals
+                            },
+                        );
                     }
                     None => {}
                 }
@@ -428,9 +556,14 @@ impl Tracer<'_> {
         let arclength = (end - here.orbit.s) / here.tangent.s;
         // From between the cycles on both sides of the end or, where there is none beyond, along the tangent.
         let landed = match &ordinary {
-            Some((next, _)) => self.at_parameter(here, next, if next.orbit.s < 0.0 { 0.0 } else { 1.0 }),
+            Some((next, _)) => {
+                self.at_parameter(here, next, if next.orbit.s < 0.0 { 0.0 } else { 1.0 })
+            }
             None if arclength >= 0.0 && arclength <= h => {
-                let ahead = Traced { orbit: here.orbit.plus(arclength, &here.tangent), ..here.clone() };
+                let ahead = Traced {
+                    orbit: here.orbit.plus(arclength, &here.tangent),
+                    ..here.clone()
+                };
                 self.at_parameter(here, &ahead, end)
             }
             None => None,
@@ -441,12 +574,23 @@ impl Tracer<'_> {
     /// Whether cycles so small lie about a fixed point at which a pair passes the border of stability with their frequency.
     fn shrinks_to_a_fixed_point(&self, q: &Traced) -> bool {
         let problem = self.field.problem;
-        let middle: Vec<f64> = q.extent[0].iter().zip(&q.extent[1]).map(|(a, b)| 0.5 * (a + b)).collect();
+        let middle: Vec<f64> = q.extent[0]
+            .iter()
+            .zip(&q.extent[1])
+            .map(|(a, b)| 0.5 * (a + b))
+            .collect();
         let (i_stim, p) = problem.inputs(q.orbit.s);
-        let Ok(Some(point)) = crate::fixed_points::refine(problem.system, &problem.state(&middle), i_stim, &p) else { return false };
-        let near = problem.apart((&point.x, 0.0), (&problem.state(&middle), 0.0)) < 10.0 * FIRST_AMPLITUDE;
+        let Ok(Some(point)) =
+            crate::fixed_points::refine(problem.system, &problem.state(&middle), i_stim, &p)
+        else {
+            return false;
+        };
+        let near =
+            problem.apart((&point.x, 0.0), (&problem.state(&middle), 0.0)) < 10.0 * FIRST_AMPLITUDE;
         let frequency = std::f64::consts::TAU / q.orbit.log_period.exp();
-        near && point.eigenvalues.iter().any(|m| m.re.abs() < AGREES * frequency && (m.im.abs() - frequency).abs() < AGREES * frequency)
+        near && point.eigenvalues.iter().any(|m| {
+            m.re.abs() < AGREES * frequency && (m.im.abs() - frequency).abs() < AGREES * frequency
+        })
     }
 
     /// Whether the period grows and the parameter does not move.
@@ -456,7 +600,14 @@ impl Tracer<'_> {
         moved < STANDS_STILL * q.tangent.log_period.abs()
     }
 
-    fn bifurcations(&self, here: &Traced, next: &Traced, h: f64, suspect: bool, looks: &mut usize) -> Vec<(Bifurcation, Traced)> {
+    fn bifurcations(
+        &self,
+        here: &Traced,
+        next: &Traced,
+        h: f64,
+        suspect: bool,
+        looks: &mut usize,
+    ) -> Vec<(Bifurcation, Traced)> {
         let turned = here.tangent.s * next.tangent.s < 0.0;
         let (before, after) = (here.unstable(), next.unstable());
         let more = if after > before { next } else { here };
@@ -478,17 +629,33 @@ impl Tracer<'_> {
             }
         }
         let mut found: Vec<(f64, Bifurcation, Traced)> = Vec::new();
-        let nearest = |a: &Traced, b: &Traced, share: f64| if share < 0.5 { a.clone() } else { b.clone() };
-        let locate = |test: &dyn Fn(&Traced) -> f64| zero(&|h| Some(self.at(here, h)?.0), here, next, h, test, &nearest);
+        let nearest =
+            |a: &Traced, b: &Traced, share: f64| if share < 0.5 { a.clone() } else { b.clone() };
+        let locate = |test: &dyn Fn(&Traced) -> f64| {
+            zero(
+                &|h| Some(self.at(here, h)?.0),
+                here,
+                next,
+                h,
+                test,
+                &nearest,
+            )
+        };
         if turned {
             found.extend(locate(&|q| q.tangent.s).map(|(at, q)| (at, Bifurcation::SaddleNode, q)));
         }
         let mut k = before.min(after);
         while k < before.max(after) {
             // By absolute value the k-th is continuous along the branch; what it is, is seen where it passes.
-            let kind = locate(&|q| q.multipliers[k].modulus().ln()).and_then(|(at, q)| Some((at, q.passing(k)?, q)));
-            k += if matches!(kind, Some((_, Bifurcation::NeimarkSacker, _))) { 2 } else { 1 };
-            found.extend(kind.filter(|(_, kind, _)| !(turned && *kind == Bifurcation::BranchPoint)));
+            let kind = locate(&|q| q.multipliers[k].modulus().ln())
+                .and_then(|(at, q)| Some((at, q.passing(k)?, q)));
+            k += if matches!(kind, Some((_, Bifurcation::NeimarkSacker, _))) {
+                2
+            } else {
+                1
+            };
+            found
+                .extend(kind.filter(|(_, kind, _)| !(turned && *kind == Bifurcation::BranchPoint)));
         }
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
         found.into_iter().map(|(_, kind, q)| (kind, q)).collect()

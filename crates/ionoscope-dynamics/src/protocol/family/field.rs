@@ -84,15 +84,25 @@ impl TryFrom<Written> for Range {
             (None, Some(range), None, None) => Draw::Uniform(range),
             (None, None, Some(range), None) => Draw::LogUniform(range),
             (None, None, None, Some(range)) => Draw::Whole(range),
-            _ => return Err("a range needs exactly one of value, uniform, log-uniform and whole".into()),
+            _ => {
+                return Err(
+                    "a range needs exactly one of value, uniform, log-uniform and whole".into(),
+                );
+            }
         };
-        Ok(Range { draw, of: w.of.unwrap_or_default() })
+        Ok(Range {
+            draw,
+            of: w.of.unwrap_or_default(),
+        })
     }
 }
 
 impl From<Range> for Written {
     fn from(range: Range) -> Self {
-        let mut w = Written { of: (range.of == Scale::TEnd).then_some(range.of), ..Written::default() };
+        let mut w = Written {
+            of: (range.of == Scale::TEnd).then_some(range.of),
+            ..Written::default()
+        };
         match range.draw {
             Draw::Value(v) => w.value = Some(v),
             Draw::Uniform(r) => w.uniform = Some(r),
@@ -112,12 +122,18 @@ impl From<Range> for Field {
 impl Range {
     /// Uniform in [low, high).
     pub const fn uniform(low: f64, high: f64) -> Self {
-        Range { draw: Draw::Uniform([low, high]), of: Scale::One }
+        Range {
+            draw: Draw::Uniform([low, high]),
+            of: Scale::One,
+        }
     }
 
     /// The same numbers as shares of the end T of the run.
     pub const fn of_t_end(self) -> Self {
-        Range { of: Scale::TEnd, ..self }
+        Range {
+            of: Scale::TEnd,
+            ..self
+        }
     }
 
     /// The number at a share in [0, 1) of the range.
@@ -126,7 +142,11 @@ impl Range {
         match self.draw {
             Draw::Value(v) => Field::Number(unit * v),
             Draw::Uniform([low, high]) => Field::Number(unit * (low + (high - low) * share)),
-            Draw::LogUniform([low, high]) => Field::Number(unit * (low.ln() + (high / low).ln() * share).exp().clamp(low, high)),
+            Draw::LogUniform([low, high]) => Field::Number(
+                unit * (low.ln() + (high / low).ln() * share)
+                    .exp()
+                    .clamp(low, high),
+            ),
             Draw::Whole([low, high]) => {
                 let count = (high - low) as f64 + 1.0;
                 Field::Whole(low + ((count * share) as u64).min(high - low))
@@ -138,16 +158,31 @@ impl Range {
 impl Field {
     /// Checks that a range makes sense.
     pub(super) fn check(&self) -> Result<()> {
-        let Field::Range(Range { draw, of }) = self else { return Ok(()) };
+        let Field::Range(Range { draw, of }) = self else {
+            return Ok(());
+        };
         let (right, expected) = match *draw {
             Draw::Value(v) => (v.is_finite(), "a finite number"),
-            Draw::Uniform([low, high]) => ((high - low).is_finite() && low <= high, "finite numbers, the smaller one first"),
-            Draw::LogUniform([low, high]) => {
-                (0.0 < low && low <= high && (high / low).is_finite(), "finite numbers larger than 0, the smaller one first")
-            }
-            Draw::Whole([low, high]) => (low <= high && *of == Scale::One, "the smaller number first, and not as shares of t_end"),
+            Draw::Uniform([low, high]) => (
+                (high - low).is_finite() && low <= high,
+                "finite numbers, the smaller one first",
+            ),
+            Draw::LogUniform([low, high]) => (
+                0.0 < low && low <= high && (high / low).is_finite(),
+                "finite numbers larger than 0, the smaller one first",
+            ),
+            Draw::Whole([low, high]) => (
+                low <= high && *of == Scale::One,
+                "the smaller number first, and not as shares of t_end",
+            ),
         };
-        if right { Ok(()) } else { Err(Error::Invalid(format!("has the range {draw:?}; expected {expected}"))) }
+        if right {
+            Ok(())
+        } else {
+            Err(Error::Invalid(format!(
+                "has the range {draw:?}; expected {expected}"
+            )))
+        }
     }
 }
 
@@ -158,7 +193,9 @@ impl<'de> Deserialize<'de> for Field {
             type Value = Field;
 
             fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("a number, a word, a list of numbers or a range such as { uniform = [0, 1] }")
+                f.write_str(
+                    "a number, a word, a list of numbers or a range such as { uniform = [0, 1] }",
+                )
             }
 
             fn visit_u64<E: de::Error>(self, v: u64) -> std::result::Result<Field, E> {
@@ -203,7 +240,10 @@ impl<'de> IntoDeserializer<'de, value::Error> for Field {
 impl<'de> Deserializer<'de> for Drawn {
     type Error = value::Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> std::result::Result<V::Value, value::Error> {
+    fn deserialize_any<V: Visitor<'de>>(
+        self,
+        visitor: V,
+    ) -> std::result::Result<V::Value, value::Error> {
         match self.0 {
             Field::Whole(v) => visitor.visit_u64(v),
             Field::Number(v) => visitor.visit_f64(v),

@@ -70,12 +70,18 @@ impl PulseTrain {
         positive("period", self.period)?;
         not_negative("until", self.until.unwrap_or(0.0))?;
         if self.width > self.period {
-            return fail(format!("its width {} is longer than its period {}; its pulses would overlap", self.width, self.period));
+            return fail(format!(
+                "its width {} is longer than its period {}; its pulses would overlap",
+                self.width, self.period
+            ));
         }
         match (self.count, self.until) {
             (Some(_), Some(_)) => fail("it has both count and until; give one of them".into()),
             (Some(0), _) => fail("its count is 0; expected 1 or more pulses".into()),
-            (_, Some(until)) if until < self.start => fail(format!("it has until = {until} before its start {}", self.start)),
+            (_, Some(until)) if until < self.start => fail(format!(
+                "it has until = {until} before its start {}",
+                self.start
+            )),
             _ => Ok(()),
         }
     }
@@ -83,7 +89,9 @@ impl PulseTrain {
     pub(super) fn span(&self) -> [f64; 2] {
         let end = match (self.count, self.until) {
             _ if self.width == 0.0 => self.start,
-            (Some(count), _) => self.start + count.saturating_sub(1) as f64 * self.period + self.width,
+            (Some(count), _) => {
+                self.start + count.saturating_sub(1) as f64 * self.period + self.width
+            }
             (None, Some(until)) => until,
             (None, None) => f64::INFINITY,
         };
@@ -98,14 +106,31 @@ impl S1S2 {
         finite("s2_amplitude", self.s2().amplitude)?;
         not_negative("s2_width", self.s2().duration.unwrap_or(0.0))?;
         if self.coupling < self.width {
-            return fail(format!("its coupling {} is shorter than its width {}; the S2 would overlap the S1", self.coupling, self.width));
+            return fail(format!(
+                "its coupling {} is shorter than its width {}; the S2 would overlap the S1",
+                self.coupling, self.width
+            ));
         }
         Ok(())
     }
 
     pub(super) fn s1(&self) -> PulseTrain {
-        let S1S2 { start, amplitude, width, period, count, .. } = *self;
-        PulseTrain { start, amplitude, width, period, count: Some(count), until: None }
+        let S1S2 {
+            start,
+            amplitude,
+            width,
+            period,
+            count,
+            ..
+        } = *self;
+        PulseTrain {
+            start,
+            amplitude,
+            width,
+            period,
+            count: Some(count),
+            until: None,
+        }
     }
 
     pub(super) fn s2(&self) -> Step {

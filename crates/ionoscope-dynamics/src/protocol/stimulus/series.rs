@@ -76,7 +76,11 @@ impl Noise {
         not_negative("correlation_time", self.correlation_time)?;
         positive("dt", self.dt)?;
         if self.seed > i64::MAX as u64 {
-            return fail(format!("its seed is {}; expected at most {}", self.seed, i64::MAX));
+            return fail(format!(
+                "its seed is {}; expected at most {}",
+                self.seed,
+                i64::MAX
+            ));
         }
         Ok(())
     }
@@ -109,22 +113,37 @@ impl Sampled {
             return fail("it has no times; expected at least one, with its value".into());
         }
         if times.len() != values.len() {
-            return fail(format!("it has {} times and {} values; expected as many of one as of the other", times.len(), values.len()));
+            return fail(format!(
+                "it has {} times and {} values; expected as many of one as of the other",
+                times.len(),
+                values.len()
+            ));
         }
         for (what, list) in [("time", times), ("value", values)] {
             if let Some((k, bad)) = list.iter().enumerate().find(|(_, v)| !v.is_finite()) {
-                return fail(format!("{what} {} is {bad}; expected a finite number", k + 1));
+                return fail(format!(
+                    "{what} {} is {bad}; expected a finite number",
+                    k + 1
+                ));
             }
         }
         not_negative("first time", self.time(0))?;
         for k in 1..times.len() {
             let [before, after] = [self.time(k - 1), self.time(k)];
             if before >= after {
-                return fail(format!("time {} is {} after {}; expected times that increase", k + 1, times[k], times[k - 1]));
+                return fail(format!(
+                    "time {} is {} after {}; expected times that increase",
+                    k + 1,
+                    times[k],
+                    times[k - 1]
+                ));
             }
             let slope = (values[k] - values[k - 1]) / (after - before);
             if self.interpolation == Interpolation::Linear && !slope.is_finite() {
-                return fail(format!("value {} is too far from the one before for a straight line", k + 1));
+                return fail(format!(
+                    "value {} is too far from the one before for a straight line",
+                    k + 1
+                ));
             }
         }
         finite("last time", self.time(times.len() - 1))
@@ -135,23 +154,40 @@ impl Sampled {
     }
 
     pub(super) fn span(&self) -> [f64; 2] {
-        let Some(last) = self.times.len().checked_sub(1) else { return [0.0; 2] };
+        let Some(last) = self.times.len().checked_sub(1) else {
+            return [0.0; 2];
+        };
         let stop = end(self.time(0), self.duration);
         // A last value of 0 is no current and may overlap anything.
-        [self.time(0), if self.values.get(last) == Some(&0.0) { stop.min(self.time(last)) } else { stop }]
+        [
+            self.time(0),
+            if self.values.get(last) == Some(&0.0) {
+                stop.min(self.time(last))
+            } else {
+                stop
+            },
+        ]
     }
 
     pub(super) fn stretches(&self, end: f64, t_end: f64) -> Vec<Stretch> {
         let n = self.times.len();
         let all = (0..n).map(|k| {
             let (from, offset) = (self.time(k), self.values[k]);
-            let to = if k + 1 < n { self.time(k + 1) } else { f64::INFINITY };
+            let to = if k + 1 < n {
+                self.time(k + 1)
+            } else {
+                f64::INFINITY
+            };
             let slope = match self.interpolation {
                 Interpolation::Linear if k + 1 < n => (self.values[k + 1] - offset) / (to - from),
                 _ => 0.0,
             };
-            Stretch { slope, ..constant(from, to.min(end), offset) }
+            Stretch {
+                slope,
+                ..constant(from, to.min(end), offset)
+            }
         });
-        all.take_while(|s| s.start < end && s.start <= t_end).collect()
+        all.take_while(|s| s.start < end && s.start <= t_end)
+            .collect()
     }
 }

@@ -45,7 +45,8 @@ impl Packed {
         self.columns = columns;
         self.values.clear();
         for group in 0..rows.div_ceil(ROWS) {
-            self.values.extend((0..columns).map(|j| std::array::from_fn(|r| value(group * ROWS + r, j))));
+            self.values
+                .extend((0..columns).map(|j| std::array::from_fn(|r| value(group * ROWS + r, j))));
         }
     }
 
@@ -66,7 +67,10 @@ impl Dense {
     fn of([w, b]: [&Block; 2], weights: &[f32]) -> Self {
         let (to, from) = (w.shape[0], w.shape[1]);
         let (w, b) = (w.of(weights), b.of(weights));
-        Dense { weights: Packed::of(to, from, |i, j| w[i * from + j]), offsets: Packed::of(to, 1, |i, _| b[i]) }
+        Dense {
+            weights: Packed::of(to, from, |i, j| w[i * from + j]),
+            offsets: Packed::of(to, 1, |i, _| b[i]),
+        }
     }
 }
 
@@ -122,13 +126,23 @@ fn groups(rows: usize) -> usize {
 }
 
 impl<'a> Apply<'a> {
-    pub fn new(config: &'a FnoConfig, layout: &Layout, weights: &'a [f32], points: usize) -> Result<Self> {
+    pub fn new(
+        config: &'a FnoConfig,
+        layout: &Layout,
+        weights: &'a [f32],
+        points: usize,
+    ) -> Result<Self> {
         let grid = Grid::<f32>::new(points, config.padding, config.modes)?;
         let (blocks, both) = (grid.padded.div_ceil(TIMES), 2 * config.modes);
         let wide = both.div_ceil(LINE);
         let mut forward = vec![NO_LINE; blocks * TIMES * wide];
-        for (to, from) in forward.chunks_exact_mut(wide).zip(grid.forward.chunks_exact(both)) {
-            to.iter_mut().zip(from.chunks(LINE)).for_each(|(to, from)| to.0[..from.len()].copy_from_slice(from));
+        for (to, from) in forward
+            .chunks_exact_mut(wide)
+            .zip(grid.forward.chunks_exact(both))
+        {
+            to.iter_mut()
+                .zip(from.chunks(LINE))
+                .for_each(|(to, from)| to.0[..from.len()].copy_from_slice(from));
         }
         let mut back = vec![ZERO; blocks * both];
         for (c, row) in grid.back.chunks_exact(grid.padded).enumerate() {
@@ -136,7 +150,9 @@ impl<'a> Apply<'a> {
                 back[block * both + c].0[..times.len()].copy_from_slice(times);
             }
         }
-        let two = |[w1, b1, w2, b2]: &[Block; 4]| [Dense::of([w1, b1], weights), Dense::of([w2, b2], weights)];
+        let two = |[w1, b1, w2, b2]: &[Block; 4]| {
+            [Dense::of([w1, b1], weights), Dense::of([w2, b2], weights)]
+        };
         let layer = |l: &LayerBlocks| Layer {
             spectral: l.spectral.of(weights),
             skip: Dense::of([&l.skip[0], &l.skip[1]], weights),
@@ -174,25 +190,54 @@ impl<'a> Apply<'a> {
                 h: vec![ZERO; rows],
             }
         };
-        Memory { chunks: (0..count).map(of).collect(), modes: [vec![0.0; both * w], vec![0.0; both * w]], mixed: Packed::default() }
+        Memory {
+            chunks: (0..count).map(of).collect(),
+            modes: [vec![0.0; both * w], vec![0.0; both * w]],
+            mixed: Packed::default(),
+        }
     }
 
     /// The output for `x`, `[inputs][points]`, handed to `put` as variable, first time, values; `parallel` spreads the sample over the current
     /// rayon pool.
-    pub fn run(&self, x: &[f32], memory: &mut Memory, parallel: bool, mut put: impl FnMut(usize, usize, &[f32])) {
-        let Memory { chunks, modes: [before, after], mixed } = memory;
+    pub fn run(
+        &self,
+        x: &[f32],
+        memory: &mut Memory,
+        parallel: bool,
+        mut put: impl FnMut(usize, usize, &[f32]),
+    ) {
+        let Memory {
+            chunks,
+            modes: [before, after],
+            mixed,
+        } = memory;
         let w = self.config.width;
         let both = 2 * self.config.modes;
         let wide = both.div_ceil(LINE);
         let each = |chunks: &mut [Chunk], layer: Option<usize>, mixed: &Packed| {
-            let sweep = |chunk: &mut Chunk| self.backend.run(Sweep { apply: self, x, chunk, layer, mixed });
-            if parallel { chunks.par_iter_mut().for_each(sweep) } else { chunks.iter_mut().for_each(sweep) }
+            let sweep = |chunk: &mut Chunk| {
+                self.backend.run(Sweep {
+                    apply: self,
+                    x,
+                    chunk,
+                    layer,
+                    mixed,
+                })
+            };
+            if parallel {
+                chunks.par_iter_mut().for_each(sweep)
+            } else {
+                chunks.iter_mut().for_each(sweep)
+            }
         };
         each(chunks, None, mixed);
         for (l, layer) in self.layers.iter().enumerate() {
             for c in 0..both {
                 for i in 0..w {
-                    before[c * w + i] = chunks.iter().map(|chunk| chunk.modes[i * wide + c / LINE].0[c % LINE]).sum();
+                    before[c * w + i] = chunks
+                        .iter()
+                        .map(|chunk| chunk.modes[i * wide + c / LINE].0[c % LINE])
+                        .sum();
                 }
             }
             self.mix(layer, before, after, parallel);
@@ -204,7 +249,10 @@ impl<'a> Apply<'a> {
             for (b, block) in chunk.y.chunks_exact(rows).enumerate() {
                 let first = ((chunk.first + b) * TIMES).min(self.points);
                 let count = TIMES.min(self.points - first);
-                block[..self.outputs].iter().enumerate().for_each(|(c, row)| put(c, first, &row.0[..count]));
+                block[..self.outputs]
+                    .iter()
+                    .enumerate()
+                    .for_each(|(c, row)| put(c, first, &row.0[..count]));
             }
         }
     }
@@ -217,12 +265,23 @@ impl<'a> Apply<'a> {
         let one = |(m, (y_re, y_im)): (usize, (&mut [f32], &mut [f32]))| {
             let matrix = &layer.spectral[m * 2 * w * w..(m + 1) * 2 * w * w];
             let at = m * w..(m + 1) * w;
-            self.backend.run(Mix { matrix, x: [&x_re[at.clone()], &x_im[at]], y: [y_re, y_im] });
+            self.backend.run(Mix {
+                matrix,
+                x: [&x_re[at.clone()], &x_im[at]],
+                y: [y_re, y_im],
+            });
         };
         if parallel {
-            y_re.par_chunks_exact_mut(w).zip(y_im.par_chunks_exact_mut(w)).enumerate().with_min_len(4).for_each(one);
+            y_re.par_chunks_exact_mut(w)
+                .zip(y_im.par_chunks_exact_mut(w))
+                .enumerate()
+                .with_min_len(4)
+                .for_each(one);
         } else {
-            y_re.chunks_exact_mut(w).zip(y_im.chunks_exact_mut(w)).enumerate().for_each(one);
+            y_re.chunks_exact_mut(w)
+                .zip(y_im.chunks_exact_mut(w))
+                .enumerate()
+                .for_each(one);
         }
     }
 }
@@ -232,7 +291,11 @@ impl<'a> Apply<'a> {
 /// # Safety
 /// The processor has the instruction set of `L`.
 #[inline(always)]
-unsafe fn products<L: Lanes, const V: usize>(offsets: &[&Packed], terms: &[(&Packed, &[Row])], out: &mut [Row]) {
+unsafe fn products<L: Lanes, const V: usize>(
+    offsets: &[&Packed],
+    terms: &[(&Packed, &[Row])],
+    out: &mut [Row],
+) {
     let step = V * L::WIDTH;
     for (g, out) in out.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
         for from in (0..TIMES).step_by(step) {
@@ -247,7 +310,10 @@ unsafe fn products<L: Lanes, const V: usize>(offsets: &[&Packed], terms: &[(&Pac
                     }
                 }
                 for (a, x) in terms {
-                    for (a, x) in a.values[g * a.columns..(g + 1) * a.columns].iter().zip(&x[..a.columns]) {
+                    for (a, x) in a.values[g * a.columns..(g + 1) * a.columns]
+                        .iter()
+                        .zip(&x[..a.columns])
+                    {
                         let mut vectors = [L::splat(0.0); V];
                         for c in 0..V {
                             vectors[c] = L::load(x.0.as_ptr().add(from + c * L::WIDTH));
@@ -275,7 +341,12 @@ unsafe fn products<L: Lanes, const V: usize>(offsets: &[&Packed], terms: &[(&Pac
 /// # Safety
 /// The processor has the instruction set of `L`.
 #[inline(always)]
-unsafe fn gather<L: Lanes, const N: usize>(v: &[Row; ROWS], forward: &[Line], from: usize, modes: &mut [Line]) {
+unsafe fn gather<L: Lanes, const N: usize>(
+    v: &[Row; ROWS],
+    forward: &[Line],
+    from: usize,
+    modes: &mut [Line],
+) {
     let wide = modes.len() / ROWS;
     assert!(forward.len() == TIMES * wide && from + N * L::WIDTH <= wide * LINE);
     // SAFETY: the lengths were just checked; lines are aligned, and `from` is a multiple of the vectors' width.
@@ -358,8 +429,14 @@ unsafe fn activate<L: Lanes>(activation: Activation, rows: &mut [Row]) {
         }
     }
     if let Activation::Relu | Activation::LeakyRelu = activation {
-        let slope = if activation == Activation::Relu { 0.0 } else { LEAK as f32 };
-        rows.iter_mut().flat_map(|row| &mut row.0).for_each(|x| *x = if *x > 0.0 { *x } else { slope * *x });
+        let slope = if activation == Activation::Relu {
+            0.0
+        } else {
+            LEAK as f32
+        };
+        rows.iter_mut()
+            .flat_map(|row| &mut row.0)
+            .for_each(|x| *x = if *x > 0.0 { *x } else { slope * *x });
     }
 }
 
@@ -375,9 +452,23 @@ struct Sweep<'a> {
 impl Kernel for Sweep<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes, const V: usize>(self) {
-        let Sweep { apply, x, chunk, layer, mixed } = self;
+        let Sweep {
+            apply,
+            x,
+            chunk,
+            layer,
+            mixed,
+        } = self;
         let Apply { config, points, .. } = apply;
-        let Chunk { first, v, modes, y, between, u, h } = chunk;
+        let Chunk {
+            first,
+            v,
+            modes,
+            y,
+            between,
+            u,
+            h,
+        } = chunk;
         let (rows, both) = (groups(config.width), 2 * config.modes);
         let (wide, out_rows) = (both.div_ceil(LINE), groups(apply.outputs));
         let last = layer.is_some_and(|l| l + 1 == config.layers);
@@ -403,15 +494,23 @@ impl Kernel for Sweep<'_> {
                         v.iter_mut().for_each(|row| row.0[count..].fill(0.0));
                     }
                     Some(l) => {
-                        let (layer, back) = (&apply.layers[l], &apply.back[block * both..(block + 1) * both]);
+                        let (layer, back) = (
+                            &apply.layers[l],
+                            &apply.back[block * both..(block + 1) * both],
+                        );
                         match &layer.mlp {
-                            None => products::<L, V>(&[&layer.skip.offsets], &[(&layer.skip.weights, v), (mixed, back)], h),
+                            None => products::<L, V>(
+                                &[&layer.skip.offsets],
+                                &[(&layer.skip.weights, v), (mixed, back)],
+                                h,
+                            ),
                             Some([one, two]) => {
                                 let between = &mut between[..rows];
                                 products::<L, V>(&[], &[(mixed, back)], &mut u[..rows]);
                                 products::<L, V>(&[&one.offsets], &[(&one.weights, u)], between);
                                 activate::<L>(config.activation, between);
-                                let terms = &[(&layer.skip.weights, &*v), (&two.weights, &*between)];
+                                let terms =
+                                    &[(&layer.skip.weights, &*v), (&two.weights, &*between)];
                                 products::<L, V>(&[&layer.skip.offsets, &two.offsets], terms, h);
                             }
                         }
@@ -419,7 +518,9 @@ impl Kernel for Sweep<'_> {
                             activate::<L>(config.activation, h);
                         }
                         if config.kind == LayerKind::Residual {
-                            v.iter_mut().zip(&*h).for_each(|(v, h)| (0..TIMES).for_each(|t| v.0[t] += h.0[t]));
+                            v.iter_mut()
+                                .zip(&*h)
+                                .for_each(|(v, h)| (0..TIMES).for_each(|t| v.0[t] += h.0[t]));
                         } else {
                             v.copy_from_slice(h);
                         }
@@ -430,10 +531,19 @@ impl Kernel for Sweep<'_> {
                     let between = &mut between[..groups(HIDDEN)];
                     products::<L, V>(&[&one.offsets], &[(&one.weights, v)], between);
                     activate::<L>(config.activation, between);
-                    products::<L, V>(&[&two.offsets], &[(&two.weights, between)], &mut y[b * out_rows..(b + 1) * out_rows]);
+                    products::<L, V>(
+                        &[&two.offsets],
+                        &[(&two.weights, between)],
+                        &mut y[b * out_rows..(b + 1) * out_rows],
+                    );
                 } else {
                     let forward = &apply.forward[block * TIMES * wide..(block + 1) * TIMES * wide];
-                    for (v, modes) in v.as_chunks::<ROWS>().0.iter().zip(modes.chunks_exact_mut(ROWS * wide)) {
+                    for (v, modes) in v
+                        .as_chunks::<ROWS>()
+                        .0
+                        .iter()
+                        .zip(modes.chunks_exact_mut(ROWS * wide))
+                    {
                         let (mut from, end) = (0, wide * LINE);
                         while from + V * L::WIDTH <= end {
                             gather::<L, V>(v, forward, from, modes);
@@ -461,12 +571,21 @@ struct Mix<'a> {
 impl Kernel for Mix<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes, const V: usize>(self) {
-        let Mix { matrix, x: [x_re, x_im], y: [y_re, y_im] } = self;
+        let Mix {
+            matrix,
+            x: [x_re, x_im],
+            y: [y_re, y_im],
+        } = self;
         let w = x_re.len();
         let (re, im) = matrix.split_at(w * w);
         y_re.fill(0.0);
         y_im.fill(0.0);
-        for (((a, b), re), im) in x_re.iter().zip(x_im).zip(re.chunks_exact(w)).zip(im.chunks_exact(w)) {
+        for (((a, b), re), im) in x_re
+            .iter()
+            .zip(x_im)
+            .zip(re.chunks_exact(w))
+            .zip(im.chunks_exact(w))
+        {
             for (((y_re, y_im), re), im) in y_re.iter_mut().zip(y_im.iter_mut()).zip(re).zip(im) {
                 *y_re += re * a - im * b;
                 *y_im += re * b + im * a;
@@ -487,7 +606,14 @@ mod tests {
     /// All layers, activations and instruction sets; widths, modes and grids that fill their groups and blocks and that do not.
     #[test]
     fn the_network_in_use_is_the_one_that_was_trained_on_any_number_of_threads() {
-        let of = |kind, activation, padding, width, modes| FnoConfig { width, modes, layers: 3, kind, activation, padding };
+        let of = |kind, activation, padding, width, modes| FnoConfig {
+            width,
+            modes,
+            layers: 3,
+            kind,
+            activation,
+            padding,
+        };
         let configs = [
             of(LayerKind::Zongyi, Activation::Gelu, 0.01, 64, 12),
             of(LayerKind::Classic, Activation::Tanh, 0.0, 5, 4),
@@ -506,21 +632,40 @@ mod tests {
                 let x: Vec<f64> = (0..inputs * points).map(|_| normal(&mut rng)).collect();
                 let grid = Grid::new(points, config.padding, config.modes).unwrap();
                 let mut work = Work::new(&config, &layout, &grid);
-                Pass { config: &config, layout: &layout, grid: &grid, weights: &weights }.forward(&x, &mut work);
+                Pass {
+                    config: &config,
+                    layout: &layout,
+                    grid: &grid,
+                    weights: &weights,
+                }
+                .forward(&x, &mut work);
                 let single = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<f32>>();
                 let (weights, x) = (single(&weights), single(&x));
                 for backend in Backend::available() {
-                    let apply = Apply { backend, ..Apply::new(&config, &layout, &weights, points).unwrap() };
+                    let apply = Apply {
+                        backend,
+                        ..Apply::new(&config, &layout, &weights, points).unwrap()
+                    };
                     let mut memory = apply.memory();
                     let mut run = |parallel: bool| {
                         let mut y = vec![f32::NAN; outputs * points];
-                        apply.run(&x, &mut memory, parallel, |c, t, values| y[c * points + t..][..values.len()].copy_from_slice(values));
+                        apply.run(&x, &mut memory, parallel, |c, t, values| {
+                            y[c * points + t..][..values.len()].copy_from_slice(values)
+                        });
                         y
                     };
                     let (alone, spread) = (run(false), run(true));
                     assert_eq!(alone, spread);
-                    let worst = alone.iter().zip(&work.y).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-                    assert!(worst < 2e-5, "{config:?} {points} {} {worst}", backend.name());
+                    let worst = alone
+                        .iter()
+                        .zip(&work.y)
+                        .map(|(a, b)| (f64::from(*a) - b).abs())
+                        .fold(0.0, f64::max);
+                    assert!(
+                        worst < 2e-5,
+                        "{config:?} {points} {} {worst}",
+                        backend.name()
+                    );
                 }
             }
         }

@@ -50,10 +50,20 @@ fn unit(fno: &Fno, p: &[f64], points: usize) -> Vec<f64> {
             (row[b] - row[a]).abs() / (b - a) as f64 * points as f64
         };
         // The start is exact.
-        let ramp = |t: usize| fno.scaling.per_point.as_ref().map_or(-(-(t as f64) / (points as f64 * fno.scaling.ramp)).exp_m1(), |_| 1.0);
-        (0..points).map(|t| ramp(t) * (SIZE * sd + SHIFT * slope(t)) + ROUNDING * sd).collect()
+        let ramp = |t: usize| {
+            fno.scaling.per_point.as_ref().map_or(
+                -(-(t as f64) / (points as f64 * fno.scaling.ramp)).exp_m1(),
+                |_| 1.0,
+            )
+        };
+        (0..points)
+            .map(|t| ramp(t) * (SIZE * sd + SHIFT * slope(t)) + ROUNDING * sd)
+            .collect()
     };
-    p.chunks_exact(points).zip(&fno.scaling.state).flat_map(of).collect()
+    p.chunks_exact(points)
+        .zip(&fno.scaling.state)
+        .flat_map(of)
+        .collect()
 }
 
 impl Bands {
@@ -63,7 +73,9 @@ impl Bands {
     /// A level outside (0, 1); a network that cannot be made ready.
     pub fn calibrate(fno: &Fno, set: &Responses, level: f64) -> Result<Option<Self>> {
         if !(level > 0.0 && level < 1.0) {
-            return Err(Error::Invalid(format!("a band for a share of {level}; expected a number between 0 and 1")));
+            return Err(Error::Invalid(format!(
+                "a band for a share of {level}; expected a number between 0 and 1"
+            )));
         }
         if set.is_empty() {
             return Ok(None);
@@ -76,14 +88,28 @@ impl Bands {
             let one = |i: usize| {
                 let of_bin = |bin: usize| {
                     // A coarse grid has bins without a time of their own.
-                    let inside: Vec<usize> = (0..points).filter(|t| t * BINS / points == bin).collect();
-                    let times = if inside.is_empty() { vec![bin * points / BINS] } else { inside };
-                    let wanted = ((samples.len() + 1) as f64 * times.len() as f64 * level).ceil() as usize;
-                    let score = |k: usize, at: usize| (predicted[k][at] - f64::from(set.x(k)[at])).abs() / units[k][at];
-                    let mut scores: Vec<f64> =
-                        times.into_iter().flat_map(|t| samples.iter().map(move |k| score(*k, i * points + t))).collect();
+                    let inside: Vec<usize> =
+                        (0..points).filter(|t| t * BINS / points == bin).collect();
+                    let times = if inside.is_empty() {
+                        vec![bin * points / BINS]
+                    } else {
+                        inside
+                    };
+                    let wanted =
+                        ((samples.len() + 1) as f64 * times.len() as f64 * level).ceil() as usize;
+                    let score = |k: usize, at: usize| {
+                        (predicted[k][at] - f64::from(set.x(k)[at])).abs() / units[k][at]
+                    };
+                    let mut scores: Vec<f64> = times
+                        .into_iter()
+                        .flat_map(|t| samples.iter().map(move |k| score(*k, i * points + t)))
+                        .collect();
                     scores.sort_by(f64::total_cmp);
-                    scores.get(wanted.saturating_sub(1)).or(scores.last()).copied().unwrap_or(0.0)
+                    scores
+                        .get(wanted.saturating_sub(1))
+                        .or(scores.last())
+                        .copied()
+                        .unwrap_or(0.0)
                 };
                 (0..BINS).map(of_bin).collect()
             };
@@ -95,15 +121,32 @@ impl Bands {
             (samples.len() >= FEWEST).then(|| of_samples(&samples))
         };
         let classes = (0..fno.seen.steps.len()).map(of_class).collect();
-        Ok(Some(Bands { level, factor: of_samples(&(0..set.len()).collect::<Vec<_>>()), classes }))
+        Ok(Some(Bands {
+            level,
+            factor: of_samples(&(0..set.len()).collect::<Vec<_>>()),
+            classes,
+        }))
     }
 
     /// Half-widths `[variable][point]` around a prediction under a condition.
-    pub fn half_widths(&self, fno: &Fno, condition: &Condition, p: &[f64], points: usize) -> Vec<f64> {
-        let own = fno.class_of(condition).and_then(|class| self.classes.get(class)?.as_ref());
+    pub fn half_widths(
+        &self,
+        fno: &Fno,
+        condition: &Condition,
+        p: &[f64],
+        points: usize,
+    ) -> Vec<f64> {
+        let own = fno
+            .class_of(condition)
+            .and_then(|class| self.classes.get(class)?.as_ref());
         let mut widths = unit(fno, p, points);
-        for (row, factors) in widths.chunks_exact_mut(points).zip(own.unwrap_or(&self.factor)) {
-            row.iter_mut().enumerate().for_each(|(t, w)| *w *= factors[t * BINS / points]);
+        for (row, factors) in widths
+            .chunks_exact_mut(points)
+            .zip(own.unwrap_or(&self.factor))
+        {
+            row.iter_mut()
+                .enumerate()
+                .for_each(|(t, w)| *w *= factors[t * BINS / points]);
         }
         widths
     }
@@ -117,10 +160,19 @@ impl Bands {
     /// Checks that it fits a network of so many variables.
     pub(super) fn check(&self, variables: usize) -> Result<()> {
         let fits = |factor: &Factors| {
-            factor.len() == variables && factor.iter().all(|f| f.len() == BINS && f.iter().all(|v| v.is_finite() && *v >= 0.0))
+            factor.len() == variables
+                && factor
+                    .iter()
+                    .all(|f| f.len() == BINS && f.iter().all(|v| v.is_finite() && *v >= 0.0))
         };
-        if !(fits(&self.factor) && self.classes.iter().flatten().all(fits) && self.level > 0.0 && self.level < 1.0) {
-            return Err(Error::Invalid(format!("its band does not fit; expected {BINS} finite factors for each of {variables} variables")));
+        if !(fits(&self.factor)
+            && self.classes.iter().flatten().all(fits)
+            && self.level > 0.0
+            && self.level < 1.0)
+        {
+            return Err(Error::Invalid(format!(
+                "its band does not fit; expected {BINS} finite factors for each of {variables} variables"
+            )));
         }
         Ok(())
     }

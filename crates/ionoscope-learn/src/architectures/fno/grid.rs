@@ -32,7 +32,9 @@ impl<T: Scalar> Grid<T> {
             )));
         }
         // Angles from whole numbers, so that none of them loses digits.
-        let circle: Vec<(f64, f64)> = (0..padded).map(|k| (std::f64::consts::TAU * k as f64 / padded as f64).sin_cos()).collect();
+        let circle: Vec<(f64, f64)> = (0..padded)
+            .map(|k| (std::f64::consts::TAU * k as f64 / padded as f64).sin_cos())
+            .collect();
         let mut forward = vec![T::default(); padded * 2 * modes];
         let mut back = forward.clone();
         for m in 0..modes {
@@ -46,7 +48,13 @@ impl<T: Scalar> Grid<T> {
                 back[(modes + m) * padded + t] = T::of(-weight * sin);
             }
         }
-        Ok(Grid { points, padded, modes, forward, back })
+        Ok(Grid {
+            points,
+            padded,
+            modes,
+            forward,
+            back,
+        })
     }
 }
 
@@ -58,15 +66,29 @@ mod tests {
     fn all_modes_give_the_function_back() {
         for padded in [9, 10] {
             let grid = Grid::<f64>::new(padded, 0.0, padded / 2 + 1).unwrap();
-            let x: Vec<f64> = (0..padded).map(|t| (t as f64 * 0.7).sin() + 0.1 * (t * t) as f64).collect();
-            let modes: Vec<f64> =
-                (0..2 * grid.modes).map(|c| (0..padded).map(|t| x[t] * grid.forward[t * 2 * grid.modes + c]).sum()).collect();
+            let x: Vec<f64> = (0..padded)
+                .map(|t| (t as f64 * 0.7).sin() + 0.1 * (t * t) as f64)
+                .collect();
+            let modes: Vec<f64> = (0..2 * grid.modes)
+                .map(|c| {
+                    (0..padded)
+                        .map(|t| x[t] * grid.forward[t * 2 * grid.modes + c])
+                        .sum()
+                })
+                .collect();
             for t in 0..padded {
-                let y: f64 = (0..2 * grid.modes).map(|c| modes[c] * grid.back[c * padded + t]).sum();
+                let y: f64 = (0..2 * grid.modes)
+                    .map(|c| modes[c] * grid.back[c * padded + t])
+                    .sum();
                 assert!((y - x[t]).abs() < 1e-12, "{t}: {y} {}", x[t]);
             }
         }
-        assert!(Grid::<f32>::new(10, 0.0, 7).unwrap_err().to_string().contains("7"));
+        assert!(
+            Grid::<f32>::new(10, 0.0, 7)
+                .unwrap_err()
+                .to_string()
+                .contains("7")
+        );
         assert_eq!(Grid::<f32>::new(100, 0.05, 4).unwrap().padded, 105);
     }
 }

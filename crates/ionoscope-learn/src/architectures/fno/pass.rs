@@ -100,7 +100,10 @@ impl<T: Copy, F: Fn(T) -> [T; 2]> WithSimd for Activate<'_, T, F> {
 /// matrix products.
 fn dispatch(task: impl WithSimd<Output = ()>) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+    {
         // SAFETY: the processor has the instructions that the function is compiled for.
         return unsafe { dispatch_avx512(task) };
     }
@@ -116,10 +119,26 @@ fn dispatch_avx512<W: WithSimd<Output = ()>>(task: W) {
 /// out = act(x); x keeps the slopes there.
 fn activate<T: Scalar>(activation: Activation, x: &mut [T], out: &mut [T]) {
     match activation {
-        Activation::Tanh => dispatch(Activate { out, x, f: |x| Activation::Tanh.at(x) }),
-        Activation::Relu => dispatch(Activate { out, x, f: |x| Activation::Relu.at(x) }),
-        Activation::Gelu => dispatch(Activate { out, x, f: |x| Activation::Gelu.at(x) }),
-        Activation::LeakyRelu => dispatch(Activate { out, x, f: |x| Activation::LeakyRelu.at(x) }),
+        Activation::Tanh => dispatch(Activate {
+            out,
+            x,
+            f: |x| Activation::Tanh.at(x),
+        }),
+        Activation::Relu => dispatch(Activate {
+            out,
+            x,
+            f: |x| Activation::Relu.at(x),
+        }),
+        Activation::Gelu => dispatch(Activate {
+            out,
+            x,
+            f: |x| Activation::Gelu.at(x),
+        }),
+        Activation::LeakyRelu => dispatch(Activate {
+            out,
+            x,
+            f: |x| Activation::LeakyRelu.at(x),
+        }),
     }
 }
 
@@ -138,7 +157,12 @@ fn dense<T: Scalar>(weights: &[T], [w, b]: [&Block; 2], x: MatRef<T>, mut out: M
 
 /// Gradients of W and b from that of the output, `d`.
 fn dense_gradient<T: Scalar>(gradient: &mut [T], [w, b]: [&Block; 2], x: MatRef<T>, d: MatRef<T>) {
-    product(rows_mut(w.of_mut(gradient), w.shape[0]), Accum::Add, d, x.transpose());
+    product(
+        rows_mut(w.of_mut(gradient), w.shape[0]),
+        Accum::Add,
+        d,
+        x.transpose(),
+    );
     for (i, g) in b.of_mut(gradient).iter_mut().enumerate() {
         *g += sum(d.row(i).try_as_row_major().map_or(&[], |r| r.as_slice()));
     }
@@ -175,7 +199,12 @@ impl<T: Scalar> WithSimd for Mix<'_, T> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        let Mix { spectral, modes, from, to } = self;
+        let Mix {
+            spectral,
+            modes,
+            from,
+            to,
+        } = self;
         let w = from.len() / (2 * modes);
         let (x_re, x_im) = from.split_at(modes * w);
         let (y_re, y_im) = to.split_at_mut(modes * w);
@@ -210,14 +239,22 @@ impl<T: Scalar> WithSimd for Unmix<'_, T> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        let Unmix { spectral, spectral_gradient, modes, from, d, back } = self;
+        let Unmix {
+            spectral,
+            spectral_gradient,
+            modes,
+            from,
+            d,
+            back,
+        } = self;
         let w = from.len() / (2 * modes);
         let half = modes * w;
         for m in 0..modes {
             let at = m * w..(m + 1) * w;
             let (d_re, d_im) = (&d[at.clone()], &d[half..][at.clone()]);
             let (r_re, r_im) = spectral[m * 2 * w * w..(m + 1) * 2 * w * w].split_at(w * w);
-            let (g_re, g_im) = spectral_gradient[m * 2 * w * w..(m + 1) * 2 * w * w].split_at_mut(w * w);
+            let (g_re, g_im) =
+                spectral_gradient[m * 2 * w * w..(m + 1) * 2 * w * w].split_at_mut(w * w);
             for j in 0..w {
                 let (a, b) = (from[m * w + j], from[half + m * w + j]);
                 let row = j * w..(j + 1) * w;
@@ -239,8 +276,18 @@ impl<T: Scalar> Work<T> {
         let z = |n: usize| vec![T::default(); n];
         let (w, k) = (config.width, config.modes);
         let (full, hidden) = (w * grid.padded, HIDDEN * grid.points);
-        let inside = if config.kind == LayerKind::Zongyi { full } else { 0 };
-        let kept = || Kept { modes: z(2 * k * w), u: z(full), p: z(inside), q: z(inside), h: z(full) };
+        let inside = if config.kind == LayerKind::Zongyi {
+            full
+        } else {
+            0
+        };
+        let kept = || Kept {
+            modes: z(2 * k * w),
+            u: z(full),
+            p: z(inside),
+            q: z(inside),
+            h: z(full),
+        };
         Work {
             lift: [z(hidden), z(hidden)],
             project: [z(hidden), z(hidden)],
@@ -257,27 +304,67 @@ impl<T: Scalar> Work<T> {
 impl<T: Scalar> Pass<'_, T> {
     /// The output for `x`, `[inputs][points]`, into `work.y`.
     pub fn forward(&self, x: &[T], work: &mut Work<T>) {
-        let Pass { config, layout, grid, weights } = self;
+        let Pass {
+            config,
+            layout,
+            grid,
+            weights,
+        } = self;
         let (w, n) = (config.width, grid.points);
         let [w1, b1, w2, b2] = &layout.lifting;
         let [a, z] = &mut work.lift;
-        dense(weights, [w1, b1], rows(x, layout.inputs), rows_mut(a, HIDDEN));
+        dense(
+            weights,
+            [w1, b1],
+            rows(x, layout.inputs),
+            rows_mut(a, HIDDEN),
+        );
         activate(config.activation, a, z);
         work.v[0].fill(T::default());
-        dense(weights, [w2, b2], rows(z, HIDDEN), rows_mut(&mut work.v[0], w).subcols_mut(0, n));
+        dense(
+            weights,
+            [w2, b2],
+            rows(z, HIDDEN),
+            rows_mut(&mut work.v[0], w).subcols_mut(0, n),
+        );
         for (l, blocks) in layout.layers.iter().enumerate() {
             let (before, after) = work.v.split_at_mut(l + 1);
             let (v, out, kept) = (&before[l], &mut after[0], &mut work.layers[l]);
             let forward = rows(&grid.forward, grid.padded);
-            product(rows_mut(&mut kept.modes, 2 * grid.modes).transpose_mut(), Accum::Replace, rows(v, w), forward);
+            product(
+                rows_mut(&mut kept.modes, 2 * grid.modes).transpose_mut(),
+                Accum::Replace,
+                rows(v, w),
+                forward,
+            );
             let mixed = &mut work.modes[0];
-            dispatch(Mix { spectral: blocks.spectral.of(weights), modes: grid.modes, from: &kept.modes, to: mixed });
-            product(rows_mut(&mut kept.u, w), Accum::Replace, rows(mixed, 2 * grid.modes).transpose(), rows(&grid.back, 2 * grid.modes));
-            dense(weights, [&blocks.skip[0], &blocks.skip[1]], rows(v, w), rows_mut(&mut kept.h, w));
+            dispatch(Mix {
+                spectral: blocks.spectral.of(weights),
+                modes: grid.modes,
+                from: &kept.modes,
+                to: mixed,
+            });
+            product(
+                rows_mut(&mut kept.u, w),
+                Accum::Replace,
+                rows(mixed, 2 * grid.modes).transpose(),
+                rows(&grid.back, 2 * grid.modes),
+            );
+            dense(
+                weights,
+                [&blocks.skip[0], &blocks.skip[1]],
+                rows(v, w),
+                rows_mut(&mut kept.h, w),
+            );
             match &blocks.mlp {
                 None => each(&mut kept.h, &kept.u, |h, u| h + u),
                 Some([m1, c1, m2, c2]) => {
-                    dense(weights, [m1, c1], rows(&kept.u, w), rows_mut(&mut kept.p, w));
+                    dense(
+                        weights,
+                        [m1, c1],
+                        rows(&kept.u, w),
+                        rows_mut(&mut kept.p, w),
+                    );
                     activate(config.activation, &mut kept.p, &mut kept.q);
                     let mut h = rows_mut(&mut kept.h, w);
                     for (i, c) in c2.of(weights).iter().enumerate() {
@@ -297,27 +384,52 @@ impl<T: Scalar> Pass<'_, T> {
         }
         let [p1, b1, p2, b2] = &layout.projection;
         let [a, z] = &mut work.project;
-        dense(weights, [p1, b1], rows(&work.v[config.layers], w).subcols(0, n), rows_mut(a, HIDDEN));
+        dense(
+            weights,
+            [p1, b1],
+            rows(&work.v[config.layers], w).subcols(0, n),
+            rows_mut(a, HIDDEN),
+        );
         activate(config.activation, a, z);
-        dense(weights, [p2, b2], rows(z, HIDDEN), rows_mut(&mut work.y, layout.outputs));
+        dense(
+            weights,
+            [p2, b2],
+            rows(z, HIDDEN),
+            rows_mut(&mut work.y, layout.outputs),
+        );
     }
 
     /// Adds to `gradient` that of the weights, for the gradient `d` of the output `[outputs][points]`; `work` is as [`forward`](Self::forward) left
     /// it for `x`.
     pub fn backward(&self, x: &[T], d: &[T], work: &mut Work<T>, gradient: &mut [T]) {
-        let Pass { config, layout, grid, weights } = self;
+        let Pass {
+            config,
+            layout,
+            grid,
+            weights,
+        } = self;
         let (w, n, k) = (config.width, grid.points, grid.modes);
         let [p1, b1, p2, b2] = &layout.projection;
         let d = rows(d, layout.outputs);
         dense_gradient(gradient, [p2, b2], rows(&work.project[1], HIDDEN), d);
-        product(rows_mut(&mut work.hidden, HIDDEN), Accum::Replace, rows(p2.of(weights), layout.outputs).transpose(), d);
+        product(
+            rows_mut(&mut work.hidden, HIDDEN),
+            Accum::Replace,
+            rows(p2.of(weights), layout.outputs).transpose(),
+            d,
+        );
         descend(&work.project[0], &mut work.hidden);
         let last = rows(&work.v[config.layers], w).subcols(0, n);
         dense_gradient(gradient, [p1, b1], last, rows(&work.hidden, HIDDEN));
         let [dv, below, inside] = &mut work.back;
         dv.fill(T::default());
         let hidden = rows(&work.hidden, HIDDEN);
-        product(rows_mut(dv, w).subcols_mut(0, n), Accum::Replace, rows(p1.of(weights), HIDDEN).transpose(), hidden);
+        product(
+            rows_mut(dv, w).subcols_mut(0, n),
+            Accum::Replace,
+            rows(p1.of(weights), HIDDEN).transpose(),
+            hidden,
+        );
         for (l, blocks) in layout.layers.iter().enumerate().rev() {
             let (v, kept) = (&work.v[l], &work.layers[l]);
             if config.kind == LayerKind::Residual {
@@ -330,16 +442,36 @@ impl<T: Scalar> Pass<'_, T> {
             }
             let dh = rows(dv, w);
             dense_gradient(gradient, [&blocks.skip[0], &blocks.skip[1]], rows(v, w), dh);
-            product(rows_mut(below, w), Accum::Add, rows(blocks.skip[0].of(weights), w).transpose(), dh);
+            product(
+                rows_mut(below, w),
+                Accum::Add,
+                rows(blocks.skip[0].of(weights), w).transpose(),
+                dh,
+            );
             if let Some([m1, c1, m2, c2]) = &blocks.mlp {
                 dense_gradient(gradient, [m2, c2], rows(&kept.q, w), dh);
-                product(rows_mut(inside, w), Accum::Replace, rows(m2.of(weights), w).transpose(), dh);
+                product(
+                    rows_mut(inside, w),
+                    Accum::Replace,
+                    rows(m2.of(weights), w).transpose(),
+                    dh,
+                );
                 descend(&kept.p, inside);
                 dense_gradient(gradient, [m1, c1], rows(&kept.u, w), rows(inside, w));
-                product(rows_mut(dv, w), Accum::Replace, rows(m1.of(weights), w).transpose(), rows(inside, w));
+                product(
+                    rows_mut(dv, w),
+                    Accum::Replace,
+                    rows(m1.of(weights), w).transpose(),
+                    rows(inside, w),
+                );
             }
             let [modes, modes_back] = &mut work.modes;
-            product(rows_mut(modes, 2 * k).transpose_mut(), Accum::Replace, rows(dv, w), rows(&grid.back, 2 * k).transpose());
+            product(
+                rows_mut(modes, 2 * k).transpose_mut(),
+                Accum::Replace,
+                rows(dv, w),
+                rows(&grid.back, 2 * k).transpose(),
+            );
             dispatch(Unmix {
                 spectral: blocks.spectral.of(weights),
                 spectral_gradient: blocks.spectral.of_mut(gradient),
@@ -348,17 +480,35 @@ impl<T: Scalar> Pass<'_, T> {
                 d: modes,
                 back: modes_back,
             });
-            product(rows_mut(below, w), Accum::Add, rows(modes_back, 2 * k).transpose(), rows(&grid.forward, grid.padded).transpose());
+            product(
+                rows_mut(below, w),
+                Accum::Add,
+                rows(modes_back, 2 * k).transpose(),
+                rows(&grid.forward, grid.padded).transpose(),
+            );
             std::mem::swap(dv, below);
         }
         let [w1, b1, w2, b2] = &layout.lifting;
         // The padding is no output of the lifting.
-        let inner: Vec<T> = dv.chunks_exact(grid.padded).flat_map(|row| row[..n].iter().copied()).collect();
+        let inner: Vec<T> = dv
+            .chunks_exact(grid.padded)
+            .flat_map(|row| row[..n].iter().copied())
+            .collect();
         let dv = rows(&inner, w);
         dense_gradient(gradient, [w2, b2], rows(&work.lift[1], HIDDEN), dv);
-        product(rows_mut(&mut work.hidden, HIDDEN), Accum::Replace, rows(w2.of(weights), w).transpose(), dv);
+        product(
+            rows_mut(&mut work.hidden, HIDDEN),
+            Accum::Replace,
+            rows(w2.of(weights), w).transpose(),
+            dv,
+        );
         descend(&work.lift[0], &mut work.hidden);
-        dense_gradient(gradient, [w1, b1], rows(x, layout.inputs), rows(&work.hidden, HIDDEN));
+        dense_gradient(
+            gradient,
+            [w1, b1],
+            rows(x, layout.inputs),
+            rows(&work.hidden, HIDDEN),
+        );
     }
 }
 
@@ -369,17 +519,32 @@ mod tests {
     use super::*;
 
     /// The network by its formulas, one time and one mode after the other.
-    fn naive(config: &FnoConfig, layout: &Layout, weights: &[f64], x: &[f64], points: usize) -> Vec<f64> {
+    fn naive(
+        config: &FnoConfig,
+        layout: &Layout,
+        weights: &[f64],
+        x: &[f64],
+        points: usize,
+    ) -> Vec<f64> {
         let apply = |[w, b]: [&Block; 2], x: &[Vec<f64>]| -> Vec<Vec<f64>> {
             let (w, b, from) = (w.of(weights), b.of(weights), x.len());
-            let value = |i: usize, t: usize| b[i] + (0..from).map(|j| w[i * from + j] * x[j][t]).sum::<f64>();
-            (0..b.len()).map(|i| (0..x[0].len()).map(|t| value(i, t)).collect()).collect()
+            let value = |i: usize, t: usize| {
+                b[i] + (0..from).map(|j| w[i * from + j] * x[j][t]).sum::<f64>()
+            };
+            (0..b.len())
+                .map(|i| (0..x[0].len()).map(|t| value(i, t)).collect())
+                .collect()
         };
         let act = |x: Vec<Vec<f64>>| -> Vec<Vec<f64>> {
-            x.into_iter().map(|r| r.into_iter().map(|v| config.activation.at(v)[0]).collect()).collect()
+            x.into_iter()
+                .map(|r| r.into_iter().map(|v| config.activation.at(v)[0]).collect())
+                .collect()
         };
         let add = |a: Vec<Vec<f64>>, b: &[Vec<f64>]| -> Vec<Vec<f64>> {
-            a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect())
+                .collect()
         };
         let [w1, b1, w2, b2] = &layout.lifting;
         let input: Vec<Vec<f64>> = x.chunks(points).map(<[f64]>::to_vec).collect();
@@ -395,16 +560,27 @@ mod tests {
                 let x: Vec<[f64; 2]> = v
                     .iter()
                     .map(|row| {
-                        let part = |f: fn(f64) -> f64, sign: f64| row.iter().enumerate().map(|(t, v)| sign * v * f(angle(t))).sum::<f64>();
+                        let part = |f: fn(f64) -> f64, sign: f64| {
+                            row.iter()
+                                .enumerate()
+                                .map(|(t, v)| sign * v * f(angle(t)))
+                                .sum::<f64>()
+                        };
                         [part(f64::cos, 1.0), part(f64::sin, -1.0)]
                     })
                     .collect();
                 for (i, u) in u.iter_mut().enumerate() {
                     let at = |part: usize, j: usize| r[((m * 2 + part) * w + j) * w + i];
-                    let re: f64 = (0..w).map(|j| at(0, j) * x[j][0] - at(1, j) * x[j][1]).sum();
-                    let im: f64 = (0..w).map(|j| at(0, j) * x[j][1] + at(1, j) * x[j][0]).sum();
+                    let re: f64 = (0..w)
+                        .map(|j| at(0, j) * x[j][0] - at(1, j) * x[j][1])
+                        .sum();
+                    let im: f64 = (0..w)
+                        .map(|j| at(0, j) * x[j][1] + at(1, j) * x[j][0])
+                        .sum();
                     let weight = if m == 0 || 2 * m == padded { 1.0 } else { 2.0 } / padded as f64;
-                    u.iter_mut().enumerate().for_each(|(t, u)| *u += weight * (re * angle(t).cos() - im * angle(t).sin()));
+                    u.iter_mut().enumerate().for_each(|(t, u)| {
+                        *u += weight * (re * angle(t).cos() - im * angle(t).sin())
+                    });
                 }
             }
             let s = match &blocks.mlp {
@@ -415,7 +591,11 @@ mod tests {
             if l + 1 < config.layers {
                 h = act(h);
             }
-            v = if config.kind == LayerKind::Residual { add(h, &v) } else { h };
+            v = if config.kind == LayerKind::Residual {
+                add(h, &v)
+            } else {
+                h
+            };
         }
         v.iter_mut().for_each(|row| row.truncate(points));
         let [p1, b1, p2, b2] = &layout.projection;
@@ -423,7 +603,14 @@ mod tests {
     }
 
     fn cases() -> Vec<FnoConfig> {
-        let of = |kind, activation, padding| FnoConfig { width: 5, modes: 4, layers: 3, kind, activation, padding };
+        let of = |kind, activation, padding| FnoConfig {
+            width: 5,
+            modes: 4,
+            layers: 3,
+            kind,
+            activation,
+            padding,
+        };
         vec![
             of(LayerKind::Zongyi, Activation::Gelu, 0.1),
             of(LayerKind::Classic, Activation::Tanh, 0.0),
@@ -447,13 +634,34 @@ mod tests {
             let want = naive(&config, &layout, &weights, &x, 20);
             let grid = Grid::new(20, config.padding, config.modes).unwrap();
             let mut work = Work::new(&config, &layout, &grid);
-            Pass { config: &config, layout: &layout, grid: &grid, weights: &weights }.forward(&x, &mut work);
-            assert!(work.y.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-12), "{config:?}");
+            Pass {
+                config: &config,
+                layout: &layout,
+                grid: &grid,
+                weights: &weights,
+            }
+            .forward(&x, &mut work);
+            assert!(
+                work.y.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-12),
+                "{config:?}"
+            );
             let single = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<f32>>();
             let grid = Grid::new(20, config.padding, config.modes).unwrap();
             let mut work = Work::new(&config, &layout, &grid);
-            Pass { config: &config, layout: &layout, grid: &grid, weights: &single(&weights) }.forward(&single(&x), &mut work);
-            assert!(work.y.iter().zip(&want).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5), "{config:?}");
+            Pass {
+                config: &config,
+                layout: &layout,
+                grid: &grid,
+                weights: &single(&weights),
+            }
+            .forward(&single(&x), &mut work);
+            assert!(
+                work.y
+                    .iter()
+                    .zip(&want)
+                    .all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5),
+                "{config:?}"
+            );
         }
     }
 
@@ -464,16 +672,30 @@ mod tests {
             let mut weights = config.initial_weights(2, 3, 7);
             // Offsets too.
             let mut rng = stream(4, "offsets", 0);
-            weights.iter_mut().filter(|w| **w == 0.0).for_each(|w| *w = 0.1 * normal(&mut rng));
+            weights
+                .iter_mut()
+                .filter(|w| **w == 0.0)
+                .for_each(|w| *w = 0.1 * normal(&mut rng));
             let (x, d) = (sample(2 * 20), sample(3 * 20));
             let grid = Grid::new(20, config.padding, config.modes).unwrap();
             let mut work = Work::new(&config, &layout, &grid);
             let mut gradient = vec![0.0; layout.count];
-            let pass = Pass { config: &config, layout: &layout, grid: &grid, weights: &weights };
+            let pass = Pass {
+                config: &config,
+                layout: &layout,
+                grid: &grid,
+                weights: &weights,
+            };
             pass.forward(&x, &mut work);
             pass.backward(&x, &d, &mut work, &mut gradient);
             let mut value = |weights: &[f64]| -> f64 {
-                Pass { config: &config, layout: &layout, grid: &grid, weights }.forward(&x, &mut work);
+                Pass {
+                    config: &config,
+                    layout: &layout,
+                    grid: &grid,
+                    weights,
+                }
+                .forward(&x, &mut work);
                 work.y.iter().zip(&d).map(|(y, d)| y * d).sum()
             };
             for k in (0..layout.count).step_by(7) {
@@ -483,7 +705,11 @@ mod tests {
                 moved[k] -= 2e-6;
                 let difference = (up - value(&moved)) / 2e-6;
                 let size = difference.abs().max(1.0);
-                assert!((gradient[k] - difference).abs() < 1e-5 * size, "{config:?} weight {k}: {} {difference}", gradient[k]);
+                assert!(
+                    (gradient[k] - difference).abs() < 1e-5 * size,
+                    "{config:?} weight {k}: {} {difference}",
+                    gradient[k]
+                );
             }
         }
     }
@@ -507,22 +733,50 @@ mod tests {
         struct File {
             cases: Vec<Case>,
         }
-        let file: File = serde_json::from_str(include_str!("../../../tests/data/fno_pytorch.json")).unwrap();
+        let file: File =
+            serde_json::from_str(include_str!("../../../tests/data/fno_pytorch.json")).unwrap();
         assert_eq!(file.cases.len(), 5);
-        for Case { config, weights, x, d, y, gradient, sum } in file.cases {
+        for Case {
+            config,
+            weights,
+            x,
+            d,
+            y,
+            gradient,
+            sum,
+        } in file.cases
+        {
             let layout = config.layout(2, 3);
             let weights: Vec<f64> = weights.iter().map(|w| w / 128.0).collect();
             let grid = Grid::new(12, config.padding, config.modes).unwrap();
             let mut work = Work::new(&config, &layout, &grid);
             let mut ours = vec![0.0; layout.count];
-            let pass = Pass { config: &config, layout: &layout, grid: &grid, weights: &weights };
+            let pass = Pass {
+                config: &config,
+                layout: &layout,
+                grid: &grid,
+                weights: &weights,
+            };
             pass.forward(&x, &mut work);
             pass.backward(&x, &d, &mut work, &mut ours);
             let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * b.abs().max(1.0);
-            assert!(work.y.iter().zip(&y).all(|(a, b)| close(*a, *b)), "{config:?}");
+            assert!(
+                work.y.iter().zip(&y).all(|(a, b)| close(*a, *b)),
+                "{config:?}"
+            );
             assert_eq!(gradient.len(), layout.count.div_ceil(7));
-            assert!(ours.iter().step_by(7).zip(&gradient).all(|(a, b)| close(*a, *b)), "{config:?}");
-            assert!(close(ours.iter().sum(), sum), "{config:?}: {} {sum}", ours.iter().sum::<f64>());
+            assert!(
+                ours.iter()
+                    .step_by(7)
+                    .zip(&gradient)
+                    .all(|(a, b)| close(*a, *b)),
+                "{config:?}"
+            );
+            assert!(
+                close(ours.iter().sum(), sum),
+                "{config:?}: {} {sum}",
+                ours.iter().sum::<f64>()
+            );
         }
     }
 }

@@ -51,7 +51,15 @@ impl Scalar for f32 {
         const ROUND: f32 = 12_582_912.0;
         let k = (y + ROUND) - ROUND;
         let f = y - k;
-        let c = [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_36, 0.000_154_03];
+        let c = [
+            1.0,
+            std::f32::consts::LN_2,
+            0.240_226_5,
+            0.055_504_11,
+            0.009_618_13,
+            0.001_333_36,
+            0.000_154_03,
+        ];
         let p = c[0] + f * (c[1] + f * (c[2] + f * (c[3] + f * (c[4] + f * (c[5] + f * c[6])))));
         let scale = f32::from_bits(((k as i32 + 127) as u32) << 23);
         1.0 / (1.0 + p * scale)
@@ -73,13 +81,22 @@ impl Activation {
                 let s = (two * x).sigmoid();
                 [two * s - one, T::of(4.0) * s * (one - s)]
             }
-            Activation::Relu => [if x > zero { x } else { zero }, if x > zero { one } else { zero }],
-            Activation::LeakyRelu => [if x > zero { x } else { T::of(LEAK) * x }, if x > zero { one } else { T::of(LEAK) }],
+            Activation::Relu => [
+                if x > zero { x } else { zero },
+                if x > zero { one } else { zero },
+            ],
+            Activation::LeakyRelu => [
+                if x > zero { x } else { T::of(LEAK) * x },
+                if x > zero { one } else { T::of(LEAK) },
+            ],
             Activation::Gelu => {
                 let square = x * x;
                 let s = (T::of(2.0 * ROOT) * x * (one + T::of(CUBIC) * square)).sigmoid();
                 let value = x * s;
-                [value, s + value * (one - s) * T::of(2.0 * ROOT) * (one + T::of(3.0 * CUBIC) * square)]
+                [
+                    value,
+                    s + value * (one - s) * T::of(2.0 * ROOT) * (one + T::of(3.0 * CUBIC) * square),
+                ]
             }
         }
     }
@@ -94,16 +111,28 @@ mod tests {
         for k in -40_000..=40_000 {
             let x = k as f32 * 0.005;
             let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
-            assert!((f64::from(x.sigmoid()) - exact).abs() < 2e-7, "{x}: {} {exact}", x.sigmoid());
+            assert!(
+                (f64::from(x.sigmoid()) - exact).abs() < 2e-7,
+                "{x}: {} {exact}",
+                x.sigmoid()
+            );
         }
     }
 
     #[test]
     fn slopes_agree_with_differences() {
-        for activation in [Activation::Tanh, Activation::Relu, Activation::Gelu, Activation::LeakyRelu] {
+        for activation in [
+            Activation::Tanh,
+            Activation::Relu,
+            Activation::Gelu,
+            Activation::LeakyRelu,
+        ] {
             for x in [-3.1, -0.7, 0.4, 2.2] {
                 let difference = (activation.at(x + 1e-6)[0] - activation.at(x - 1e-6)[0]) / 2e-6;
-                assert!((activation.at(x)[1] - difference).abs() < 1e-8, "{activation:?} at {x}");
+                assert!(
+                    (activation.at(x)[1] - difference).abs() < 1e-8,
+                    "{activation:?} at {x}"
+                );
             }
         }
     }

@@ -72,17 +72,29 @@ impl Scaling {
     pub(crate) fn frame(&self, points: usize) -> Frame {
         let Some(PerPoint { mean, sd }) = &self.per_point else {
             // 1 - exp(-t / (ramp T))
-            let ramp: Vec<f64> = (0..points).map(|i| -(-(i as f64) / (points as f64 * self.ramp)).exp_m1()).collect();
-            let gain = self.state.iter().flat_map(|sd| ramp.iter().map(move |r| (r * sd) as f32)).collect();
+            let ramp: Vec<f64> = (0..points)
+                .map(|i| -(-(i as f64) / (points as f64 * self.ramp)).exp_m1())
+                .collect();
+            let gain = self
+                .state
+                .iter()
+                .flat_map(|sd| ramp.iter().map(move |r| (r * sd) as f32))
+                .collect();
             return Frame { base: None, gain };
         };
         let rows = |rows: &[Vec<f32>]| rows.concat();
-        Frame { base: Some(rows(mean)), gain: rows(sd) }
+        Frame {
+            base: Some(rows(mean)),
+            gain: rows(sd),
+        }
     }
 
     /// Number of input channels: time over T, the current and, where they are inputs, the charge, the start and parameters, each of them a constant.
     pub(crate) fn inputs(&self) -> usize {
-        CHANNELS + usize::from(self.charge.is_some()) + self.start.as_ref().map_or(0, Vec::len) + self.parameters.len()
+        CHANNELS
+            + usize::from(self.charge.is_some())
+            + self.start.as_ref().map_or(0, Vec::len)
+            + self.parameters.len()
     }
 
     /// The input of the network under a condition on a grid of step `dt`.

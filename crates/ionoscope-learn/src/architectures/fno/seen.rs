@@ -47,7 +47,10 @@ impl Seen {
     pub fn of(set: &Responses, config: &ResponseConfig) -> Self {
         let windows = config.windows > 0;
         let dt = config.t_end / set.points.max(1) as f64;
-        let input = set.input.iter().fold([0.0f64; 2], |range, v| wider(range, f64::from(*v)));
+        let input = set
+            .input
+            .iter()
+            .fold([0.0f64; 2], |range, v| wider(range, f64::from(*v)));
         let mut classes: BTreeMap<u32, (f64, Steps)> = BTreeMap::new();
         let mut steps_from_zero = !windows;
         for k in (0..set.len()).take_while(|_| !windows) {
@@ -56,32 +59,63 @@ impl Seen {
                 steps_from_zero = false;
                 break;
             };
-            let (count, steps) = classes.entry(set.class[k]).or_insert((0.0, Steps { amplitude: NOTHING, duration: NOTHING }));
+            let (count, steps) = classes.entry(set.class[k]).or_insert((
+                0.0,
+                Steps {
+                    amplitude: NOTHING,
+                    duration: NOTHING,
+                },
+            ));
             *count += 1.0;
             steps.amplitude = wider(steps.amplitude, amplitude);
             steps.duration = wider(steps.duration, cells * dt);
         }
         // The extremes of a class lie about that much beyond those of its samples, on the same side of zero.
         let beyond = |[low, high]: [f64; 2], count: f64| {
-            let [below, above] = [low - 2.0 * (high - low) / count, high + 2.0 * (high - low) / count];
-            [if low >= 0.0 { below.max(0.0) } else { below }, if high <= 0.0 { above.min(0.0) } else { above }]
+            let [below, above] = [
+                low - 2.0 * (high - low) / count,
+                high + 2.0 * (high - low) / count,
+            ];
+            [
+                if low >= 0.0 { below.max(0.0) } else { below },
+                if high <= 0.0 { above.min(0.0) } else { above },
+            ]
         };
         let classes = classes.into_values().map(|(count, s)| {
             let [shortest, longest] = beyond(s.duration, count);
-            Steps { amplitude: beyond(s.amplitude, count), duration: [shortest, longest.min(config.t_end)] }
+            Steps {
+                amplitude: beyond(s.amplitude, count),
+                duration: [shortest, longest.min(config.t_end)],
+            }
         });
-        let steps = if steps_from_zero { classes.collect() } else { Vec::new() };
+        let steps = if steps_from_zero {
+            classes.collect()
+        } else {
+            Vec::new()
+        };
         let of = |i: usize| (0..set.len()).map(|k| set.start(k)[i]).fold(NOTHING, wider);
         let start = windows.then(|| (0..set.variables).map(of).collect());
-        Seen { input, steps_from_zero, steps, start, parameters: config.vary.clone() }
+        Seen {
+            input,
+            steps_from_zero,
+            steps,
+            start,
+            parameters: config.vary.clone(),
+        }
     }
 
     /// The narrowest in duration of the classes that hold a stimulus, given by its means over cells of length `dt`, where it is one step from t = 0.
     pub(super) fn class(&self, means: &[f64], dt: f64) -> Option<usize> {
         let [amplitude, cells] = step_from_zero(means)?;
-        let holding = self.steps.iter().enumerate().filter(|(_, s)| s.hold(amplitude, cells * dt));
+        let holding = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.hold(amplitude, cells * dt));
         let length = |s: &Steps| s.duration[1] - s.duration[0];
-        holding.min_by(|a, b| length(a.1).total_cmp(&length(b.1))).map(|(k, _)| k)
+        holding
+            .min_by(|a, b| length(a.1).total_cmp(&length(b.1)))
+            .map(|(k, _)| k)
     }
 
     /// Whether a stimulus, by its means over cells of length `dt`, is like those seen by the network called `name`; otherwise what is new about it.
@@ -91,7 +125,10 @@ impl Seen {
     pub(super) fn check_current(&self, means: &[f64], dt: f64, name: &str) -> Result<()> {
         let [low, high] = self.input;
         let slack = 1e-6 * (high - low);
-        if let Some(v) = means.iter().find(|v| !(low - slack..=high + slack).contains(*v)) {
+        if let Some(v) = means
+            .iter()
+            .find(|v| !(low - slack..=high + slack).contains(*v))
+        {
             return Err(Error::Invalid(format!(
                 "a stimulus of {}; the network of {name} was trained on {}",
                 outside(*v, self.input),
@@ -110,8 +147,17 @@ impl Seen {
             return Ok(());
         }
         let duration = cells * dt;
-        let known: Vec<String> =
-            self.steps.iter().map(|s| format!("{} for {}", shown_range(s.amplitude), shown_range(s.duration))).collect();
+        let known: Vec<String> = self
+            .steps
+            .iter()
+            .map(|s| {
+                format!(
+                    "{} for {}",
+                    shown_range(s.amplitude),
+                    shown_range(s.duration)
+                )
+            })
+            .collect();
         Err(Error::Invalid(format!(
             "a step of {} for {}; the network of {name} was trained on steps of {}",
             shown(amplitude),
@@ -128,12 +174,20 @@ fn shown(v: f64) -> f64 {
 
 /// A range, its ends with three digits.
 pub(super) fn shown_range([low, high]: [f64; 2]) -> String {
-    if low == high { shown(low).to_string() } else { format!("{} to {}", shown(low), shown(high)) }
+    if low == high {
+        shown(low).to_string()
+    } else {
+        format!("{} to {}", shown(low), shown(high))
+    }
 }
 
 /// A number outside a range: with three digits, or with all where these would be those of an end.
 pub(super) fn outside(v: f64, range: [f64; 2]) -> f64 {
-    if range.iter().any(|end| shown(*end) == shown(v)) { v } else { shown(v) }
+    if range.iter().any(|end| shown(*end) == shown(v)) {
+        v
+    } else {
+        shown(v)
+    }
 }
 
 impl Steps {
@@ -155,6 +209,9 @@ fn step_from_zero(means: &[f64]) -> Option<[f64; 2]> {
     let between = rest.first().is_none_or(|v| (v - level) * v <= 0.0);
     let is_one = between && rest.iter().skip(1).all(|v| near(*v, 0.0));
     // What a cell holds in part, it tells by its mean.
-    let part = rest.first().filter(|_| level != 0.0).map_or(0.0, |v| v / level);
+    let part = rest
+        .first()
+        .filter(|_| level != 0.0)
+        .map_or(0.0, |v| v / level);
     is_one.then_some([level, if level == 0.0 { 0.0 } else { on as f64 + part }])
 }

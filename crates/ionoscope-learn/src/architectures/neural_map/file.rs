@@ -48,28 +48,47 @@ impl NeuralMap {
             normalizer: self.normalizer.clone(),
             provenance: self.provenance.clone(),
         };
-        let fail = |e: &dyn std::fmt::Display| Error::Failed(format!("the surrogate cannot be written: {e}"));
+        let fail = |e: &dyn std::fmt::Display| {
+            Error::Failed(format!("the surrogate cannot be written: {e}"))
+        };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let d = self.spec.variables.len();
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         let mut add = |name: String, shape: Vec<usize>, values: Vec<f64>| {
-            tensors.push((name, shape, values.iter().flat_map(|w| w.to_le_bytes()).collect()));
+            tensors.push((
+                name,
+                shape,
+                values.iter().flat_map(|w| w.to_le_bytes()).collect(),
+            ));
         };
         for net in &self.networks {
             let h = net.hidden();
             match net {
                 Network::Own(net) => {
                     let v = &self.spec.variables[net.own].name;
-                    for (part, values) in [("a", &net.a), ("alpha", &net.alpha), ("b", &net.b), ("beta", &net.beta)] {
+                    for (part, values) in [
+                        ("a", &net.a),
+                        ("alpha", &net.alpha),
+                        ("b", &net.b),
+                        ("beta", &net.beta),
+                    ] {
                         add(format!("{v}.{part}"), vec![h], values.clone());
                     }
                     add(format!("{v}.A"), vec![d, h], net.inner[..d].concat());
-                    add(format!("{v}.B"), vec![net.inner.len() - d, h], net.inner[d..].concat());
+                    add(
+                        format!("{v}.B"),
+                        vec![net.inner.len() - d, h],
+                        net.inner[d..].concat(),
+                    );
                     add(format!("{v}.gamma"), vec![1], vec![net.gamma]);
                 }
                 Network::Shared(net) => {
                     add("A".into(), vec![d, h], net.inner[..d].concat());
-                    add("B".into(), vec![net.inner.len() - d, h], net.inner[d..].concat());
+                    add(
+                        "B".into(),
+                        vec![net.inner.len() - d, h],
+                        net.inner[d..].concat(),
+                    );
                     add("beta".into(), vec![h], net.beta.clone());
                     add("C".into(), vec![d, h], net.output.concat());
                     add("gamma".into(), vec![d], net.gamma.clone());
@@ -78,12 +97,16 @@ impl NeuralMap {
         }
         let views = tensors
             .iter()
-            .map(|(name, shape, bytes)| TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v)))
+            .map(|(name, shape, bytes)| {
+                TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| fail(&e))?;
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
+            .map_err(|e| fail(&e))?;
         // JSON has no word for a number that is not finite: the reader is asked, before anything stands on the disk.
-        NeuralMap::from_bytes(&bytes).map_err(|e| fail(&format!("it could not be read again: {e}")))?;
+        NeuralMap::from_bytes(&bytes)
+            .map_err(|e| fail(&format!("it could not be read again: {e}")))?;
         Ok(bytes)
     }
 
@@ -92,7 +115,10 @@ impl NeuralMap {
     /// # Errors
     /// The file cannot be read, is not a surrogate of this kind, is damaged, or its header does not match its tensors.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         NeuralMap::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
@@ -102,62 +128,148 @@ impl NeuralMap {
     /// As [`NeuralMap::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
         let damaged = |e: safetensors::SafeTensorError| {
-            format!("not a readable .safetensors file, or truncated ({e}); expected a surrogate written by ionoscope")
+            format!(
+                "not a readable .safetensors file, or truncated ({e}); expected a surrogate written by ionoscope"
+            )
         };
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let text = metadata
             .metadata()
             .as_ref()
             .and_then(|m| m.get(KEY))
-            .ok_or_else(|| format!("its header has no '{KEY}' entry; expected a surrogate written by ionoscope"))?;
-        let format = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|v| Some(v.get("format")?.as_str()?.to_owned()));
-        let known = [Architecture::NeuralMap, Architecture::TwoLayerMap].map(|a| (a, format!("{}/{VERSION}", a.name())));
-        let Some(architecture) = known.iter().find(|(_, f)| format.as_ref() == Some(f)).map(|(a, _)| *a) else {
+            .ok_or_else(|| {
+                format!(
+                    "its header has no '{KEY}' entry; expected a surrogate written by ionoscope"
+                )
+            })?;
+        let format = serde_json::from_str::<serde_json::Value>(text)
+            .ok()
+            .and_then(|v| Some(v.get("format")?.as_str()?.to_owned()));
+        let known = [Architecture::NeuralMap, Architecture::TwoLayerMap]
+            .map(|a| (a, format!("{}/{VERSION}", a.name())));
+        let Some(architecture) = known
+            .iter()
+            .find(|(_, f)| format.as_ref() == Some(f))
+            .map(|(a, _)| *a)
+        else {
             let format = format.map_or("missing".into(), |f| format!("'{f}'"));
-            return Err(format!("its format is {format}; this version reads '{}' and '{}'", known[0].1, known[1].1));
+            return Err(format!(
+                "its format is {format}; this version reads '{}' and '{}'",
+                known[0].1, known[1].1
+            ));
         };
-        let mut header: Header = serde_json::from_str(text).map_err(|e| format!("its header does not describe a neural map: {e}"))?;
+        let mut header: Header = serde_json::from_str(text)
+            .map_err(|e| format!("its header does not describe a neural map: {e}"))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        header.spec.check().map_err(|e| format!("its header: {e}"))?;
+        header
+            .spec
+            .check()
+            .map_err(|e| format!("its header: {e}"))?;
         // Older files do not say at which potential a spike is one: as in the model.
-        let model = || models::find(&header.spec.trained_on.as_ref()?.model).ok()?.spec().spike_threshold;
+        let model = || {
+            models::find(&header.spec.trained_on.as_ref()?.model)
+                .ok()?
+                .spec()
+                .spike_threshold
+        };
         header.spec.spike_threshold = header.spec.spike_threshold.or_else(model);
         let stimulus = usize::from(header.spec.trained_stimulus().is_some());
-        let (d, p) = (header.spec.variables.len(), header.spec.parameters.len() + stimulus);
+        let (d, p) = (
+            header.spec.variables.len(),
+            header.spec.parameters.len() + stimulus,
+        );
         let read = |name: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
-            let t = tensors.tensor(name).map_err(|_| format!("tensor '{name}' is missing; the header does not match the tensors"))?;
+            let t = tensors.tensor(name).map_err(|_| {
+                format!("tensor '{name}' is missing; the header does not match the tensors")
+            })?;
             if t.dtype() != Dtype::F64 || t.shape() != shape {
-                return Err(format!("tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}", t.dtype(), t.shape()));
+                return Err(format!(
+                    "tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}",
+                    t.dtype(),
+                    t.shape()
+                ));
             }
-            Ok(t.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+            Ok(t.data()
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|b| f64::from_le_bytes(*b))
+                .collect())
         };
         // N_h is the length of a vector of hidden units.
         let hidden = |name: &str| {
-            let length = tensors.tensor(name).ok().and_then(|t| t.shape().first().copied());
-            length.filter(|h| *h > 0).ok_or_else(|| format!("tensor '{name}' is missing or empty; the header does not match the tensors"))
+            let length = tensors
+                .tensor(name)
+                .ok()
+                .and_then(|t| t.shape().first().copied());
+            length.filter(|h| *h > 0).ok_or_else(|| {
+                format!(
+                    "tensor '{name}' is missing or empty; the header does not match the tensors"
+                )
+            })
         };
-        let rows = |name: &str, count: usize, h: usize| -> std::result::Result<Vec<Vec<f64>>, String> {
-            Ok(read(name, &[count, h])?.chunks_exact(h).map(<[f64]>::to_vec).collect())
-        };
+        let rows =
+            |name: &str, count: usize, h: usize| -> std::result::Result<Vec<Vec<f64>>, String> {
+                Ok(read(name, &[count, h])?
+                    .chunks_exact(h)
+                    .map(<[f64]>::to_vec)
+                    .collect())
+            };
         let sub_network = |own: usize, v: &str| -> std::result::Result<Network, String> {
             let h = hidden(&format!("{v}.a"))?;
             let vector = |part: &str| read(&format!("{v}.{part}"), &[h]);
-            let inner = [rows(&format!("{v}.A"), d, h)?, rows(&format!("{v}.B"), p, h)?].concat();
-            let (a, alpha, b, beta) = (vector("a")?, vector("alpha")?, vector("b")?, vector("beta")?);
-            Ok(SubNetwork { own, a, alpha, b, beta, inner, gamma: read(&format!("{v}.gamma"), &[1])?[0] }.into())
+            let inner = [
+                rows(&format!("{v}.A"), d, h)?,
+                rows(&format!("{v}.B"), p, h)?,
+            ]
+            .concat();
+            let (a, alpha, b, beta) = (
+                vector("a")?,
+                vector("alpha")?,
+                vector("b")?,
+                vector("beta")?,
+            );
+            Ok(SubNetwork {
+                own,
+                a,
+                alpha,
+                b,
+                beta,
+                inner,
+                gamma: read(&format!("{v}.gamma"), &[1])?[0],
+            }
+            .into())
         };
         let networks = match architecture {
             Architecture::NeuralMap => {
                 let variables = header.spec.variables.iter().enumerate();
-                variables.map(|(own, q)| sub_network(own, &q.name)).collect::<std::result::Result<Vec<_>, _>>()?
+                variables
+                    .map(|(own, q)| sub_network(own, &q.name))
+                    .collect::<std::result::Result<Vec<_>, _>>()?
             }
             Architecture::TwoLayerMap => {
                 let h = hidden("beta")?;
                 let inner = [rows("A", d, h)?, rows("B", p, h)?].concat();
-                let (beta, output, gamma) = (read("beta", &[h])?, rows("C", d, h)?, read("gamma", &[d])?);
-                vec![TwoLayerNetwork { inner, beta, output, gamma }.into()]
+                let (beta, output, gamma) =
+                    (read("beta", &[h])?, rows("C", d, h)?, read("gamma", &[d])?);
+                vec![
+                    TwoLayerNetwork {
+                        inner,
+                        beta,
+                        output,
+                        gamma,
+                    }
+                    .into(),
+                ]
             }
         };
-        NeuralMap::new(header.spec, header.dt, header.normalizer, networks, header.provenance).map_err(|e| e.to_string())
+        NeuralMap::new(
+            header.spec,
+            header.dt,
+            header.normalizer,
+            networks,
+            header.provenance,
+        )
+        .map_err(|e| e.to_string())
     }
 }

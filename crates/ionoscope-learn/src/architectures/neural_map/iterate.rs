@@ -49,14 +49,19 @@ struct PackedOwn {
 }
 
 fn pack(row: &[f64]) -> Vec<[f64; WIDTH]> {
-    row.chunks(WIDTH).map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(0.0))).collect()
+    row.chunks(WIDTH)
+        .map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(0.0)))
+        .collect()
 }
 
 impl Packed {
     pub fn new(networks: &[Network], state: usize) -> Self {
         let own = |n: &SubNetwork| PackedOwn {
             own: n.own,
-            inner: (0..state).filter(|k| *k != n.own).map(|k| (k, pack(&n.inner[k]))).collect(),
+            inner: (0..state)
+                .filter(|k| *k != n.own)
+                .map(|k| (k, pack(&n.inner[k])))
+                .collect(),
             control: n.inner[state..].iter().map(|row| pack(row)).collect(),
             beta: pack(&n.beta),
             a: pack(&n.a),
@@ -75,7 +80,10 @@ impl Packed {
             Network::Own(n) => PackedNetwork::Own(own(n)),
             Network::Shared(n) => PackedNetwork::Shared(shared(n)),
         });
-        Packed { networks: networks.collect(), state }
+        Packed {
+            networks: networks.collect(),
+            state,
+        }
     }
 
     /// The inner layer's offsets at standardised control parameters `q`, which stay the same along a trajectory.
@@ -99,10 +107,25 @@ impl Packed {
 
     /// Moves `x` (physical units) on by up to `steps` steps; returns how many were made, fewer where the state stopped being finite (`x` is then the
     /// last finite state).
-    pub fn advance(&self, normalizer: &Normalizer, offsets: &[Vec<[f64; WIDTH]>], x: &mut [f64], steps: u64) -> u64 {
-        let task = Advance { packed: self, normalizer, offsets, x, steps };
+    pub fn advance(
+        &self,
+        normalizer: &Normalizer,
+        offsets: &[Vec<[f64; WIDTH]>],
+        x: &mut [f64],
+        steps: u64,
+    ) -> u64 {
+        let task = Advance {
+            packed: self,
+            normalizer,
+            offsets,
+            x,
+            steps,
+        };
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+        {
             // SAFETY: the processor has the instructions that the function is compiled for.
             return unsafe { advance_avx512(task) };
         }
@@ -189,7 +212,13 @@ impl WithSimd for Advance<'_> {
 impl Advance<'_> {
     #[inline(always)]
     fn run(self) -> u64 {
-        let Advance { packed, normalizer, offsets, x, steps } = self;
+        let Advance {
+            packed,
+            normalizer,
+            offsets,
+            x,
+            steps,
+        } = self;
         let mut u = vec![0.0; packed.state];
         let mut next = u.clone();
         let mut sums = vec![[0.0; WIDTH]; packed.state];
@@ -200,7 +229,9 @@ impl Advance<'_> {
             // Adding to x, not to the standardised state, keeps the digits of a small increment.
             for (k, network) in packed.networks.iter().enumerate() {
                 match network {
-                    PackedNetwork::Own(n) => next[k] = x[k] + normalizer.increment_sd[k] * n.increment(&u, &offsets[k]),
+                    PackedNetwork::Own(n) => {
+                        next[k] = x[k] + normalizer.increment_sd[k] * n.increment(&u, &offsets[k])
+                    }
                     PackedNetwork::Shared(n) => {
                         n.increments(&u, &offsets[k], &mut sums);
                         for i in 0..packed.state {

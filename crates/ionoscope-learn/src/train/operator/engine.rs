@@ -30,7 +30,11 @@ pub(super) struct Moving {
 
 impl Moving {
     pub fn new(weights: Vec<f64>) -> Self {
-        Moving { adam: Adam::new(weights.len()), average: weights.clone(), weights }
+        Moving {
+            adam: Adam::new(weights.len()),
+            average: weights.clone(),
+            weights,
+        }
     }
 }
 
@@ -51,7 +55,13 @@ pub(super) trait Engine {
     fn name(&self) -> String;
     /// One step a batch through the training samples in `order`. `losses` are those, `[sample][variable]` in that order, of the batches that are done; it goes
     /// on behind them, and adds its own. `stop` is asked behind each batch, by a device on which a batch takes long.
-    fn epoch(&mut self, moving: &mut Moving, order: &[u32], losses: &mut Vec<f64>, stop: &dyn Fn() -> bool) -> Result<Epoch>;
+    fn epoch(
+        &mut self,
+        moving: &mut Moving,
+        order: &[u32],
+        losses: &mut Vec<f64>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Epoch>;
     /// Mean loss of each variable over the validation set.
     fn evaluate(&mut self, weights: &[f64]) -> Result<Vec<f64>>;
 }
@@ -68,13 +78,17 @@ pub(super) fn batch(b: usize, batches: usize, samples: usize) -> std::ops::Range
 
 /// The batch behind so many samples.
 pub(super) fn batch_behind(done: usize, batches: usize, samples: usize) -> usize {
-    (0..batches).find(|b| batch(*b, batches, samples).start >= done).unwrap_or(batches)
+    (0..batches)
+        .find(|b| batch(*b, batches, samples).start >= done)
+        .unwrap_or(batches)
 }
 
 /// Mean loss of each variable of losses `[sample][variable]`, added in order.
 pub(super) fn means(losses: &[f64], variables: usize) -> Vec<f64> {
     let mut sums = vec![0.0; variables];
-    losses.chunks_exact(variables).for_each(|l| sums.iter_mut().zip(l).for_each(|(s, l)| *s += l));
+    losses
+        .chunks_exact(variables)
+        .for_each(|l| sums.iter_mut().zip(l).for_each(|(s, l)| *s += l));
     let count = (losses.len() / variables) as f64;
     sums.into_iter().map(|s| s / count).collect()
 }
@@ -82,7 +96,11 @@ pub(super) fn means(losses: &[f64], variables: usize) -> Vec<f64> {
 /// Share of the running mean that a step keeps: at first the mean is over about the last tenth of all steps so far, so that the initial weights are soon
 /// forgotten; at a decay of .999 for the first 9990 steps.
 pub(super) fn kept(config: &OperatorConfig, steps: u64) -> f64 {
-    if config.average > 0.0 { config.average.min(1.0 - 1.0 / (steps as f64 * 0.1 + 1.0)) } else { 0.0 }
+    if config.average > 0.0 {
+        config.average.min(1.0 - 1.0 / (steps as f64 * 0.1 + 1.0))
+    } else {
+        0.0
+    }
 }
 
 /// All cores, a sample at a time.
@@ -100,7 +118,12 @@ pub(super) struct Cpu<'a> {
 }
 
 impl<'a> Cpu<'a> {
-    pub fn new(problem: &'a Problem, config: &'a OperatorConfig, training: Set<'a>, validation: Set<'a>) -> Self {
+    pub fn new(
+        problem: &'a Problem,
+        config: &'a OperatorConfig,
+        training: Set<'a>,
+        validation: Set<'a>,
+    ) -> Self {
         let count = problem.layout.count;
         let work = || Mutex::new(Work::new(&config.network, &problem.layout, &problem.grid));
         Cpu {
@@ -118,11 +141,18 @@ impl<'a> Cpu<'a> {
     /// With the memory of this thread.
     fn with<R>(&self, f: impl FnOnce(&mut Work<f32>) -> R) -> R {
         let mine = rayon::current_thread_index().unwrap_or(0) % self.work.len();
-        f(&mut self.work[mine].lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.work[mine]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))
     }
 
     fn pass<'b>(&'b self, weights: &'b [f32]) -> Pass<'b, f32> {
-        Pass { config: &self.config.network, layout: &self.problem.layout, grid: &self.problem.grid, weights }
+        Pass {
+            config: &self.config.network,
+            layout: &self.problem.layout,
+            grid: &self.problem.grid,
+            weights,
+        }
     }
 
     /// Of the last batch.
@@ -161,7 +191,10 @@ impl<'a> Cpu<'a> {
         let share = 1.0 / batch.len() as f64;
         for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            self.gradient.iter_mut().zip(part.iter()).for_each(|(g, p)| *g += share * f64::from(*p));
+            self.gradient
+                .iter_mut()
+                .zip(part.iter())
+                .for_each(|(g, p)| *g += share * f64::from(*p));
         }
         losses
     }
@@ -172,10 +205,20 @@ impl Engine for Cpu<'_> {
         Backend::detect().name().into()
     }
 
-    fn epoch(&mut self, moving: &mut Moving, order: &[u32], losses: &mut Vec<f64>, stop: &dyn Fn() -> bool) -> Result<Epoch> {
+    fn epoch(
+        &mut self,
+        moving: &mut Moving,
+        order: &[u32],
+        losses: &mut Vec<f64>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Epoch> {
         let (config, samples) = (self.config, order.len());
         let batches = batches(samples, config);
-        let first = batch_behind(losses.len() / self.training.data.variables, batches, samples);
+        let first = batch_behind(
+            losses.len() / self.training.data.variables,
+            batches,
+            samples,
+        );
         for b in first..batches {
             if b > first && stop() {
                 return Ok(Epoch::Stopped);
@@ -187,15 +230,33 @@ impl Engine for Cpu<'_> {
                 return Ok(Epoch::Diverged(b + 1));
             }
             if config.clip > 0.0 && length > config.clip {
-                self.gradient.iter_mut().for_each(|g| *g *= config.clip / length);
+                self.gradient
+                    .iter_mut()
+                    .for_each(|g| *g *= config.clip / length);
             }
-            let Moving { weights, adam, average } = moving;
+            let Moving {
+                weights,
+                adam,
+                average,
+            } = moving;
             match config.optimizer {
-                Optimizer::Adam => adam.step(Backend::detect(), &config.adam, batches as u64, weights, &self.gradient),
-                Optimizer::Muon => self.muon.step(adam, &config.adam, batches as u64, weights, &self.gradient),
+                Optimizer::Adam => adam.step(
+                    Backend::detect(),
+                    &config.adam,
+                    batches as u64,
+                    weights,
+                    &self.gradient,
+                ),
+                Optimizer::Muon => {
+                    self.muon
+                        .step(adam, &config.adam, batches as u64, weights, &self.gradient)
+                }
             }
             let kept = kept(config, adam.steps);
-            average.iter_mut().zip(weights).for_each(|(a, w)| *a = kept * *a + (1.0 - kept) * *w);
+            average
+                .iter_mut()
+                .zip(weights)
+                .for_each(|(a, w)| *a = kept * *a + (1.0 - kept) * *w);
         }
         Ok(Epoch::Done)
     }
@@ -210,6 +271,8 @@ impl Engine for Cpu<'_> {
             })
         };
         let all: Vec<Vec<f64>> = (0..set.inputs.len()).into_par_iter().map(one).collect();
-        Ok((0..set.data.variables).map(|i| all.iter().map(|l| l[i]).sum::<f64>() / all.len() as f64).collect())
+        Ok((0..set.data.variables)
+            .map(|i| all.iter().map(|l| l[i]).sum::<f64>() / all.len() as f64)
+            .collect())
     }
 }

@@ -29,7 +29,11 @@ pub struct LossConfig {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        LossConfig { normalised: 1.0, physical: 0.0, slope: 0.0 }
+        LossConfig {
+            normalised: 1.0,
+            physical: 0.0,
+            slope: 0.0,
+        }
     }
 }
 
@@ -37,7 +41,11 @@ impl Default for LossConfig {
 pub fn time_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
     let (mean, mut sd) = plain_statistics(set);
     let overall = overall_sd(set);
-    sd.iter_mut().enumerate().for_each(|(k, s)| *s = s.max(FLOOR * overall[k / set.points]).max(f64::MIN_POSITIVE));
+    sd.iter_mut().enumerate().for_each(|(k, s)| {
+        *s = s
+            .max(FLOOR * overall[k / set.points])
+            .max(f64::MIN_POSITIVE)
+    });
     (mean, sd)
 }
 
@@ -47,10 +55,17 @@ fn plain_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
     let mut mean = vec![0.0; d * points];
     let mut square = mean.clone();
     for k in 0..set.len() {
-        set.x(k).iter().zip(&mut mean).for_each(|(x, m)| *m += f64::from(*x) / n);
+        set.x(k)
+            .iter()
+            .zip(&mut mean)
+            .for_each(|(x, m)| *m += f64::from(*x) / n);
     }
     for k in 0..set.len() {
-        set.x(k).iter().zip(&mean).zip(&mut square).for_each(|((x, m), s)| *s += (f64::from(*x) - m).powi(2) / n);
+        set.x(k)
+            .iter()
+            .zip(&mean)
+            .zip(&mut square)
+            .for_each(|((x, m), s)| *s += (f64::from(*x) - m).powi(2) / n);
     }
     (mean, square.into_iter().map(f64::sqrt).collect())
 }
@@ -58,7 +73,13 @@ fn plain_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {
 /// Standard deviation of each variable over all times and samples.
 pub fn overall_sd(set: &Responses) -> Vec<f64> {
     let n = (set.len() * set.points).max(1) as f64;
-    let rows = |i: usize| (0..set.len()).flat_map(move |k| set.x(k)[i * set.points..(i + 1) * set.points].iter().map(|v| f64::from(*v)));
+    let rows = |i: usize| {
+        (0..set.len()).flat_map(move |k| {
+            set.x(k)[i * set.points..(i + 1) * set.points]
+                .iter()
+                .map(|v| f64::from(*v))
+        })
+    };
     (0..set.variables)
         .map(|i| {
             let mean = rows(i).sum::<f64>() / n;
@@ -103,7 +124,11 @@ pub(super) struct Problem {
 
 impl Problem {
     /// A network to start from keeps its own scales, so that it begins as the function that it is.
-    pub(super) fn new(data: &ResponseData, config: &OperatorConfig, from: Option<&Fno>) -> Result<Self> {
+    pub(super) fn new(
+        data: &ResponseData,
+        config: &OperatorConfig,
+        from: Option<&Fno>,
+    ) -> Result<Self> {
         let per_point = config.normaliser == Normaliser::PerPoint;
         let (mean, scale) = if per_point {
             let (mean, sd) = plain_statistics(&data.training);
@@ -113,26 +138,65 @@ impl Problem {
         };
         let state = overall_sd(&data.training);
         if let Some(i) = state.iter().position(|sd| !(sd.is_finite() && *sd > 0.0)) {
-            return Err(Error::Invalid(format!("variable '{}' does not vary in the training set", data.spec.variables[i].name)));
+            return Err(Error::Invalid(format!(
+                "variable '{}' does not vary in the training set",
+                data.spec.variables[i].name
+            )));
         }
         let points = data.config.points;
         let dt = data.config.t_end / points as f64;
         let currents = || (0..data.training.len()).map(|k| data.training.condition(k).current);
         let count = data.training.input.len().max(1) as f64;
-        let size = |squares: f64| if squares > 0.0 { (squares / count).sqrt() } else { 1.0 };
+        let size = |squares: f64| {
+            if squares > 0.0 {
+                (squares / count).sqrt()
+            } else {
+                1.0
+            }
+        };
         let input = size(currents().flatten().map(|v| v * v).sum());
-        let charge = config.charge.then(|| size(currents().map(|c| charges(&c, dt).map(|q| q * q).sum::<f64>()).sum()));
+        let charge = config.charge.then(|| {
+            size(
+                currents()
+                    .map(|c| charges(&c, dt).map(|q| q * q).sum::<f64>())
+                    .sum(),
+            )
+        });
         let start = (data.config.windows > 0).then(|| starts(&data.training));
         // Mean and standard deviation of the uniform distribution.
         let uniform = |[l, h]: &[f64; 2]| [0.5 * (l + h), (h - l) / 12f64.sqrt()];
-        let parameters = data.config.vary.iter().map(|(name, range)| (name.clone(), uniform(range))).collect();
-        let rows = |v: &[f64]| v.chunks_exact(points).map(|r| r.iter().map(|v| *v as f32).collect()).collect();
-        let per_point = per_point.then(|| PerPoint { mean: rows(&mean), sd: rows(&scale) });
-        let scaling =
-            from.map_or(Scaling { input, charge, state, ramp: config.ramp, start, per_point, parameters }, |fno| fno.scaling.clone());
+        let parameters = data
+            .config
+            .vary
+            .iter()
+            .map(|(name, range)| (name.clone(), uniform(range)))
+            .collect();
+        let rows = |v: &[f64]| {
+            v.chunks_exact(points)
+                .map(|r| r.iter().map(|v| *v as f32).collect())
+                .collect()
+        };
+        let per_point = per_point.then(|| PerPoint {
+            mean: rows(&mean),
+            sd: rows(&scale),
+        });
+        let scaling = from.map_or(
+            Scaling {
+                input,
+                charge,
+                state,
+                ramp: config.ramp,
+                start,
+                per_point,
+                parameters,
+            },
+            |fno| fno.scaling.clone(),
+        );
         let frame = scaling.frame(points);
         Ok(Problem {
-            layout: config.network.layout(scaling.inputs(), data.spec.variables.len()),
+            layout: config
+                .network
+                .layout(scaling.inputs(), data.spec.variables.len()),
             grid: Grid::new(points, config.network.padding, config.network.modes)?,
             scaling,
             spec: data.spec.clone(),
@@ -146,7 +210,12 @@ impl Problem {
 
     pub(super) fn set<'a>(&self, data: &'a Responses) -> Set<'a> {
         let points = data.points;
-        let inputs = (0..data.len()).map(|k| self.scaling.channels(&self.spec, &data.condition(k), self.dt)).collect();
+        let inputs = (0..data.len())
+            .map(|k| {
+                self.scaling
+                    .channels(&self.spec, &data.condition(k), self.dt)
+            })
+            .collect();
         let size = (0..data.len() * data.variables).map(|j| {
             let (k, i) = (j / data.variables, j % data.variables);
             let at = i * points..(i + 1) * points;
@@ -156,40 +225,75 @@ impl Problem {
             // What hardly moves, or is hardly there, is not to outweigh all else.
             let least = LEAST * self.scaling.state[i] * (points as f64).sqrt();
             [
-                root(parts.map(|((x, m), s)| ((f64::from(*x) - m) / s).powi(2)).sum()),
+                root(
+                    parts
+                        .map(|((x, m), s)| ((f64::from(*x) - m) / s).powi(2))
+                        .sum(),
+                ),
                 root(x.iter().map(|x| f64::from(*x).powi(2)).sum()).max(least),
                 // One standard deviation over T.
-                root(x.windows(2).map(|w| f64::from(w[1] - w[0]).powi(2)).sum()).max(self.scaling.state[i] / (points as f64).sqrt()),
+                root(x.windows(2).map(|w| f64::from(w[1] - w[0]).powi(2)).sum())
+                    .max(self.scaling.state[i] / (points as f64).sqrt()),
             ]
         });
-        Set { size: size.collect(), data, inputs }
+        Set {
+            size: size.collect(),
+            data,
+            inputs,
+        }
     }
 
     /// Normalised error of each variable for sample `k`, whose output is in `work`, and the gradient by that output of the mean loss, into `d`.
-    pub(super) fn loss(&self, set: &Set, k: usize, work: &Work<f32>, d: Option<&mut Vec<f32>>) -> Vec<f64> {
+    pub(super) fn loss(
+        &self,
+        set: &Set,
+        k: usize,
+        work: &Work<f32>,
+        d: Option<&mut Vec<f32>>,
+    ) -> Vec<f64> {
         let (points, variables) = (set.data.points, set.data.variables);
         let mut gradient = d;
         let mut by = vec![0.0; points];
         (0..variables)
             .map(|i| {
                 let at = i * points..(i + 1) * points;
-                let (x, y, s) = (&set.data.x(k)[at.clone()], &work.y[at.clone()], &self.scale[at.clone()]);
+                let (x, y, s) = (
+                    &set.data.x(k)[at.clone()],
+                    &work.y[at.clone()],
+                    &self.scale[at.clone()],
+                );
                 let gain = &self.frame.gain[at.clone()];
                 let start = f64::from(x[0]);
-                let error = |t: usize| self.frame.base(i * points + t, start) + f64::from(gain[t]) * f64::from(y[t]) - f64::from(x[t]);
+                let error = |t: usize| {
+                    self.frame.base(i * points + t, start) + f64::from(gain[t]) * f64::from(y[t])
+                        - f64::from(x[t])
+                };
                 let [normalised, physical, slope] = set.size[k * variables + i];
-                let norm = (0..points).map(|t| (error(t) / s[t]).powi(2)).sum::<f64>().sqrt();
+                let norm = (0..points)
+                    .map(|t| (error(t) / s[t]).powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 if let Some(d) = &mut gradient {
-                    let share = |weight: f64, norm: f64, size: f64| weight / (norm.max(1e-12) * size * variables as f64);
+                    let share = |weight: f64, norm: f64, size: f64| {
+                        weight / (norm.max(1e-12) * size * variables as f64)
+                    };
                     let first = share(self.weights.normalised, norm, normalised);
                     (0..points).for_each(|t| by[t] = first * error(t) / s[t].powi(2));
                     if self.weights.physical > 0.0 {
-                        let share = share(self.weights.physical, (0..points).map(|t| error(t).powi(2)).sum::<f64>().sqrt(), physical);
+                        let share = share(
+                            self.weights.physical,
+                            (0..points).map(|t| error(t).powi(2)).sum::<f64>().sqrt(),
+                            physical,
+                        );
                         (0..points).for_each(|t| by[t] += share * error(t));
                     }
                     if self.weights.slope > 0.0 {
                         let step = |t: usize| error(t) - error(t - 1);
-                        let share = share(self.weights.slope, (1..points).map(|t| step(t).powi(2)).sum::<f64>().sqrt(), slope);
+                        let share = share(
+                            self.weights.slope,
+                            (1..points).map(|t| step(t).powi(2)).sum::<f64>().sqrt(),
+                            slope,
+                        );
                         for t in 1..points {
                             let g = share * step(t);
                             by[t] += g;
@@ -216,15 +320,38 @@ mod tests {
     #[test]
     fn gradients_of_all_parts_agree_with_differences() {
         let model = models::find("fitzhugh-nagumo-1961").unwrap();
-        let data = respond(&*model, &ResponseConfig { samples: [40, 0, 0], points: 100, ..ResponseConfig::default() }, &Watcher::default())
-            .unwrap();
-        for weights in [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.5, 2.0, 0.3]] {
+        let data = respond(
+            &*model,
+            &ResponseConfig {
+                samples: [40, 0, 0],
+                points: 100,
+                ..ResponseConfig::default()
+            },
+            &Watcher::default(),
+        )
+        .unwrap();
+        for weights in [
+            [1.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 1.0],
+            [0.5, 2.0, 0.3],
+        ] {
             let [normalised, physical, slope] = weights;
-            let config = OperatorConfig { loss: LossConfig { normalised, physical, slope }, ..OperatorConfig::default() };
+            let config = OperatorConfig {
+                loss: LossConfig {
+                    normalised,
+                    physical,
+                    slope,
+                },
+                ..OperatorConfig::default()
+            };
             let problem = Problem::new(&data, &config, None).unwrap();
             let set = problem.set(&data.training);
             let mut work = Work::new(&config.network, &problem.layout, &problem.grid);
-            work.y.iter_mut().enumerate().for_each(|(k, y)| *y = (k as f32 * 0.1).sin());
+            work.y
+                .iter_mut()
+                .enumerate()
+                .for_each(|(k, y)| *y = (k as f32 * 0.1).sin());
             let mut d = vec![0.0; 200];
             problem.loss(&set, 17, &work, Some(&mut d));
             // By its definition.
@@ -232,12 +359,19 @@ mod tests {
                 let one = |i: usize| {
                     let x = &data.training.x(17)[i * 100..(i + 1) * 100];
                     let p: Vec<f64> = (0..100)
-                        .map(|t| f64::from(x[0]) + f64::from(problem.frame.gain[i * 100 + t]) * f64::from(y[i * 100 + t]))
+                        .map(|t| {
+                            f64::from(x[0])
+                                + f64::from(problem.frame.gain[i * 100 + t])
+                                    * f64::from(y[i * 100 + t])
+                        })
                         .collect();
                     let e: Vec<f64> = p.iter().zip(x).map(|(p, x)| p - f64::from(*x)).collect();
-                    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+                    let norm =
+                        |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
                     let size = set.size[17 * 2 + i];
-                    normalised * norm(&mut e.iter().zip(&problem.scale[i * 100..]).map(|(e, s)| e / s)) / size[0]
+                    normalised
+                        * norm(&mut e.iter().zip(&problem.scale[i * 100..]).map(|(e, s)| e / s))
+                        / size[0]
                         + physical * norm(&mut e.iter().copied()) / size[1]
                         + slope * norm(&mut e.windows(2).map(|w| w[1] - w[0])) / size[2]
                 };
@@ -249,7 +383,11 @@ mod tests {
                 let up = total(&y);
                 y[k] -= 0.02;
                 let difference = (up - total(&y)) / 0.02;
-                assert!((f64::from(d[k]) - difference).abs() < 2e-3 * difference.abs() + 1e-6, "{weights:?} {k}: {} {difference}", d[k]);
+                assert!(
+                    (f64::from(d[k]) - difference).abs() < 2e-3 * difference.abs() + 1e-6,
+                    "{weights:?} {k}: {} {difference}",
+                    d[k]
+                );
             }
         }
     }

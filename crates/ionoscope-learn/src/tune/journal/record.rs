@@ -49,7 +49,13 @@ pub enum State {
 }
 
 impl State {
-    pub(super) const ALL: [State; 5] = [State::Running, State::Complete, State::Pruned, State::Failed, State::Waiting];
+    pub(super) const ALL: [State; 5] = [
+        State::Running,
+        State::Complete,
+        State::Pruned,
+        State::Failed,
+        State::Waiting,
+    ];
 
     /// Whether nothing more will come.
     pub fn finished(self) -> bool {
@@ -85,7 +91,10 @@ pub struct Trial {
 impl Trial {
     /// The number under which it was first begun: what was left behind is begun again under another.
     pub fn origin(&self) -> usize {
-        self.attributes.get(attribute::RETRY).and_then(Value::as_u64).map_or(self.number, |n| n as usize)
+        self.attributes
+            .get(attribute::RETRY)
+            .and_then(Value::as_u64)
+            .map_or(self.number, |n| n as usize)
     }
 
     /// Whether an older version ended it because its worker was no more.
@@ -95,17 +104,26 @@ impl Trial {
 
     /// Values that follow from its own, to meet a budget.
     pub fn fitted(&self) -> BTreeMap<String, Value> {
-        self.attributes.get(attribute::FITTED).and_then(Value::as_object).map(|o| o.clone().into_iter().collect()).unwrap_or_default()
+        self.attributes
+            .get(attribute::FITTED)
+            .and_then(Value::as_object)
+            .map(|o| o.clone().into_iter().collect())
+            .unwrap_or_default()
     }
 
     /// Why it failed.
     pub fn problem(&self) -> Option<&str> {
-        self.attributes.get(attribute::PROBLEM).and_then(Value::as_str)
+        self.attributes
+            .get(attribute::PROBLEM)
+            .and_then(Value::as_str)
     }
 
     /// By all objectives; empty where it was not measured.
     pub fn objectives(&self) -> Vec<f64> {
-        self.value.into_iter().chain(self.further.iter().copied()).collect()
+        self.value
+            .into_iter()
+            .chain(self.further.iter().copied())
+            .collect()
     }
 
     /// The last report.
@@ -118,18 +136,26 @@ impl Trial {
 pub(super) fn parse(line: &[u8]) -> Option<Value> {
     serde_json::from_slice(line).ok().or_else(|| {
         let text = std::str::from_utf8(line).ok()?;
-        let plain = ["NaN", "-Infinity", "Infinity"].iter().fold(text.to_owned(), |t, word| {
-            t.replace(&format!(":{word}"), ":null").replace(&format!("[{word}"), "[null").replace(&format!(",{word}"), ",null")
-        });
+        let plain = ["NaN", "-Infinity", "Infinity"]
+            .iter()
+            .fold(text.to_owned(), |t, word| {
+                t.replace(&format!(":{word}"), ":null")
+                    .replace(&format!("[{word}"), "[null")
+                    .replace(&format!(",{word}"), ",null")
+            });
         serde_json::from_str(&plain).ok()
     })
 }
 
 /// The value for the inner number of a distribution as Optuna writes it.
 pub(super) fn outer(distribution: &str, inner: &Value) -> Value {
-    let Ok(d) = serde_json::from_str::<Value>(distribution) else { return inner.clone() };
+    let Ok(d) = serde_json::from_str::<Value>(distribution) else {
+        return inner.clone();
+    };
     match d["name"].as_str() {
-        Some("CategoricalDistribution") => d["attributes"]["choices"][inner.as_f64().unwrap_or(0.0) as usize].clone(),
+        Some("CategoricalDistribution") => {
+            d["attributes"]["choices"][inner.as_f64().unwrap_or(0.0) as usize].clone()
+        }
         Some("IntDistribution") => json!(inner.as_f64().unwrap_or(0.0) as i64),
         _ => inner.clone(),
     }
@@ -139,14 +165,27 @@ pub(super) fn outer(distribution: &str, inner: &Value) -> Value {
 pub(super) fn change(trial: &mut Trial, code: u64, record: &Value) {
     match code {
         operation::PARAMETER => {
-            if let (Some(key), Some(distribution)) = (record["param_name"].as_str(), record["distribution"].as_str()) {
-                trial.values.insert(key.to_owned(), outer(distribution, &record["param_value_internal"]));
+            if let (Some(key), Some(distribution)) = (
+                record["param_name"].as_str(),
+                record["distribution"].as_str(),
+            ) {
+                trial.values.insert(
+                    key.to_owned(),
+                    outer(distribution, &record["param_value_internal"]),
+                );
             }
         }
         operation::STATE => {
-            trial.state = record["state"].as_u64().and_then(|s| State::ALL.get(s as usize).copied()).unwrap_or(trial.state);
+            trial.state = record["state"]
+                .as_u64()
+                .and_then(|s| State::ALL.get(s as usize).copied())
+                .unwrap_or(trial.state);
             // What Optuna took up from among those that wait is its own.
-            if trial.state == State::Running && !record["worker_id"].as_str().is_some_and(|w| w.starts_with(WORKER_PREFIX)) {
+            if trial.state == State::Running
+                && !record["worker_id"]
+                    .as_str()
+                    .is_some_and(|w| w.starts_with(WORKER_PREFIX))
+            {
                 trial.attributes.remove(attribute::WORKER);
                 trial.reported.clear();
             }
@@ -156,7 +195,10 @@ pub(super) fn change(trial: &mut Trial, code: u64, record: &Value) {
             }
         }
         operation::REPORT => {
-            if let (Some(step), Some(value)) = (record["step"].as_u64(), record["intermediate_value"].as_f64()) {
+            if let (Some(step), Some(value)) = (
+                record["step"].as_u64(),
+                record["intermediate_value"].as_f64(),
+            ) {
                 trial.reported.insert(step, value);
             }
         }

@@ -34,7 +34,12 @@ pub struct BatchArguments {
     pub(super) resume: bool,
     /// Do the chunks k with k mod N = K of a .zarr, beside others that do the rest: K/N, or `rank` for what a scheduler says; the same command with
     /// --resume in its place then completes the file
-    #[arg(long, value_name = "K/N|rank", requires = "experiments", conflicts_with = "resume")]
+    #[arg(
+        long,
+        value_name = "K/N|rank",
+        requires = "experiments",
+        conflicts_with = "resume"
+    )]
     pub(super) shard: Option<String>,
     /// Experiments a chunk of a .zarr or a group of rows of a .parquet [default: about 32 MiB of states]
     #[arg(long, value_name = "N", requires = "experiments", value_parser = clap::value_parser!(u64).range(1..=1 << 24), allow_negative_numbers = true)]
@@ -44,16 +49,26 @@ pub struct BatchArguments {
 impl Arguments {
     pub(super) fn run_batch(&self, table: &Path, shared: &Shared) -> Result<()> {
         self.no_bands()?;
-        let Some(path) = &self.output else { return Err(Error::Input("--experiments needs a file to write, -o FILE".into())) };
+        let Some(path) = &self.output else {
+            return Err(Error::Input(
+                "--experiments needs a file to write, -o FILE".into(),
+            ));
+        };
         check_format(path, &Output::FORMATS, "; .csv is for one trajectory")?;
         let is_zarr = ends_with(path, "zarr");
         let shard = self.batch.shard.as_deref().map(Shard::parse).transpose()?;
         if shard.is_some() && !is_zarr {
-            return Err(Error::Input("--shard is for .zarr; other files are written by one process".into()));
+            return Err(Error::Input(
+                "--shard is for .zarr; other files are written by one process".into(),
+            ));
         }
         let existing = match (self.batch.resume, is_zarr) {
             _ if shard.is_some() => Existing::Share,
-            (true, false) => return Err(Error::Input("--resume is for .zarr; other files are written whole or not at all".into())),
+            (true, false) => {
+                return Err(Error::Input(
+                    "--resume is for .zarr; other files are written whole or not at all".into(),
+                ));
+            }
             (true, true) => Existing::Resume,
             (false, _) => Existing::Refuse,
         };
@@ -64,7 +79,8 @@ impl Arguments {
         }
         let source = Path::new(&self.system.system);
         let (opened, system_hash) = if source.is_file() {
-            artifact::with_fingerprint(source, || self.system.open(shared)).map(|(opened, hash)| (opened, Some(hash)))?
+            artifact::with_fingerprint(source, || self.system.open(shared))
+                .map(|(opened, hash)| (opened, Some(hash)))?
         } else {
             (self.system.open(shared)?, None)
         };
@@ -72,7 +88,10 @@ impl Arguments {
         let (base, mut options) = self.experiment(&opened)?;
         let survey = survey(table, system, &base, &options)?;
         let layout = layout(system, &base, &survey, self.precision);
-        let chunk = self.batch.chunk.map_or_else(|| chunk_for(&layout), |n| (n as usize).min(survey.rows));
+        let chunk = self
+            .batch
+            .chunk
+            .map_or_else(|| chunk_for(&layout), |n| (n as usize).min(survey.rows));
         let mut configuration = self.configuration(spec, system.time(), &base, &options);
         let more = json!({
             "system_hash": system_hash,
@@ -82,19 +101,34 @@ impl Arguments {
         extend(&mut configuration, more);
         if is_zarr && existing != Existing::Refuse && zarr::is_complete(path, &configuration)? {
             shared.tell(&format!("{} is complete", path.display()));
-            return if shared.json { print_json(&configuration) } else { Ok(()) };
+            return if shared.json {
+                print_json(&configuration)
+            } else {
+                Ok(())
+            };
         }
         let output = Output::create(path, &layout, chunk, &configuration, existing)?;
         options.watch = shared.watch.clone();
-        let job = Job { system, base: &base, table, survey: &survey, options: &options, layout: &layout, chunk, shard };
+        let job = Job {
+            system,
+            base: &base,
+            table,
+            survey: &survey,
+            options: &options,
+            layout: &layout,
+            chunk,
+            shard,
+        };
         let ran = job.run(output);
         let (output, summary) = ran.map_err(|e| match e {
-            Error::Dynamics(DynamicsError::Interrupted) if is_zarr => {
-                Error::Failed(format!("interrupted; the chunks that are written are kept, and --resume goes on with {}", path.display()))
-            }
-            Error::Dynamics(DynamicsError::Interrupted) => {
-                Error::Failed(format!("interrupted; nothing of {} was kept; a .zarr can be resumed", path.display()))
-            }
+            Error::Dynamics(DynamicsError::Interrupted) if is_zarr => Error::Failed(format!(
+                "interrupted; the chunks that are written are kept, and --resume goes on with {}",
+                path.display()
+            )),
+            Error::Dynamics(DynamicsError::Interrupted) => Error::Failed(format!(
+                "interrupted; nothing of {} was kept; a .zarr can be resumed",
+                path.display()
+            )),
             e => e,
         })?;
         let mut meta = described(&configuration, &summary);
@@ -104,7 +138,11 @@ impl Arguments {
                 "shard {index} of {of} is done; when all are, the same command with --resume in place of --shard completes the file"
             ));
             extend(&mut meta, json!({"shard": [index, of]}));
-            return if shared.json { print_json(&meta) } else { Ok(()) };
+            return if shared.json {
+                print_json(&meta)
+            } else {
+                Ok(())
+            };
         }
         options.watch = shared.watch.silent();
         let error = self.error_of_some(system, table, &base, &options, shared)?;
@@ -119,7 +157,11 @@ impl Arguments {
             beside.commit()?;
         }
         tell(&summary, shared);
-        if shared.json { print_json(&meta) } else { Ok(()) }
+        if shared.json {
+            print_json(&meta)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -160,6 +202,9 @@ fn tell(summary: &Summary, shared: &Shared) {
         shared.warn(&format!("{failed} of {all} experiments stopped early ({reasons}); their states from there on are NaN"));
     }
     if summary.extrapolated > 0 {
-        shared.warn(&format!("{} of {all} experiments went outside the training range (of state or parameters)", summary.extrapolated));
+        shared.warn(&format!(
+            "{} of {all} experiments went outside the training range (of state or parameters)",
+            summary.extrapolated
+        ));
     }
 }

@@ -27,7 +27,11 @@ pub enum Period {
 
 /// Parses a period, or `free`.
 pub fn period(text: &str) -> std::result::Result<Period, String> {
-    if text == "free" { Ok(Period::Unknown) } else { arguments::positive(text).map(Period::Given) }
+    if text == "free" {
+        Ok(Period::Unknown)
+    } else {
+        arguments::positive(text).map(Period::Given)
+    }
 }
 
 /// Moves the start of `experiment` to where pacing ends; a warning says when it did not converge.
@@ -43,16 +47,30 @@ pub fn from_orbit(
 ) -> Result<Paced> {
     let default = PacingOptions::default();
     let tolerance = default.tolerance.max(ROOM * options.rtol).min(0.1);
-    let options = PacingOptions { tolerance, solve: options.clone(), ..default };
+    let options = PacingOptions {
+        tolerance,
+        solve: options.clone(),
+        ..default
+    };
     let paced = match period {
         Period::Unknown => settle(system, experiment, &options)?,
         Period::Given(period) => {
             let times = match system.time() {
                 Time::Continuous => TimeGrid::until(period, period / TIMES_OF_PERIOD)?,
-                Time::Discrete { dt } => TimeGrid::until_of_map(period, dt, dt)
-                    .map_err(|e| Error::Input(format!("--pace {period}, of a map with a step of {dt}: {e}")))?,
+                Time::Discrete { dt } => TimeGrid::until_of_map(period, dt, dt).map_err(|e| {
+                    Error::Input(format!(
+                        "--pace {period}, of a map with a step of {dt}: {e}"
+                    ))
+                })?,
             };
-            pace(system, &Experiment { times, ..experiment.clone() }, &options)?
+            pace(
+                system,
+                &Experiment {
+                    times,
+                    ..experiment.clone()
+                },
+                &options,
+            )?
         }
     };
     if !paced.converged {

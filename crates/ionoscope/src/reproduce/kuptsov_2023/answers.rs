@@ -20,7 +20,11 @@ pub const FORMS: [&str; 2] = ["original", "modified"];
 
 /// A number in a sentence, with so many significant digits.
 fn say(v: f64, digits: usize) -> String {
-    if v.is_infinite() { "not found everywhere".into() } else { number(v, Format::Significant(digits)) }
+    if v.is_infinite() {
+        "not found everywhere".into()
+    } else {
+        number(v, Format::Significant(digits))
+    }
 }
 
 /// Heading and sections.
@@ -28,7 +32,11 @@ fn say(v: f64, digits: usize) -> String {
 /// # Errors
 /// None today.
 pub fn report(o: &Outcome) -> Result<(Heading, Vec<Section>)> {
-    let quick = if o.options.quick { " A quick run: two networks, fewer data, fewer steps than the full one." } else { "" };
+    let quick = if o.options.quick {
+        " A quick run: two networks, fewer data, fewer steps than the full one."
+    } else {
+        ""
+    };
     let heading = Heading {
         title: "A neural map of the pancreatic beta-cell finds the fixed point that it was never shown".into(),
         subtitle: format!(
@@ -62,7 +70,10 @@ pub fn report(o: &Outcome) -> Result<(Heading, Vec<Section>)> {
 /// The two main networks that are shipped, with their cells, in the order of [`MODELS`].
 fn main_networks(o: &Outcome) -> Vec<(&'static str, &super::Cell, &Network)> {
     let of = |k: usize| {
-        let network = o.networks.iter().find(|n| n.shipped && n.system == MODELS[k] && n.dt == DT)?;
+        let network = o
+            .networks
+            .iter()
+            .find(|n| n.shipped && n.system == MODELS[k] && n.dt == DT)?;
         Some((FORMS[k], o.cells.get(k)?, network))
     };
     (0..MODELS.len()).filter_map(of).collect()
@@ -76,11 +87,24 @@ fn summary(o: &Outcome) -> Section {
          saw a state at rest. Then they were asked, with Newton's method on the network itself, for their fixed points.",
     );
     for (form, _, n) in main_networks(o) {
-        let (left, right) = (n.worst(Side::Left, |c| c.distance), n.worst(Side::Right, |c| c.distance));
-        let missing = n.comparisons.iter().filter(|c| c.distance.is_none()).count();
+        let (left, right) = (
+            n.worst(Side::Left, |c| c.distance),
+            n.worst(Side::Right, |c| c.distance),
+        );
+        let missing = n
+            .comparisons
+            .iter()
+            .filter(|c| c.distance.is_none())
+            .count();
         let right = match missing {
-            0 => format!("and within {} on the right, up to V_{{S}} = −30, where the data are far from it", say(right, 2)),
-            m => format!("while at {m} of {} values of V_{{S}} none was found", n.comparisons.len()),
+            0 => format!(
+                "and within {} on the right, up to V_{{S}} = −30, where the data are far from it",
+                say(right, 2)
+            ),
+            m => format!(
+                "while at {m} of {} values of V_{{S}} none was found",
+                n.comparisons.len()
+            ),
         };
         answer = answer.text(format!(
             "**The {form} model.** The network finds the fixed point within {} (raw units, mV in effect) for V_{{S}} from −40 to −35, {right}. Its \
@@ -94,12 +118,20 @@ fn summary(o: &Outcome) -> Section {
     }
     let mut facts = Vec::new();
     for (form, cell, n) in main_networks(o) {
-        let middle = median(n.comparisons.iter().map(|c| c.distance.unwrap_or(f64::INFINITY)).collect());
+        let middle = median(
+            n.comparisons
+                .iter()
+                .map(|c| c.distance.unwrap_or(f64::INFINITY))
+                .collect(),
+        );
         facts.push(Fact {
             value: format!("{} mV", say(middle, 2)),
             text: format!("median distance of the fixed points, {form} model, all V_{{S}}"),
         });
-        facts.push(Fact { value: say(n.metrics.validation_mse, 2), text: format!("validation MSE, {form} model (paper: 10^{{−7}})") });
+        facts.push(Fact {
+            value: say(n.metrics.validation_mse, 2),
+            text: format!("validation MSE, {form} model (paper: 10^{{−7}})"),
+        });
         if let ([a, b], [c, d]) = (&cell.borders[..], &n.borders[..]) {
             facts.push(Fact {
                 value: format!("{} to {}", number(*c, Format::Fixed(3)), number(*d, Format::Fixed(3))),
@@ -113,14 +145,24 @@ fn summary(o: &Outcome) -> Section {
     }
     facts.push(Fact {
         value: time(o.cost.work()),
-        text: format!("for the data, training and analysis of {} networks; training alone {}", o.networks.len(), time(o.cost.training)),
+        text: format!(
+            "for the data, training and analysis of {} networks; training alone {}",
+            o.networks.len(),
+            time(o.cost.training)
+        ),
     });
-    answer.with(Part::Facts(facts)).with(Part::Command(provenance::command()))
+    answer
+        .with(Part::Facts(facts))
+        .with(Part::Command(provenance::command()))
 }
 
 /// Seconds for people.
 fn time(seconds: f64) -> String {
-    if seconds < 100.0 { format!("{seconds:.0} s") } else { format!("{:.1} min", seconds / 60.0) }
+    if seconds < 100.0 {
+        format!("{seconds:.0} s")
+    } else {
+        format!("{:.1} min", seconds / 60.0)
+    }
 }
 
 fn goals(o: &Outcome) -> Section {
@@ -180,7 +222,8 @@ fn data(o: &Outcome) -> Section {
 }
 
 fn fixed_point(o: &Outcome) -> Section {
-    let mut answer = Section::new("fixed-point", "The fixed point").with(Part::Figure(o.figures.distance.clone()));
+    let mut answer = Section::new("fixed-point", "The fixed point")
+        .with(Part::Figure(o.figures.distance.clone()));
     for (form, _, n) in main_networks(o) {
         answer = answer.with(Part::Table(tables::fixed_points(form, n)));
     }
@@ -197,7 +240,9 @@ fn eigenvalues(o: &Outcome) -> Section {
     for figure in &o.figures.eigenvalues {
         answer = answer.with(Part::Figure(figure.clone()));
     }
-    answer.with(Part::Table(tables::windows(o))).with(Part::Table(tables::time_steps(o)))
+    answer
+        .with(Part::Table(tables::windows(o)))
+        .with(Part::Table(tables::time_steps(o)))
 }
 
 fn networks(o: &Outcome) -> Section {
@@ -226,30 +271,63 @@ fn cost(o: &Outcome) -> Section {
 }
 
 fn definitions(o: &Outcome) -> Section {
-    let mut table = Table::new("definitions", "What the words mean", vec![Column::text("word"), Column::text("meaning")]);
+    let mut table = Table::new(
+        "definitions",
+        "What the words mean",
+        vec![Column::text("word"), Column::text("meaning")],
+    );
     for (word, meaning) in [
-        ("validation MSE", "mean over pairs and variables of the squared error of u(t + dt), in units of the state's standard deviation"),
-        ("increment MSE", "the same for one variable, in units of the standard deviation of its increment over one time step"),
-        ("distance", "Euclidean distance of the fixed points of network and equations in raw units (mV, 1, 1), as in the paper"),
-        ("standardised distance", "the same, each variable in units of its standard deviation in the training data"),
+        (
+            "validation MSE",
+            "mean over pairs and variables of the squared error of u(t + dt), in units of the state's standard deviation",
+        ),
+        (
+            "increment MSE",
+            "the same for one variable, in units of the standard deviation of its increment over one time step",
+        ),
+        (
+            "distance",
+            "Euclidean distance of the fixed points of network and equations in raw units (mV, 1, 1), as in the paper",
+        ),
+        (
+            "standardised distance",
+            "the same, each variable in units of its standard deviation in the training data",
+        ),
         (
             "distance to the data",
             "the smallest standardised distance from the equations' fixed point to a state of the training or validation pairs with V_{S} within 0.25 mV",
         ),
-        ("eigenvalue error", "largest |μ − μ'| / max(1, |μ|), eigenvalues paired so that the sum of these is smallest"),
+        (
+            "eigenvalue error",
+            "largest |μ − μ'| / max(1, |μ|), eigenvalues paired so that the sum of these is smallest",
+        ),
         (
             "fixed points in the box",
             "all that Newton's method with deflation finds from many starts in V [−75, 25], n [0, 1], S [0, 1]; of several, the one nearest to the \
              equations' is compared",
         ),
-        ("border of stability", "V_{S} at which the largest real part changes sign, by bisection to 10^{−7} mV"),
-        ("time together", "time until network and equations, from the same state, are more than half a standard deviation apart"),
+        (
+            "border of stability",
+            "V_{S} at which the largest real part changes sign, by bisection to 10^{−7} mV",
+        ),
+        (
+            "time together",
+            "time until network and equations, from the same state, are more than half a standard deviation apart",
+        ),
     ] {
         table.push(vec![word.into(), meaning.into()]);
     }
-    let text = o.recipes.first().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
-    let title = "The configuration of the first network; the others differ in model, time step and seed".into();
-    Section::new("definitions", "Definitions and configuration").with(Part::Table(table)).with(Part::Listing { title, text })
+    let text = o
+        .recipes
+        .first()
+        .and_then(|r| serde_json::to_string_pretty(r).ok())
+        .unwrap_or_default();
+    let title =
+        "The configuration of the first network; the others differ in model, time step and seed"
+            .into();
+    Section::new("definitions", "Definitions and configuration")
+        .with(Part::Table(table))
+        .with(Part::Listing { title, text })
 }
 
 /// A verdict for a value that should not exceed a goal.
@@ -260,5 +338,8 @@ fn verdict(value: f64, goal: f64) -> Cell {
         _ if value.is_finite() => String::new(),
         _ => "not found everywhere".into(),
     };
-    Cell::Verdict { met: value <= goal, text }
+    Cell::Verdict {
+        met: value <= goal,
+        text,
+    }
 }

@@ -69,7 +69,9 @@ impl Network {
     /// The values of a quantity on one side; infinite where the fixed point was not found.
     fn values(&self, side: Side, quantity: impl Fn(&Comparison) -> Option<f64>) -> Vec<f64> {
         let there = self.comparisons.iter().filter(|c| side.holds(c.point.v_s));
-        there.map(|c| quantity(c).unwrap_or(f64::INFINITY)).collect()
+        there
+            .map(|c| quantity(c).unwrap_or(f64::INFINITY))
+            .collect()
     }
 
     /// The largest of a quantity on one side; infinite where the fixed point was not found.
@@ -81,7 +83,9 @@ impl Network {
     pub fn worst_at(&self, side: Side, quantity: impl Fn(&Comparison) -> Option<f64>) -> f64 {
         let there = self.comparisons.iter().filter(|c| side.holds(c.point.v_s));
         let values = there.map(|c| (quantity(c).unwrap_or(f64::INFINITY), c.point.v_s));
-        values.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(f64::NAN, |(_, v_s)| v_s)
+        values
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map_or(f64::NAN, |(_, v_s)| v_s)
     }
 
     /// The median of a quantity on one side.
@@ -94,7 +98,11 @@ impl Network {
         if self.borders.len() != cell.borders.len() {
             return f64::INFINITY;
         }
-        self.borders.iter().zip(&cell.borders).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        self.borders
+            .iter()
+            .zip(&cell.borders)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max)
     }
 }
 
@@ -113,7 +121,8 @@ pub fn choose(networks: &mut [Network]) {
     for k in 0..networks.len() {
         let better = |o: &Network| {
             let same = o.system == networks[k].system && o.dt == networks[k].dt;
-            same && (o.metrics.validation_mse, o.seed) < (networks[k].metrics.validation_mse, networks[k].seed)
+            same && (o.metrics.validation_mse, o.seed)
+                < (networks[k].metrics.validation_mse, networks[k].seed)
         };
         networks[k].shipped = !networks.iter().any(better);
     }
@@ -121,7 +130,13 @@ pub fn choose(networks: &mut [Network]) {
 
 /// `summary.json`: one entry a network and seed, and one a training by Adam alone. `null` where the fixed point was not found.
 pub fn summary(networks: &[Network], variables: &[String]) -> Value {
-    let by_variable = |values: &[f64]| -> Map<String, Value> { variables.iter().cloned().zip(values.iter().map(|v| json!(v))).collect() };
+    let by_variable = |values: &[f64]| -> Map<String, Value> {
+        variables
+            .iter()
+            .cloned()
+            .zip(values.iter().map(|v| json!(v)))
+            .collect()
+    };
     let fixed_point = |c: &Comparison| {
         json!({
             "v_s": c.point.v_s,
@@ -171,7 +186,11 @@ mod tests {
 
     fn network(seed: u64, validation_mse: f64, distance: Option<f64>) -> Network {
         let comparison = |v_s: f64, distance: Option<f64>| Comparison {
-            point: Point { v_s, found: None, number_in_box: 0 },
+            point: Point {
+                v_s,
+                found: None,
+                number_in_box: 0,
+            },
             distance,
             distance_standardised: distance,
             data_distance_standardised: Some(1.0),
@@ -184,9 +203,17 @@ mod tests {
             dt: 0.005,
             seed,
             weights: [701, 2103],
-            metrics: Metrics { validation_mse, validation_mse_by_variable: vec![1.0, 2.0, 3.0], ..Metrics::default() },
+            metrics: Metrics {
+                validation_mse,
+                validation_mse_by_variable: vec![1.0, 2.0, 3.0],
+                ..Metrics::default()
+            },
             adam_alone: None,
-            comparisons: vec![comparison(-40.0, Some(1e-4)), comparison(-35.0, Some(2e-4)), comparison(-30.0, distance)],
+            comparisons: vec![
+                comparison(-40.0, Some(1e-4)),
+                comparison(-35.0, Some(2e-4)),
+                comparison(-30.0, distance),
+            ],
             borders: vec![],
             rhythms: vec![],
             together: vec![],
@@ -196,9 +223,16 @@ mod tests {
 
     #[test]
     fn the_lowest_validation_error_is_shipped_whatever_the_fixed_points() {
-        let mut all = [network(1, 2e-9, Some(1e-9)), network(2, 1e-9, None), network(3, 1e-9, Some(1.0))];
+        let mut all = [
+            network(1, 2e-9, Some(1e-9)),
+            network(2, 1e-9, None),
+            network(3, 1e-9, Some(1.0)),
+        ];
         choose(&mut all);
-        assert_eq!(all.iter().map(|n| n.shipped).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(
+            all.iter().map(|n| n.shipped).collect::<Vec<_>>(),
+            [false, true, false]
+        );
         assert_eq!(all[1].worst(Side::Left, |c| c.distance), 2e-4);
         assert_eq!(all[1].worst_at(Side::Left, |c| c.distance), -35.0);
         assert_eq!(all[1].worst(Side::Right, |c| c.distance), f64::INFINITY);
@@ -207,9 +241,20 @@ mod tests {
 
     #[test]
     fn the_summary_has_the_agreed_names_and_null_where_nothing_was_found() {
-        let s = summary(&[network(1, 1e-9, None)], &["v".into(), "n".into(), "s".into()]);
+        let s = summary(
+            &[network(1, 1e-9, None)],
+            &["v".into(), "n".into(), "s".into()],
+        );
         let n = &s["networks"][0];
-        for key in ["system", "dt", "seed", "validation_mse", "validation_mse_by_variable", "increment_mse_by_variable", "seconds"] {
+        for key in [
+            "system",
+            "dt",
+            "seed",
+            "validation_mse",
+            "validation_mse_by_variable",
+            "increment_mse_by_variable",
+            "seconds",
+        ] {
             assert!(!n[key].is_null(), "{key}");
         }
         assert_eq!(n["validation_mse_by_variable"]["s"], 3.0);

@@ -54,32 +54,67 @@ pub fn grid() -> Vec<f64> {
 }
 
 fn parameters(spec: &Spec, grid: &[f64]) -> Result<Vec<Vec<f64>>> {
-    grid.iter().map(|v_s| Ok(spec.parameters_with([(CONTROL, *v_s)])?)).collect()
+    grid.iter()
+        .map(|v_s| Ok(spec.parameters_with([(CONTROL, *v_s)])?))
+        .collect()
 }
 
 /// The variables' default ranges, which for a map are those of its model.
-fn search(system: &dyn DynamicalSystem, grid: &[f64], starts: usize) -> Result<Vec<Vec<FixedPoint>>> {
-    let options = FixedPointOptions { starts, ..FixedPointOptions::default() };
-    Ok(fixed_points_over(system, 0.0, &parameters(system.spec(), grid)?, &options)?)
+fn search(
+    system: &dyn DynamicalSystem,
+    grid: &[f64],
+    starts: usize,
+) -> Result<Vec<Vec<FixedPoint>>> {
+    let options = FixedPointOptions {
+        starts,
+        ..FixedPointOptions::default()
+    };
+    Ok(fixed_points_over(
+        system,
+        0.0,
+        &parameters(system.spec(), grid)?,
+        &options,
+    )?)
 }
 
 /// Fixed points of the equations over the grid. Where there were several, the first would be taken; here there is one.
 ///
 /// # Errors
 /// As the search.
-pub fn of_equations(system: &dyn DynamicalSystem, grid: &[f64], starts: usize) -> Result<Vec<Point>> {
+pub fn of_equations(
+    system: &dyn DynamicalSystem,
+    grid: &[f64],
+    starts: usize,
+) -> Result<Vec<Point>> {
     let all = search(system, grid, starts)?;
-    Ok(grid.iter().zip(all).map(|(v_s, f)| Point { v_s: *v_s, number_in_box: f.len(), found: f.into_iter().next() }).collect())
+    Ok(grid
+        .iter()
+        .zip(all)
+        .map(|(v_s, f)| Point {
+            v_s: *v_s,
+            number_in_box: f.len(),
+            found: f.into_iter().next(),
+        })
+        .collect())
 }
 
 /// Fixed points of a map over the grid of `equations`, compared.
 ///
 /// # Errors
 /// As the search.
-pub fn of_map(map: &dyn DynamicalSystem, equations: &[Point], data: &Dataset, starts: usize) -> Result<Vec<Comparison>> {
+pub fn of_map(
+    map: &dyn DynamicalSystem,
+    equations: &[Point],
+    data: &Dataset,
+    starts: usize,
+) -> Result<Vec<Comparison>> {
     let grid: Vec<f64> = equations.iter().map(|e| e.v_s).collect();
     let all = search(map, &grid, starts)?;
-    equations.iter().zip(all).map(|(e, found)| compare(e, found, data)).collect()
+    equations
+        .iter()
+        .zip(all)
+        .map(|(e, found)| compare(e, found, data))
+        .collect()
 }
 
 fn compare(equations: &Point, found: Vec<FixedPoint>, data: &Dataset) -> Result<Comparison> {
@@ -87,7 +122,9 @@ fn compare(equations: &Point, found: Vec<FixedPoint>, data: &Dataset) -> Result<
     let reference = equations.found.as_ref();
     let inside = found.iter().filter(|f| !f.extrapolated).count();
     let found = match reference {
-        Some(r) => nearest(&r.x, found.iter().map(|f| f.x.as_slice())).map(|(k, _)| found[k].clone()),
+        Some(r) => {
+            nearest(&r.x, found.iter().map(|f| f.x.as_slice())).map(|(k, _)| found[k].clone())
+        }
         None => found.into_iter().next(),
     };
     let sd = &data.normalizer.state_sd;
@@ -95,11 +132,18 @@ fn compare(equations: &Point, found: Vec<FixedPoint>, data: &Dataset) -> Result<
     Ok(Comparison {
         distance: both.map(|(r, f)| distance(&r.x, &f.x)),
         distance_standardised: both.map(|(r, f)| distance_standardised(&r.x, &f.x, sd)),
-        data_distance_standardised: reference.and_then(|r| distance_to_data(&r.x, equations.v_s, data)),
-        eigenvalue_error: both.map(|(r, f)| eigenvalue_error(&r.eigenvalues, &f.eigenvalues)).transpose()?,
+        data_distance_standardised: reference
+            .and_then(|r| distance_to_data(&r.x, equations.v_s, data)),
+        eigenvalue_error: both
+            .map(|(r, f)| eigenvalue_error(&r.eigenvalues, &f.eigenvalues))
+            .transpose()?,
         others_in_training_range: inside - found.iter().filter(|f| !f.extrapolated).count(),
         eigenvalues_of_equations: reference.map(|r| r.eigenvalues.clone()).unwrap_or_default(),
-        point: Point { v_s: equations.v_s, found, number_in_box },
+        point: Point {
+            v_s: equations.v_s,
+            found,
+            number_in_box,
+        },
     })
 }
 
@@ -107,9 +151,14 @@ fn distance_to_data(x: &[f64], v_s: f64, data: &Dataset) -> Option<f64> {
     let sd = &data.normalizer.state_sd;
     let near = |pairs: &Pairs| {
         let close = (0..pairs.len()).filter(|k| (pairs.p(*k)[0] - v_s).abs() <= NEAR);
-        close.map(|k| distance_standardised(pairs.u(k), x, sd)).min_by(f64::total_cmp)
+        close
+            .map(|k| distance_standardised(pairs.u(k), x, sd))
+            .min_by(f64::total_cmp)
     };
-    [near(&data.training), near(&data.validation)].into_iter().flatten().min_by(f64::total_cmp)
+    [near(&data.training), near(&data.validation)]
+        .into_iter()
+        .flatten()
+        .min_by(f64::total_cmp)
 }
 
 /// Values of V_S at which the fixed point gains or loses stability: the largest real part of its eigenvalues changes sign between two
@@ -117,7 +166,10 @@ fn distance_to_data(x: &[f64], v_s: f64, data: &Dataset) -> Option<f64> {
 ///
 /// # Errors
 /// As Newton's method.
-pub fn borders<'a>(system: &dyn DynamicalSystem, points: impl IntoIterator<Item = &'a Point>) -> Result<Vec<f64>> {
+pub fn borders<'a>(
+    system: &dyn DynamicalSystem,
+    points: impl IntoIterator<Item = &'a Point>,
+) -> Result<Vec<f64>> {
     let mut borders = Vec::new();
     let mut last: Option<(f64, &FixedPoint)> = None;
     for point in points {
@@ -133,14 +185,20 @@ pub fn borders<'a>(system: &dyn DynamicalSystem, points: impl IntoIterator<Item 
     Ok(borders)
 }
 
-fn bisect(system: &dyn DynamicalSystem, (mut a, at_a): (f64, &FixedPoint), mut b: f64) -> Result<Option<f64>> {
+fn bisect(
+    system: &dyn DynamicalSystem,
+    (mut a, at_a): (f64, &FixedPoint),
+    mut b: f64,
+) -> Result<Option<f64>> {
     let stable_at_a = at_a.stable;
     let mut guess = at_a.x.clone();
     while b - a > 1e-7 {
         let middle = 0.5 * (a + b);
         let p = system.spec().parameters_with([(CONTROL, middle)])?;
         // The branch ended between the two: no border of stability.
-        let Some(found) = refine(system, &guess, 0.0, &p)? else { return Ok(None) };
+        let Some(found) = refine(system, &guess, 0.0, &p)? else {
+            return Ok(None);
+        };
         if found.stable == stable_at_a {
             (a, guess) = (middle, found.x);
         } else {
@@ -165,7 +223,9 @@ pub fn branch<'a>(
     let mut branch = Vec::with_capacity(count);
     for k in 0..count {
         let v_s = low + (high - low) * k as f64 / (count - 1).max(1) as f64;
-        let near = points.iter().min_by(|a, b| (a.v_s - v_s).abs().total_cmp(&(b.v_s - v_s).abs()));
+        let near = points
+            .iter()
+            .min_by(|a, b| (a.v_s - v_s).abs().total_cmp(&(b.v_s - v_s).abs()));
         let p = system.spec().parameters_with([(CONTROL, v_s)])?;
         let found = match near.and_then(|n| n.found.as_ref()) {
             Some(guess) => refine(system, &guess.x, 0.0, &p)?,
@@ -185,7 +245,11 @@ mod tests {
     fn the_equations_have_one_fixed_point_and_the_modified_one_a_window() {
         let original = models::find("sherman-1988").unwrap();
         let points = of_equations(&*original, &grid(), 32).unwrap();
-        assert!(points.iter().all(|p| p.number_in_box == 1 && !p.found.as_ref().unwrap().stable));
+        assert!(
+            points
+                .iter()
+                .all(|p| p.number_in_box == 1 && !p.found.as_ref().unwrap().stable)
+        );
         assert!(borders(&*original, &points).unwrap().is_empty());
         let at = &points[16];
         assert_eq!(at.v_s, -36.0);
@@ -197,9 +261,18 @@ mod tests {
         assert_eq!(borders.len(), 2, "{borders:?}");
         // At a border the leading pair lies on the imaginary axis.
         for border in borders {
-            let p = modified.spec().parameters_with([(CONTROL, border)]).unwrap();
-            let f = refine(&*modified, &points[16].found.as_ref().unwrap().x, 0.0, &p).unwrap().unwrap();
-            assert!(f.eigenvalues[0].re.abs() < 1e-4 && f.eigenvalues[0].im > 0.1, "{:?}", f.eigenvalues);
+            let p = modified
+                .spec()
+                .parameters_with([(CONTROL, border)])
+                .unwrap();
+            let f = refine(&*modified, &points[16].found.as_ref().unwrap().x, 0.0, &p)
+                .unwrap()
+                .unwrap();
+            assert!(
+                f.eigenvalues[0].re.abs() < 1e-4 && f.eigenvalues[0].im > 0.1,
+                "{:?}",
+                f.eigenvalues
+            );
         }
     }
 }

@@ -117,23 +117,42 @@ impl Workshop<'_> {
         recipe.train.adam.epochs = ADAM_EPOCHS;
         recipe.train.second_order.iterations = 0;
         let stem = format!("{}-adam", recipe.file_stem());
-        self.network(&recipe, data, &stem, 0.0).map(|(_, metrics)| metrics)
+        self.network(&recipe, data, &stem, 0.0)
+            .map(|(_, metrics)| metrics)
     }
 
-    fn network(&self, recipe: &Recipe, data: &Dataset, stem: &str, seconds_data: f64) -> Result<(NeuralMap, Metrics)> {
-        let (map_path, record_path) =
-            (self.dir.join(format!("networks/{stem}.safetensors")), self.dir.join(format!("networks/{stem}.json")));
+    fn network(
+        &self,
+        recipe: &Recipe,
+        data: &Dataset,
+        stem: &str,
+        seconds_data: f64,
+    ) -> Result<(NeuralMap, Metrics)> {
+        let (map_path, record_path) = (
+            self.dir.join(format!("networks/{stem}.safetensors")),
+            self.dir.join(format!("networks/{stem}.json")),
+        );
         if self.resume
-            && let Some(Finished { metrics, .. }) = read_record(&record_path).filter(|r| r.recipe == *recipe)
+            && let Some(Finished { metrics, .. }) =
+                read_record(&record_path).filter(|r| r.recipe == *recipe)
             && let Ok(map) = NeuralMap::load(&map_path)
         {
             self.watch.tell(&format!("{stem}: found trained"));
             return Ok((map, metrics));
         }
         let (map, metrics) = self.train(recipe, data, stem)?;
-        let metrics = Metrics { seconds_data, ..metrics };
+        let metrics = Metrics {
+            seconds_data,
+            ..metrics
+        };
         map.save(&map_path)?;
-        write_json(&record_path, &Finished { recipe: recipe.clone(), metrics: metrics.clone() })?;
+        write_json(
+            &record_path,
+            &Finished {
+                recipe: recipe.clone(),
+                metrics: metrics.clone(),
+            },
+        )?;
         Ok((map, metrics))
     }
 
@@ -147,7 +166,10 @@ impl Workshop<'_> {
             self.watch.tell(&format!("{stem}: found its data"));
             return Ok((data, start.elapsed().as_secs_f64()));
         }
-        self.watch.tell(&format!("{stem}: data from {} trajectories", recipe.dataset.chunks + recipe.dataset.new_chunks));
+        self.watch.tell(&format!(
+            "{stem}: data from {} trajectories",
+            recipe.dataset.chunks + recipe.dataset.new_chunks
+        ));
         let data = pipeline::sample(&recipe.dataset, &self.watch)?;
         let seconds = start.elapsed().as_secs_f64();
         data.save(&path)?;
@@ -163,7 +185,11 @@ impl Workshop<'_> {
         };
         let mut run = Run {
             directory: Some(&directory),
-            existing: if self.resume { Existing::Resume } else { Existing::Replace },
+            existing: if self.resume {
+                Existing::Resume
+            } else {
+                Existing::Replace
+            },
             watch: self.watch.clone(),
             progress: Some(&mut progress),
             ..Run::default()
@@ -178,22 +204,36 @@ impl Workshop<'_> {
 }
 
 fn metrics(trained: &Trained, data: &Dataset, config: &TrainConfig) -> Result<Metrics> {
-    let present = |errors: &Option<StepErrors>| errors.clone().ok_or_else(|| Error::Failed("a dataset without validation pairs".into()));
+    let present = |errors: &Option<StepErrors>| {
+        errors
+            .clone()
+            .ok_or_else(|| Error::Failed("a dataset without validation pairs".into()))
+    };
     let (validation, new_chunks) = (present(&trained.validation)?, present(&trained.new_chunks)?);
     let variables = &data.spec.variables;
     let mut history = vec![Vec::new(); variables.len()];
     // The second stage sees a bounded number of pairs.
-    let (all, some) = (data.training.len(), data.training.len().min(config.second_order.pairs));
+    let (all, some) = (
+        data.training.len(),
+        data.training.len().min(config.second_order.pairs),
+    );
     let mut passes = 0;
     for record in &trained.history {
         match record {
             Record::Adam(r) => {
                 passes += all * variables.len();
-                history.iter_mut().zip(&r.training).for_each(|(h, e)| h.push(*e));
+                history
+                    .iter_mut()
+                    .zip(&r.training)
+                    .for_each(|(h, e)| h.push(*e));
             }
             Record::SecondOrder(r) => {
                 passes += some;
-                history.iter_mut().zip(variables).filter(|(_, v)| v.name == r.variable).for_each(|(h, _)| h.push(r.training));
+                history
+                    .iter_mut()
+                    .zip(variables)
+                    .filter(|(_, v)| v.name == r.variable)
+                    .for_each(|(h, _)| h.push(r.training));
             }
             Record::Start(_) | Record::Warning(_) => {}
         }

@@ -19,17 +19,31 @@ const PAUSE: f64 = 6.0;
 
 /// Tolerances of every trajectory of a report.
 pub fn tolerances() -> SolveOptions {
-    SolveOptions { rtol: 1e-10, atol: 1e-12, ..SolveOptions::default() }
+    SolveOptions {
+        rtol: 1e-10,
+        atol: 1e-12,
+        ..SolveOptions::default()
+    }
 }
 
 /// A trajectory from `x0`, or from the default start, at a value of V_S.
 ///
 /// # Errors
 /// A start, parameter or time grid that the system refuses; a trajectory that fails.
-pub fn trajectory(system: &dyn DynamicalSystem, x0: Option<&[f64]>, v_s: f64, times: TimeGrid) -> Result<Trajectory> {
+pub fn trajectory(
+    system: &dyn DynamicalSystem,
+    x0: Option<&[f64]>,
+    v_s: f64,
+    times: TimeGrid,
+) -> Result<Trajectory> {
     let spec = system.spec();
     let x0 = x0.map_or_else(|| spec.default_state(), <[f64]>::to_vec);
-    let e = Experiment { x0, p: spec.parameters_with([(CONTROL, v_s)])?, protocol: Protocol::none(), times };
+    let e = Experiment {
+        x0,
+        p: spec.parameters_with([(CONTROL, v_s)])?,
+        protocol: Protocol::none(),
+        times,
+    };
     Ok(system.simulate(&e, &tolerances())?)
 }
 
@@ -51,7 +65,10 @@ pub struct Rhythm {
 /// # Errors
 /// A sample that is not finite.
 pub fn rhythm(v: Vec<f64>, dt: f64) -> Result<Rhythm> {
-    let definitions = BiomarkerOptions { pause: PAUSE, ..BiomarkerOptions::at(THRESHOLD) };
+    let definitions = BiomarkerOptions {
+        pause: PAUSE,
+        ..BiomarkerOptions::at(THRESHOLD)
+    };
     let b = biomarkers(&Potential::from_samples(0.0, dt, v)?, &definitions)?;
     Ok(Rhythm {
         burst_period: b.burst_period,
@@ -77,13 +94,27 @@ pub fn time_together(
     let run = |system: &dyn DynamicalSystem| -> Result<Vec<Trajectory>> {
         let spec = system.spec();
         let experiment = |(x0, v_s): &(Vec<f64>, f64)| {
-            Ok(Experiment { x0: x0.clone(), p: spec.parameters_with([(CONTROL, *v_s)])?, protocol: Protocol::none(), times })
+            Ok(Experiment {
+                x0: x0.clone(),
+                p: spec.parameters_with([(CONTROL, *v_s)])?,
+                protocol: Protocol::none(),
+                times,
+            })
         };
-        Ok(system.solve_ensemble(&starts.iter().map(experiment).collect::<Result<Vec<_>>>()?, &tolerances())?)
+        Ok(system.solve_ensemble(
+            &starts.iter().map(experiment).collect::<Result<Vec<_>>>()?,
+            &tolerances(),
+        )?)
     };
     let apart = |(a, b): (&Trajectory, &Trajectory)| {
         let far = |k: &usize| {
-            let square: f64 = a.state(*k).iter().zip(b.state(*k)).zip(sd).map(|((a, b), s)| ((a - b) / s).powi(2)).sum();
+            let square: f64 = a
+                .state(*k)
+                .iter()
+                .zip(b.state(*k))
+                .zip(sd)
+                .map(|((a, b), s)| ((a - b) / s).powi(2))
+                .sum();
             square.is_nan() || square > limit * limit
         };
         let both = a.len().min(b.len());
@@ -102,7 +133,13 @@ mod tests {
     fn bursts_and_spikes_of_the_original_model_are_counted() {
         let cell = models::find("sherman-1988").unwrap();
         let count = |v_s| {
-            let t = trajectory(&*cell, None, v_s, TimeGrid::new(100.0, 0.005, 12_001).unwrap()).unwrap();
+            let t = trajectory(
+                &*cell,
+                None,
+                v_s,
+                TimeGrid::new(100.0, 0.005, 12_001).unwrap(),
+            )
+            .unwrap();
             rhythm(t.variable(0).collect(), 0.005).unwrap()
         };
         // Reference values of a tight integration.
@@ -113,7 +150,10 @@ mod tests {
         }
         let spiking = count(-33.0);
         assert_eq!(spiking.burst_period, None);
-        assert!(spiking.shortest_interval.unwrap() > 0.444 && spiking.longest_interval.unwrap() < 0.451, "{spiking:?}");
+        assert!(
+            spiking.shortest_interval.unwrap() > 0.444 && spiking.longest_interval.unwrap() < 0.451,
+            "{spiking:?}"
+        );
     }
 
     #[test]
@@ -122,7 +162,15 @@ mod tests {
         assert_eq!(rhythm(vec![], 0.1).unwrap(), Rhythm::default());
         let cell = models::find("sherman-1988").unwrap();
         let times = TimeGrid::until(2.0, 0.005).unwrap();
-        let together = time_together(&*cell, &*cell, &[1.0; 3], &[(vec![-60.0, 0.01, 0.18], -36.0)], 1e-9, times).unwrap();
+        let together = time_together(
+            &*cell,
+            &*cell,
+            &[1.0; 3],
+            &[(vec![-60.0, 0.01, 0.18], -36.0)],
+            1e-9,
+            times,
+        )
+        .unwrap();
         assert!((together[0] - 2.0).abs() < 1e-9);
     }
 }

@@ -126,8 +126,20 @@ pub static FHN: Cell = Cell {
         fine: [12_000, 3],
         rate: 1e-3,
     },
-    published: Numbers { normalised: 0.0071, published: Some(0.0086), potential: Some(0.025), miscounted: None, source: PUBLISHED },
-    goals: Numbers { normalised: 0.0035, published: None, potential: Some(0.008), miscounted: None, source: GOALS },
+    published: Numbers {
+        normalised: 0.0071,
+        published: Some(0.0086),
+        potential: Some(0.025),
+        miscounted: None,
+        source: PUBLISHED,
+    },
+    goals: Numbers {
+        normalised: 0.0035,
+        published: None,
+        potential: Some(0.008),
+        miscounted: None,
+        source: GOALS,
+    },
     samples: 3000,
 };
 
@@ -166,8 +178,20 @@ pub static HH: Cell = Cell {
         fine: [12_000, 4],
         rate: 1e-3,
     },
-    published: Numbers { normalised: 0.03, published: Some(0.0271), potential: Some(0.052), miscounted: Some(0.025), source: PUBLISHED },
-    goals: Numbers { normalised: 0.014, published: None, potential: Some(0.02), miscounted: Some(0.003), source: GOALS },
+    published: Numbers {
+        normalised: 0.03,
+        published: Some(0.0271),
+        potential: Some(0.052),
+        miscounted: Some(0.025),
+        source: PUBLISHED,
+    },
+    goals: Numbers {
+        normalised: 0.014,
+        published: None,
+        potential: Some(0.02),
+        miscounted: Some(0.003),
+        source: GOALS,
+    },
     samples: 3000,
 };
 
@@ -200,7 +224,12 @@ pub static ORD: Cell = Cell {
         },
         0.0219,
     ),
-    ours: Ours { recipe: include_str!("../../../../../examples/ord-fno.toml"), quick: [[3000, 2], [500, 1]], fine: [2500, 3], rate: 1e-3 },
+    ours: Ours {
+        recipe: include_str!("../../../../../examples/ord-fno.toml"),
+        quick: [[3000, 2], [500, 1]],
+        fine: [2500, 3],
+        rate: 1e-3,
+    },
     published: Numbers {
         normalised: 0.0242,
         published: Some(0.0242),
@@ -208,7 +237,13 @@ pub static ORD: Cell = Cell {
         miscounted: None,
         source: "paper, without the floor, on stimuli of its own that are not published",
     },
-    goals: Numbers { normalised: 0.015, published: None, potential: None, miscounted: None, source: GOALS },
+    goals: Numbers {
+        normalised: 0.015,
+        published: None,
+        potential: None,
+        miscounted: None,
+        source: GOALS,
+    },
     samples: 3000,
 };
 
@@ -219,16 +254,41 @@ pub static ALL: [&Cell; 3] = [&FHN, &HH, &ORD];
 #[cfg(test)]
 pub static TINY: Cell = Cell {
     points: 120,
-    paper: Paper { size: [6, 4, 2], padding: 2, epochs: [2, 2], ..FHN_PAPER },
-    free: (Paper { size: [7, 4, 2], padding: 2, epochs: [2, 2], ..FHN_PAPER }, 0.0087),
+    paper: Paper {
+        size: [6, 4, 2],
+        padding: 2,
+        epochs: [2, 2],
+        ..FHN_PAPER
+    },
+    free: (
+        Paper {
+            size: [7, 4, 2],
+            padding: 2,
+            epochs: [2, 2],
+            ..FHN_PAPER
+        },
+        0.0087,
+    ),
     ours: Ours {
         recipe: "responses.points = 60\noperator.network = {width = 6, modes = 4, layers = 2}",
         quick: [[30, 3], [20, 1]],
         fine: [20, 1],
         rate: 1e-3,
     },
-    published: Numbers { normalised: 0.0071, published: None, potential: None, miscounted: None, source: PUBLISHED },
-    goals: Numbers { normalised: 0.0035, published: None, potential: None, miscounted: None, source: GOALS },
+    published: Numbers {
+        normalised: 0.0071,
+        published: None,
+        potential: None,
+        miscounted: None,
+        source: PUBLISHED,
+    },
+    goals: Numbers {
+        normalised: 0.0035,
+        published: None,
+        potential: None,
+        miscounted: None,
+        source: GOALS,
+    },
     samples: 40,
     name: "fhn",
     title: "FitzHugh-Nagumo",
@@ -266,7 +326,15 @@ impl Cell {
 
     /// A network of the paper by the paper's rules, but for the number of epochs: AdamW, a learning rate that falls every ten epochs.
     pub fn paper_stages(&self, paper: &Paper, quick: bool, seed: u64) -> Vec<Stage> {
-        let Paper { size: [width, modes, layers], kind, activation, padding, rates, epochs, .. } = *paper;
+        let Paper {
+            size: [width, modes, layers],
+            kind,
+            activation,
+            padding,
+            rates,
+            epochs,
+            ..
+        } = *paper;
         let [learning_rate, weight_decay, factor] = rates;
         let padding = padding as f64 / self.points as f64;
         let epochs = epochs[usize::from(!quick)];
@@ -278,7 +346,14 @@ impl Cell {
             schedule: Schedule::Steps { factor, every: 10 },
             ..OperatorConfig::default().adam
         };
-        let network = FnoConfig { width, modes, layers, kind, activation, padding };
+        let network = FnoConfig {
+            width,
+            modes,
+            layers,
+            kind,
+            activation,
+            padding,
+        };
         // The paper has neither of these; nor do their weights start at the same numbers as ours.
         let plain = OperatorConfig {
             charge: false,
@@ -290,7 +365,14 @@ impl Cell {
             seed,
             ..OperatorConfig::default()
         };
-        vec![Stage { responses: self.responses(seed), operator: OperatorConfig { network, adam, ..plain } }]
+        vec![Stage {
+            responses: self.responses(seed),
+            operator: OperatorConfig {
+                network,
+                adam,
+                ..plain
+            },
+        }]
     }
 
     /// Our network by our rules.
@@ -298,17 +380,37 @@ impl Cell {
     /// # Errors
     /// A recipe that cannot be read.
     pub fn our_stages(&self, quick: bool, seed: u64) -> Result<Vec<Stage>> {
-        let Ours { recipe, quick: short, fine, rate } = &self.ours;
-        let OperatorConfiguration { mut responses, mut operator } = config::parse(recipe, &[])?;
+        let Ours {
+            recipe,
+            quick: short,
+            fine,
+            rate,
+        } = &self.ours;
+        let OperatorConfiguration {
+            mut responses,
+            mut operator,
+        } = config::parse(recipe, &[])?;
         (responses.seed, operator.seed) = (seed, seed);
-        let mut stages = vec![Stage { responses, operator }; 2];
+        let mut stages = vec![
+            Stage {
+                responses,
+                operator
+            };
+            2
+        ];
         if quick {
-            (stages[0].responses.samples[0], stages[0].operator.adam.epochs) = (short[0][0] as usize, short[0][1]);
+            (
+                stages[0].responses.samples[0],
+                stages[0].operator.adam.epochs,
+            ) = (short[0][0] as usize, short[0][1]);
         }
         let whole = &mut stages[1];
         let [samples, epochs] = if quick { short[1] } else { *fine };
         (whole.responses.samples[0], whole.responses.points) = (samples as usize, self.points);
-        (whole.operator.adam.epochs, whole.operator.adam.learning_rate) = (epochs, *rate);
+        (
+            whole.operator.adam.epochs,
+            whole.operator.adam.learning_rate,
+        ) = (epochs, *rate);
         Ok(stages)
     }
 }
@@ -320,12 +422,19 @@ mod tests {
     #[test]
     fn the_papers_networks_have_its_numbers_of_weights_and_ours_no_more() {
         for (cell, variables) in ALL.iter().zip([2, 4, 41]) {
-            let weights = |stages: Vec<Stage>| stages[0].operator.weight_count(variables, &stages[0].responses);
+            let weights = |stages: Vec<Stage>| {
+                stages[0]
+                    .operator
+                    .weight_count(variables, &stages[0].responses)
+            };
             for paper in [&cell.paper, &cell.free.0] {
                 assert_eq!(weights(cell.paper_stages(paper, false, 1)), paper.weights);
             }
             let ours = cell.our_stages(false, 1).unwrap();
-            assert_eq!((ours[0].responses.model.as_str(), ours[1].responses.points), (cell.model, cell.points));
+            assert_eq!(
+                (ours[0].responses.model.as_str(), ours[1].responses.points),
+                (cell.model, cell.points)
+            );
             let ours = ours[0].operator.weight_count(variables, &ours[0].responses);
             assert!(ours <= cell.paper.weights, "{ours}");
         }

@@ -25,7 +25,14 @@ impl Spread {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-        Spread { mean, sd: if n > 1.0 { (square / (n - 1.0)).sqrt() } else { 0.0 } }
+        Spread {
+            mean,
+            sd: if n > 1.0 {
+                (square / (n - 1.0)).sqrt()
+            } else {
+                0.0
+            },
+        }
     }
 }
 
@@ -41,14 +48,35 @@ struct Scores {
 
 fn scores(o: &Outcome, judged: &Judged) -> Scores {
     let spec = &o.data.spec;
-    let v = spec.membrane_potential.as_ref().and_then(|name| spec.variable_index(name).ok()).unwrap_or(0);
-    let over = |of: &dyn Fn(&Evaluation) -> f64| Spread::of(&judged.evaluations.iter().map(of).collect::<Vec<_>>());
+    let v = spec
+        .membrane_potential
+        .as_ref()
+        .and_then(|name| spec.variable_index(name).ok())
+        .unwrap_or(0);
+    let over = |of: &dyn Fn(&Evaluation) -> f64| {
+        Spread::of(&judged.evaluations.iter().map(of).collect::<Vec<_>>())
+    };
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
     Scores {
         normalised: over(&|e| e.error()),
-        published: judged.made.fno.scaling.per_point.is_some().then(|| over(&|e| mean(e.samples.iter().map(|s| s.published).collect()))),
+        published: judged
+            .made
+            .fno
+            .scaling
+            .per_point
+            .is_some()
+            .then(|| over(&|e| mean(e.samples.iter().map(|s| s.published).collect()))),
         potential: over(&|e| mean(e.stimulated().map(|s| s.relative[v].l2).collect())),
-        miscounted: spec.spike_threshold.map(|_| over(&|e| mean(e.samples.iter().map(|s| f64::from(u8::from(s.miscounted()))).collect()))),
+        miscounted: spec.spike_threshold.map(|_| {
+            over(&|e| {
+                mean(
+                    e.samples
+                        .iter()
+                        .map(|s| f64::from(u8::from(s.miscounted())))
+                        .collect(),
+                )
+            })
+        }),
     }
 }
 
@@ -94,15 +122,28 @@ fn time(seconds: f64) -> String {
 }
 
 /// Heading and sections.
-pub(super) fn report(options: &Options, outcomes: &[Outcome], seconds: f64) -> (Heading, Vec<Section>) {
-    let quick = if options.quick { " A quick run: trainings of minutes, for a first look." } else { "" };
+pub(super) fn report(
+    options: &Options,
+    outcomes: &[Outcome],
+    seconds: f64,
+) -> (Heading, Vec<Section>) {
+    let quick = if options.quick {
+        " A quick run: trainings of minutes, for a first look."
+    } else {
+        ""
+    };
     let heading = Heading {
         title: "From a stimulus to all variables of a cell: Fourier neural operators".into(),
         subtitle: format!(
             "Pellegrini, Ghiotto, Centofanti, Pavarino (2025), arXiv 2505.14039: data, networks and errors, with ours beside the paper's.{quick}"
         ),
         footer: vec![
-            format!("Made by ionoscope {} on {} in {}.", provenance::version(), provenance::machine(), time(seconds)),
+            format!(
+                "Made by ionoscope {} on {} in {}.",
+                provenance::version(),
+                provenance::machine(),
+                time(seconds)
+            ),
             format!("Command: `{}`", provenance::command()),
         ],
     };
@@ -132,9 +173,13 @@ fn in_short(options: &Options, outcomes: &[Outcome]) -> Section {
             ),
         });
     }
-    answer = answer.with(Part::Facts(facts)).with(Part::Command(provenance::command()));
+    answer = answer
+        .with(Part::Facts(facts))
+        .with(Part::Command(provenance::command()));
     if options.quick {
-        answer = answer.with(Part::Note("This was a quick run. The goals are meant for full trainings.".into()));
+        answer = answer.with(Part::Note(
+            "This was a quick run. The goals are meant for full trainings.".into(),
+        ));
     }
     answer
 }
@@ -151,7 +196,9 @@ fn section(options: &Options, o: &Outcome) -> Section {
         Column::text("wrong number of spikes (%)"),
         Column::text("training"),
     ];
-    let caption = format!("Errors on {DRAWS} test sets of {SAMPLES}: mean and standard deviation over the sets.");
+    let caption = format!(
+        "Errors on {DRAWS} test sets of {SAMPLES}: mean and standard deviation over the sets."
+    );
     let mut table = Table::new(&format!("{name}-errors"), &caption, columns);
     for judged in &o.networks {
         let s = scores(o, judged);
@@ -190,7 +237,9 @@ fn section(options: &Options, o: &Outcome) -> Section {
         table.push(row);
     }
     table.push(fixed("goal", &o.cell.goals));
-    let mut answer = Section::new(name, o.cell.title).with(Part::Table(table)).with(Part::Table(variables(o)));
+    let mut answer = Section::new(name, o.cell.title)
+        .with(Part::Table(table))
+        .with(Part::Table(variables(o)));
     let best = scores(o, figures::best(o)).normalised.mean;
     if best > o.cell.goals.normalised {
         answer = answer.with(Part::Note(format!(
@@ -199,9 +248,14 @@ fn section(options: &Options, o: &Outcome) -> Section {
             number(100.0 * best, Format::Significant(2))
         )));
     }
-    [figures::traces(o), figures::boxes(o), figures::learning(o), figures::worst(o)]
-        .into_iter()
-        .fold(answer, |answer, figure| answer.with(Part::Figure(figure)))
+    [
+        figures::traces(o),
+        figures::boxes(o),
+        figures::learning(o),
+        figures::worst(o),
+    ]
+    .into_iter()
+    .fold(answer, |answer, figure| answer.with(Part::Figure(figure)))
 }
 
 /// Errors of every variable, in physical units, of the network that the figures are of.
@@ -225,17 +279,33 @@ fn variables(o: &Outcome) -> Table {
     let mut table = Table::new(&format!("{}-variables", o.cell.name), &caption, columns);
     for (i, q) in o.data.spec.variables.iter().enumerate() {
         let samples = || judged.evaluations.iter().flat_map(|e| e.stimulated());
-        let of = |f: &dyn Fn(&crate::evaluation::Sample) -> f64| ionoscope_analysis::metrics::Summary::of(samples().map(f));
-        let Some((n, l2, l1, h1)) =
-            (|| Some((of(&|s| s.normalised[i])?, of(&|s| s.relative[i].l2)?, of(&|s| s.relative[i].l1)?, of(&|s| s.relative[i].h1)?)))()
-        else {
+        let of = |f: &dyn Fn(&crate::evaluation::Sample) -> f64| {
+            ionoscope_analysis::metrics::Summary::of(samples().map(f))
+        };
+        let Some((n, l2, l1, h1)) = (|| {
+            Some((
+                of(&|s| s.normalised[i])?,
+                of(&|s| s.relative[i].l2)?,
+                of(&|s| s.relative[i].l1)?,
+                of(&|s| s.relative[i].h1)?,
+            ))
+        })() else {
             continue;
         };
         let mut row: Vec<Cell> = vec![q.name.as_str().into()];
-        row.extend([n.mean, l2.mean, l2.median, l2.p95, l2.worst, l1.mean, h1.mean].map(|v| Cell::from(100.0 * v)));
+        row.extend(
+            [
+                n.mean, l2.mean, l2.median, l2.p95, l2.worst, l1.mean, h1.mean,
+            ]
+            .map(|v| Cell::from(100.0 * v)),
+        );
         table.push(row);
     }
-    if table.rows.len() > 10 { table.folded() } else { table }
+    if table.rows.len() > 10 {
+        table.folded()
+    } else {
+        table
+    }
 }
 
 fn cost(outcomes: &[Outcome]) -> Section {
@@ -255,8 +325,13 @@ fn cost(outcomes: &[Outcome]) -> Section {
     for o in outcomes {
         for judged in &o.networks {
             let saved = (o.solver - judged.inference) / SAMPLES as f64;
-            let even =
-                judged.made.seconds.map(|s| if saved > 0.0 { number((s / saved).round(), Format::Significant(2)) } else { "never".into() });
+            let even = judged.made.seconds.map(|s| {
+                if saved > 0.0 {
+                    number((s / saved).round(), Format::Significant(2))
+                } else {
+                    "never".into()
+                }
+            });
             table.push(vec![
                 o.cell.title.into(),
                 judged.made.name.as_str().into(),

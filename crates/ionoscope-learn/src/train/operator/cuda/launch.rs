@@ -3,7 +3,10 @@
 use std::{ffi::CString, sync::Arc};
 
 use cudarc::{
-    driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits, sys},
+    driver::{
+        CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
+        PushKernelArg, ValidAsZeroBits, sys,
+    },
     nvrtc::{self, Ptx},
 };
 
@@ -72,7 +75,12 @@ pub(super) struct Matrix {
 impl Matrix {
     /// One matrix with rows of `columns` numbers.
     pub fn rows(at: Pointer, columns: usize) -> Self {
-        Matrix { at, row: columns, column: 1, batch: 0 }
+        Matrix {
+            at,
+            row: columns,
+            column: 1,
+            batch: 0,
+        }
     }
 
     /// One every so many numbers.
@@ -81,7 +89,11 @@ impl Matrix {
     }
 
     pub fn transposed(self) -> Self {
-        Matrix { row: self.column, column: self.row, ..self }
+        Matrix {
+            row: self.column,
+            column: self.row,
+            ..self
+        }
     }
 }
 
@@ -105,7 +117,17 @@ pub(super) struct Finish {
 impl Default for Finish {
     fn default() -> Self {
         let (bias, add, times, after, slope) = (NULL, NULL, NULL, NULL, NULL);
-        Finish { bias, add, times, after, slope, activation: 0, scale: 1.0, gain: 1.0, splits: 1 }
+        Finish {
+            bias,
+            add,
+            times,
+            after,
+            slope,
+            activation: 0,
+            scale: 1.0,
+            gain: 1.0,
+            splits: 1,
+        }
     }
 }
 
@@ -170,8 +192,11 @@ fn failed(e: impl std::fmt::Display) -> Error {
 /// # Errors
 /// No driver, no run-time compiler, no GPU.
 pub(super) fn context() -> Result<Arc<CudaContext>> {
-    let absent =
-        |what: &str, remedy: &str| Err(Error::Invalid(format!("--device cuda: {what}; {remedy}, or train on the CPU with --device cpu")));
+    let absent = |what: &str, remedy: &str| {
+        Err(Error::Invalid(format!(
+            "--device cuda: {what}; {remedy}, or train on the CPU with --device cpu"
+        )))
+    };
     // SAFETY: libraries of these names are the system's own; loading them has no precondition.
     if !unsafe { sys::is_culib_present() } {
         return absent("this machine has no NVIDIA driver (libcuda)", "install it");
@@ -183,7 +208,12 @@ pub(super) fn context() -> Result<Arc<CudaContext>> {
             "install the CUDA toolkit or put the folder of the library into LD_LIBRARY_PATH",
         );
     }
-    CudaContext::new(0).or_else(|e| absent(&format!("no GPU could be used ({e})"), "look at what nvidia-smi says"))
+    CudaContext::new(0).or_else(|e| {
+        absent(
+            &format!("no GPU could be used ({e})"),
+            "look at what nvidia-smi says",
+        )
+    })
 }
 
 /// The kernels as code of a processor, such as `sm_90`. Code, not the intermediate language: that needs a driver as new as the compiler.
@@ -205,8 +235,15 @@ fn compile(processor: &str) -> Result<Vec<u8>> {
                 sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()).result()
             })
             .map_err(|e| {
-                let log: Vec<u8> = result::get_program_log(program).unwrap_or_default().into_iter().map(|c| c as u8).collect();
-                failed(format!("the kernels do not compile for {processor}: {e} {}", String::from_utf8_lossy(&log).trim_end_matches('\0')))
+                let log: Vec<u8> = result::get_program_log(program)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|c| c as u8)
+                    .collect();
+                failed(format!(
+                    "the kernels do not compile for {processor}: {e} {}",
+                    String::from_utf8_lossy(&log).trim_end_matches('\0')
+                ))
             })
     };
     // SAFETY: as above.
@@ -226,7 +263,11 @@ impl Gpu {
         let (major, minor) = context.compute_capability().map_err(failed)?;
         let code = Ptx::from_binary(compile(&format!("sm_{major}{minor}"))?);
         let kernels = Kernels::load(&context.load_module(code).map_err(failed)?)?;
-        Ok(Gpu { stream: context.default_stream(), context, kernels })
+        Ok(Gpu {
+            stream: context.default_stream(),
+            context,
+            kernels,
+        })
     }
 
     /// What it is called.
@@ -258,7 +299,9 @@ impl Gpu {
         if numbers.is_empty() {
             return Ok(());
         }
-        self.stream.memcpy_htod(numbers, &mut buffer.slice.slice_mut(..numbers.len())).map_err(failed)
+        self.stream
+            .memcpy_htod(numbers, &mut buffer.slice.slice_mut(..numbers.len()))
+            .map_err(failed)
     }
 
     /// Zeros again.
@@ -268,23 +311,63 @@ impl Gpu {
 
     /// The first numbers of a buffer, after all that was asked for before.
     pub fn read<T: DeviceRepr + Clone>(&self, buffer: &Buffer<T>, length: usize) -> Result<Vec<T>> {
-        let numbers = self.stream.clone_dtoh(&buffer.slice.slice(..length)).map_err(failed)?;
+        let numbers = self
+            .stream
+            .clone_dtoh(&buffer.slice.slice(..length))
+            .map_err(failed)?;
         self.stream.synchronize().map_err(failed)?;
         Ok(numbers)
     }
 
-    fn launch<A: DeviceRepr>(&self, kernel: &CudaFunction, [x, y, z]: [usize; 3], arguments: &A) -> Result<()> {
-        let config = LaunchConfig { grid_dim: (x as u32, y as u32, z as u32), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
+    fn launch<A: DeviceRepr>(
+        &self,
+        kernel: &CudaFunction,
+        [x, y, z]: [usize; 3],
+        arguments: &A,
+    ) -> Result<()> {
+        let config = LaunchConfig {
+            grid_dim: (x as u32, y as u32, z as u32),
+            block_dim: (THREADS, 1, 1),
+            shared_mem_bytes: 0,
+        };
         // SAFETY: every kernel takes the one structure that its method below gives it, with addresses of buffers that its caller holds.
-        unsafe { self.stream.launch_builder(kernel).arg(arguments).launch(config) }.map_err(failed)?;
+        unsafe {
+            self.stream
+                .launch_builder(kernel)
+                .arg(arguments)
+                .launch(config)
+        }
+        .map_err(failed)?;
         Ok(())
     }
 
     /// c = a b of m x k and k x n matrices, for every member of a batch; with `splits` the c of a member stand one after the other.
-    pub fn product(&self, c: Matrix, a: Matrix, b: Matrix, [m, n, k]: [usize; 3], members: usize, finish: Finish) -> Result<()> {
-        let Finish { bias, add, times, after, slope, activation, scale, gain, splits } = finish;
+    pub fn product(
+        &self,
+        c: Matrix,
+        a: Matrix,
+        b: Matrix,
+        [m, n, k]: [usize; 3],
+        members: usize,
+        finish: Finish,
+    ) -> Result<()> {
+        let Finish {
+            bias,
+            add,
+            times,
+            after,
+            slope,
+            activation,
+            scale,
+            gain,
+            splits,
+        } = finish;
         // A tile wants to be filled.
-        let (kernel, tile) = if m > 32 && n > 32 { (&self.kernels.product_large, 64) } else { (&self.kernels.product_small, 32) };
+        let (kernel, tile) = if m > 32 && n > 32 {
+            (&self.kernels.product_large, 64)
+        } else {
+            (&self.kernels.product_small, 32)
+        };
         let arguments = Product {
             a: a.at,
             b: b.at,
@@ -312,7 +395,11 @@ impl Gpu {
             scale,
             gain,
         };
-        self.launch(kernel, [n.div_ceil(tile), m.div_ceil(tile), members * splits], &arguments)
+        self.launch(
+            kernel,
+            [n.div_ceil(tile), m.div_ceil(tile), members * splits],
+            &arguments,
+        )
     }
 
     pub fn mix(&self, a: Mix) -> Result<()> {
@@ -325,7 +412,11 @@ impl Gpu {
 
     pub fn unmix_matrices(&self, a: Mix) -> Result<()> {
         let (width, modes) = (a.width as usize, a.modes as usize);
-        self.launch(&self.kernels.unmix_matrices, [width.div_ceil(64), width.div_ceil(4), modes], &a)
+        self.launch(
+            &self.kernels.unmix_matrices,
+            [width.div_ceil(64), width.div_ceil(4), modes],
+            &a,
+        )
     }
 
     pub fn row_sums(&self, a: RowSums, rows: usize, members: usize) -> Result<()> {
@@ -351,7 +442,14 @@ impl Gpu {
     /// Length of the gradient, and what it is to be multiplied by; `partial` has room for [`PARTIAL`] numbers.
     pub fn clip(&self, a: Clip) -> Result<()> {
         self.launch(&self.kernels.squares, [PARTIAL, 1, 1], &a)?;
-        self.launch(&self.kernels.clip, [1, 1, 1], &Clip { length: PARTIAL as i64, ..a })
+        self.launch(
+            &self.kernels.clip,
+            [1, 1, 1],
+            &Clip {
+                length: PARTIAL as i64,
+                ..a
+            },
+        )
     }
 
     pub fn adam(&self, a: Adam) -> Result<()> {
@@ -379,7 +477,11 @@ fn blocks(length: i64) -> usize {
 }
 
 fn by_mode(a: &Mix) -> [usize; 3] {
-    [(a.width as usize).div_ceil(64), a.modes as usize, (a.samples as usize).div_ceil(4)]
+    [
+        (a.width as usize).div_ceil(64),
+        a.modes as usize,
+        (a.samples as usize).div_ceil(4),
+    ]
 }
 
 #[cfg(test)]

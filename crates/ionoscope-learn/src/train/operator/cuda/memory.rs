@@ -72,17 +72,41 @@ pub(super) struct Work {
 
 impl Work {
     /// For batches of `largest` samples, whose gradients have `parts` numbers each.
-    pub(super) fn new(gpu: &Gpu, problem: &Problem, config: &OperatorConfig, largest: usize, parts: usize) -> Result<Self> {
+    pub(super) fn new(
+        gpu: &Gpu,
+        problem: &Problem,
+        config: &OperatorConfig,
+        largest: usize,
+        parts: usize,
+    ) -> Result<Self> {
         let (layout, grid, network) = (&problem.layout, &problem.grid, &config.network);
         let zeros = |length: usize| gpu.zeros::<f32>(length * largest);
-        let (full, hidden, modes) = (network.width * grid.padded, HIDDEN * grid.points, 2 * grid.modes * network.width);
-        let inside = if network.kind == LayerKind::Zongyi { full } else { 0 };
-        let kept = || Ok(Kept { modes: zeros(modes)?, u: zeros(full)?, p: zeros(inside)?, q: zeros(inside)?, h: zeros(full)? });
+        let (full, hidden, modes) = (
+            network.width * grid.padded,
+            HIDDEN * grid.points,
+            2 * grid.modes * network.width,
+        );
+        let inside = if network.kind == LayerKind::Zongyi {
+            full
+        } else {
+            0
+        };
+        let kept = || {
+            Ok(Kept {
+                modes: zeros(modes)?,
+                u: zeros(full)?,
+                p: zeros(inside)?,
+                q: zeros(inside)?,
+                h: zeros(full)?,
+            })
+        };
         Ok(Work {
             x: zeros(layout.inputs * grid.points)?,
             lift: [zeros(hidden)?, zeros(hidden)?],
             project: [zeros(hidden)?, zeros(hidden)?],
-            v: (0..=network.layers).map(|_| zeros(full)).collect::<Result<_>>()?,
+            v: (0..=network.layers)
+                .map(|_| zeros(full))
+                .collect::<Result<_>>()?,
             layers: (0..network.layers).map(|_| kept()).collect::<Result<_>>()?,
             modes: [zeros(modes)?, zeros(modes)?],
             back: [zeros(full)?, zeros(full)?, zeros(full)?, zeros(inside)?],
@@ -138,13 +162,25 @@ pub(super) struct Group {
 pub(super) fn groups(gpu: &Gpu, muon: &Muon) -> Result<Vec<Group>> {
     let mut shapes: BTreeMap<[usize; 2], Vec<i64>> = BTreeMap::new();
     for (at, rows) in muon.matrices() {
-        shapes.entry([rows, at.len() / rows]).or_default().push(at.start as i64);
+        shapes
+            .entry([rows, at.len() / rows])
+            .or_default()
+            .push(at.start as i64);
     }
     let group = |([rows, columns], starts): ([usize; 2], Vec<i64>)| {
         let (count, gram) = (starts.len(), rows.min(columns).pow(2));
         let zeros = |length: usize| gpu.zeros(length * count);
         let (x, next, square) = (zeros(rows * columns)?, zeros(rows * columns)?, zeros(gram)?);
-        Ok(Group { rows, columns, count, starts: gpu.upload(&starts)?, x, next, gram: zeros(gram)?, square })
+        Ok(Group {
+            rows,
+            columns,
+            count,
+            starts: gpu.upload(&starts)?,
+            x,
+            next,
+            gram: zeros(gram)?,
+            square,
+        })
     };
     shapes.into_iter().map(group).collect()
 }
@@ -164,7 +200,12 @@ impl Tables {
         Ok(Tables {
             forward: gpu.upload(&problem.grid.forward)?,
             back: gpu.upload(&problem.grid.back)?,
-            base: problem.frame.base.as_ref().map(|b| gpu.upload(b)).transpose()?,
+            base: problem
+                .frame
+                .base
+                .as_ref()
+                .map(|b| gpu.upload(b))
+                .transpose()?,
             gain: gpu.upload(&problem.frame.gain)?,
             scale: gpu.upload(&scale)?,
         })
@@ -172,11 +213,29 @@ impl Tables {
 }
 
 /// Bytes on the GPU of a training.
-pub(super) fn bytes(problem: &Problem, config: &OperatorConfig, sets: [&Set; 2], largest: usize, plain: usize, splits: usize) -> u64 {
+pub(super) fn bytes(
+    problem: &Problem,
+    config: &OperatorConfig,
+    sets: [&Set; 2],
+    largest: usize,
+    plain: usize,
+    splits: usize,
+) -> u64 {
     let (layout, grid, network) = (&problem.layout, &problem.grid, &config.network);
     let (full, hidden) = (network.width * grid.padded, HIDDEN * grid.points);
-    let layers = network.layers * (if network.kind == LayerKind::Zongyi { 5 } else { 3 });
-    let sample = full * (layers + 5) + 5 * hidden + (layout.inputs + 2 * layout.outputs) * grid.points + splits * plain;
-    let set: usize = sets.iter().map(|s| s.inputs.len() * (layout.inputs + layout.outputs) * grid.points).sum();
+    let layers = network.layers
+        * (if network.kind == LayerKind::Zongyi {
+            5
+        } else {
+            3
+        });
+    let sample = full * (layers + 5)
+        + 5 * hidden
+        + (layout.inputs + 2 * layout.outputs) * grid.points
+        + splits * plain;
+    let set: usize = sets
+        .iter()
+        .map(|s| s.inputs.len() * (layout.inputs + layout.outputs) * grid.points)
+        .sum();
     4 * (sample * largest + set) as u64 + layout.count as u64 * (5 * 8 + 4 * 6)
 }

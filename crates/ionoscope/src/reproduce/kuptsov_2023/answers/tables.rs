@@ -15,7 +15,10 @@ use crate::report::table::{Cell, Column, Format, Table, number};
 const SHORT: Format = Format::Significant(2);
 
 fn form(system: &str) -> &'static str {
-    MODELS.iter().position(|m| *m == system).map_or("other", |k| FORMS[k])
+    MODELS
+        .iter()
+        .position(|m| *m == system)
+        .map_or("other", |k| FORMS[k])
 }
 
 /// Goals, and the number of those missed.
@@ -31,29 +34,82 @@ pub fn goals(o: &Outcome) -> (Table, usize) {
     let mut table = Table::new("goals-table", "Goals of this reproduction", columns);
     let mut missed = 0;
     for (k, model) in MODELS.iter().enumerate() {
-        let seeds: Vec<&Network> = o.networks.iter().filter(|n| n.system == *model && n.dt == DT).collect();
+        let seeds: Vec<&Network> = o
+            .networks
+            .iter()
+            .filter(|n| n.system == *model && n.dt == DT)
+            .collect();
         let mut row = |what: &str, wanted: &str, goal: f64, of: &dyn Fn(&Network) -> f64| {
             let values: Vec<f64> = seeds.iter().map(|n| of(n)).collect();
             let worst = values.iter().copied().fold(0.0, f64::max);
             missed += usize::from(worst.is_nan() || worst > goal);
             let middle = median(values);
-            table.push(vec![what.into(), FORMS[k].into(), wanted.into(), worst.into(), middle.into(), verdict(worst, goal)]);
+            table.push(vec![
+                what.into(),
+                FORMS[k].into(),
+                wanted.into(),
+                worst.into(),
+                middle.into(),
+                verdict(worst, goal),
+            ]);
         };
-        row("validation MSE", "10^{−10}", 1e-10, &|n| n.metrics.validation_mse);
+        row("validation MSE", "10^{−10}", 1e-10, &|n| {
+            n.metrics.validation_mse
+        });
         if seeds.iter().all(|n| n.adam_alone.is_some()) {
-            let error = |n: &Network| n.adam_alone.as_ref().map_or(f64::INFINITY, |m| m.validation_mse);
-            row("validation MSE by Adam alone, 2000 epochs", "10^{−8}", 1e-8, &error);
+            let error = |n: &Network| {
+                n.adam_alone
+                    .as_ref()
+                    .map_or(f64::INFINITY, |m| m.validation_mse)
+            };
+            row(
+                "validation MSE by Adam alone, 2000 epochs",
+                "10^{−8}",
+                1e-8,
+                &error,
+            );
         }
-        let increments = |n: &Network| n.metrics.increment_mse_by_variable.iter().copied().fold(0.0, f64::max);
-        row("increment MSE, every variable", "10^{−6}", 1e-6, &increments);
-        row("distance, V_{S} ≤ −35 (mV)", "10^{−3}", 1e-3, &|n| n.worst(Side::Left, |c| c.distance));
-        row("distance, V_{S} > −35 (mV)", "10^{−2}", 1e-2, &|n| n.worst(Side::Right, |c| c.distance));
-        let others = |n: &Network| n.comparisons.iter().map(|c| c.others_in_training_range as f64).fold(0.0, f64::max);
-        row("further fixed points in the training range", "0", 0.0, &others);
-        row("eigenvalue error, V_{S} ≤ −35", "0.02", 0.02, &|n| n.worst(Side::Left, |c| c.eigenvalue_error));
-        row("eigenvalue error, V_{S} > −35", "0.10", 0.10, &|n| n.worst(Side::Right, |c| c.eigenvalue_error));
+        let increments = |n: &Network| {
+            n.metrics
+                .increment_mse_by_variable
+                .iter()
+                .copied()
+                .fold(0.0, f64::max)
+        };
+        row(
+            "increment MSE, every variable",
+            "10^{−6}",
+            1e-6,
+            &increments,
+        );
+        row("distance, V_{S} ≤ −35 (mV)", "10^{−3}", 1e-3, &|n| {
+            n.worst(Side::Left, |c| c.distance)
+        });
+        row("distance, V_{S} > −35 (mV)", "10^{−2}", 1e-2, &|n| {
+            n.worst(Side::Right, |c| c.distance)
+        });
+        let others = |n: &Network| {
+            n.comparisons
+                .iter()
+                .map(|c| c.others_in_training_range as f64)
+                .fold(0.0, f64::max)
+        };
+        row(
+            "further fixed points in the training range",
+            "0",
+            0.0,
+            &others,
+        );
+        row("eigenvalue error, V_{S} ≤ −35", "0.02", 0.02, &|n| {
+            n.worst(Side::Left, |c| c.eigenvalue_error)
+        });
+        row("eigenvalue error, V_{S} > −35", "0.10", 0.10, &|n| {
+            n.worst(Side::Right, |c| c.eigenvalue_error)
+        });
         if let Some(cell) = o.cells.get(k).filter(|c| !c.borders.is_empty()) {
-            row("borders of stability (mV)", "0.01", 0.01, &|n| n.border_error(cell));
+            row("borders of stability (mV)", "0.01", 0.01, &|n| {
+                n.border_error(cell)
+            });
         }
     }
     (table, missed)
@@ -61,53 +117,111 @@ pub fn goals(o: &Outcome) -> (Table, usize) {
 
 /// Every number of the paper beside equations and networks.
 pub fn paper(o: &Outcome) -> Table {
-    let columns = vec![Column::text("quantity"), Column::text("paper"), Column::text("equations here"), Column::text("network here")];
+    let columns = vec![
+        Column::text("quantity"),
+        Column::text("paper"),
+        Column::text("equations here"),
+        Column::text("network here"),
+    ];
     let mut table = Table::new("paper-table", "Paper and here", columns);
     let printed = [
-        (["−49.897", "2.3452·10^{−3}", "0.19946"], ["20.772", "9.0834·10^{−2}", "−42.884"]),
-        (["−50.636", "2.0560·10^{−3}", "0.18792"], ["−0.15927", "−19.521", "−38.785"]),
+        (
+            ["−49.897", "2.3452·10^{−3}", "0.19946"],
+            ["20.772", "9.0834·10^{−2}", "−42.884"],
+        ),
+        (
+            ["−50.636", "2.0560·10^{−3}", "0.18792"],
+            ["−0.15927", "−19.521", "−38.785"],
+        ),
     ];
     for ((form, cell, n), (state, spectrum)) in main_networks(o).into_iter().zip(printed) {
-        let here = cell.points.iter().find(|p| p.v_s == -36.0).and_then(|p| p.found.as_ref());
-        let map = n.comparisons.iter().find(|c| c.point.v_s == -36.0).and_then(|c| c.point.found.as_ref());
+        let here = cell
+            .points
+            .iter()
+            .find(|p| p.v_s == -36.0)
+            .and_then(|p| p.found.as_ref());
+        let map = n
+            .comparisons
+            .iter()
+            .find(|c| c.point.v_s == -36.0)
+            .and_then(|c| c.point.found.as_ref());
         let digits = |v: f64| Cell::Text(number(v, Format::Significant(5)));
         for (i, name) in ["V (mV)", "n", "S"].iter().enumerate() {
             let what = format!("{form}, V_{{S}} = −36: fixed point, {name}");
-            table.push(vec![what.into(), state[i].into(), here.map(|f| digits(f.x[i])).into(), map.map(|f| digits(f.x[i])).into()]);
+            table.push(vec![
+                what.into(),
+                state[i].into(),
+                here.map(|f| digits(f.x[i])).into(),
+                map.map(|f| digits(f.x[i])).into(),
+            ]);
         }
         for (i, paper) in spectrum.iter().enumerate() {
             let what = format!("{form}, V_{{S}} = −36: eigenvalue μ_{{{}}} (1/s)", i + 1);
             // The paper lists the unstable pair before the stable one; here they are sorted by real part, which is the same order.
             let text = |z: &Complex| Cell::Text(complex(z, 5));
-            let of = |f: &ionoscope_analysis::fixed_points::FixedPoint| f.eigenvalues.get(i).map(text);
-            table.push(vec![what.into(), (*paper).into(), here.and_then(of).into(), map.and_then(of).into()]);
+            let of =
+                |f: &ionoscope_analysis::fixed_points::FixedPoint| f.eigenvalues.get(i).map(text);
+            table.push(vec![
+                what.into(),
+                (*paper).into(),
+                here.and_then(of).into(),
+                map.and_then(of).into(),
+            ]);
         }
     }
     for (form, cell, n) in main_networks(o) {
         let mut row = |what: String, paper: &str, equations: Cell, network: String| {
             table.push(vec![what.into(), paper.into(), equations, network.into()])
         };
-        row(format!("{form}: validation MSE"), "about 10^{−7}", Cell::Empty(()), number(n.metrics.validation_mse, SHORT));
-        let distances: Vec<f64> = n.comparisons.iter().map(|c| c.distance.unwrap_or(f64::INFINITY)).collect();
-        let (worst, middle) = (distances.iter().copied().fold(0.0, f64::max), median(distances));
+        row(
+            format!("{form}: validation MSE"),
+            "about 10^{−7}",
+            Cell::Empty(()),
+            number(n.metrics.validation_mse, SHORT),
+        );
+        let distances: Vec<f64> = n
+            .comparisons
+            .iter()
+            .map(|c| c.distance.unwrap_or(f64::INFINITY))
+            .collect();
+        let (worst, middle) = (
+            distances.iter().copied().fold(0.0, f64::max),
+            median(distances),
+        );
         row(
             format!("{form}: distance of the fixed points (mV)"),
             "of the order 10^{−3}",
             Cell::Empty(()),
-            format!("median {}, largest {}", super::say(middle, 2), super::say(worst, 2)),
+            format!(
+                "median {}, largest {}",
+                super::say(middle, 2),
+                super::say(worst, 2)
+            ),
         );
         let percent = |side| super::say(100.0 * n.median(side, |c| c.eigenvalue_error), 2);
-        let reported = if form == FORMS[0] { "good on the left, off on the right" } else { "remarkable correspondence" };
+        let reported = if form == FORMS[0] {
+            "good on the left, off on the right"
+        } else {
+            "remarkable correspondence"
+        };
         row(
             format!("{form}: eigenvalues, median error"),
             reported,
             Cell::Empty(()),
-            format!("{} % left of −35, {} % right", percent(Side::Left), percent(Side::Right)),
+            format!(
+                "{} % left of −35, {} % right",
+                percent(Side::Left),
+                percent(Side::Right)
+            ),
         );
         if let [a, b] = cell.borders[..] {
             let fixed = |v: f64| number(v, Format::Fixed(4));
             let network: Vec<String> = n.borders.iter().map(|v| fixed(*v)).collect();
-            let network = if network.is_empty() { "none".into() } else { network.join(" and ") };
+            let network = if network.is_empty() {
+                "none".into()
+            } else {
+                network.join(" and ")
+            };
             row(
                 format!("{form}: borders of stability (mV)"),
                 "found, no numbers",
@@ -118,14 +232,24 @@ pub fn paper(o: &Outcome) -> Table {
     }
     if let Some((_, _, n)) = main_networks(o).first() {
         let [one, all] = n.weights;
-        for (what, paper, here) in [("weights of a sub-network", "701", one.to_string()), ("weights of a network", "2103", all.to_string())]
-        {
-            table.push(vec![what.into(), paper.into(), Cell::Empty(()), here.into()]);
+        for (what, paper, here) in [
+            ("weights of a sub-network", "701", one.to_string()),
+            ("weights of a network", "2103", all.to_string()),
+        ] {
+            table.push(vec![
+                what.into(),
+                paper.into(),
+                Cell::Empty(()),
+                here.into(),
+            ]);
         }
     }
     let r = &o.rasters;
     let fixed = |v: Option<f64>| Cell::from(v.map(|v| number(v, Format::Fixed(3))));
-    for (form, paper, borders) in [("original", "−33.73", r.borders[0]), ("modified", "", r.borders[1])] {
+    for (form, paper, borders) in [
+        ("original", "−33.73", r.borders[0]),
+        ("modified", "", r.borders[1]),
+    ] {
         table.push(vec![
             format!("{form}: V_{{S}} between bursting and spiking (mV)").into(),
             paper.into(),
@@ -133,9 +257,16 @@ pub fn paper(o: &Outcome) -> Table {
             fixed(borders[1]),
         ]);
     }
-    let percent = |v: Option<f64>| Cell::from(v.map(|v| format!("{} %", number(100.0 * v, Format::Fixed(1)))));
+    let percent = |v: Option<f64>| {
+        Cell::from(v.map(|v| format!("{} %", number(100.0 * v, Format::Fixed(1)))))
+    };
     let what = "modified: largest share of random starts that come to rest";
-    table.push(vec![what.into(), "1 to 3 %".into(), percent(r.largest_share[0]), percent(r.largest_share[1])]);
+    table.push(vec![
+        what.into(),
+        "1 to 3 %".into(),
+        percent(r.largest_share[0]),
+        percent(r.largest_share[1]),
+    ]);
     table
 }
 
@@ -144,7 +275,11 @@ fn complex(z: &Complex, digits: usize) -> String {
     if z.im == 0.0 {
         re
     } else {
-        format!("{re} {} {}i", if z.im < 0.0 { "−" } else { "+" }, number(z.im.abs(), Format::Significant(digits)))
+        format!(
+            "{re} {} {}i",
+            if z.im < 0.0 { "−" } else { "+" },
+            number(z.im.abs(), Format::Significant(digits))
+        )
     }
 }
 
@@ -164,9 +299,25 @@ pub fn rhythms(o: &Outcome) -> Table {
     for (form, cell, n) in main_networks(o) {
         for (e, m) in cell.rhythms.iter().zip(&n.rhythms) {
             for (name, (v_s, r)) in [("equations", e), ("network", m)] {
-                let Rhythm { burst_period, spikes_per_burst, shortest_interval, longest_interval } = *r;
-                let numbers = [burst_period, spikes_per_burst, shortest_interval, longest_interval].map(Cell::from);
-                table.push([Cell::from(form), name.into(), (*v_s).into()].into_iter().chain(numbers).collect());
+                let Rhythm {
+                    burst_period,
+                    spikes_per_burst,
+                    shortest_interval,
+                    longest_interval,
+                } = *r;
+                let numbers = [
+                    burst_period,
+                    spikes_per_burst,
+                    shortest_interval,
+                    longest_interval,
+                ]
+                .map(Cell::from);
+                table.push(
+                    [Cell::from(form), name.into(), (*v_s).into()]
+                        .into_iter()
+                        .chain(numbers)
+                        .collect(),
+                );
             }
         }
     }
@@ -189,8 +340,19 @@ pub fn together(o: &Outcome) -> Table {
     );
     let mut table = Table::new("together", &caption, columns);
     for n in o.networks.iter().filter(|n| n.shipped) {
-        let ends = n.together.iter().fold([f64::INFINITY, 0.0], |[a, b]: [f64; 2], t| [a.min(*t), b.max(*t)]);
-        table.push(vec![form(&n.system).into(), n.dt.into(), ends[0].into(), median(n.together.clone()).into(), ends[1].into()]);
+        let ends = n
+            .together
+            .iter()
+            .fold([f64::INFINITY, 0.0], |[a, b]: [f64; 2], t| {
+                [a.min(*t), b.max(*t)]
+            });
+        table.push(vec![
+            form(&n.system).into(),
+            n.dt.into(),
+            ends[0].into(),
+            median(n.together.clone()).into(),
+            ends[1].into(),
+        ]);
     }
     table
 }
@@ -205,11 +367,19 @@ pub fn data(o: &Outcome) -> Table {
         Column::number("training pairs", "", Format::Fixed(0)),
         Column::number("transient", "s", Format::Fixed(0)),
         Column::number("share for validation", "", Format::Shortest),
-        Column::number("drawn again: start near the fixed point", "", Format::Fixed(0)),
+        Column::number(
+            "drawn again: start near the fixed point",
+            "",
+            Format::Fixed(0),
+        ),
         Column::number("came to rest", "", Format::Fixed(0)),
         Column::number("failed", "", Format::Fixed(0)),
     ];
-    let mut table = Table::new("data-table", "Data of the networks that are shipped", columns);
+    let mut table = Table::new(
+        "data-table",
+        "Data of the networks that are shipped",
+        columns,
+    );
     for (n, r) in o.networks.iter().zip(&o.recipes).filter(|(n, _)| n.shipped) {
         let d = &r.dataset;
         table.push(vec![
@@ -244,9 +414,17 @@ pub fn fixed_points(form: &str, n: &Network) -> Table {
         Column::text("eigenvalues (1/s)"),
         Column::text("of the equations (1/s)"),
     ];
-    let caption = format!("The network's fixed point over V_{{S}}, {form} model, dt = {}, seed {}", n.dt, n.seed);
+    let caption = format!(
+        "The network's fixed point over V_{{S}}, {form} model, dt = {}, seed {}",
+        n.dt, n.seed
+    );
     let mut table = Table::new(&format!("fixed-points-{form}"), &caption, columns).folded();
-    let list = |z: &[Complex]| z.iter().map(|z| complex(z, 4)).collect::<Vec<_>>().join(", ");
+    let list = |z: &[Complex]| {
+        z.iter()
+            .map(|z| complex(z, 4))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     for c in &n.comparisons {
         let found = c.point.found.as_ref();
         let x = |i: usize| found.map(|f| f.x[i]).into();
@@ -276,17 +454,34 @@ pub fn windows(o: &Outcome) -> Table {
         Column::number("right border", "mV", fixed),
         Column::number("largest difference", "mV", SHORT),
     ];
-    let mut table = Table::new("windows", "The window of V_{S} in which the fixed point of the modified model is stable", columns);
-    let Some(cell) = o.cells.iter().find(|c| c.system == MODELS[1]) else { return table };
+    let mut table = Table::new(
+        "windows",
+        "The window of V_{S} in which the fixed point of the modified model is stable",
+        columns,
+    );
+    let Some(cell) = o.cells.iter().find(|c| c.system == MODELS[1]) else {
+        return table;
+    };
     let ends = |b: &[f64]| match b {
         [a, b] => [Cell::from(*a), Cell::from(*b)],
-        other => [Cell::from(format!("{} borders", other.len())), Cell::Empty(())],
+        other => [
+            Cell::from(format!("{} borders", other.len())),
+            Cell::Empty(()),
+        ],
     };
     let [a, b] = ends(&cell.borders);
     table.push(vec!["equations".into(), a, b, Cell::Empty(())]);
     for n in o.networks.iter().filter(|n| n.system == MODELS[1]) {
         let [a, b] = ends(&n.borders);
-        let name = format!("network, seed {}{}", n.seed, if n.shipped { " (lowest validation error)" } else { "" });
+        let name = format!(
+            "network, seed {}{}",
+            n.seed,
+            if n.shipped {
+                " (lowest validation error)"
+            } else {
+                ""
+            }
+        );
         table.push(vec![name.into(), a, b, n.border_error(cell).into()]);
     }
     table
@@ -304,15 +499,41 @@ pub fn time_steps(o: &Outcome) -> Table {
     ];
     let caption = "Smaller time steps, original model: medians over V_{S} and seeds. The paper: smaller is better on the right";
     let mut table = Table::new("time-steps", caption, columns);
-    let mut steps: Vec<f64> = o.networks.iter().filter(|n| n.system == MODELS[0]).map(|n| n.dt).collect();
+    let mut steps: Vec<f64> = o
+        .networks
+        .iter()
+        .filter(|n| n.system == MODELS[0])
+        .map(|n| n.dt)
+        .collect();
     steps.sort_by(|a, b| b.total_cmp(a));
     steps.dedup();
     for dt in steps {
-        let of: Vec<&Network> = o.networks.iter().filter(|n| n.system == MODELS[0] && n.dt == dt).collect();
-        let error = |side| median(of.iter().map(|n| n.median(side, |c| c.eigenvalue_error)).collect());
+        let of: Vec<&Network> = o
+            .networks
+            .iter()
+            .filter(|n| n.system == MODELS[0] && n.dt == dt)
+            .collect();
+        let error = |side| {
+            median(
+                of.iter()
+                    .map(|n| n.median(side, |c| c.eigenvalue_error))
+                    .collect(),
+            )
+        };
         let distance = |side| median(of.iter().map(|n| n.median(side, |c| c.distance)).collect());
-        let numbers = [error(Side::Left), error(Side::Right), distance(Side::Left), distance(Side::Right)].map(Cell::from);
-        table.push([Cell::from(dt), of.len().into()].into_iter().chain(numbers).collect());
+        let numbers = [
+            error(Side::Left),
+            error(Side::Right),
+            distance(Side::Left),
+            distance(Side::Right),
+        ]
+        .map(Cell::from);
+        table.push(
+            [Cell::from(dt), of.len().into()]
+                .into_iter()
+                .chain(numbers)
+                .collect(),
+        );
     }
     table
 }
@@ -373,7 +594,11 @@ pub fn cost(o: &Outcome) -> Table {
         seconds("training"),
         Column::number("pairs a second", "1/s", Format::Significant(3)),
     ];
-    let mut table = Table::new("cost-table", "Cost of each network; a pair counts once for each step of each sub-network", columns);
+    let mut table = Table::new(
+        "cost-table",
+        "Cost of each network; a pair counts once for each step of each sub-network",
+        columns,
+    );
     for n in &o.networks {
         let m = &n.metrics;
         table.push(vec![
