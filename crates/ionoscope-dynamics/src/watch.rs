@@ -14,6 +14,12 @@ pub trait Watch: Send + Sync {
         false
     }
 
+    /// The flag that [`Watch::stopped`] reads, where it does nothing else: a [`Watcher`] then reads
+    /// it without a call.
+    fn flag(&self) -> Option<StopFlag> {
+        None
+    }
+
     /// So many of so many things are done, such as 3 of 200 "columns".
     fn progress(&self, _done: usize, _of: usize, _what: &str) {}
 
@@ -24,6 +30,10 @@ pub trait Watch: Send + Sync {
 impl<T: Watch + ?Sized> Watch for Arc<T> {
     fn stopped(&self) -> bool {
         (**self).stopped()
+    }
+
+    fn flag(&self) -> Option<StopFlag> {
+        (**self).flag()
     }
 
     fn progress(&self, done: usize, of: usize, what: &str) {
@@ -37,22 +47,32 @@ impl<T: Watch + ?Sized> Watch for Arc<T> {
 
 /// A [`Watch`], or nobody. All are equal: who watches does not change the numbers.
 #[derive(Clone, Default)]
-pub struct Watcher(Option<Arc<dyn Watch>>);
+pub struct Watcher {
+    watch: Option<Arc<dyn Watch>>,
+    flag: Option<StopFlag>,
+}
 
 impl Watcher {
     /// This one.
     pub fn new(watch: impl Watch + 'static) -> Self {
-        Watcher(Some(Arc::new(watch)))
+        Watcher {
+            flag: watch.flag(),
+            watch: Some(Arc::new(watch)),
+        }
     }
 
     /// Whether nobody watches.
     pub fn is_nobody(&self) -> bool {
-        self.0.is_none()
+        self.watch.is_none()
     }
 
     /// Whether the work is to stop.
+    #[inline]
     pub fn stopped(&self) -> bool {
-        self.0.as_ref().is_some_and(|w| w.stopped())
+        match &self.flag {
+            Some(flag) => flag.stopped(),
+            None => self.watch.as_ref().is_some_and(|w| w.stopped()),
+        }
     }
 
     /// Ends work that is to stop.
@@ -81,14 +101,14 @@ impl Watcher {
 
     /// Says that so many of so many things are done.
     pub fn progress(&self, done: usize, of: usize, what: &str) {
-        if let Some(watch) = &self.0 {
+        if let Some(watch) = &self.watch {
             watch.progress(done, of, what);
         }
     }
 
     /// Says what is being done.
     pub fn tell(&self, text: &str) {
-        if let Some(watch) = &self.0 {
+        if let Some(watch) = &self.watch {
             watch.tell(text);
         }
     }
@@ -104,6 +124,10 @@ impl Watcher {
         impl Watch for Part {
             fn stopped(&self) -> bool {
                 self.whole.stopped()
+            }
+
+            fn flag(&self) -> Option<StopFlag> {
+                self.whole.flag.clone()
             }
 
             fn progress(&self, done: usize, _of: usize, _what: &str) {
@@ -126,24 +150,35 @@ impl Watcher {
         }
     }
 
-    /// One that may stop the work and hears nothing of it: for a part of work that is counted otherwise.
+    /// One that may stop the work and hears nothing of it: for a part of work that is counted
+    /// otherwise.
     pub fn silent(&self) -> Watcher {
+        struct Silent(Watcher);
+        impl Watch for Silent {
+            fn stopped(&self) -> bool {
+                self.0.stopped()
+            }
+
+            fn flag(&self) -> Option<StopFlag> {
+                self.0.flag.clone()
+            }
+        }
         if self.is_nobody() {
             Watcher::default()
         } else {
-            self.silent_or(StopFlag::default())
+            Watcher::new(Silent(self.clone()))
         }
     }
 
     /// As [`Watcher::silent`], and it stops a part of the work where `flag` is raised.
     pub fn silent_or(&self, flag: StopFlag) -> Watcher {
-        struct Silent(Watcher, StopFlag);
-        impl Watch for Silent {
+        struct Either(Watcher, StopFlag);
+        impl Watch for Either {
             fn stopped(&self) -> bool {
                 self.1.stopped() || self.0.stopped()
             }
         }
-        Watcher::new(Silent(self.clone(), flag))
+        Watcher::new(Either(self.clone(), flag))
     }
 }
 
@@ -159,8 +194,13 @@ impl StopFlag {
 }
 
 impl Watch for StopFlag {
+    #[inline]
     fn stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn flag(&self) -> Option<StopFlag> {
+        Some(self.clone())
     }
 }
 

@@ -110,6 +110,10 @@ impl Watch for Link {
         self.stop.stopped()
     }
 
+    fn flag(&self) -> Option<StopFlag> {
+        Some(self.stop.clone())
+    }
+
     fn tell(&self, text: &str) {
         self.send(Message::Say(text.to_owned()));
     }

@@ -144,7 +144,7 @@ fn a_study_is_made_and_a_trial_comes_out_the_same_again() {
     refused(
         2,
         &tune(&study, &dir, &["--resume", "--seed", "2"]),
-        &["seed is 1 there and 2 here", "another folder"],
+        &["seed was 1 and is 2", "another folder"],
     );
 }
 

@@ -20,7 +20,7 @@ pub use record::{State, Trial};
 use record::{WORKER_PREFIX, change, operation, outer, parse};
 
 use super::space::Space;
-use crate::{Error, Result};
+use crate::{Error, Result, checkpoint::differences};
 
 mod record;
 
@@ -624,26 +624,6 @@ fn now() -> String {
         of_day / 60 % 60,
         of_day % 60
     )
-}
-
-/// Where two values differ, as sentences: objects are compared key by key, by the path of each.
-fn differences(path: &str, there: &Value, here: &Value) -> Vec<String> {
-    let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
-        return if there == here {
-            Vec::new()
-        } else {
-            vec![format!("{path} is {there} there and {here} here")]
-        };
-    };
-    let added = b.keys().filter(|k| !a.contains_key(*k));
-    let of = |k: &String| {
-        differences(
-            &format!("{path}.{k}"),
-            a.get(k).unwrap_or(&Value::Null),
-            b.get(k).unwrap_or(&Value::Null),
-        )
-    };
-    a.keys().chain(added).flat_map(of).collect()
 }
 
 #[cfg(test)]

@@ -127,6 +127,10 @@ impl Watch for This {
         TERMINAL.get().is_some_and(|t| t.stop.stopped())
     }
 
+    fn flag(&self) -> Option<StopFlag> {
+        TERMINAL.get().map(|t| t.stop.clone())
+    }
+
     fn progress(&self, done: usize, of: usize, what: &str) {
         let Some(terminal) = TERMINAL.get().filter(|t| !t.quiet) else {
             return;

@@ -102,7 +102,7 @@ fn other_studies_newer_files_and_no_journals_are_refused() {
         .err()
         .map(|e| e.to_string())
     };
-    assert!(message("study").unwrap().contains("space is 1 there"));
+    assert!(message("study").unwrap().contains("space was 1 and is"));
     assert!(message("new").is_none());
     fs::write(&path, "{\"op_code\": 11}\n").unwrap();
     assert!(message("study").unwrap().contains("newer version"));
@@ -244,7 +244,7 @@ fn what_differs_is_named_and_nothing_else() {
         .unwrap()
         .to_string();
     assert!(
-        message.contains("base.train.hidden is 20 there and 50 here") && !message.contains("rate"),
+        message.contains("base.train.hidden was 20 and is 50") && !message.contains("rate"),
         "{message}"
     );
     Journal::open(&path, "study", &about(20)).unwrap();
