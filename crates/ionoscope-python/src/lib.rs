@@ -18,7 +18,7 @@ use ionoscope::{
     pipeline::{self, Circumstances, Data, Measured, Surrogate},
     protocol_file, questions,
     report::svg,
-    subject::Subject,
+    subject::{Settings, Subject},
     tuning::Tuning,
 };
 use ionoscope_dynamics::{
@@ -453,18 +453,24 @@ impl System {
         );
         check_ranges(spec, &x0, &p)?;
         let protocol = protocols(&[stimulus], 0.0, spec).map_err(wrong)?.remove(0);
-        let subject = Subject {
-            name: spec.id.clone(),
-            preset: None,
-            system: self.inner.clone(),
-            spec: spec.clone(),
-            p,
-            x0,
+        let by_name = |quantities: &[Quantity], values: Vec<f64>| {
+            quantities
+                .iter()
+                .map(|q| q.name.clone())
+                .zip(values)
+                .collect()
+        };
+        let settings = Settings {
+            parameters: by_name(&spec.parameters, p),
+            x0: by_name(&spec.variables, x0),
             protocol,
+            ..Settings::default()
         };
         let answer = run(py, None, None, None, |link| {
             let watch = Watcher::new(link.clone());
-            questions::ask(verb, options, &subject.watched(&watch), &watch)
+            let system = self.inner.clone();
+            let subject = Subject::of(system, &spec.id, &settings, &watch)?;
+            questions::ask(verb, options, &subject, &watch)
         })?;
         let figure = answer.figures.first().map(svg::draw);
         Ok((

@@ -1,6 +1,6 @@
 //! What a question is answered by: data, from which text, JSON, CSV, figures and Python's objects are written, each in one place.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::report::{figure::Figure, table::Table};
 
@@ -13,6 +13,8 @@ pub struct Answer {
     pub text: Vec<Text>,
     /// Its numbers with all their digits; the first table is that of a CSV file.
     pub tables: Vec<Table>,
+    /// What else stands in the description of a file of the first table.
+    pub meta: Map<String, Value>,
     /// Its figures.
     pub figures: Vec<Figure>,
     /// What whoever asked should know: an answer that is not settled, a surrogate outside its training.
@@ -35,6 +37,7 @@ impl Answer {
             document,
             text: Vec::new(),
             tables: Vec::new(),
+            meta: Map::new(),
             figures: Vec::new(),
             warnings: Vec::new(),
         }

@@ -13,7 +13,7 @@ use ionoscope_dynamics::watch::Watcher;
 
 use crate::{Error, Result};
 
-pub(crate) mod arguments;
+mod arguments;
 mod basins;
 mod compare;
 mod continuation;
@@ -30,7 +30,6 @@ mod report;
 mod reproduce;
 mod simulate;
 mod spikes;
-pub(crate) mod table;
 mod terminal;
 mod train;
 mod training;

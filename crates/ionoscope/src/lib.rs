@@ -18,7 +18,10 @@ pub mod pipeline;
 pub mod protocol_file;
 pub mod report;
 
+pub mod text;
+
 pub mod answer;
+pub mod options;
 pub mod questions;
 pub mod subject;
 

@@ -25,6 +25,15 @@ pub trait Question {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer>;
 }
 
+/// Work that says itself what it is about: files, two systems, a paper.
+pub trait Task {
+    /// Does it; `watch` hears how far it is, and may stop it.
+    ///
+    /// # Errors
+    /// Options that make no sense; work that fails; being stopped.
+    fn run(&self, watch: &Watcher) -> Result<Answer>;
+}
+
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
@@ -47,6 +56,32 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
         )));
     };
     ask(options, subject, watch)
+}
+
+type Run = fn(Value, &Watcher) -> Result<Answer>;
+
+/// The tasks by the names of their verbs: a new one is a line here.
+const TASKS: [(&str, Run); 0] = [];
+
+/// Does a task by the name of its verb, with its options as a JSON object of those that differ from
+/// their defaults.
+///
+/// # Errors
+/// An unknown task or option, with those that there are; a value of a wrong kind; as [`Task::run`].
+pub fn run(verb: &str, options: Value, watch: &Watcher) -> Result<Answer> {
+    let Some((_, run)) = TASKS.iter().find(|(name, _)| *name == verb) else {
+        let known: Vec<&str> = TASKS.iter().map(|t| t.0).collect();
+        return Err(Error::Input(format!(
+            "unknown task '{verb}'; known: {}",
+            known.join(", ")
+        )));
+    };
+    run(options, watch)
+}
+
+fn task_by_options<T: Task + DeserializeOwned>(options: Value, watch: &Watcher) -> Result<Answer> {
+    let task: T = serde_json::from_value(options).map_err(|e| Error::Input(e.to_string()))?;
+    task.run(watch)
 }
 
 fn by_options<Q: Question + DeserializeOwned>(
@@ -95,23 +130,14 @@ pub(crate) mod by_name {
 
 #[cfg(test)]
 mod tests {
-    use ionoscope_dynamics::{models, protocol::Protocol};
+    use ionoscope_dynamics::protocol::Protocol;
     use serde_json::json;
 
     use super::*;
+    use crate::subject::Settings;
 
     fn subject(id: &str) -> Subject {
-        let system = models::find(id).unwrap();
-        let spec = system.spec().clone();
-        Subject {
-            name: id.into(),
-            preset: None,
-            p: spec.default_parameters(),
-            x0: spec.default_state(),
-            spec,
-            system,
-            protocol: Protocol::none(),
-        }
+        Subject::open(id, &Settings::default(), &Watcher::default()).unwrap()
     }
 
     #[test]

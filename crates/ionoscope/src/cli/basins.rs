@@ -10,20 +10,19 @@ use ionoscope_dynamics::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    arguments::{self, Over, SystemArguments},
-    print, print_json, table,
-};
+use super::{Shared, arguments::SystemArguments, print, print_json};
 use crate::{
     Error, Result,
     artifact::{self, Staged},
     named::{named, units},
+    options::Over,
+    options::{self},
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
     },
     subject::Subject,
+    text::{short, write_cells},
 };
 
 /// Finds the attractors that random or gridded starts reach, and the share of each
@@ -42,7 +41,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME:N", value_parser = axis, value_delimiter = ',', conflicts_with = "starts")]
     grid: Vec<(String, usize)>,
     /// Where to start, other than the range of the variable; may be repeated
-    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
+    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
     /// Seed of the starts
     #[arg(
@@ -53,22 +52,22 @@ pub struct Arguments {
     )]
     seed: u64,
     /// Basins at each of several values of a parameter, or of i_stim
-    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = arguments::over, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true)]
     over: Option<Over>,
     /// Time after which every trajectory is judged, once [default: measured on the system; judged again and again, up to 63 times the first time]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
     /// Time at the end over which a trajectory is judged: several periods [default: half of the time]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     window: Option<f64>,
     /// Time between two looks at a state [default: measured on the system]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     sample: Option<f64>,
     /// Time that a state has to stay where a motion is known to pass, to count as on it [default: its period]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     settle: Option<f64>,
     /// Relative tolerance of a flow; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-4, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = 1e-4, allow_negative_numbers = true)]
     rtol: f64,
     /// Run every trajectory to the end
     #[arg(long)]
@@ -98,7 +97,7 @@ impl Arguments {
             p,
             x0,
             ..
-        } = subject;
+        } = subject.clone();
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
@@ -110,7 +109,7 @@ impl Arguments {
         let options = self.options(&spec, &x0)?;
         let (input, values) = match &self.over {
             Some(over) => {
-                over.refuse_fixed(&self.system)?;
+                over.refuse_fixed(&subject)?;
                 (Some(over.input(&spec)?.0), over.values(11))
             }
             None => (None, vec![f64::NAN]),
@@ -176,7 +175,7 @@ impl Arguments {
     }
 
     fn options(&self, spec: &Spec, x0: &[f64]) -> Result<BasinOptions> {
-        let bounds = arguments::box_with(spec, &self.bounds)?;
+        let bounds = options::box_with(spec, &self.bounds)?;
         let starts = if self.grid.is_empty() {
             Starts::Random {
                 count: self.starts.unwrap_or(if spec.variables.len() > 4 {
@@ -324,7 +323,7 @@ impl Arguments {
         for found in all {
             for a in &found.basins.attractors {
                 let place = |(q, [low, high]): (&ionoscope_dynamics::spec::Quantity, &[f64; 2])| {
-                    let (low, high) = (table::short(*low), table::short(*high));
+                    let (low, high) = (short(*low), short(*high));
                     if low == high {
                         format!("{} {low}", q.name)
                     } else {
@@ -343,7 +342,7 @@ impl Arguments {
                     AttractorKind::NotSettled => {
                         place = format!(
                             "by {} {}",
-                            table::short(found.basins.times.longest()),
+                            short(found.basins.times.longest()),
                             spec.time_unit
                         )
                     }
@@ -351,7 +350,7 @@ impl Arguments {
                     _ => {}
                 }
                 if let Some(period) = a.period {
-                    place += &format!("  period {} {}", table::short(period), spec.time_unit);
+                    place += &format!("  period {} {}", short(period), spec.time_unit);
                 }
                 let mut row = vec![
                     format!("{:?}", a.kind),
@@ -360,12 +359,12 @@ impl Arguments {
                     place,
                 ];
                 if let Some(value) = found.value {
-                    row.insert(0, table::short(value));
+                    row.insert(0, short(value));
                 }
                 rows.push(row);
             }
         }
-        print(|w| table::write(w, &rows))
+        print(|w| write_cells(w, &rows))
     }
 
     /// Share of each kind of attractor over the parameter, with its interval.

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use ionoscope_dynamics::{system::Input, watched::Watched};
 
-use super::{
-    Shared,
-    arguments::{self, Over, borrowed},
-    print, print_json,
-};
+use super::{Shared, print, print_json};
 use crate::{
     Error, Result, artifact,
     compare::{Comparison, Effort, Side},
+    options::Over,
+    options::borrowed,
+    options::{self},
     provenance,
     report::{html::Heading, store},
 };
@@ -29,10 +28,10 @@ pub struct Arguments {
     #[arg(value_name = "B")]
     b: String,
     /// The parameter that is varied [default: that on which a surrogate was trained, over its training range]
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::over, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = options::over, allow_hyphen_values = true)]
     over: Option<Over>,
     /// A parameter other than its default, in every system that has it; may be repeated
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = arguments::name_value, value_delimiter = ',')]
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ',')]
     parameters: Vec<(String, f64)>,
     /// A glance: fewer values, columns and starts
     #[arg(long)]

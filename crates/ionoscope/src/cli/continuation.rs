@@ -18,21 +18,20 @@ use ionoscope_dynamics::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    arguments::{self, Over, SystemArguments},
-    print, print_json, table,
-};
+use super::{Shared, arguments::SystemArguments, print, print_json};
 use crate::{
     Error, Result,
     artifact::{self, Staged},
     branch_ends::{End, ends, text_of},
     named::{angular_unit, named, rate_unit, units},
+    options::Over,
+    options::{self},
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         svg,
     },
     subject::Subject,
+    text::{short, write_cells},
 };
 
 /// Follows fixed points, and periodic orbits, over a parameter and finds their bifurcations
@@ -48,10 +47,10 @@ pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
     /// The parameter, or i_stim, and the interval over which it is varied
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::interval, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = options::interval, allow_hyphen_values = true)]
     over: Over,
     /// A second parameter, or i_stim: saddle-nodes and Hopf points are followed over both
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = arguments::interval, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO", value_parser = options::interval, allow_hyphen_values = true)]
     and: Option<Over>,
     /// Follow periodic orbits too, from Hopf points and from simulations; of a map its invariant closed curves
     #[arg(long)]
@@ -60,10 +59,10 @@ pub struct Arguments {
     #[arg(long, value_name = "STEPS", conflicts_with_all = ["cycles", "and"], allow_negative_numbers = true)]
     period: Option<usize>,
     /// Value of the parameter at which whole periodic orbits are given in the JSON answer; may be repeated
-    #[arg(long, value_name = "VALUE", value_parser = arguments::number, requires = "cycles", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", value_parser = options::number, requires = "cycles", allow_negative_numbers = true)]
     at: Vec<f64>,
     /// Box that branches may not leave, other than the range of the variable; may be repeated
-    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
+    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ',')]
     bounds: Vec<(String, [f64; 2])>,
     /// Values of the parameter at which fixed points are sought to start from, beside the interval's ends and the model's own value; as many
     /// again by orders of magnitude in an interval over several
@@ -97,17 +96,17 @@ impl Arguments {
             p,
             x0,
             ..
-        } = subject;
+        } = subject.clone();
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
-        self.over.refuse_fixed(&self.system)?;
+        self.over.refuse_fixed(&subject)?;
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {
             Some(name) => spec.variable_index(name)?,
             None => 0,
         };
-        let bounds = Some(arguments::box_with(&spec, &self.bounds)?);
+        let bounds = Some(options::box_with(&spec, &self.bounds)?);
         let options = ContinuationOptions {
             bounds: bounds.clone(),
             searches: self.searches,
@@ -258,7 +257,7 @@ impl Arguments {
             )));
         }
         let intervals = [[self.over.from, self.over.to], [and.from, and.to]];
-        let bounds = arguments::box_with(spec, &self.bounds)?;
+        let bounds = options::box_with(spec, &self.bounds)?;
         let plane = Plane::new(system, i_stim, p, [first, second], intervals, bounds, start);
         let mut curves: Vec<Curve> = Vec::new();
         for s in found.iter().flat_map(|b| &b.special_points) {
@@ -521,13 +520,12 @@ impl Arguments {
                     format!("{:?}", s.kind),
                     format!("{:.8}", s.parameter),
                 ];
-                row.extend(s.x.iter().take(6).map(|x| table::short(*x)));
+                row.extend(s.x.iter().take(6).map(|x| short(*x)));
                 let hopf = s.frequency.map(|f| {
                     format!(
                         "{}, {}",
-                        table::short(f),
-                        s.first_lyapunov_coefficient
-                            .map_or("?".into(), table::short)
+                        short(f),
+                        s.first_lyapunov_coefficient.map_or("?".into(), short)
                     )
                 });
                 row.push(hopf.unwrap_or_default());
@@ -560,14 +558,14 @@ impl Arguments {
                         .iter()
                         .zip(&q.max)
                         .take(4)
-                        .map(|(a, b)| format!("{} to {}", table::short(*a), table::short(*b))),
+                        .map(|(a, b)| format!("{} to {}", short(*a), short(*b))),
                 );
                 cycle_rows.push(row);
             }
         }
         print(|w| {
             if rows.len() > 1 {
-                table::write(w, &rows)?
+                write_cells(w, &rows)?
             } else {
                 writeln!(
                     w,
@@ -620,14 +618,14 @@ impl Arguments {
                         writeln!(w, "no bifurcation of cycles")?
                     }
                     [_] => writeln!(w, "no bifurcation of cycles on what was followed")?,
-                    rows => table::write(w, rows)?,
+                    rows => write_cells(w, rows)?,
                 }
             }
             for (k, b) in periodic.iter().enumerate() {
                 let from = match b.started_from {
-                    Origin::Hopf(at) => format!("from the Hopf point at {}", table::short(at)),
+                    Origin::Hopf(at) => format!("from the Hopf point at {}", short(at)),
                     Origin::Simulation(at) => {
-                        format!("found by simulation at {}", table::short(at))
+                        format!("found by simulation at {}", short(at))
                     }
                 };
                 writeln!(
@@ -640,7 +638,7 @@ impl Arguments {
             let Some(and) = &self.and else { return Ok(()) };
             curves.iter().enumerate().try_for_each(|(k, c)| {
                 let end = |q: Option<&CurvePoint>, stop: &CurveStop| {
-                    let at = q.map_or([f64::NAN; 2], |q| q.parameters).map(table::short);
+                    let at = q.map_or([f64::NAN; 2], |q| q.parameters).map(short);
                     format!(
                         "{} = {}, {} = {} ({stop})",
                         self.over.name, at[0], and.name, at[1]

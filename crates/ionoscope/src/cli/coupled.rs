@@ -12,21 +12,19 @@ use ionoscope_dynamics::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    arguments::{self, SystemArguments},
-    print, print_json, table,
-};
+use super::{Shared, arguments::SystemArguments, print, print_json};
 use crate::{
     Error, Result,
     artifact::{self, Staged},
     named::named,
+    options::{self},
     report::{
         figure::{Axis, Figure, Panel},
         shade::Shade,
         svg,
     },
     subject::Subject,
+    text::{short, write_cells},
 };
 
 /// Output times where no step is given.
@@ -50,16 +48,16 @@ pub struct Arguments {
     #[arg(long, value_name = "GRAPH")]
     graph: String,
     /// Strength of a coupling: a cell gains D times the difference of its neighbour's potential to its own, as a stimulus
-    #[arg(long, value_name = "D", value_parser = arguments::number, allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", value_parser = options::number, allow_negative_numbers = true)]
     coupling: f64,
     /// Time at which the run ends
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     t_end: f64,
     /// Time between two outputs, of which --t-end is a multiple [default: t-end in 1000 parts; of a map in 1000 or more, of whole steps]
-    #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Time over which a single cell runs before; every cell starts somewhere in the second half of it, at random. 0: all start alike
-    #[arg(long, value_name = "T", value_parser = arguments::number, default_value_t = 100.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::number, default_value_t = 100.0, allow_negative_numbers = true)]
     scatter: f64,
     /// Seed of the starts
     #[arg(
@@ -70,7 +68,7 @@ pub struct Arguments {
     )]
     seed: u64,
     /// Relative tolerance of equations; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-6, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = 1e-6, allow_negative_numbers = true)]
     rtol: f64,
     /// How the pull enters a map: additive as published, or symmetric, of the second order in dt and some hundred times closer to coupled equations
     #[arg(long, value_enum, default_value_t = Coupling::Additive)]
@@ -241,11 +239,11 @@ impl Arguments {
                 graph.cells().to_string(),
                 graph.couplings().to_string(),
                 format!("{:.4}", seen.synchrony()),
-                table::short(seen.spread),
+                short(seen.spread),
                 statistics.accepted.to_string(),
             ],
         ];
-        print(|w| table::write(w, &rows))
+        print(|w| write_cells(w, &rows))
     }
 
     fn times(&self, time: Time) -> Result<TimeGrid> {

@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Shared, print, print_json, table};
+use super::{Shared, print, print_json};
 use crate::{
     Error, Result,
     answer::{Answer, Text},
     artifact::{self, Staged},
-    named::named,
     report::svg,
-    subject::Subject,
+    text::write_cells,
 };
 
 /// Files of an answer.
@@ -47,11 +46,16 @@ impl Delivery {
         Ok(())
     }
 
-    /// Warns, writes the files, and prints.
+    /// Whether a file of the table or of the figure is wanted.
+    pub fn wants_files(&self) -> bool {
+        self.output.is_some() || self.plot.is_some()
+    }
+
+    /// Warns, writes the files, whose description says `about` what they are, and prints.
     ///
     /// # Errors
     /// A file or standard output that cannot be written.
-    pub fn deliver(&self, answer: &Answer, subject: &Subject, shared: &Shared) -> Result<()> {
+    pub fn deliver(&self, answer: &Answer, about: &Value, shared: &Shared) -> Result<()> {
         answer.warnings.iter().for_each(|w| shared.warn(w));
         // All files are complete before the first of them gets its name.
         let mut files = Vec::new();
@@ -63,16 +67,16 @@ impl Delivery {
                 .iter()
                 .map(|c| (c.name.clone(), json!(c.unit)))
                 .collect();
-            let meta = json!({
-                "system": subject.name,
-                "preset": subject.preset,
-                "parameters": named(&subject.spec.parameters, &subject.p),
-                "x0": named(&subject.spec.variables, &subject.x0),
-                "protocol": (!subject.protocol.is_none()).then_some(&subject.protocol),
+            let mut meta = about.clone();
+            let more = json!({
                 "caption": table.caption,
                 "units": units,
                 "version": env!("CARGO_PKG_VERSION"),
             });
+            if let (Value::Object(meta), Value::Object(more)) = (&mut meta, more) {
+                meta.extend(more);
+                meta.extend(answer.meta.clone());
+            }
             files.push(artifact::describe(&files[0], &meta)?);
         }
         if let (Some(path), Some(figure)) = (&self.plot, answer.figures.first()) {
@@ -85,7 +89,7 @@ impl Delivery {
         }
         print(|w| {
             answer.text.iter().try_for_each(|text| match text {
-                Text::Cells(rows) => table::write(w, rows),
+                Text::Cells(rows) => write_cells(w, rows),
                 Text::Line(line) => writeln!(w, "{line}"),
             })
         })

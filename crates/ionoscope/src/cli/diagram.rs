@@ -17,21 +17,20 @@ use ionoscope_dynamics::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    Shared,
-    arguments::{self, Over, SystemArguments},
-    print, print_json, table,
-};
+use super::{Shared, arguments::SystemArguments, print, print_json};
 use crate::{
     Error, Result,
     artifact::{self, Staged},
     named::named,
+    options::Over,
+    options::{self},
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         shade::Shade,
         svg,
     },
     subject::Subject,
+    text::{short, write_cells},
 };
 
 /// Rows of cells of a drawn raster.
@@ -83,7 +82,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Kind::Raster)]
     kind: Kind,
     /// The parameter, or i_stim, and its values
-    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = arguments::over, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true)]
     over: Over,
     /// From where a column starts: from its neighbour's end, forward, backward or outwards:VALUE, or none: all from the same start
     #[arg(long, value_name = "HOW", value_parser = inherit, default_value = "forward")]
@@ -101,19 +100,19 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Of::Maxima)]
     of: Of,
     /// Section of an orbit diagram: the variable that crosses a value upwards
-    #[arg(long, value_name = "NAME=VALUE", value_parser = arguments::name_value, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = options::name_value, allow_hyphen_values = true)]
     section: Option<(String, f64)>,
     /// Time dropped of each column [default: several of the longest period or slowest decay, measured at some of the values]
-    #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true)]
     transient: Option<f64>,
     /// Time shown of each column; twice as much is integrated [default: 1.75 of the longest period, measured at some of the values]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     window: Option<f64>,
     /// Time between two states [default: such that the fastest motion is resolved; a map's own step]
-    #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Relative tolerance of a flow; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = 1e-6, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = 1e-6, allow_negative_numbers = true)]
     rtol: f64,
     /// Table: of a raster a line for every value, of an orbit diagram a line for every point
     #[arg(short, long = "output", value_name = "FILE.csv")]
@@ -141,12 +140,12 @@ impl Arguments {
             p,
             x0,
             ..
-        } = subject;
+        } = subject.clone();
         for path in self.output.iter().chain(&self.plot) {
             artifact::check_destination(path)?;
         }
         let (over, unit) = self.over.input(&spec)?;
-        self.over.refuse_fixed(&self.system)?;
+        self.over.refuse_fixed(&subject)?;
         let values = self
             .over
             .values(if self.kind == Kind::Raster { 400 } else { 201 });
@@ -199,7 +198,7 @@ impl Arguments {
         if !times.settled {
             shared.warn(&format!(
                 "the system did not settle at all values at which its time scales were measured; a transient of {} is used: give --transient and --window if that is short",
-                table::short(times.transient)
+                short(times.transient)
             ));
         }
         let sweeps = if self.both {
@@ -437,10 +436,10 @@ impl Arguments {
             vec![
                 found.parameter.len().to_string(),
                 found.time.len().to_string(),
-                table::short(found.time.get(1).copied().unwrap_or(0.0)),
+                short(found.time.get(1).copied().unwrap_or(0.0)),
             ],
         ];
-        print(|w| table::write(w, &rows))
+        print(|w| write_cells(w, &rows))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -550,7 +549,7 @@ fn inherit(text: &str) -> std::result::Result<Inherit, String> {
         None if text == "forward" => Ok(Inherit::Forward),
         None if text == "backward" => Ok(Inherit::Backward),
         None if text == "none" => Ok(Inherit::None),
-        Some(("outwards", value)) => Ok(Inherit::Outwards(arguments::number(value)?)),
+        Some(("outwards", value)) => Ok(Inherit::Outwards(options::number(value)?)),
         _ => Err(format!(
             "'{text}'; expected forward, backward, outwards:VALUE or none"
         )),

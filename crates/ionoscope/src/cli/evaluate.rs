@@ -12,8 +12,11 @@ use ionoscope_learn::{
 };
 use serde_json::{Value, json};
 
-use super::{Shared, print, print_json, table};
-use crate::{Error, Result, artifact, evaluation};
+use super::{Shared, print, print_json};
+use crate::{
+    Error, Result, artifact, evaluation,
+    text::{short, write_cells},
+};
 
 /// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
 #[derive(clap::Args, Debug)]
@@ -213,9 +216,9 @@ fn show(document: &Value) -> Result<()> {
             .to_owned()
     };
     print(|w| {
-        table::write(w, &rows)?;
+        write_cells(w, &rows)?;
         writeln!(w)?;
-        table::write(w, &classes)?;
+        write_cells(w, &classes)?;
         if s.is_object() {
             writeln!(
                 w,
@@ -225,9 +228,7 @@ fn show(document: &Value) -> Result<()> {
                 s["extra"],
                 s["samples_with_a_wrong_number"],
                 s["samples"],
-                s["time_error"]["mean"]
-                    .as_f64()
-                    .map_or("-".into(), table::short),
+                s["time_error"]["mean"].as_f64().map_or("-".into(), short),
                 unit("time_error")
             )?;
         }
@@ -254,9 +255,7 @@ fn show(document: &Value) -> Result<()> {
                 w,
                 "duration to 90 % repolarisation of the first action potential: {} samples, mean error {} {} ({} %)",
                 apd["samples"],
-                apd["error"]["mean"]
-                    .as_f64()
-                    .map_or("-".into(), table::short),
+                apd["error"]["mean"].as_f64().map_or("-".into(), short),
                 unit("apd90"),
                 percent(&apd["relative_error"]["mean"])
             )?;

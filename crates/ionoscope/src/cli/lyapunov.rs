@@ -26,10 +26,8 @@ impl Arguments {
     pub fn run(&self, shared: &Shared) -> Result<()> {
         self.delivery.check()?;
         let subject = self.system.open(shared)?;
-        self.delivery.deliver(
-            &self.question.ask(&subject, &shared.watch)?,
-            &subject,
-            shared,
-        )
+        let answer = self.question.ask(&subject, &shared.watch)?;
+        self.delivery
+            .deliver(&answer, &subject.description(), shared)
     }
 }

@@ -10,8 +10,11 @@ use ionoscope_dynamics::{
 use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap};
 use serde_json::json;
 
-use super::{Shared, print, print_json, table};
-use crate::{Result, artifact};
+use super::{Shared, print, print_json};
+use crate::{
+    Result, artifact,
+    text::{short, write_cells},
+};
 
 /// Lists the models, or shows variables, parameters, units and citation of one
 #[derive(clap::Args, Debug)]
@@ -54,7 +57,7 @@ fn list(shared: &Shared) -> Result<()> {
         .iter()
         .map(|m| vec![m.spec().id.clone(), m.spec().title.clone()])
         .collect();
-    print(|w| table::write(w, &rows))
+    print(|w| write_cells(w, &rows))
 }
 
 /// What a Fourier neural operator says of itself.
@@ -90,7 +93,7 @@ fn operator(fno: &Fno, shared: &Shared) -> Result<()> {
         }
     };
     let (time, current) = (unit(&spec.time_unit), unit(&spec.stimulus_unit));
-    let range = |[low, high]: [f64; 2]| format!("{} to {}", table::short(low), table::short(high));
+    let range = |[low, high]: [f64; 2]| format!("{} to {}", short(low), short(high));
     print(|w| {
         writeln!(
             w,
@@ -226,7 +229,7 @@ fn show(system: &dyn DynamicalSystem) -> Result<()> {
                     .map(|(k, q)| row(q, ranges.and_then(|r| r.get(k)).unwrap_or(&q.range))),
             );
             writeln!(w)?;
-            table::write(w, &rows)?;
+            write_cells(w, &rows)?;
         }
         if let Some(threshold) = spec.spike_threshold {
             let (v, unit) = spiking(spec);
@@ -252,7 +255,7 @@ fn show(system: &dyn DynamicalSystem) -> Result<()> {
                 ]
             }));
             writeln!(w)?;
-            table::write(w, &rows)?;
+            write_cells(w, &rows)?;
         }
         if let Some(trained) = trained {
             let fixed: Vec<_> = trained
@@ -277,7 +280,7 @@ fn show(system: &dyn DynamicalSystem) -> Result<()> {
                     } else {
                         format!(" {}", spec.stimulus_unit)
                     };
-                    let (low, high) = (table::short(low), table::short(high));
+                    let (low, high) = (short(low), short(high));
                     writeln!(
                         w,
                         "under stimuli of {low} to {high}{unit}, as means over a step; it takes any --stimulus and --protocol"

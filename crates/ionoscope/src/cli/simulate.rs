@@ -9,17 +9,14 @@ use ionoscope_dynamics::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{
-    Shared,
-    arguments::{self, SystemArguments},
-    plot, print, print_json,
-};
+use super::{Shared, arguments::SystemArguments, plot, print, print_json};
 use crate::{
     Error, Result,
     arrays::{Layout, Precision, npz, parquet},
     artifact::{self, Staged},
     batch::extrapolated_states,
     named::{named, units},
+    options::{self},
     report::figure::Role,
     subject::Subject,
 };
@@ -55,23 +52,23 @@ pub struct Arguments {
     pace: Option<pace::Period>,
     /// Time at which to stop, in the system's unit of time [default: of a Fourier neural operator the end T that it was trained to; its own times are i T / N,
     /// i < N, and end one step before T]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     t_end: Option<f64>,
     /// Spacing of the output times, of which --t-end is a multiple [default: the step of a map or operator; a 10 000th of T for equations]. Of an operator a whole part of T: between its own
     /// times a cubic
-    #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Relative tolerance [default: 1e-8]; for equations only
-    #[arg(long, value_name = "TOL", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TOL", value_parser = options::positive, allow_negative_numbers = true)]
     rtol: Option<f64>,
     /// Absolute tolerance of every variable [default: 1e-10]; for equations only
-    #[arg(long, value_name = "TOL", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TOL", value_parser = options::positive, allow_negative_numbers = true)]
     atol: Option<f64>,
     /// Integrator; for equations only
     #[arg(long, value_enum, default_value_t = MethodArgument::Auto)]
     method: MethodArgument,
     /// Fixed step of the method rush-larsen, in the system's unit of time
-    #[arg(long, value_name = "H", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "H", value_parser = options::positive, allow_negative_numbers = true)]
     step: Option<f64>,
     /// Steps after which the solve is given up, as it is where it clearly comes to that; for equations only
     #[arg(long, value_name = "N", default_value_t = SolveOptions::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]

@@ -9,14 +9,13 @@ use ionoscope_learn::train::{Ending, Existing, Record, StepErrors};
 use serde::Serialize;
 
 use super::{
-    Shared,
-    arguments::positive,
-    print, print_json,
+    Shared, print, print_json,
     training::{ConfigurationArguments, On},
 };
 use crate::{
     Error, Result,
     config::AnyConfiguration,
+    options::positive,
     pipeline::{self, Circumstances, Data, Learned, Measured, Surrogate},
 };
 

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use ionoscope_learn::tune::journal::{State, Trial};
 use serde_json::{Value, json};
 
-use super::{Shared, print, print_json, table};
+use super::{Shared, print, print_json};
 use crate::{
     Error, Result,
     config::load_study,
     shard::has_rank,
+    text::{short, write_cells},
     tuning::{JOURNAL, Tuning, best, front},
 };
 
@@ -129,11 +130,11 @@ impl Arguments {
             done = front(&trials);
         }
         let keys: Vec<&String> = file.study.space.0.keys().collect();
-        let short = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
+        let last = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
         let header = ["trial".to_owned()]
             .into_iter()
             .chain(objectives.iter().cloned())
-            .chain(keys.iter().map(|k| short(k)));
+            .chain(keys.iter().map(|k| last(k)));
         let mut rows = vec![header.collect::<Vec<_>>()];
         for t in done.iter().take(SHOWN) {
             let value = |k: &&String| {
@@ -142,10 +143,10 @@ impl Arguments {
                     let plain = || v.as_str().map_or(v.to_string(), str::to_owned);
                     v.as_f64()
                         .filter(|_| !v.is_i64() && !v.is_u64())
-                        .map_or_else(plain, table::short)
+                        .map_or_else(plain, short)
                 })
             };
-            let found = t.objectives().into_iter().map(table::short);
+            let found = t.objectives().into_iter().map(short);
             rows.push(
                 [t.number.to_string()]
                     .into_iter()
@@ -156,7 +157,7 @@ impl Arguments {
         }
         let count = |state: State| trials.iter().filter(|t| t.state == state).count();
         print(|w| {
-            table::write(w, &rows)?;
+            write_cells(w, &rows)?;
             writeln!(
                 w,
                 "\n{} complete, {} given up early, {} failed; the best configuration{} is {}",

@@ -13,13 +13,14 @@ use super::{Question, by_name};
 use crate::{
     Result,
     answer::{Answer, Text},
-    cli::{arguments, table},
     named::{named, rate_unit, units},
+    options,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         table::{Column, Format, Table},
     },
     subject::Subject,
+    text::short,
 };
 
 /// Searches a box for fixed points, and gives their eigenvalues and stability
@@ -27,7 +28,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct FixedPoints {
     /// Where to search, other than the range of the variable; may be repeated
-    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = arguments::name_interval, value_delimiter = ',')]
+    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ',')]
     #[serde(rename = "box", deserialize_with = "by_name::deserialize")]
     pub bounds: Vec<(String, [f64; 2])>,
     /// Number of starts of Newton's method
@@ -58,7 +59,7 @@ impl Question for FixedPoints {
             x0,
             ..
         } = subject;
-        let bounds = arguments::box_with(spec, &self.bounds)?;
+        let bounds = options::box_with(spec, &self.bounds)?;
         let options = FixedPointOptions {
             bounds: Some(bounds.clone()),
             starts: self.starts,
@@ -171,7 +172,7 @@ fn write(answer: &mut Answer, spec: &Spec, found: &Search, starts: usize) {
     header.extend(["".into(), format!("eigenvalues ({})", rate_unit(spec))]);
     let mut rows = vec![header];
     for f in &found.fixed_points {
-        let mut row: Vec<String> = f.x.iter().map(|x| table::short(*x)).collect();
+        let mut row: Vec<String> = f.x.iter().map(|x| short(*x)).collect();
         row.push(format!(
             "{}{}",
             if f.stable { "stable" } else { "unstable" },
@@ -304,14 +305,14 @@ fn eigenvalues(f: &FixedPoint, unexplained: usize) -> String {
 }
 
 fn text(z: &Complex) -> String {
-    let re = table::short(z.re);
+    let re = short(z.re);
     if z.im == 0.0 {
         re
     } else {
         format!(
             "{re}{}{}i",
             if z.im < 0.0 { "-" } else { "+" },
-            table::short(z.im.abs())
+            short(z.im.abs())
         )
     }
 }

@@ -9,13 +9,14 @@ use super::Question;
 use crate::{
     Result,
     answer::{Answer, Text},
-    cli::{arguments, table},
     named::{named, rate_unit},
+    options,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         table::{Column, Format, Table},
     },
     subject::Subject,
+    text::short,
 };
 
 /// Exponents that are drawn over time.
@@ -29,22 +30,22 @@ pub struct Lyapunov {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub count: Option<usize>,
     /// Time before anything is counted, at least [default: until the trajectory has settled]
-    #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true)]
     pub transient: Option<f64>,
     /// Error, per unit of time, at which to stop [default: 0.005 / time of a turn; at rest / slowest decay time; or 1e-5 of the exponent]
-    #[arg(long, value_name = "E", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "E", value_parser = options::positive, allow_negative_numbers = true)]
     pub accuracy: Option<f64>,
     /// Time of each trajectory after which to stop in any case [default: 8000 turns of the motion, or some minutes of work]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     pub t_end: Option<f64>,
     /// Time between two looks at the errors, rounded up to whole turns of the motion [default: four]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     pub segment: Option<f64>,
     /// Trajectories side by side
     #[arg(long, value_name = "N", default_value_t = Lyapunov::default().trajectories, allow_negative_numbers = true)]
     pub trajectories: usize,
     /// Relative tolerance of a flow's trajectories; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = arguments::positive, default_value_t = Lyapunov::default().rtol, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = Lyapunov::default().rtol, allow_negative_numbers = true)]
     pub rtol: f64,
 }
 
@@ -164,7 +165,7 @@ impl Lyapunov {
             rows.push(row);
         }
         answer.text.push(Text::Cells(rows));
-        let transient = table::short(found.transient);
+        let transient = short(found.transient);
         match &found.motion {
             Motion::Rest {
                 stable, neutral, ..
@@ -184,20 +185,20 @@ impl Lyapunov {
             Motion::Cycle { period, .. } => {
                 answer.line(format!(
                     "a cycle of period {}{unit}, after {transient}{unit}: from its multipliers",
-                    table::short(*period)
+                    short(*period)
                 ));
             }
             Motion::Other => {
                 let of = |t: f64| {
                     format!(
                         ", mean return time of the slowest variable {}{unit}",
-                        table::short(t)
+                        short(t)
                     )
                 };
                 let count = self.trajectories;
                 let (turn, each) = (
                     found.period.map_or(String::new(), of),
-                    table::short(found.time / self.trajectories as f64),
+                    short(found.time / self.trajectories as f64),
                 );
                 answer.line(format!(
                     "neither rest nor cycle{turn}: means over {count} trajectories of {each}{unit} each, after {transient}{unit}"

@@ -17,13 +17,14 @@ use super::Question;
 use crate::{
     Error, Result,
     answer::{Answer, Text},
-    cli::{arguments, table},
     named::named,
+    options,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         table::{Column, Format, Table},
     },
     subject::Subject,
+    text::short,
 };
 
 /// Rows of the table of action potentials that are printed; the document and the table have all.
@@ -38,31 +39,31 @@ const MOST_BURSTS: u32 = 1_000_000;
 #[serde(default, deny_unknown_fields)]
 pub struct Spikes {
     /// Time to leave out at the beginning [default: until the cell is seen to rest, to repeat itself or to go on in the same way; 0 with a stimulus that changes over time]
-    #[arg(long, value_name = "T", value_parser = arguments::number, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true)]
     pub t_transient: Option<f64>,
     /// Complete bursts to wait for, or 20 times as many spikes where there is no pause
     #[arg(long, value_name = "N", default_value_t = Spikes::default().bursts, value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_negative_numbers = true)]
     pub bursts: u32,
     /// Record up to this time, transient included, whatever there is to see; needed with a stimulus that changes after the transient
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
     pub t_end: Option<f64>,
     /// Time, transient included, after which waiting ends [default: measured on the cell]
-    #[arg(long, value_name = "T", value_parser = arguments::positive, allow_negative_numbers = true, conflicts_with = "t_end")]
+    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true, conflicts_with = "t_end")]
     pub t_limit: Option<f64>,
     /// Variable to look at [default: the membrane potential]
     #[arg(long, value_name = "NAME")]
     pub variable: Option<String>,
     /// A spike is an upward crossing of this value [default: the system's own]
-    #[arg(long, value_name = "V", value_parser = arguments::number, allow_negative_numbers = true)]
+    #[arg(long, value_name = "V", value_parser = options::number, allow_negative_numbers = true)]
     pub threshold: Option<f64>,
     /// A burst ends where an interval exceeds so many usual ones, the longest of the shorter half of all
-    #[arg(long, value_name = "N", default_value_t = Spikes::default().pause, value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = Spikes::default().pause, value_parser = options::positive, allow_negative_numbers = true)]
     pub pause: f64,
     /// From when durations of action potentials are counted
     #[arg(long, value_enum, default_value = "steepest-rise")]
     pub upstroke: From,
     /// Spacing of the samples, with a cubic between them [default: the step of a map; equations need none, the integrator's own polynomials are looked at]
-    #[arg(long, value_name = "DT", value_parser = arguments::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
     pub dt: Option<f64>,
 }
 
@@ -224,17 +225,15 @@ impl Spikes {
             ));
         }
         if let Some(swing) = seen.swing {
-            let (unit, [low, high, at]) = (
-                &q.unit,
-                [swing.low, swing.high, swing.threshold].map(table::short),
-            );
+            let (unit, [low, high, at]) =
+                (&q.unit, [swing.low, swing.high, swing.threshold].map(short));
             answer.warnings.push(format!(
                 "no spike, but {} swings between {low} and {high} {unit} without crossing {threshold}; --threshold {at} shows {} spikes",
                 q.name, swing.spikes
             ));
         }
         if let Some(scales) = seen.scales.as_ref().filter(|s| !s.settled) {
-            let (t, unit) = (table::short(scales.followed), &spec.time_unit);
+            let (t, unit) = (short(scales.followed), &spec.time_unit);
             answer.warnings.push(format!(
                 "{} had not settled after {t} {unit}; give a longer --t-end, or --t-transient",
                 spec.id
@@ -324,9 +323,8 @@ fn means(b: &Biomarkers) -> Option<Value> {
 
 fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen: &Observation) {
     let (b, v, time) = (&seen.biomarkers, &seen.potential, spec.time_unit.as_str());
-    let number = |x: Option<f64>, unit: &str| {
-        x.map_or("-".into(), |x| format!("{} {unit}", table::short(x)))
-    };
+    let number =
+        |x: Option<f64>, unit: &str| x.map_or("-".into(), |x| format!("{} {unit}", short(x)));
     let stopped = match seen.stopped {
         Stopped::EnoughBursts => "enough bursts",
         Stopped::EnoughSpikes => "enough spikes without a pause",
@@ -336,11 +334,11 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
         Stopped::SampleLimit => "as many samples as are kept",
         Stopped::AsAsked => "as asked",
     };
-    let (from, to) = (table::short(v.start()), table::short(v.end()));
+    let (from, to) = (short(v.start()), short(v.end()));
     let steps = v
         .dt()
         .map_or(format!("the integrator's {} steps", v.pieces()), |dt| {
-            format!("samples every {}", table::short(dt))
+            format!("samples every {}", short(dt))
         });
     let first = format!("{:?}", b.regime).to_lowercase();
     let mut rows = vec![
@@ -362,7 +360,7 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
         ),
     ];
     if let Some(i) = b.isi {
-        let [mean, min, max, median, cv] = [i.mean, i.min, i.max, i.median, i.cv].map(table::short);
+        let [mean, min, max, median, cv] = [i.mean, i.min, i.max, i.median, i.cv].map(short);
         rows.push((
             "intervals",
             format!("mean {mean}, from {min} to {max}, median {median} {time}; cv {cv}"),
@@ -370,7 +368,7 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
     }
     let mean = |name: &str| means(b).and_then(|means| means[name].as_f64());
     if let Some(s) = seen.swing {
-        let [low, high, at] = [s.low, s.high, s.threshold].map(table::short);
+        let [low, high, at] = [s.low, s.high, s.threshold].map(short);
         rows.push((
             "swing",
             format!(
@@ -385,9 +383,9 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
         } else {
             String::new()
         };
-        let ratio = c.ratio.map_or(String::new(), |r| {
-            format!(": {} %", table::short(100.0 * r))
-        });
+        let ratio = c
+            .ratio
+            .map_or(String::new(), |r| format!(": {} %", short(100.0 * r)));
         rows.push((
             "capture",
             format!("{} of {} stimuli{ratio}{open}", c.captured, c.stimuli),
@@ -429,7 +427,7 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
         number(mean("dvdt_max"), &format!("{}/{time}", q.unit)),
     ));
     if let Some(a) = b.alternans {
-        let [long, short, last] = [a.long, a.short, a.last].map(table::short);
+        let [long, short, last] = [a.long, a.short, a.last].map(short);
         let dying = if a.lasting { "" } else { ", dying away" };
         rows.push(("alternans", format!("APD90 {long} and {short} {time} in turn, their difference {last} {time} at the end{dying}")));
     }
@@ -463,9 +461,9 @@ fn action_potentials(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Vec<Vec<Strin
         String::new(),
     ];
     let row = |a: &ActionPotential| {
-        let optional = |x: Option<f64>| x.map_or("-".into(), table::short);
+        let optional = |x: Option<f64>| x.map_or("-".into(), short);
         let [upstroke, rest, peak, amplitude, dvdt] =
-            [a.upstroke, a.rest, a.peak, a.amplitude, a.dvdt_max].map(table::short);
+            [a.upstroke, a.rest, a.peak, a.amplitude, a.dvdt_max].map(short);
         let mut remarks: Vec<String> = match a.kind {
             Response::ActionPotential => vec![],
             Response::Incomplete => vec!["incomplete".into()],

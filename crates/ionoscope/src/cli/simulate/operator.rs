@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ionoscope_dynamics::{
+    protocol::Protocol,
     spec::{Quantity, Spec},
     trajectory::{Experiment, Outcome, SolveOptions, Statistics, TimeGrid, Trajectory},
 };
@@ -15,9 +16,11 @@ use crate::{
     arrays::{Layout, zarr::Existing},
     artifact,
     batch::{Output, Summary},
-    cli::{Shared, arguments::borrowed, print_json},
+    cli::{Shared, print_json},
     experiments::{Reader, at},
     named::{named, units},
+    options::borrowed,
+    subject::under_preset,
 };
 
 /// Experiments that are computed and written at once.
@@ -56,10 +59,15 @@ impl Arguments {
                 self.system.system
             )));
         }
-        let given = self.system.under_preset(spec)?;
+        let settings = self.system.settings()?;
+        let given = under_preset(spec, settings.preset.as_deref(), &self.system.system)?;
         let p = given.parameters_with(borrowed(&self.system.parameters))?;
         let (times, points) = self.grid(&fno)?;
-        let protocol = self.system.stimulus(spec)?;
+        let protocol = match settings.i_stim {
+            Some(i_stim) if i_stim != 0.0 => Protocol::constant(i_stim),
+            _ => settings.protocol,
+        };
+        protocol.check_units(spec)?;
         protocol.check_until(times.end())?;
         // With what lies between, where the output is coarser than the network's own grid.
         let values = (points

@@ -6,10 +6,7 @@ use ionoscope_dynamics::{
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
 
-use crate::{
-    Error, Result,
-    cli::{Shared, arguments},
-};
+use crate::{Error, Result, cli::Shared, options};
 
 /// Output times of a period of a flow, at which periods are compared.
 const TIMES_OF_PERIOD: f64 = 1000.0;
@@ -30,7 +27,7 @@ pub fn period(text: &str) -> std::result::Result<Period, String> {
     if text == "free" {
         Ok(Period::Unknown)
     } else {
-        arguments::positive(text).map(Period::Given)
+        options::positive(text).map(Period::Given)
     }
 }
 

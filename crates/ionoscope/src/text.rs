@@ -1,9 +1,9 @@
-//! Plain-text tables for people.
+//! Numbers and aligned columns, as people read them.
 
 use std::io::{self, Write};
 
 /// Writes rows with columns aligned to the left; the last column is not padded.
-pub fn write(w: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
+pub fn write_cells(w: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width: Vec<usize> = (0..columns)
         .map(|c| {
