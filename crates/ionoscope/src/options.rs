@@ -68,6 +68,26 @@ pub fn positive(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// [`positive`], of a number in JSON, where one is given.
+pub fn positive_in<'de, D: Deserializer<'de>, T>(d: D) -> std::result::Result<T, D::Error>
+where
+    T: Deserialize<'de> + Copy + Into<Option<f64>>,
+{
+    let value = T::deserialize(d)?;
+    if let Some(number) = value.into() {
+        positive(&number.to_string()).map_err(D::Error::custom)?;
+    }
+    Ok(value)
+}
+
+/// What `parse` makes of a text in JSON.
+pub fn text_in<'de, D: Deserializer<'de>, T>(
+    d: D,
+    parse: impl Fn(&str) -> std::result::Result<T, String>,
+) -> std::result::Result<T, D::Error> {
+    parse(&String::deserialize(d)?).map_err(D::Error::custom)
+}
+
 /// Parses `I[:START[:DURATION]]`.
 pub fn stimulus(text: &str) -> std::result::Result<Step, String> {
     let parts: Vec<f64> = text

@@ -8,10 +8,14 @@ use serde_json::Value;
 
 use crate::{Error, Result, answer::Answer, subject::Subject};
 
+pub mod basins;
+pub mod diagram;
 pub mod fixed_points;
 pub mod lyapunov;
 pub mod spikes;
 
+pub use basins::Basins;
+pub use diagram::Diagram;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
 pub use spikes::Spikes;
@@ -37,7 +41,9 @@ pub trait Task {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 3] = [
+const QUESTIONS: [(&str, Ask); 5] = [
+    ("diagram", by_options::<Diagram>),
+    ("basins", by_options::<Basins>),
     ("fixed-points", by_options::<FixedPoints>),
     ("lyapunov", by_options::<Lyapunov>),
     ("spikes", by_options::<Spikes>),
@@ -117,6 +123,17 @@ pub(crate) mod by_name {
                 all.push(pair);
             }
             Ok(all)
+        }
+    }
+
+    /// The one pair of an object, where there is one.
+    pub fn one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        d: D,
+    ) -> Result<Option<(String, T)>, D::Error> {
+        let mut pairs = d.deserialize_map(Pairs(PhantomData))?;
+        match pairs.len() {
+            0 | 1 => Ok(pairs.pop()),
+            n => Err(serde::de::Error::custom(format!("{n} names; expected one"))),
         }
     }
 

@@ -46,6 +46,11 @@ impl Delivery {
         Ok(())
     }
 
+    /// Whether the figure is wanted.
+    pub fn draws(&self) -> bool {
+        self.plot.is_some()
+    }
+
     /// Whether a file of the table or of the figure is wanted.
     pub fn wants_files(&self) -> bool {
         self.output.is_some() || self.plot.is_some()

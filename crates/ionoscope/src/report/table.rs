@@ -186,15 +186,21 @@ impl Table {
             .join(",")
             + "\n";
         for row in &self.rows {
-            let cells = row.iter().map(|cell| match cell {
-                // `Debug` keeps every digit too, and writes small numbers with an exponent.
-                Cell::Number(v) => format!("{v:?}"),
-                Cell::Text(t) => quote(t),
-                Cell::Verdict { met, text } => {
-                    quote(format!("{} {text}", if *met { "met" } else { "missed" }).trim())
-                }
-                Cell::Empty(()) => String::new(),
-            });
+            let whole =
+                |column: &Column, v: f64| column.format == Format::Fixed(0) && v.fract() == 0.0;
+            let cells = row
+                .iter()
+                .zip(&self.columns)
+                .map(|(cell, column)| match cell {
+                    Cell::Number(v) if whole(column, *v) => format!("{v}"),
+                    // `Debug` keeps every digit too, and writes small numbers with an exponent.
+                    Cell::Number(v) => format!("{v:?}"),
+                    Cell::Text(t) => quote(t),
+                    Cell::Verdict { met, text } => {
+                        quote(format!("{} {text}", if *met { "met" } else { "missed" }).trim())
+                    }
+                    Cell::Empty(()) => String::new(),
+                });
             csv += &(cells.collect::<Vec<_>>().join(",") + "\n");
         }
         csv
