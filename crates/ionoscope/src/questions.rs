@@ -9,12 +9,14 @@ use serde_json::Value;
 use crate::{Error, Result, answer::Answer, subject::Subject};
 
 pub mod basins;
+pub mod continuation;
 pub mod diagram;
 pub mod fixed_points;
 pub mod lyapunov;
 pub mod spikes;
 
 pub use basins::Basins;
+pub use continuation::Continuation;
 pub use diagram::Diagram;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
@@ -41,7 +43,8 @@ pub trait Task {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 5] = [
+const QUESTIONS: [(&str, Ask); 6] = [
+    ("continue", by_options::<Continuation>),
     ("diagram", by_options::<Diagram>),
     ("basins", by_options::<Basins>),
     ("fixed-points", by_options::<FixedPoints>),
