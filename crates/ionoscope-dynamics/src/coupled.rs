@@ -178,10 +178,9 @@ impl<'a> CoupledCells<'a> {
         p: &'a [f64],
     ) -> Result<Self> {
         let spec = system.spec();
-        let name = spec.membrane_potential.as_ref().ok_or_else(|| {
+        let variable = spec.membrane_potential_index().ok_or_else(|| {
             Error::Invalid(format!("{} has no membrane potential through which cells could be coupled; choose a model of a cell", spec.id))
         })?;
-        let variable = spec.variable_index(name)?;
         if p.len() != spec.parameters.len() {
             return Err(Error::Invalid(format!(
                 "{} parameters; {} has {}",
@@ -626,12 +625,10 @@ fn potential_per_stimulus(map: &dyn DynamicalSystem) -> Result<f64> {
     let x = model.spec().default_state();
     let mut by = vec![0.0; x.len()];
     model.derivative_by(Input::Stimulus, &x, 0.0, &p, &mut by);
-    let name = model
+    Ok(by[model
         .spec()
-        .membrane_potential
-        .clone()
-        .ok_or_else(unknown)?;
-    Ok(by[model.spec().variable_index(&name)?])
+        .membrane_potential_index()
+        .ok_or_else(unknown)?])
 }
 
 #[cfg(test)]
@@ -686,11 +683,7 @@ mod tests {
         let graph = Graph::chain(2).unwrap();
         let network = CoupledCells::new(&*cell, &graph, 0.3, &p).unwrap();
         let start = vec![-60.0, 0.01, 0.18, -50.0, 0.02, 0.175];
-        let options = SolveOptions {
-            rtol: 1e-10,
-            atol: 1e-12,
-            ..SolveOptions::default()
-        };
+        let options = SolveOptions::with_rtol(1e-10);
         let mut end = Vec::new();
         let times = TimeGrid::new(0.5, 0.5, 2).unwrap();
         let (outcome, _) = network

@@ -84,8 +84,11 @@ impl Protocol {
         Protocol::default()
     }
 
-    /// The same current for ever.
+    /// The same current for ever; of 0, no stimulus at all, which is what systems without one take.
     pub fn constant(amplitude: f64) -> Self {
+        if amplitude == 0.0 {
+            return Protocol::none();
+        }
         Stimulus::Step(Step {
             start: 0.0,
             duration: None,
