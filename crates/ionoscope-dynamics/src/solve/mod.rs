@@ -5,6 +5,7 @@ mod dispatch;
 pub(crate) mod dop853;
 mod elimination;
 pub(crate) mod ensemble;
+mod evaluation;
 mod explicit;
 mod extension;
 mod lanes;
