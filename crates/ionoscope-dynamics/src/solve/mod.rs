@@ -1,6 +1,6 @@
 //! Integrators: the fast one (Runge-Kutta of order 8, adaptive, over lanes) and the slow, obvious one that checks it.
 
-mod clock;
+pub(crate) mod clock;
 mod dispatch;
 pub(crate) mod dop853;
 mod elimination;
