@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     conserved::{Held, Laws},
+    settling::{SETTLING, Several},
     time_scales::{self, time_scales},
 };
 
@@ -43,9 +44,7 @@ const CHUNK: usize = 8192;
 const MOST_STARTS: usize = 100_000_000;
 /// Starts at which time scales are measured, beside the default one.
 const MEASURED: usize = 6;
-/// The first time, in slowest decays at rest; in periods; in mean intervals of an irregular motion.
-const DECAYS: f64 = 12.0;
-const PERIODS: f64 = 12.0;
+/// The first time, in mean intervals of an irregular motion.
 const INTERVALS: f64 = 30.0;
 /// Windows, each twice as long as the one before, the first as long as the first time.
 const WINDOWS: usize = 5;
@@ -263,8 +262,7 @@ impl BasinOptions {
             let window = self.window.unwrap_or(0.5 * longest);
             return Ok(given(window, longest));
         }
-        let mut solve = self.solve.clone();
-        (solve.rtol, solve.atol) = (solve.rtol.min(1e-6), solve.atol.min(1e-8));
+        let solve = self.solve.at_most(1e-6);
         use rayon::prelude::*;
         let found: Vec<Result<time_scales::TimeScales>> = starts
             .par_iter()
@@ -274,26 +272,22 @@ impl BasinOptions {
         let settled: Vec<&time_scales::TimeScales> = found.iter().filter(|t| t.settled).collect();
         let needs = |t: &time_scales::TimeScales| match t.motion {
             time_scales::Motion::Rest if !t.slowest.is_finite() => t.followed,
-            time_scales::Motion::Rest => DECAYS * t.slowest,
+            time_scales::Motion::Rest => SETTLING * t.slowest,
             time_scales::Motion::Periodic => {
-                PERIODS * t.period.unwrap_or(t.slowest).max(0.5 * t.slowest)
+                SETTLING * t.period.unwrap_or(t.slowest).max(0.5 * t.slowest)
             }
             time_scales::Motion::Irregular => INTERVALS * t.slowest,
             time_scales::Motion::NotSettled | time_scales::Motion::Escaped => 0.0,
         };
-        let longest = |f: &dyn Fn(&time_scales::TimeScales) -> f64,
-                       all: &[&time_scales::TimeScales]| {
-            all.iter()
-                .map(|t| f(t))
-                .filter(|t| t.is_finite())
-                .fold(0.0, f64::max)
-        };
-        let all: Vec<&time_scales::TimeScales> = found.iter().collect();
-        let mut first = longest(&needs, &settled);
+        let several = Several::of(&found);
+        let mut first = settled
+            .iter()
+            .map(|t| needs(t))
+            .filter(|t| t.is_finite())
+            .fold(0.0, f64::max);
         if first <= 0.0 {
-            first = longest(&|t| t.followed, &all).max(f64::MIN_POSITIVE);
+            first = several.followed();
         }
-        let slowest = longest(&|t| t.slowest, &settled);
         // A motion is looked at several times a period, a rest several times a decay.
         let period = settled
             .iter()
@@ -335,7 +329,7 @@ impl BasinOptions {
         };
         let sample = whole(system, self.sample.unwrap_or(sample));
         Ok(Times {
-            slowest: (slowest > 0.0).then_some(slowest),
+            slowest: several.slowest(),
             measured: found
                 .iter()
                 .all(|t| t.settled || t.motion == time_scales::Motion::Escaped),

@@ -28,7 +28,8 @@ use crate::{
     Error, Result,
     fixed_points::refine,
     returns::{Motion, extent},
-    time_scales::{self, TimeScales, time_scales},
+    settling::{SETTLING, Several},
+    time_scales::{TimeScales, time_scales},
 };
 
 mod orbit;
@@ -55,9 +56,6 @@ pub enum Inherit {
 
 /// Values at which time scales are measured.
 const MEASURED: usize = 7;
-/// Transient, in slowest decays at rest; in periods; in mean intervals of an irregular motion.
-const DECAYS: f64 = 12.0;
-const PERIODS: f64 = 12.0;
 /// Window: periods, and decays where everything rests.
 const SHOWN: f64 = 3.5;
 /// States in the fastest crossing of a motion's extent; in a window at least and at most.
@@ -97,11 +95,7 @@ pub struct SweepOptions {
 
 impl Default for SweepOptions {
     fn default() -> Self {
-        let solve = SolveOptions {
-            rtol: 1e-6,
-            atol: 1e-8,
-            ..SolveOptions::default()
-        };
+        let solve = SolveOptions::with_rtol(1e-6);
         SweepOptions {
             inherit: Inherit::Forward,
             transient: None,
@@ -165,11 +159,7 @@ pub fn sweep_times(task: Sweep, options: &SweepOptions) -> Result<SweepTimes> {
         || options.window.is_none()
         || (options.dt.is_none() && own == 0.0)
     {
-        let solve = SolveOptions {
-            rtol: options.solve.rtol.min(1e-6),
-            atol: options.solve.atol.min(1e-8),
-            ..options.solve.clone()
-        };
+        let solve = options.solve.at_most(1e-6);
         let count = n.min(MEASURED);
         let measured: Vec<Result<TimeScales>> = (0..count)
             .into_par_iter()
@@ -185,45 +175,16 @@ pub fn sweep_times(task: Sweep, options: &SweepOptions) -> Result<SweepTimes> {
             })
             .collect();
         let measured: Vec<TimeScales> = measured.into_iter().collect::<Result<_>>()?;
-        times.settled = measured.iter().all(|t| t.settled);
-        let usable: Vec<&TimeScales> = measured
-            .iter()
-            .filter(|t| t.settled && t.slowest.is_finite())
-            .collect();
-        let most = |f: &dyn Fn(&TimeScales) -> f64| usable.iter().map(|t| f(t)).fold(0.0, f64::max);
-        let moves: Vec<&&TimeScales> = usable
-            .iter()
-            .filter(|t| t.motion != time_scales::Motion::Rest)
-            .collect();
-        let followed = measured
-            .iter()
-            .map(|t| t.followed)
-            .fold(f64::MIN_POSITIVE, f64::max);
-        let positive = |t: f64| if t > 0.0 { t } else { followed };
+        let several = Several::of(&measured);
+        times.settled = several.settled();
         times.transient = options.transient.unwrap_or_else(|| {
-            let needs = |t: &TimeScales| {
-                if t.motion == time_scales::Motion::Rest {
-                    DECAYS * t.slowest
-                } else {
-                    PERIODS * t.slowest
-                }
-            };
-            positive(most(&needs))
+            several
+                .slowest()
+                .map_or_else(|| several.followed(), |t| SETTLING * t)
         });
-        times.window = options.window.unwrap_or_else(|| {
-            let period = moves.iter().filter_map(|t| t.period).fold(0.0, f64::max);
-            SHOWN
-                * positive(if period > 0.0 {
-                    period
-                } else {
-                    most(&|t| t.slowest)
-                })
-        });
+        times.window = options.window.unwrap_or_else(|| SHOWN * several.length());
         if options.dt.is_none() && own == 0.0 {
-            let fastest = moves
-                .iter()
-                .map(|t| t.fastest / RESOLVED)
-                .fold(f64::INFINITY, f64::min);
+            let fastest = several.fastest().map_or(f64::INFINITY, |t| t / RESOLVED);
             times.dt = fastest
                 .min(times.window / STATES[0])
                 .max(times.window / STATES[1]);
@@ -302,15 +263,10 @@ impl Sweep<'_> {
 
     fn experiment(&self, value: f64, x0: &[f64], times: TimeGrid) -> Experiment {
         let (p, i_stim) = self.inputs(value);
-        let protocol = if i_stim == 0.0 {
-            Protocol::none()
-        } else {
-            Protocol::step(0.0, 2.0 * times.end() + 1.0, i_stim)
-        };
         Experiment {
             x0: x0.to_vec(),
             p,
-            protocol,
+            protocol: Protocol::constant(i_stim),
             times,
         }
     }

@@ -27,7 +27,10 @@ mod newton;
 pub mod pacing;
 mod relax;
 mod returns;
+pub mod settling;
 pub mod spectrum;
+pub mod step_errors;
+pub mod synchrony;
 mod tangent;
 #[cfg(test)]
 mod testing;

@@ -314,15 +314,10 @@ impl Run<'_> {
     }
 
     fn experiment(&self, x: &[f64], times: TimeGrid) -> Experiment {
-        let protocol = if self.i_stim == 0.0 {
-            Protocol::none()
-        } else {
-            Protocol::constant(self.i_stim)
-        };
         Experiment {
             x0: x.to_vec(),
             p: self.p.to_vec(),
-            protocol,
+            protocol: Protocol::constant(self.i_stim),
             times,
         }
     }

@@ -103,11 +103,7 @@ pub(crate) fn simulated(problem: &Scaled, start: &[f64]) -> Option<Vec<f64>> {
         max_steps: MOST_SOLVER_STEPS,
         ..SolveOptions::default()
     };
-    let protocol = if problem.i_stim == 0.0 {
-        Protocol::none()
-    } else {
-        Protocol::constant(problem.i_stim)
-    };
+    let protocol = Protocol::constant(problem.i_stim);
     let mut z = start.to_vec();
     for _ in 0..PIECES {
         let times = TimeGrid::new(length, length, 1).ok()?;

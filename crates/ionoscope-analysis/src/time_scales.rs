@@ -269,15 +269,10 @@ impl Run<'_> {
 
     /// A window in steps of `dt`, its start included, and as what it counts where it failed.
     fn follow(&self, x: &[f64], dt: f64) -> Result<(Trajectory, Option<Motion>)> {
-        let protocol = if self.i_stim == 0.0 {
-            Protocol::none()
-        } else {
-            Protocol::constant(self.i_stim)
-        };
         let experiment = Experiment {
             x0: x.to_vec(),
             p: self.p.to_vec(),
-            protocol,
+            protocol: Protocol::constant(self.i_stim),
             times: TimeGrid::new(0.0, dt, SAMPLES + 1)?,
         };
         let mut options = self.solve.clone();

@@ -15,20 +15,30 @@
 //! # Ok::<(), ionoscope_dynamics::Error>(())
 //! ```
 
-pub mod coupled;
-pub mod curve;
+// In layers: a module uses those above its own layer.
 pub mod error;
-pub mod models;
-pub mod ode;
-pub mod program;
-pub mod protocol;
+
+pub mod curve;
 pub mod real;
 pub mod sampling;
-pub mod solve;
 pub mod spec;
-pub mod system;
-pub mod trajectory;
 pub mod watch;
+
+pub mod protocol;
+
+pub mod trajectory;
+
+pub mod system;
+
+pub mod program;
+
+pub mod solve;
+
+pub mod ode;
+
+pub mod models;
+
+pub mod coupled;
 pub mod watched;
 
 pub use error::{Error, Result};

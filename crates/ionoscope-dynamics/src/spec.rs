@@ -209,6 +209,12 @@ impl Spec {
         index("variable", &self.variables, name)
     }
 
+    /// Index of the membrane potential; none where there is none.
+    pub fn membrane_potential_index(&self) -> Option<usize> {
+        self.variable_index(self.membrane_potential.as_deref()?)
+            .ok()
+    }
+
     /// Index of a parameter.
     ///
     /// # Errors

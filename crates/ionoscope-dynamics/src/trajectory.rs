@@ -265,6 +265,24 @@ impl Default for SolveOptions {
 }
 
 impl SolveOptions {
+    /// The defaults with another relative tolerance, and an absolute one of a hundredth of it: variables of order 0.01 have both alike.
+    pub fn with_rtol(rtol: f64) -> Self {
+        SolveOptions {
+            rtol,
+            atol: 0.01 * rtol,
+            ..SolveOptions::default()
+        }
+    }
+
+    /// The same with tolerances that are at least as tight as those of [`SolveOptions::with_rtol`].
+    pub fn at_most(&self, rtol: f64) -> Self {
+        SolveOptions {
+            rtol: self.rtol.min(rtol),
+            atol: self.atol.min(0.01 * rtol),
+            ..self.clone()
+        }
+    }
+
     /// Checks that the numbers make sense.
     ///
     /// # Errors

@@ -38,11 +38,7 @@ fn points(system: &dyn DynamicalSystem) -> Vec<(Vec<f64>, Vec<f64>)> {
         ));
     }
     // Where a term may be singular: the potential at each parameter that is a potential.
-    if let Some(v) = spec
-        .membrane_potential
-        .as_ref()
-        .and_then(|v| spec.variable_index(v).ok())
-    {
+    if let Some(v) = spec.membrane_potential_index() {
         for q in spec.parameters.iter().filter(|q| q.unit == "mV") {
             let mut x = spec.default_state();
             x[v] = q.default;
@@ -230,11 +226,7 @@ fn derivatives_are_finite_at_every_round_potential() {
     // Most half activations and all singular points of published rates are such numbers.
     for system in models::all() {
         let (n, spec) = (system.dimension(), system.spec());
-        let Some(k) = spec
-            .membrane_potential
-            .as_ref()
-            .and_then(|v| spec.variable_index(v).ok())
-        else {
+        let Some(k) = spec.membrane_potential_index() else {
             continue;
         };
         for tenth in
@@ -322,10 +314,7 @@ fn what_models_say_of_themselves_holds() {
             );
         }
         // A positive stimulus depolarises, or adds to the first variable where there is no potential.
-        let first = spec
-            .membrane_potential
-            .as_ref()
-            .map_or(0, |v| spec.variable_index(v).unwrap());
+        let first = spec.membrane_potential_index().unwrap_or(0);
         let mut column = vec![0.0; system.dimension()];
         system.derivative_by(
             Input::Stimulus,

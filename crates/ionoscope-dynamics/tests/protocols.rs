@@ -763,11 +763,7 @@ fn experiment(protocol: Protocol, times: TimeGrid) -> Experiment {
 }
 
 fn solve(protocol: Protocol, times: TimeGrid, rtol: f64) -> Trajectory {
-    let options = SolveOptions {
-        rtol,
-        atol: 1e-2 * rtol,
-        ..SolveOptions::default()
-    };
+    let options = SolveOptions::with_rtol(rtol);
     models::find("sherman-1988")
         .unwrap()
         .simulate(&experiment(protocol, times), &options)
@@ -867,16 +863,7 @@ fn a_switch_on_an_output_time_is_two_runs_one_after_the_other() {
         x0: first.last().unwrap().to_vec(),
         ..experiment(Protocol::none(), times(5))
     };
-    let second = cell
-        .simulate(
-            &e,
-            &SolveOptions {
-                rtol: 1e-10,
-                atol: 1e-12,
-                ..SolveOptions::default()
-            },
-        )
-        .unwrap();
+    let second = cell.simulate(&e, &SolveOptions::with_rtol(1e-10)).unwrap();
     for (g, w) in whole.x[first.x.len() - 3..].iter().zip(&second.x) {
         // Only times are rounded differently.
         assert!(

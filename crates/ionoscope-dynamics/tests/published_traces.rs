@@ -17,14 +17,7 @@ fn run(id: &str, preset: Option<&str>, protocol: Protocol, times: TimeGrid) -> T
         ..Experiment::from_defaults(&spec, times)
     };
     system
-        .simulate(
-            &experiment,
-            &SolveOptions {
-                rtol: 1e-10,
-                atol: 1e-12,
-                ..SolveOptions::default()
-            },
-        )
+        .simulate(&experiment, &SolveOptions::with_rtol(1e-10))
         .unwrap()
 }
 

@@ -765,14 +765,7 @@ mod tests {
         };
         for k in [0, 41, 89] {
             let again = system
-                .simulate(
-                    &e(k),
-                    &SolveOptions {
-                        rtol: 1e-10,
-                        atol: 1e-12,
-                        ..SolveOptions::default()
-                    },
-                )
+                .simulate(&e(k), &SolveOptions::with_rtol(1e-10))
                 .unwrap();
             for (a, b) in again.state(0).iter().zip(data.training.next(k)) {
                 assert!((a - b).abs() < 1e-5 * (1.0 + a.abs()), "{a} {b}");
@@ -828,14 +821,7 @@ mod tests {
             };
             // Where the stimulus ends within the step, its mean is not all there is to say.
             let x = system
-                .simulate(
-                    &e,
-                    &SolveOptions {
-                        rtol: 1e-10,
-                        atol: 1e-12,
-                        ..SolveOptions::default()
-                    },
-                )
+                .simulate(&e, &SolveOptions::with_rtol(1e-10))
                 .unwrap();
             let off = x
                 .state(0)

@@ -555,16 +555,7 @@ mod tests {
             protocol: reference,
             ..Experiment::from_defaults(model.spec(), TimeGrid::new(10.0, 1.0, 1).unwrap())
         };
-        let x = model
-            .simulate(
-                &e,
-                &SolveOptions {
-                    rtol: 1e-10,
-                    atol: 1e-12,
-                    ..SolveOptions::default()
-                },
-            )
-            .unwrap();
+        let x = model.simulate(&e, &SolveOptions::with_rtol(1e-10)).unwrap();
         assert!((x.state(0)[0] - 1.019835).abs() < 1e-6 && (x.state(0)[1] - 0.923067).abs() < 1e-6);
         assert!(data.training.x(0)[0] == 0.0 && data.training.x.iter().all(|v| v.is_finite()));
         // All classes occur, in order, in training and validation.

@@ -16,11 +16,7 @@ fn potentials(system: &dyn DynamicalSystem, p: &[f64], coupling: f64, scheme: Sc
     let network = CoupledCells::new(system, &graph, coupling, p)
         .unwrap()
         .with_scheme(scheme);
-    let options = SolveOptions {
-        rtol: 1e-10,
-        atol: 1e-12,
-        ..SolveOptions::default()
-    };
+    let options = SolveOptions::with_rtol(1e-10);
     let start = vec![-55.0, 0.002, 0.182, -50.0, 0.01, 0.182];
     let mut seen = Vec::new();
     let (outcome, _) = network

@@ -113,11 +113,7 @@ pub struct Run<'a> {
 
 /// An experiment with a constant stimulus.
 pub fn experiment(x: &[f64], i_stim: f64, p: &[f64], times: TimeGrid) -> Experiment {
-    let protocol = if i_stim == 0.0 {
-        Protocol::none()
-    } else {
-        Protocol::constant(i_stim)
-    };
+    let protocol = Protocol::constant(i_stim);
     Experiment {
         x0: x.to_vec(),
         p: p.to_vec(),
@@ -194,11 +190,7 @@ impl<'a> Run<'a> {
 
     pub fn tight(&self) -> SolveOptions {
         let rtol = self.options.solve.rtol.min(TIGHT);
-        SolveOptions {
-            rtol,
-            atol: self.options.solve.atol.min(1e-2 * rtol),
-            ..self.options.solve.clone()
-        }
+        self.options.solve.at_most(rtol)
     }
 
     /// Trajectories from several states at 0, `dt`, 2 `dt`, .., `count` `dt`.

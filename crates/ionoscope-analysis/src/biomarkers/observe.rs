@@ -258,11 +258,7 @@ pub fn observe(
     }
     protocol.check_until(begin)?;
     let level = protocol.signal(begin).value(begin);
-    let constant = if level == 0.0 {
-        Protocol::none()
-    } else {
-        Protocol::constant(level)
-    };
+    let constant = Protocol::constant(level);
     let mut x = watch
         .run(x0, protocol, TimeGrid::new(begin, own.unwrap_or(1.0), 1)?)?
         .x;

@@ -525,10 +525,7 @@ pub(super) fn watched(
         cell.spec().default_state(),
         cell.spec().default_parameters(),
     );
-    let variable = cell
-        .spec()
-        .variable_index(cell.spec().membrane_potential.as_ref().unwrap())
-        .unwrap();
+    let variable = cell.spec().membrane_potential_index().unwrap();
     let solve = ionoscope_dynamics::trajectory::SolveOptions {
         rtol,
         atol: 1e-2 * rtol,
@@ -1074,11 +1071,7 @@ fn a_silent_cell_that_swings_is_said_to() {
         ("sherman-1988", 0.0, -10.0),
         ("fitzhugh-nagumo-1961", 0.5, 2.0),
     ] {
-        let protocol = if current == 0.0 {
-            Protocol::none()
-        } else {
-            Protocol::constant(current)
-        };
+        let protocol = Protocol::constant(current);
         let o = silent(id, protocol.clone(), &at(threshold));
         let swing = o
             .swing

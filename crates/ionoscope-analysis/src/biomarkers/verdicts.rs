@@ -34,9 +34,7 @@ fn tried(
         |name| cell.spec().with_preset(name).unwrap(),
     );
     let p = spec.parameters_with(parameters.iter().copied()).unwrap();
-    let v = spec
-        .variable_index(spec.membrane_potential.as_ref().unwrap())
-        .unwrap();
+    let v = spec.membrane_potential_index().unwrap();
     observe(
         &*cell,
         v,

@@ -322,11 +322,7 @@ fn long_after(
         protocol::Protocol,
         trajectory::{Experiment, SolveOptions, TimeGrid},
     };
-    let protocol = if i_stim == 0.0 {
-        Protocol::none()
-    } else {
-        Protocol::constant(i_stim)
-    };
+    let protocol = Protocol::constant(i_stim);
     let e = Experiment {
         x0: x0.to_vec(),
         p: p.to_vec(),

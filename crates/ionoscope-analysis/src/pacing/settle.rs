@@ -131,11 +131,8 @@ impl Section {
             let (low, high) = span(i);
             (high - low) / scale.unit(i)
         };
-        let potential = spec
-            .membrane_potential
-            .as_deref()
-            .and_then(|name| spec.variable_index(name).ok());
-        let variable = potential
+        let variable = spec
+            .membrane_potential_index()
             .or_else(|| (0..t.dimension).max_by(|a, b| relative(*a).total_cmp(&relative(*b))))
             .unwrap_or(0);
         let (low, high) = span(variable);

@@ -249,11 +249,7 @@ fn a_limit_cycle_is_no_fixed_point_whatever_the_window() {
             TimeGrid::until(window, window / 200.0).unwrap(),
         );
         let options = PacingOptions {
-            solve: SolveOptions {
-                rtol: 1e-10,
-                atol: 1e-12,
-                ..SolveOptions::default()
-            },
+            solve: SolveOptions::with_rtol(1e-10),
             ..PacingOptions::default()
         };
         let settled = settle(&cell, &e, &options).unwrap();

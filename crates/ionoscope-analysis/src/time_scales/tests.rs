@@ -7,11 +7,7 @@ use super::*;
 use crate::testing::{BlowUp, Oscillators, TestSystem, TwoPoints};
 
 fn quick() -> SolveOptions {
-    SolveOptions {
-        rtol: 1e-6,
-        atol: 1e-8,
-        ..SolveOptions::default()
-    }
+    SolveOptions::with_rtol(1e-6)
 }
 
 fn of(id: &str, i_stim: f64, changes: &[(&str, f64)]) -> TimeScales {

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use serde::{Deserialize, Serialize, de::value};
 
-use super::{Overlap, Protocol, Stimulus, pellegrini_2025};
+use super::{
+    stimulus::Stimulus,
+    sum::{Overlap, Protocol},
+};
 use crate::{
     Error, Result,
     sampling::{Generator, stream, uniform},
@@ -84,24 +87,6 @@ enum At {
 }
 
 impl ProtocolFamily {
-    /// The families that come with Ionoscope; see `protocol/pellegrini_2025.rs` for their sources.
-    pub fn all() -> Vec<Self> {
-        pellegrini_2025::all()
-    }
-
-    /// The family of this name among [`ProtocolFamily::all`].
-    ///
-    /// # Errors
-    /// An unknown name, with the nearest known one.
-    pub fn find(name: &str) -> Result<Self> {
-        let all = Self::all();
-        let known = || all.iter().map(|f| f.name.as_str());
-        all.iter()
-            .find(|f| f.name == name)
-            .cloned()
-            .ok_or_else(|| Error::unknown("protocol family", name, known()))
-    }
-
     /// Checks names, counts and weights, and that the protocols at both ends of all ranges make sense.
     ///
     /// # Errors

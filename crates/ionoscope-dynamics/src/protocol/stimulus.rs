@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::signal::{Stretch, Wave};
-use crate::{Error, Result};
+use crate::Result;
 
+mod fields;
 mod pulses;
 mod series;
 
+use fields::{end, fail, finite, not_negative, positive, steps_in};
 use pulses::pulses;
-pub use pulses::{PulseTrain, S1S2};
+pub use pulses::{PulseTrain, S1S2, Step};
 pub use series::{Interpolation, Noise, Sampled};
 
 /// One stimulus. In files the shape's fields stand beside its name: `shape = "step"`, `start = 1`, ..
@@ -31,20 +33,6 @@ pub enum Stimulus {
     Noise(Noise),
     /// A current given by its values at some times.
     Sampled(Sampled),
-}
-
-/// A constant current on [start, start + duration).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// When it begins.
-    #[serde(default)]
-    pub start: f64,
-    /// How long it lasts; for ever where left out. 0 is no stimulus.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<f64>,
-    /// The current.
-    pub amplitude: f64,
 }
 
 /// From `from` at the start linearly to `to` at start + duration; 0 from then on.
@@ -82,62 +70,6 @@ pub struct Sine {
     /// Current in the middle of the extremes.
     #[serde(default)]
     pub offset: f64,
-}
-
-fn fail<T>(message: String) -> Result<T> {
-    Err(Error::Invalid(message))
-}
-
-fn finite(name: &str, value: f64) -> Result<()> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        fail(format!("its {name} is {value}; expected a finite number"))
-    }
-}
-
-fn not_negative(name: &str, value: f64) -> Result<()> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        fail(format!(
-            "its {name} is {value}; expected a finite number, 0 or larger"
-        ))
-    }
-}
-
-fn positive(name: &str, value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        fail(format!(
-            "its {name} is {value}; expected a finite number larger than 0"
-        ))
-    }
-}
-
-/// The end of an interval that may never end.
-fn end(start: f64, duration: Option<f64>) -> f64 {
-    duration.map_or(f64::INFINITY, |d| start + d)
-}
-
-/// How many steps of `dt` begin in a closed interval, as a floating-point number since it may be huge; never less, perhaps one more.
-fn steps_in(length: f64, dt: f64) -> f64 {
-    if length >= 0.0 {
-        (length / dt).ceil() + 1.0
-    } else {
-        0.0
-    }
-}
-
-fn constant(start: f64, end: f64, offset: f64) -> Stretch {
-    Stretch {
-        start,
-        end,
-        offset,
-        slope: 0.0,
-        wave: None,
-    }
 }
 
 impl Stimulus {
@@ -244,12 +176,12 @@ impl Stimulus {
             return Vec::new();
         }
         match self {
-            Stimulus::Step(s) => vec![constant(start, end, s.amplitude)],
+            Stimulus::Step(s) => vec![Stretch::constant(start, end, s.amplitude)],
             Stimulus::PulseTrain(s) => pulses(s, end, t_end),
             Stimulus::S1S2(s) => {
                 let mut all = pulses(&s.s1(), end, t_end);
                 let s2 = s.s2();
-                all.push(constant(s2.start, end, s2.amplitude));
+                all.push(Stretch::constant(s2.start, end, s2.amplitude));
                 all
             }
             Stimulus::Ramp(s) => {
@@ -263,7 +195,7 @@ impl Stimulus {
             }
             Stimulus::Sine(s) => vec![Stretch {
                 wave: Some(s.wave()),
-                ..constant(start, end, s.offset)
+                ..Stretch::constant(start, end, s.offset)
             }],
             Stimulus::Noise(s) => s.stretches(end, t_end),
             Stimulus::Sampled(s) => s.stretches(end, t_end),

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Real, scalar::SERIES_BELOW};
+use super::{operations::Real, scalar::SERIES_BELOW};
 
 /// A value with its derivatives in `N` directions, over any [`Real`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,7 +5,7 @@
 
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-use super::{Real, elementary};
+use super::{elementary, operations::Real};
 
 /// `N` numbers side by side.
 #[derive(Debug, Clone, Copy, PartialEq)]

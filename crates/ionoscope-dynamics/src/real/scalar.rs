@@ -1,6 +1,6 @@
 //! `f64` as a [`Real`]: one number at a time, to the bit what a lane computes.
 
-use super::{Real, elementary};
+use super::{elementary, operations::Real};
 
 /// Below this, the derivative of x / (exp(x) - 1) is taken from its series.
 pub(super) const SERIES_BELOW: f64 = 1e-2;

@@ -7,8 +7,8 @@ use crate::{
 };
 
 /// Bounds on the factor by which a step may differ from the one before.
-const SHRINK: f64 = 0.333;
-const GROW: f64 = 6.0;
+pub const SHRINK: f64 = 0.333;
+pub const GROW: f64 = 6.0;
 
 /// Of a first step: movement, in tolerances, below which a rate is none; and the step where there is none, for want of any scale.
 const TINY: f64 = 1e-5;

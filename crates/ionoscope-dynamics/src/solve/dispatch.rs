@@ -2,9 +2,9 @@
 //! the same bits.
 
 use super::{
+    evaluation,
     explicit::{self, Group},
     extension::{self, Inside},
-    many,
     rosenbrock::{self, Rosenbrock},
     rush_larsen::RushLarsen,
 };
@@ -87,8 +87,8 @@ dispatched!(
     (inside: &Inside<'_>, out: &mut Vec<f64>) inside.push(out, #[inline(always)] |terms, theta| extension::line(#[inline(always)] |k| terms[k], theta))
 );
 dispatched!(
-    /// [`many::evaluate`].
+    /// [`evaluation::evaluate`].
     evaluate_many => evaluate_many_avx2, evaluate_many_avx512 [const W: usize]
     (machine: &mut Machine<'_, Lane<W>>, x: &[f64], i_stim: &[f64], input: &mut [Lane<W>], f: &mut [Lane<W>], out: &mut [f64])
-    many::evaluate(machine, x, i_stim, input, f, out)
+    evaluation::evaluate(machine, x, i_stim, input, f, out)
 );

@@ -2,6 +2,8 @@
 //! extension of order 7: `dop853` of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I (2nd edition 1993), II.5
 //! and II.6, digits as in their code. Stages count from 0; stage 12 is the derivative at the new state, 13 to 15 serve the extension.
 
+use crate::real::Real;
+
 /// Coefficients that are not zero: stage and value.
 pub type Row = &'static [(usize, f64)];
 
@@ -212,6 +214,15 @@ pub const NODES: [f64; 16] = [
     0.2,
     0.777_777_777_777_777_8,
 ];
+
+/// The error of a step `h`, from the sums over the variables of squared errors a unit of time of orders 5 and 3, each in units of its
+/// tolerance.
+#[inline(always)]
+pub fn error_of_step<R: Real>(h: R, error_5: R, error_3: R, dimension: usize) -> R {
+    let both = error_5 + error_3 * 0.01;
+    h.abs() * error_5
+        / (R::select(both.le(R::constant(0.0)), R::constant(1.0), both) * dimension as f64).sqrt()
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 //! Each lane has its own time, step, tolerance test and end; a lane that rejects its step keeps its state under a mask. Everything here
 //! works component by component, so a lane's numbers never depend on its neighbours.
 
-use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES};
+use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES, error_of_step};
 use crate::{
     curve::{Factor, TERMS, nest},
     real::{Lane, Real, hidden},
@@ -95,19 +95,6 @@ fn square_sum<const D: usize, const W: usize>(a: &[Lane<W>; D], scale: &[Lane<W>
         sum = sum + share * share;
     }
     sum
-}
-
-/// The error of a step, from the squared errors a unit of time of orders 5 and 3 (`dop853`).
-#[inline(always)]
-fn together<const W: usize>(
-    h: Lane<W>,
-    error_5: Lane<W>,
-    error_3: Lane<W>,
-    dimension: usize,
-) -> Lane<W> {
-    let both = error_5 + error_3 * 0.01;
-    h.abs() * error_5
-        / (Lane::select(both.le(Lane([0.0; W])), Lane([1.0; W]), both) * dimension as f64).sqrt()
 }
 
 #[inline(always)]
@@ -213,7 +200,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
         }
         let error_5 = square_sum(&weighted(ERROR_5, &self.k), &scale);
         let error_3 = square_sum(&difference(&high, &weighted(ORDER_3, &self.k)), &scale);
-        let mut error = together(h, error_5, error_3, D);
+        let mut error = error_of_step(h, error_5, error_3, D);
         let huge = Lane([f64::INFINITY; W]).le(error_5 + error_3);
         if any(huge) {
             // Squares beyond all numbers: the same with numbers made smaller.
@@ -222,7 +209,11 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
                 &smaller(&difference(&high, &weighted(ORDER_3, &self.k))),
                 &scale,
             );
-            error = Lane::select(huge, together(h, error_5, error_3, D) * (1.0 / DOWN), error);
+            error = Lane::select(
+                huge,
+                error_of_step(h, error_5, error_3, D) * (1.0 / DOWN),
+                error,
+            );
         }
         // Times 0, infinities and NaN become NaN.
         let mut sound = error * 0.0;

@@ -1,10 +1,11 @@
 //! Integrators: the fast one (Runge-Kutta of order 8, adaptive, over lanes) and the slow, obvious one that checks it.
 
-mod clock;
+pub(crate) mod clock;
 mod dispatch;
 pub(crate) mod dop853;
 mod elimination;
 pub(crate) mod ensemble;
+mod evaluation;
 mod explicit;
 mod extension;
 mod lanes;

@@ -138,11 +138,7 @@ fn repetition(
         Time::Continuous => dt,
         Time::Discrete { dt: step } => (dt / step).round().max(1.0) * step,
     };
-    let protocol = if i_stim == 0.0 {
-        Protocol::none()
-    } else {
-        Protocol::constant(i_stim)
-    };
+    let protocol = Protocol::constant(i_stim);
     // One that runs away takes ever smaller steps; it is not worth its time.
     let solve = SolveOptions {
         max_steps: options.solve.max_steps.min(MOST_STEPS),

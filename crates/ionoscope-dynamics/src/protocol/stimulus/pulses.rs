@@ -1,9 +1,23 @@
-//! Pulses: regular trains, and S1-S2.
+//! Steps, and pulses: regular trains, and S1-S2.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Step, constant, end, fail, finite, not_negative, positive, steps_in};
+use super::fields::{end, fail, finite, not_negative, positive, steps_in};
 use crate::{Result, protocol::signal::Stretch};
+
+/// A constant current on [start, start + duration).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// When it begins.
+    #[serde(default)]
+    pub start: f64,
+    /// How long it lasts; for ever where left out. 0 is no stimulus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// The current.
+    pub amplitude: f64,
+}
 
 /// Pulse k = 0, 1, .. is on [start + k period, start + k period + width). Without `count` and `until` the train never ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +72,7 @@ pub(super) fn pulses(s: &PulseTrain, end: f64, t_end: f64) -> Vec<Stretch> {
     (0..s.count.unwrap_or(u64::MAX).min(most))
         .map(|k| s.start + k as f64 * s.period)
         .take_while(|&start| start < end && start <= t_end)
-        .map(|start| constant(start, (start + s.width).min(end), s.amplitude))
+        .map(|start| Stretch::constant(start, (start + s.width).min(end), s.amplitude))
         .collect()
 }
 

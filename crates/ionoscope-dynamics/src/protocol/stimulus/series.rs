@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{constant, end, fail, finite, not_negative, positive, steps_in};
+use super::fields::{end, fail, finite, not_negative, positive, steps_in};
 use crate::{
     Result,
     protocol::signal::Stretch,
@@ -97,7 +97,7 @@ impl Noise {
             if !(from < end && from <= t_end) {
                 break;
             }
-            all.push(constant(from, to.min(end), self.mean + z));
+            all.push(Stretch::constant(from, to.min(end), self.mean + z));
             z = decay * z + kick * normal(&mut rng);
         }
         all
@@ -184,7 +184,7 @@ impl Sampled {
             };
             Stretch {
                 slope,
-                ..constant(from, to.min(end), offset)
+                ..Stretch::constant(from, to.min(end), offset)
             }
         });
         all.take_while(|s| s.start < end && s.start <= t_end)

@@ -19,11 +19,7 @@ const PAUSE: f64 = 6.0;
 
 /// Tolerances of every trajectory of a report.
 pub fn tolerances() -> SolveOptions {
-    SolveOptions {
-        rtol: 1e-10,
-        atol: 1e-12,
-        ..SolveOptions::default()
-    }
+    SolveOptions::with_rtol(1e-10)
 }
 
 /// A trajectory from `x0`, or from the default start, at a value of V_S.

@@ -271,11 +271,7 @@ fn rest(system: &dyn DynamicalSystem, options: &Options) -> (Panel, Panel, Optio
 /// Where bursting gives way to spiking, by bisection from the default start.
 fn border(system: &dyn DynamicalSystem) -> Option<f64> {
     let threshold = models::find(MODELS[0]).ok()?.spec().spike_threshold?;
-    let solve = SolveOptions {
-        rtol: 1e-8,
-        atol: 1e-10,
-        ..SolveOptions::default()
-    };
+    let solve = SolveOptions::with_rtol(1e-8);
     let bursts = |v_s: f64| -> Option<bool> {
         let options = ObserveOptions {
             t_transient: Some(100.0),

@@ -16,11 +16,7 @@ const ROLES: [Role; 3] = [Role::Second, Role::Network, Role::Third];
 /// The membrane potential first, then the others in order.
 fn shown(o: &Outcome) -> Vec<usize> {
     let spec = &o.data.spec;
-    let v = spec
-        .membrane_potential
-        .as_ref()
-        .and_then(|name| spec.variable_index(name).ok())
-        .unwrap_or(0);
+    let v = spec.membrane_potential_index().unwrap_or(0);
     std::iter::once(v)
         .chain((0..spec.variables.len()).filter(|i| *i != v))
         .take(SHOWN)

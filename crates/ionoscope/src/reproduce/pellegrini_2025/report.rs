@@ -48,11 +48,7 @@ struct Scores {
 
 fn scores(o: &Outcome, judged: &Judged) -> Scores {
     let spec = &o.data.spec;
-    let v = spec
-        .membrane_potential
-        .as_ref()
-        .and_then(|name| spec.variable_index(name).ok())
-        .unwrap_or(0);
+    let v = spec.membrane_potential_index().unwrap_or(0);
     let over = |of: &dyn Fn(&Evaluation) -> f64| {
         Spread::of(&judged.evaluations.iter().map(of).collect::<Vec<_>>())
     };
