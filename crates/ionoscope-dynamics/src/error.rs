@@ -43,6 +43,9 @@ pub enum Error {
         /// Why it failed and what may help.
         reason: String,
     },
+    /// A surrogate that gives nothing that can be used.
+    #[error("{0}")]
+    Surrogate(String),
     /// The one who watches asked to stop.
     #[error("interrupted; nothing was kept")]
     Interrupted,
@@ -72,7 +75,10 @@ impl Error {
 
     /// Whether the input was wrong (exit code 2) rather than the work failed (exit code 1).
     pub fn is_input(&self) -> bool {
-        !matches!(self, Error::Failed { .. } | Error::Interrupted)
+        !matches!(
+            self,
+            Error::Failed { .. } | Error::Surrogate(_) | Error::Interrupted
+        )
     }
 }
 

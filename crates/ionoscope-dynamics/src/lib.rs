@@ -30,6 +30,8 @@ pub mod trajectory;
 
 pub mod system;
 
+pub mod simulator;
+
 pub mod program;
 
 pub mod solve;

@@ -9,18 +9,16 @@ use std::{
 };
 
 use ionoscope_dynamics::{
-    spec::Spec,
-    system::DynamicalSystem,
+    simulator::{Simulated, Simulator},
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
-use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     Error, Result,
     arrays::{
-        Block, Column, Layout, Precision, Values, columns,
+        Block, Column, Layout, Values, columns,
         npz::Npz,
         parquet::{Parquet, Rows},
         zarr::{self, Existing, Zarr},
@@ -184,8 +182,8 @@ impl Summary {
 
 /// What a batch runs.
 pub struct Job<'a> {
-    /// The system.
-    pub system: &'a dyn DynamicalSystem,
+    /// What answers experiments.
+    pub simulator: &'a dyn Simulator,
     /// What the table does not replace.
     pub base: &'a Experiment,
     /// The table.
@@ -268,7 +266,7 @@ impl Job<'_> {
         if all.to_string() != self.survey.hash {
             return Err(changed());
         }
-        let mut reader = Reader::open(self.table, self.system.spec(), self.base)?;
+        let mut reader = Reader::open(self.table, self.simulator.spec(), self.base)?;
         let (threads, size) = (
             rayon::current_num_threads(),
             self.chunk * (8 * self.layout.values() + BYTES_OF_EXPERIMENT),
@@ -324,23 +322,13 @@ impl Job<'_> {
             .options
             .watch
             .part(part.first, self.survey.rows, "experiments");
-        let trajectories = self.system.solve_ensemble(
-            &part.experiments,
-            &SolveOptions {
-                watch,
-                ..self.options.clone()
-            },
-        )?;
-        let spec = self.system.spec();
-        let outside = |(t, e): (&Trajectory, &Experiment)| extrapolated_states(spec, e, t) > 0;
-        let extrapolated = match spec.trained_on {
-            Some(_) => trajectories
-                .par_iter()
-                .zip(&part.experiments)
-                .map(outside)
-                .collect(),
-            None => vec![false; trajectories.len()],
+        let options = SolveOptions {
+            watch,
+            ..self.options.clone()
         };
+        let ran = self.simulator.run(&part.experiments, &options)?;
+        let one = |s: Simulated| (s.trajectory, s.extrapolated > 0);
+        let (trajectories, extrapolated) = ran.into_iter().map(one).unzip();
         Ok((part.first, trajectories, extrapolated))
     }
 }
@@ -353,32 +341,7 @@ pub fn changed(table: &Path) -> Error {
     )
 }
 
-/// Of how many states of a trajectory the state, the parameters or the stimulus lie outside what a surrogate was trained on.
-pub fn extrapolated_states(spec: &Spec, experiment: &Experiment, trajectory: &Trajectory) -> usize {
-    let range = spec.trained_stimulus();
-    let signal = range.map(|_| experiment.protocol.signal(experiment.times.end()));
-    let stimulus = |k: usize| match (&signal, range) {
-        (Some(signal), Some([low, high])) => {
-            !(low..=high).contains(&signal.value(experiment.times.time(k)))
-        }
-        _ => false,
-    };
-    (0..trajectory.len())
-        .filter(|k| spec.extrapolates(trajectory.state(*k), &experiment.p) || stimulus(*k))
-        .count()
-}
-
 /// Experiments a chunk of a file where nothing else is asked for.
 pub fn chunk_for(layout: &Layout) -> usize {
     zarr::chunk_for(layout)
-}
-
-/// The layout of a batch.
-pub fn layout(
-    system: &dyn DynamicalSystem,
-    base: &Experiment,
-    survey: &Survey,
-    precision: Precision,
-) -> Layout {
-    Layout::new(system.spec(), base.times, survey.rows, precision)
 }

@@ -25,7 +25,6 @@ mod evaluate;
 mod fixed_points;
 mod lyapunov;
 mod models;
-mod plot;
 mod report;
 mod reproduce;
 mod simulate;

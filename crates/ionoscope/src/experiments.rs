@@ -12,8 +12,8 @@ use std::{
 use ionoscope_dynamics::{
     Error as DynamicsError,
     protocol::Protocol,
+    simulator::{Simulator, admit},
     spec::Spec,
-    system::DynamicalSystem,
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
 
@@ -222,34 +222,36 @@ pub struct Survey {
 /// Looks at every row before any work begins.
 ///
 /// # Errors
-/// As [`Reader::new`] and [`Reader::read`]; no row at all; a stimulus that the system does not take.
+/// As [`Reader::new`] and [`Reader::read`]; no row at all; what the simulator does not take, or,
+/// unless it is to `extrapolate`, was not trained on.
 pub fn survey(
     path: &Path,
-    system: &dyn DynamicalSystem,
+    simulator: &dyn Simulator,
     base: &Experiment,
     options: &SolveOptions,
+    extrapolate: bool,
 ) -> Result<Survey> {
-    if !path
-        .metadata()
-        .map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?
-        .is_file()
-    {
+    let meta = path.metadata().map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    if !meta.is_file() {
         return Err(Error::Input(format!(
             "{} is no regular file; the table is read twice, so save it first",
             path.display()
         )));
     }
-    takes(system, base, options)?;
-    let mut reader = Reader::open(path, system.spec(), base)?;
+    takes(simulator, base, options)?;
+    let mut reader = Reader::open(path, simulator.spec(), base)?;
     let mut rows = 0;
     let mut stimulated = !base.protocol.is_none();
     while let Some(experiment) = reader.read().map_err(|e| at(path, e))? {
+        let line = reader.lines.number;
+        let refused = |why: &str| at(path, wrong(line, why));
+        admit(simulator, std::slice::from_ref(&experiment), extrapolate)
+            .map_err(|(_, why)| refused(&why))?;
         if !stimulated && !experiment.protocol.is_none() {
-            takes(system, &experiment, options)
-                .map_err(|e| at(path, wrong(reader.lines.number, &e.to_string())))?;
+            takes(simulator, &experiment, options).map_err(|e| refused(&e.to_string()))?;
             stimulated = true;
         }
         rows += 1;
@@ -268,11 +270,10 @@ pub fn survey(
 }
 
 /// Whether a system takes such an experiment: its start alone, without any work.
-fn takes(
-    system: &dyn DynamicalSystem,
-    experiment: &Experiment,
-    options: &SolveOptions,
-) -> Result<()> {
+fn takes(simulator: &dyn Simulator, experiment: &Experiment, options: &SolveOptions) -> Result<()> {
+    let Some(system) = simulator.system() else {
+        return Ok(());
+    };
     let times = TimeGrid::new(0.0, experiment.times.dt, 1)?;
     let start = Experiment {
         times,

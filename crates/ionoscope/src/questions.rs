@@ -13,6 +13,7 @@ pub mod continuation;
 pub mod diagram;
 pub mod fixed_points;
 pub mod lyapunov;
+pub mod simulate;
 pub mod spikes;
 
 pub use basins::Basins;
@@ -20,6 +21,7 @@ pub use continuation::Continuation;
 pub use diagram::Diagram;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
+pub use simulate::Simulate;
 pub use spikes::Spikes;
 
 /// Something that can be asked about a system.
@@ -43,7 +45,8 @@ pub trait Task {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 6] = [
+const QUESTIONS: [(&str, Ask); 7] = [
+    ("simulate", by_options::<Simulate>),
     ("continue", by_options::<Continuation>),
     ("diagram", by_options::<Diagram>),
     ("basins", by_options::<Basins>),

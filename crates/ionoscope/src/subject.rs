@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
+use std::path::Path;
+
 use ionoscope_dynamics::{
-    protocol::Protocol, spec::Spec, system::DynamicalSystem, watch::Watcher, watched::Watched,
+    protocol::Protocol,
+    simulator::Simulator,
+    spec::Spec,
+    system::{DynamicalSystem, Time},
+    watch::Watcher,
+    watched::Watched,
 };
+use ionoscope_learn::architectures::fno::{Fno, Operator};
 
 use serde_json::{Value, json};
 
-use crate::{Error, Result, artifact, named::named, options::borrowed};
+use crate::{Error, Result, artifact, named::named, options::borrowed, report::figure::Role};
 
 /// What is set of a system; the rest is at its defaults.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +40,12 @@ pub struct Subject {
     pub name: String,
     /// The preset that its defaults are of, where one was chosen.
     pub preset: Option<String>,
-    /// The system.
-    pub system: Arc<dyn DynamicalSystem>,
+    /// What answers experiments.
+    pub simulator: Arc<dyn Simulator>,
+    /// The operator that it is, if it is one.
+    pub operator: Option<Arc<Fno>>,
+    /// The fingerprint of its file, where it comes from one.
+    pub hash: Option<String>,
     /// Its spec, with a preset's start, parameters and spike threshold as the defaults.
     pub spec: Spec,
     /// Its parameters, in the order of the spec.
@@ -54,7 +66,22 @@ impl Subject {
     /// An unknown system, preset, parameter or variable; a value outside its range; a stimulus in
     /// another unit than the system's.
     pub fn open(name: &str, settings: &Settings, watch: &Watcher) -> Result<Self> {
-        Subject::of(artifact::open_system(name)?, name, settings, watch)
+        let path = Path::new(name);
+        if !path.is_file() {
+            return Subject::of(artifact::open_system(name)?, name, settings, watch);
+        }
+        let opened = artifact::with_fingerprint(path, || {
+            if Fno::is_one(path) {
+                Subject::of_operator(Arc::new(Fno::load(path)?), name, settings)
+            } else {
+                Subject::of(artifact::open_system(name)?, name, settings, watch)
+            }
+        });
+        let (subject, hash) = opened?;
+        Ok(Subject {
+            hash: Some(hash),
+            ..subject
+        })
     }
 
     /// A system that is open already, called `name`.
@@ -67,8 +94,25 @@ impl Subject {
         settings: &Settings,
         watch: &Watcher,
     ) -> Result<Self> {
-        let system = Watched::shared(system, watch);
-        let spec = under_preset(system.spec(), settings.preset.as_deref(), name)?;
+        Subject::with(Arc::new(Watched::new(system, watch)), None, name, settings)
+    }
+
+    /// An operator that is open already, called `name`.
+    ///
+    /// # Errors
+    /// As [`Subject::open`].
+    pub fn of_operator(fno: Arc<Fno>, name: &str, settings: &Settings) -> Result<Self> {
+        let operator = Operator::new(fno.clone());
+        Subject::with(Arc::new(operator), Some(fno), name, settings)
+    }
+
+    fn with(
+        simulator: Arc<dyn Simulator>,
+        operator: Option<Arc<Fno>>,
+        name: &str,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let spec = under_preset(simulator.spec(), settings.preset.as_deref(), name)?;
         let p = spec.parameters_with(borrowed(&settings.parameters))?;
         let x0 = spec.state_with(borrowed(&settings.x0))?;
         let protocol = match settings.i_stim {
@@ -81,7 +125,9 @@ impl Subject {
         Ok(Subject {
             name: name.to_owned(),
             preset: settings.preset.clone(),
-            system,
+            simulator,
+            operator,
+            hash: None,
             spec,
             p,
             x0,
@@ -95,12 +141,34 @@ impl Subject {
         })
     }
 
-    /// The same subject, whose use `watch` may stop.
-    #[must_use]
-    pub fn watched(self, watch: &Watcher) -> Self {
-        Subject {
-            system: Watched::shared(self.system, watch),
-            ..self
+    /// The system, of a question about a rule.
+    ///
+    /// # Errors
+    /// An operator, which has none.
+    pub fn system(&self) -> Result<&dyn DynamicalSystem> {
+        self.simulator.system().ok_or_else(|| {
+            Error::Input(format!(
+                "{} is a Fourier neural operator, which answers `simulate`, `evaluate` and `models`; this verb asks for a model or a neural map",
+                self.name
+            ))
+        })
+    }
+
+    /// What it is: a flow, a map or an operator.
+    pub fn kind(&self) -> &'static str {
+        match self.simulator.system().map(DynamicalSystem::time) {
+            Some(Time::Continuous) => "flow",
+            Some(Time::Discrete { .. }) => "map",
+            None => "operator",
+        }
+    }
+
+    /// How it is drawn: equations, or what was learned from them.
+    pub fn role(&self) -> Role {
+        if self.spec.trained_on.is_some() || self.operator.is_some() {
+            Role::Orbit
+        } else {
+            Role::Equations
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{Error, Result};
 mod apply;
 mod bands;
 pub(crate) mod grid;
+mod operator;
 pub(crate) mod pass;
 pub(crate) mod scalar;
 mod scaling;
@@ -27,6 +28,7 @@ mod seen;
 mod surrogate;
 
 pub use bands::Bands;
+pub use operator::Operator;
 pub(crate) use scaling::{Frame, charges};
 pub use scaling::{PerPoint, Scaling};
 pub use seen::{Seen, Steps};

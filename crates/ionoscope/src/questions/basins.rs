@@ -173,7 +173,7 @@ impl Basins {
                 None => {}
             }
             let part = watch.part(k * starts, values.len() * starts, "starts");
-            let found = analysis::basins(&*subject.system, i_stim, &p, options, &part);
+            let found = analysis::basins(subject.system()?, i_stim, &p, options, &part);
             Ok(Found {
                 value: input.map(|_| *value),
                 basins: watch.unless_stopped(found)?,

@@ -167,8 +167,8 @@ impl Continuation {
         options: &ContinuationOptions,
         watch: &Watcher,
     ) -> Result<Results> {
-        let Subject { system, p, x0, .. } = subject;
-        let (system, i_stim) = (&**system, subject.constant_stimulus()?);
+        let Subject { p, x0, .. } = subject;
+        let (system, i_stim) = (subject.system()?, subject.constant_stimulus()?);
         let over = self.over.input(&subject.spec)?.0;
         let interval = [self.over.from, self.over.to];
         let conserved = watch.unless_stopped(held(system, i_stim, p, over, interval, options))?;

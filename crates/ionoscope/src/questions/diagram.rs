@@ -158,7 +158,7 @@ impl Question for Diagram {
         let mark = self.mark(spec)?;
         let x0 = watch.unless_stopped(self.start(subject, over, &values))?;
         let task = Sweep {
-            system: &*subject.system,
+            system: subject.system()?,
             over,
             values: &values,
             x0: &x0,
@@ -333,7 +333,7 @@ impl Diagram {
             start: Some(subject.x0.clone()),
             ..FixedPointOptions::default()
         };
-        let found = fixed_points(&*subject.system, i_stim, &p, &options)?;
+        let found = fixed_points(subject.system()?, i_stim, &p, &options)?;
         let point = found.iter().find(|f| f.stable).or(found.first());
         let point = point.ok_or_else(|| {
             Error::Input(format!(
@@ -341,7 +341,7 @@ impl Diagram {
                 self.over.name, options.starts
             ))
         })?;
-        let variables = &subject.system.spec().variables;
+        let variables = &subject.system()?.spec().variables;
         let beside = |(x, [low, high]): (&f64, [f64; 2])| x + BESIDE * (high - low);
         Ok(point
             .x

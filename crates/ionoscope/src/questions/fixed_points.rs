@@ -52,13 +52,7 @@ impl Default for FixedPoints {
 
 impl Question for FixedPoints {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
-        let Subject {
-            system,
-            spec,
-            p,
-            x0,
-            ..
-        } = subject;
+        let Subject { spec, p, x0, .. } = subject;
         let bounds = options::box_with(spec, &self.bounds)?;
         let options = FixedPointOptions {
             bounds: Some(bounds.clone()),
@@ -66,8 +60,12 @@ impl Question for FixedPoints {
             seed: self.seed,
             start: Some(x0.clone()),
         };
-        let found =
-            watch.unless_stopped(search(&**system, subject.constant_stimulus()?, p, &options))?;
+        let found = watch.unless_stopped(search(
+            subject.system()?,
+            subject.constant_stimulus()?,
+            p,
+            &options,
+        ))?;
         let mut answer = Answer::new(document(spec, x0, &bounds, &found));
         write(&mut answer, spec, &found, self.starts);
         answer.tables.push(points(spec, &found));

@@ -66,13 +66,7 @@ impl Default for Lyapunov {
 
 impl Question for Lyapunov {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
-        let Subject {
-            system,
-            spec,
-            p,
-            x0,
-            ..
-        } = subject;
+        let Subject { spec, p, x0, .. } = subject;
         let options = LyapunovOptions {
             count: self.count,
             transient: self.transient,
@@ -87,7 +81,7 @@ impl Question for Lyapunov {
             },
         };
         let found = watch.unless_stopped(lyapunov(
-            &**system,
+            subject.system()?,
             x0,
             subject.constant_stimulus()?,
             p,

@@ -97,7 +97,6 @@ impl Question for Spikes {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
         self.check()?;
         let Subject {
-            system,
             spec,
             p,
             x0,
@@ -106,7 +105,14 @@ impl Question for Spikes {
         } = subject;
         let variable = self.variable(spec)?;
         let options = self.options(spec, variable, protocol)?;
-        let seen = watch.unless_stopped(observe(&**system, variable, x0, p, protocol, &options))?;
+        let seen = watch.unless_stopped(observe(
+            subject.system()?,
+            variable,
+            x0,
+            p,
+            protocol,
+            &options,
+        ))?;
         let (q, threshold) = (&spec.variables[variable], options.definitions.threshold);
         let mut document = document(spec, q, &options, &seen);
         document["system"] = json!(spec.id);

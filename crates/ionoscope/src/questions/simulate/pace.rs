@@ -1,12 +1,13 @@
-//! `ionoscope simulate --pace`: from where the cell answers the same way again and again.
+//! Pacing: from where the cell answers the same way again and again.
 
 use ionoscope_analysis::pacing::{Paced, PacingOptions, pace, settle};
 use ionoscope_dynamics::{
     system::{DynamicalSystem, Time},
     trajectory::{Experiment, SolveOptions, TimeGrid},
 };
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{Error, Result, cli::Shared, options};
+use crate::{Error, Result, options};
 
 /// Output times of a period of a flow, at which periods are compared.
 const TIMES_OF_PERIOD: f64 = 1000.0;
@@ -20,6 +21,15 @@ pub enum Period {
     Unknown,
     /// The stimulus is repeated with this period.
     Given(f64),
+}
+
+/// A number, or the text `free`.
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(d)?;
+        let text = value.as_str().map_or(value.to_string(), str::to_owned);
+        period(&text).map_err(D::Error::custom)
+    }
 }
 
 /// Parses a period, or `free`.
@@ -40,7 +50,7 @@ pub fn from_orbit(
     experiment: &mut Experiment,
     period: Period,
     options: &SolveOptions,
-    shared: &Shared,
+    warnings: &mut Vec<String>,
 ) -> Result<Paced> {
     let default = PacingOptions::default();
     let tolerance = default.tolerance.max(ROOM * options.rtol).min(0.1);
@@ -72,7 +82,7 @@ pub fn from_orbit(
     };
     if !paced.converged {
         let (periods, residual) = (paced.periods, paced.residual);
-        shared.warn(&format!("pacing has not ended after {periods} periods; the last one changed the orbit by {residual:.1e} (relative)"));
+        warnings.push(format!("pacing has not ended after {periods} periods; the last one changed the orbit by {residual:.1e} (relative)"));
     }
     experiment.x0.clone_from(&paced.state);
     Ok(paced)

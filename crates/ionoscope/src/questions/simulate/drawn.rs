@@ -1,16 +1,14 @@
-//! Quick figures of a single answer.
+//! A trajectory as a figure.
 
 use ionoscope_dynamics::{
+    simulator::BAND,
     spec::Spec,
     trajectory::{Experiment, Trajectory},
 };
 
 use crate::{
     Result,
-    report::{
-        figure::{Axis, Figure, Panel, Role, Series},
-        svg,
-    },
+    report::figure::{Axis, Figure, Panel, Role, Series},
 };
 
 /// Variables drawn where none is chosen.
@@ -37,10 +35,7 @@ pub fn shown(spec: &Spec, names: &[String]) -> Result<Vec<usize>> {
     Ok(first.into_iter().chain(others).take(SHOWN).collect())
 }
 
-/// What the name of half a band's width ends with, after that of its variable.
-pub const BAND: &str = "_band";
-
-/// Variables over time, one panel each, as SVG; the stimulus, if there is one, in a thin panel on top.
+/// Variables over time, one panel each, the stimulus, if there is one, in a thin panel on top.
 ///
 /// Where a variable has a band, `band` is its name in the legend, and `note` is that of the lines.
 pub fn over_time(
@@ -50,7 +45,7 @@ pub fn over_time(
     trajectory: &Trajectory,
     shown: &[usize],
     [band, note]: [&str; 2],
-) -> String {
+) -> Figure {
     let time: Vec<f64> = (0..trajectory.len())
         .map(|k| trajectory.times.time(k))
         .collect();
@@ -94,7 +89,7 @@ pub fn over_time(
             trajectory.variable(i).collect(),
         )));
     }
-    svg::draw(&figure)
+    figure
 }
 
 /// The stimulus at the output times and on both sides of every switch.
