@@ -8,12 +8,18 @@ use serde_json::Value;
 
 use crate::{Error, Result, answer::Answer, subject::Subject};
 
+pub mod coupled;
 pub mod fixed_points;
 pub mod lyapunov;
+pub mod models;
+pub mod report;
 pub mod spikes;
 
+pub use coupled::Coupled;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
+pub use models::Models;
+pub use report::Report;
 pub use spikes::Spikes;
 
 /// Something that can be asked about a system.
@@ -37,7 +43,8 @@ pub trait Task {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 3] = [
+const QUESTIONS: [(&str, Ask); 4] = [
+    ("coupled", by_options::<Coupled>),
     ("fixed-points", by_options::<FixedPoints>),
     ("lyapunov", by_options::<Lyapunov>),
     ("spikes", by_options::<Spikes>),
@@ -61,7 +68,10 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
 type Run = fn(Value, &Watcher) -> Result<Answer>;
 
 /// The tasks by the names of their verbs: a new one is a line here.
-const TASKS: [(&str, Run); 0] = [];
+const TASKS: [(&str, Run); 2] = [
+    ("models", task_by_options::<Models>),
+    ("report", task_by_options::<Report>),
+];
 
 /// Does a task by the name of its verb, with its options as a JSON object of those that differ from
 /// their defaults.
@@ -170,7 +180,10 @@ mod tests {
         let wrong = |verb: &str, options: Value| {
             ask(verb, options, &cell, &nobody).unwrap_err().to_string()
         };
-        assert!(wrong("fixed-point", json!({})).contains("known: fixed-points, lyapunov, spikes"));
+        assert!(
+            wrong("fixed-point", json!({}))
+                .contains("known: coupled, fixed-points, lyapunov, spikes")
+        );
         assert!(
             wrong("lyapunov", json!({"acuracy": 1}))
                 .contains("unknown field `acuracy`, expected one of `count`")
@@ -195,6 +208,14 @@ mod tests {
         );
     }
 
+    /// The options of a verb that have no default.
+    fn needed(verb: &str) -> Value {
+        match verb {
+            "coupled" => json!({"graph": "ring:3", "coupling": 0.1, "t_end": 1.0}),
+            _ => json!({}),
+        }
+    }
+
     #[test]
     fn a_question_that_is_stopped_has_no_answer() {
         let stop = ionoscope_dynamics::watch::StopFlag::default();
@@ -203,7 +224,7 @@ mod tests {
         for verb in QUESTIONS.map(|q| q.0) {
             let error = ask(
                 verb,
-                json!({}),
+                needed(verb),
                 &subject("sherman-1988").watched(&watch),
                 &watch,
             )
@@ -213,5 +234,27 @@ mod tests {
                 "{verb}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn a_task_that_is_stopped_has_no_answer() {
+        let stop = ionoscope_dynamics::watch::StopFlag::default();
+        stop.raise();
+        let watch = Watcher::new(stop);
+        for (verb, options) in [("models", json!({})), ("report", json!({"dir": "missing"}))] {
+            let error = run(verb, options, &watch).unwrap_err();
+            assert!(
+                !error.is_input() && error.to_string().contains("interrupted"),
+                "{verb}: {error}"
+            );
+        }
+        let nobody = Watcher::default();
+        let error = run("model", json!({}), &nobody).unwrap_err().to_string();
+        assert!(error.contains("unknown task 'model'; known: "), "{error}");
+        let error = run("models", json!({"name": "x"}), &nobody).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `name`"),
+            "{error}"
+        );
     }
 }
