@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{Error, Result, answer::Answer, subject::Subject};
 
 pub mod coupled;
+pub mod evaluate;
 pub mod fixed_points;
 pub mod lyapunov;
 pub mod models;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod spikes;
 
 pub use coupled::Coupled;
+pub use evaluate::Evaluate;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
 pub use models::Models;
@@ -68,7 +70,8 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
 type Run = fn(Value, &Watcher) -> Result<Answer>;
 
 /// The tasks by the names of their verbs: a new one is a line here.
-const TASKS: [(&str, Run); 2] = [
+const TASKS: [(&str, Run); 3] = [
+    ("evaluate", task_by_options::<Evaluate>),
     ("models", task_by_options::<Models>),
     ("report", task_by_options::<Report>),
 ];
@@ -241,7 +244,14 @@ mod tests {
         let stop = ionoscope_dynamics::watch::StopFlag::default();
         stop.raise();
         let watch = Watcher::new(stop);
-        for (verb, options) in [("models", json!({})), ("report", json!({"dir": "missing"}))] {
+        for (verb, options) in [
+            ("models", json!({})),
+            (
+                "evaluate",
+                json!({"surrogate": "missing", "dataset": "missing"}),
+            ),
+            ("report", json!({"dir": "missing"})),
+        ] {
             let error = run(verb, options, &watch).unwrap_err();
             assert!(
                 !error.is_input() && error.to_string().contains("interrupted"),

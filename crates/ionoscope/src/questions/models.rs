@@ -141,55 +141,52 @@ fn write_operator(answer: &mut Answer, fno: &Fno) {
     };
     let (time, current) = (unit(&spec.time_unit), unit(&spec.stimulus_unit));
     let range = |[low, high]: [f64; 2]| format!("{} to {}", short(low), short(high));
-    {
+    answer.line(format!(
+        "a Fourier neural operator of {}: {}",
+        spec.id, spec.title
+    ));
+    answer.line(format!(
+        "{} weights; {points} times up to {t_end}{time}, {:.6}{time} apart",
+        weights.len(),
+        fno.dt()
+    ));
+    if fno.takes_start() {
+        answer.line("advances window by window from any start within those of its training");
+    } else {
+        answer.line(format!("knows one start: {}", named_defaults(spec)));
+    }
+    answer.line(format!(
+        "trained on currents of {}{current}, as means from each time to the next",
+        range(seen.input)
+    ));
+    for s in &seen.steps {
+        if s.amplitude == [0.0; 2] {
+            answer.line("  no current");
+            continue;
+        }
+        // The ends of a class are estimated, beyond its samples; no current beyond those of the training is taken.
+        let amplitude = s.amplitude.map(|v| v.max(seen.input[0]).min(seen.input[1]));
         answer.line(format!(
-            "a Fourier neural operator of {}: {}",
-            spec.id, spec.title
+            "  a step from t = 0 of {}{current} for {}{time}",
+            range(amplitude),
+            range(s.duration)
         ));
+    }
+    for (name, r) in &seen.parameters {
+        answer.line(format!("  {name} of {}", range(*r)));
+    }
+    match bands {
+        Some(bands) => answer.line(format!(
+            "with a band for {} % of the values (simulate --bands)",
+            100.0 * bands.level
+        )),
+        None => answer.line("without a band"),
+    }
+    if let Some(error) = provenance["validation"].as_f64() {
         answer.line(format!(
-            "{} weights; {points} times up to {t_end}{time}, {:.6}{time} apart",
-            weights.len(),
-            fno.dt()
+            "normalised error on its validation set {:.3} %",
+            100.0 * error
         ));
-        if fno.takes_start() {
-            answer.line("advances window by window from any start within those of its training");
-        } else {
-            answer.line(format!("knows one start: {}", named_defaults(spec)));
-        }
-        answer.line(format!(
-            "trained on currents of {}{current}, as means from each time to the next",
-            range(seen.input)
-        ));
-        for s in &seen.steps {
-            if s.amplitude == [0.0; 2] {
-                answer.line("  no current");
-                continue;
-            }
-            // The ends of a class are estimated, beyond its samples; no current beyond those of the training is taken.
-            let amplitude = s.amplitude.map(|v| v.max(seen.input[0]).min(seen.input[1]));
-            answer.line(format!(
-                "  a step from t = 0 of {}{current} for {}{time}",
-                range(amplitude),
-                range(s.duration)
-            ));
-        }
-        for (name, r) in &seen.parameters {
-            answer.line(format!("  {name} of {}", range(*r)));
-        }
-        match bands {
-            Some(bands) => answer.line(format!(
-                "with a band for {} % of the values (simulate --bands)",
-                100.0 * bands.level
-            )),
-            None => answer.line("without a band"),
-        }
-        match provenance["validation"].as_f64() {
-            Some(error) => answer.line(format!(
-                "normalised error on its validation set {:.3} %",
-                100.0 * error
-            )),
-            None => {}
-        }
     }
 }
 
