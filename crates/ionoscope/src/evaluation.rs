@@ -1,5 +1,7 @@
 //! What predicted responses are judged by: normalised and physical errors, spikes and action potentials, by variable and by class of stimulus.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ionoscope_analysis::{
     biomarkers::{BiomarkerOptions, Drive, Potential, biomarkers_under},
     metrics::{Relative, Spikes, Summary, TimeScale, relative},
@@ -9,6 +11,7 @@ use ionoscope_dynamics::{
     protocol::{Interpolation, Protocol, Sampled, Stimulus},
     spec::Spec,
     system::{DynamicalSystem, Input},
+    watch::Watcher,
 };
 use ionoscope_learn::{
     architectures::{fno::Fno, neural_map::NeuralMap},
@@ -25,6 +28,8 @@ const _: () =
 
 /// Spikes farther apart than this share of T are not the same one.
 const SAME_SPIKE: f64 = 0.02;
+/// Steps of a map between two looks at whether to stop.
+const BETWEEN_LOOKS: usize = 1000;
 
 /// What was measured of one sample.
 pub struct Sample {
@@ -149,15 +154,51 @@ pub fn check(fno: &Fno, data: &ResponseData) -> Result<()> {
 /// Runs a network on the stimuli of a set and measures it.
 ///
 /// # Errors
-/// As [`check`]; an empty set; a grid too coarse for the network.
-pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evaluation> {
+/// As [`check`]; an empty set; a grid too coarse for the network; being stopped.
+pub fn evaluate(
+    fno: &Fno,
+    data: &ResponseData,
+    set: &Responses,
+    watch: &Watcher,
+) -> Result<Evaluation> {
     check(fno, data)?;
+    let predicted = respond(fno, set, watch)?;
+    judge(fno, data, set, predicted, watch)
+}
+
+/// What a network gives for a set, `[variable][point]` of each sample.
+///
+/// # Errors
+/// An empty set; a grid too coarse for the network; being stopped.
+pub fn respond(fno: &Fno, set: &Responses, watch: &Watcher) -> Result<Vec<Vec<f64>>> {
     if set.is_empty() {
         return Err(Error::Input("the set has no samples".into()));
     }
     let conditions = set.conditions();
-    let predicted = fno.respond(&conditions, set.points)?;
-    let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted)?;
+    let ready = fno.on_grid(set.points)?;
+    let mut predicted = Vec::with_capacity(set.len());
+    // As few as keep all threads at work, so that a stop is soon heard.
+    for some in conditions.chunks(2 * rayon::current_num_threads()) {
+        watch.check()?;
+        predicted.extend(ready.respond(some));
+        watch.progress(predicted.len(), set.len(), "samples");
+    }
+    Ok(predicted)
+}
+
+/// Measures what a network gave for a set, see [`respond`].
+///
+/// # Errors
+/// As [`measure`].
+pub fn judge(
+    fno: &Fno,
+    data: &ResponseData,
+    set: &Responses,
+    predicted: Vec<Vec<f64>>,
+    watch: &Watcher,
+) -> Result<Evaluation> {
+    let conditions = set.conditions();
+    let mut evaluation = measure(&data.spec, data.config.t_end, set, predicted, watch)?;
     evaluation.per_point = fno.scaling.per_point.is_some();
     evaluation.familiar = Some(
         conditions
@@ -176,6 +217,13 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
             };
             (0..set.variables).map(counts).collect::<Vec<_>>()
         };
+        let inside = |k: usize| {
+            if watch.stopped() {
+                vec![0; set.variables]
+            } else {
+                inside(k)
+            }
+        };
         let of_sample = |counts: Vec<usize>| {
             counts
                 .into_iter()
@@ -190,14 +238,20 @@ pub fn evaluate(fno: &Fno, data: &ResponseData, set: &Responses) -> Result<Evalu
                 .collect(),
         }
     });
+    watch.check()?;
     Ok(evaluation)
 }
 
 /// Iterates a map under the stimuli of a set, whose grid must have the map's step, and measures it.
 ///
 /// # Errors
-/// A map of another model, that takes no stimulus, has control parameters, or another step than the grid; an empty set.
-pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Result<Evaluation> {
+/// A map of another model, that takes no stimulus, has control parameters, or another step than the grid; an empty set; being stopped.
+pub fn evaluate_map(
+    map: &NeuralMap,
+    data: &ResponseData,
+    set: &Responses,
+    watch: &Watcher,
+) -> Result<Evaluation> {
     let (spec, dt) = (map.spec(), data.config.t_end / set.points.max(1) as f64);
     let model = spec.trained_on.as_ref().map(|t| t.model.as_str());
     if model != Some(data.spec.id.as_str())
@@ -224,10 +278,14 @@ pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Re
         )));
     }
     let (points, d) = (set.points, set.variables);
+    let done = AtomicUsize::new(0);
     let one = |k: usize| {
         let (mut x, mut next) = (set.start(k), vec![0.0; d]);
         let mut all = vec![0.0; points * d];
         for t in 0..points {
+            if t % BETWEEN_LOOKS == 0 {
+                watch.check()?;
+            }
             (0..d).for_each(|i| all[i * points + t] = x[i]);
             map.rule(&x, f64::from(set.input(k)[t]), &[], &mut next);
             // A map that runs away stays where it was last seen, and is judged by that.
@@ -235,21 +293,27 @@ pub fn evaluate_map(map: &NeuralMap, data: &ResponseData, set: &Responses) -> Re
                 x.copy_from_slice(&next);
             }
         }
-        all
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        watch.progress(done, set.len(), "samples");
+        Ok(all)
     };
-    let predicted = (0..set.len()).into_par_iter().map(one).collect();
-    measure(&data.spec, data.config.t_end, set, predicted)
+    let predicted = (0..set.len())
+        .into_par_iter()
+        .map(one)
+        .collect::<Result<_>>()?;
+    measure(&data.spec, data.config.t_end, set, predicted, watch)
 }
 
 /// Measures predictions `[variable][point]` of all samples of a set.
 ///
 /// # Errors
-/// Fewer than two samples, which say nothing of what is usual; a prediction that is not finite.
+/// Fewer than two samples, which say nothing of what is usual; a prediction that is not finite; being stopped.
 pub fn measure(
     spec: &Spec,
     t_end: f64,
     set: &Responses,
     predicted: Vec<Vec<f64>>,
+    watch: &Watcher,
 ) -> Result<Evaluation> {
     let (points, variables) = (set.points, set.variables);
     let dt = t_end / points as f64;
@@ -336,7 +400,10 @@ pub fn measure(
             }),
         }
     };
-    let samples = (0..set.len()).into_par_iter().map(one).collect();
+    let samples = (0..set.len())
+        .into_par_iter()
+        .map(|k| watch.check().map(|()| one(k)))
+        .collect::<ionoscope_dynamics::Result<_>>()?;
     Ok(Evaluation {
         samples,
         predicted,

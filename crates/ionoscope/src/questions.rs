@@ -10,17 +10,25 @@ use crate::{Error, Result, answer::Answer, subject::Subject};
 
 pub mod basins;
 pub mod continuation;
+pub mod coupled;
 pub mod diagram;
+pub mod evaluate;
 pub mod fixed_points;
 pub mod lyapunov;
+pub mod models;
+pub mod report;
 pub mod simulate;
 pub mod spikes;
 
 pub use basins::Basins;
 pub use continuation::Continuation;
+pub use coupled::Coupled;
 pub use diagram::Diagram;
+pub use evaluate::Evaluate;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
+pub use models::Models;
+pub use report::Report;
 pub use simulate::Simulate;
 pub use spikes::Spikes;
 
@@ -45,13 +53,14 @@ pub trait Task {
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
 /// The questions by the names of their verbs: a new one is a line here.
-const QUESTIONS: [(&str, Ask); 7] = [
-    ("simulate", by_options::<Simulate>),
-    ("continue", by_options::<Continuation>),
-    ("diagram", by_options::<Diagram>),
+const QUESTIONS: [(&str, Ask); 8] = [
     ("basins", by_options::<Basins>),
+    ("continue", by_options::<Continuation>),
+    ("coupled", by_options::<Coupled>),
+    ("diagram", by_options::<Diagram>),
     ("fixed-points", by_options::<FixedPoints>),
     ("lyapunov", by_options::<Lyapunov>),
+    ("simulate", by_options::<Simulate>),
     ("spikes", by_options::<Spikes>),
 ];
 
@@ -73,7 +82,11 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
 type Run = fn(Value, &Watcher) -> Result<Answer>;
 
 /// The tasks by the names of their verbs: a new one is a line here.
-const TASKS: [(&str, Run); 0] = [];
+const TASKS: [(&str, Run); 3] = [
+    ("evaluate", task_by_options::<Evaluate>),
+    ("models", task_by_options::<Models>),
+    ("report", task_by_options::<Report>),
+];
 
 /// Does a task by the name of its verb, with its options as a JSON object of those that differ from
 /// their defaults.
@@ -193,7 +206,10 @@ mod tests {
         let wrong = |verb: &str, options: Value| {
             ask(verb, options, &cell, &nobody).unwrap_err().to_string()
         };
-        assert!(wrong("fixed-point", json!({})).contains("known: fixed-points, lyapunov, spikes"));
+        assert!(
+            wrong("fixed-point", json!({}))
+                .contains("known: coupled, fixed-points, lyapunov, spikes")
+        );
         assert!(
             wrong("lyapunov", json!({"acuracy": 1}))
                 .contains("unknown field `acuracy`, expected one of `count`")
@@ -218,6 +234,16 @@ mod tests {
         );
     }
 
+    /// The options of a verb that have no default.
+    fn needed(verb: &str) -> Value {
+        match verb {
+            "coupled" => json!({"graph": "ring:3", "coupling": 0.1, "t_end": 1.0}),
+            "continue" | "diagram" => json!({"over": {"v_s": [-40, -30]}}),
+            "simulate" => json!({"t_end": 1.0}),
+            _ => json!({}),
+        }
+    }
+
     #[test]
     fn a_question_that_is_stopped_has_no_answer() {
         let stop = ionoscope_dynamics::watch::StopFlag::default();
@@ -226,8 +252,8 @@ mod tests {
         for verb in QUESTIONS.map(|q| q.0) {
             let error = ask(
                 verb,
-                json!({}),
-                &subject("sherman-1988").watched(&watch),
+                needed(verb),
+                &Subject::open("sherman-1988", &Settings::default(), &watch).unwrap(),
                 &watch,
             )
             .unwrap_err();
@@ -236,5 +262,34 @@ mod tests {
                 "{verb}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn a_task_that_is_stopped_has_no_answer() {
+        let stop = ionoscope_dynamics::watch::StopFlag::default();
+        stop.raise();
+        let watch = Watcher::new(stop);
+        for (verb, options) in [
+            ("models", json!({})),
+            (
+                "evaluate",
+                json!({"surrogate": "missing", "dataset": "missing"}),
+            ),
+            ("report", json!({"dir": "missing"})),
+        ] {
+            let error = run(verb, options, &watch).unwrap_err();
+            assert!(
+                !error.is_input() && error.to_string().contains("interrupted"),
+                "{verb}: {error}"
+            );
+        }
+        let nobody = Watcher::default();
+        let error = run("model", json!({}), &nobody).unwrap_err().to_string();
+        assert!(error.contains("unknown task 'model'; known: "), "{error}");
+        let error = run("models", json!({"name": "x"}), &nobody).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `name`"),
+            "{error}"
+        );
     }
 }

@@ -998,22 +998,25 @@ impl Watch for Editor {
 #[test]
 fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
     use ionoscope::{
-        arrays::{Precision, zarr::Existing},
-        batch::{Job, Output, layout},
+        arrays::{Layout, Precision, zarr::Existing},
+        batch::{Job, Output},
         experiments::survey,
+        subject::{Settings, Subject},
     };
     let folder = Folder::new("edited");
     // Longer than what a reader takes up at once.
     let (table, _) = table(&folder, 4000);
     let text = fs::read_to_string(&table).unwrap();
-    let cell = models::find("sherman-1988").unwrap();
+    let nothing = Settings::default();
+    let cell = Subject::open("sherman-1988", &nothing, &Watcher::default()).unwrap();
+    let cell = cell.simulator;
     let base = Experiment::from_defaults(cell.spec(), TimeGrid::until(0.1, 0.01).unwrap());
     let go = |name: &str, edited: Option<String>, existing: Existing| {
         let mut options = SolveOptions {
             max_steps: 20_000,
             ..SolveOptions::default()
         };
-        let survey = survey(Path::new(&table), &*cell, &base, &options)?;
+        let survey = survey(Path::new(&table), &*cell, &base, &options, false)?;
         if let Some(text) = edited {
             let editor = Editor {
                 table: table.clone(),
@@ -1022,7 +1025,7 @@ fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
             };
             options.watch = Watcher::new(editor);
         }
-        let layout = layout(&*cell, &base, &survey, Precision::Double);
+        let layout = Layout::new(cell.spec(), base.times, survey.rows, Precision::Double);
         let configuration = json!({"hash": survey.hash});
         let output = Output::create(
             Path::new(&folder.path(name)),
@@ -1032,7 +1035,7 @@ fn a_table_that_is_edited_meanwhile_is_refused_before_its_new_rows_are_run() {
             existing,
         )?;
         let job = Job {
-            system: &*cell,
+            simulator: &*cell,
             base: &base,
             table: Path::new(&table),
             survey: &survey,

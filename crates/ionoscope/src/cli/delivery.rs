@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Files of an answer.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub struct Delivery {
     /// Table of the answer, with every digit; units and parameters in FILE.meta.json beside it
     #[arg(short, long = "output", value_name = "FILE.csv")]

@@ -1,22 +1,24 @@
 //! `ionoscope report`: draws a report again from its answers.
 
-use std::path::PathBuf;
+use serde_json::Value;
 
-use super::{Shared, print};
-use crate::{Result, report::store};
+use super::{Shared, delivery::Delivery};
+use crate::{
+    Result,
+    questions::{Report, Task},
+};
 
 /// Draws the report of a folder again from its saved answers; computes nothing
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
-    /// Folder that holds report.json
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    task: Report,
 }
 
 impl Arguments {
     /// Runs the verb.
-    pub fn run(&self, _shared: &Shared) -> Result<()> {
-        store::draw(&self.dir)?;
-        print(|w| writeln!(w, "{}", self.dir.join("report.html").display()))
+    pub fn run(&self, shared: &Shared) -> Result<()> {
+        let answer = self.task.run(&shared.watch)?;
+        Delivery::default().deliver(&answer, &Value::Null, shared)
     }
 }

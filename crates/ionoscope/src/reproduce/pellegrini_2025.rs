@@ -156,7 +156,7 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
         let mut seconds = f64::INFINITY;
         let mut evaluations = Vec::new();
         for draw in &draws {
-            evaluations.push(evaluate(&made.fno, draw, &draw.test)?);
+            evaluations.push(evaluate(&made.fno, draw, &draw.test, &watch.silent())?);
             let conditions = draw.test.conditions();
             let begin = Instant::now();
             made.fno.respond(&conditions, draw.test.points)?;

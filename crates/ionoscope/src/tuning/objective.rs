@@ -203,7 +203,7 @@ fn traces(
 ) -> Result<Evaluation> {
     match (configuration, data, surrogate) {
         (_, Data::Responses(data), Surrogate::Operator(fno)) => {
-            evaluate(fno, data, &data.validation)
+            evaluate(fno, data, &data.validation, &Watcher::default())
         }
         (AnyConfiguration::Map(c), _, Surrogate::Map(map)) => {
             let Some(family) = &c.dataset.stimulus else {
@@ -233,7 +233,7 @@ fn traces(
             };
             let data: ResponseData =
                 respond(&*models::find(&config.model)?, &config, &Watcher::default())?;
-            evaluate_map(map, &data, &data.validation)
+            evaluate_map(map, &data, &data.validation, &Watcher::default())
         }
         _ => Err(Error::Failed(
             "data of another kind than the surrogate".into(),

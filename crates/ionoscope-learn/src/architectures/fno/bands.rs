@@ -8,6 +8,7 @@
 //! Stimuli of different classes are of different difficulty. Where the network knows the classes of its training ([`Seen`](super::Seen)), each that has samples
 //! enough has factors of its own, so that the share holds class by class.
 
+use ionoscope_dynamics::watch::Watcher;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,21 @@ impl Bands {
     /// # Errors
     /// A level outside (0, 1); a network that cannot be made ready.
     pub fn calibrate(fno: &Fno, set: &Responses, level: f64) -> Result<Option<Self>> {
+        let predicted = fno.respond(&set.conditions(), set.points)?;
+        Bands::around(fno, set, &predicted, level, &Watcher::default())
+    }
+
+    /// As [`Bands::calibrate`], around what the network gives for the set, `[variable][point]` of each sample; `watch` may stop it.
+    ///
+    /// # Errors
+    /// A level outside (0, 1); being stopped.
+    pub fn around(
+        fno: &Fno,
+        set: &Responses,
+        predicted: &[Vec<f64>],
+        level: f64,
+        watch: &Watcher,
+    ) -> Result<Option<Self>> {
         if !(level > 0.0 && level < 1.0) {
             return Err(Error::Invalid(format!(
                 "a band for a share of {level}; expected a number between 0 and 1"
@@ -82,11 +98,13 @@ impl Bands {
         }
         let points = set.points;
         let conditions = set.conditions();
-        let predicted = fno.respond(&conditions, points)?;
         let units: Vec<Vec<f64>> = predicted.par_iter().map(|p| unit(fno, p, points)).collect();
         let of_samples = |samples: &[usize]| -> Factors {
             let one = |i: usize| {
                 let of_bin = |bin: usize| {
+                    if watch.stopped() {
+                        return 0.0;
+                    }
                     // A coarse grid has bins without a time of their own.
                     let inside: Vec<usize> =
                         (0..points).filter(|t| t * BINS / points == bin).collect();
@@ -120,12 +138,13 @@ impl Bands {
             let samples: Vec<usize> = (0..set.len()).filter(|k| class[*k] == Some(c)).collect();
             (samples.len() >= FEWEST).then(|| of_samples(&samples))
         };
-        let classes = (0..fno.seen.steps.len()).map(of_class).collect();
-        Ok(Some(Bands {
+        let bands = Bands {
             level,
             factor: of_samples(&(0..set.len()).collect::<Vec<_>>()),
-            classes,
-        }))
+            classes: (0..fno.seen.steps.len()).map(of_class).collect(),
+        };
+        watch.check()?;
+        Ok(Some(bands))
     }
 
     /// Half-widths `[variable][point]` around a prediction under a condition.
