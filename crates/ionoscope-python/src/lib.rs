@@ -13,24 +13,27 @@ use std::{
 };
 
 use ionoscope::{
-    Error, artifact,
+    Error,
+    answer::{Answer, Course},
+    artifact,
     config::{self, AnyConfiguration},
     pipeline::{self, Circumstances, Data, Measured, Surrogate},
-    protocol_file, questions,
+    protocol_file,
+    questions::{self, Simulate},
     report::svg,
-    subject::{Settings, Subject},
+    subject::{Opened, Settings, Subject},
     tuning::Tuning,
 };
 use ionoscope_dynamics::{
     models,
     protocol::{Overlap, Protocol},
+    simulator::{Simulated, admit},
     spec::{Quantity, Spec},
-    system::{DynamicalSystem, Time},
-    trajectory::{Experiment, Method, SolveOptions, TimeGrid, Trajectory},
+    system::Time,
+    trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
     watch::{StopFlag, Watch, Watcher},
 };
 use ionoscope_learn::{
-    architectures::fno::Fno,
     checkpoint,
     dataset::Pairs,
     responses::Responses,
@@ -57,10 +60,28 @@ fn raise(error: &Error) -> PyErr {
         let made = classes.and_then(|c| {
             c[usize::from(!error.is_input())]
                 .bind(py)
-                .call1((error.to_string(),))
+                .call1((in_python(&error.to_string()),))
         });
         made.map_or_else(|e| e, PyErr::from_value)
     })
+}
+
+/// A message with options as Python names them: `t_end` for `--t-end`.
+fn in_python(message: &str) -> String {
+    let mut parts = message.split("--");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '-');
+        let (name, rest) = part.split_at(end.unwrap_or(part.len()));
+        text += &match name {
+            "" => "--".to_owned(),
+            "param" => "p".to_owned(),
+            "i-stim" | "protocol" => "stimulus".to_owned(),
+            name => name.replace('-', "_"),
+        };
+        text += rest;
+    }
+    text
 }
 
 fn input(message: impl Into<String>) -> PyErr {
@@ -307,31 +328,131 @@ fn matrix<'py>(
     values.into_pyarray(py).reshape([n, columns])
 }
 
-/// A model's equations or a neural map.
+/// What an answer is in Python: document, tables, figure as SVG, warnings, and of a trajectory its
+/// times and states `[time][variable]`.
+type Told<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    Option<String>,
+    Vec<String>,
+    Option<(
+        Bound<'py, PyArray1<f64>>,
+        Bound<'py, PyArray2<f64>>,
+        Vec<String>,
+    )>,
+);
+
+fn told<'py>(py: Python<'py>, answer: Answer) -> PyResult<Told<'py>> {
+    let figure = answer.figures.first().map(svg::draw);
+    let course = answer.course.map(|Course { spec, trajectory }| {
+        let names = spec.variables.iter().map(|q| q.name.clone()).collect();
+        let x = matrix(py, trajectory.x, trajectory.dimension)?;
+        PyResult::Ok((times(trajectory.times).into_pyarray(py), x, names))
+    });
+    Ok((
+        loads(py, &answer.document)?,
+        loads(py, &json!(answer.tables))?,
+        figure,
+        answer.warnings,
+        course.transpose()?,
+    ))
+}
+
+fn times(grid: TimeGrid) -> Vec<f64> {
+    (0..grid.count).map(|k| grid.time(k)).collect()
+}
+
+fn options_of(text: &str) -> PyResult<Value> {
+    serde_json::from_str(text).map_err(|e| input(e.to_string()))
+}
+
+/// Does a task by the name of its verb, with its options as a JSON object.
+#[pyfunction]
+fn run_task<'py>(
+    py: Python<'py>,
+    verb: &str,
+    options: &str,
+    say: Option<Py<PyAny>>,
+) -> PyResult<Told<'py>> {
+    let options = options_of(options)?;
+    let answer = run(py, None, None, say.as_ref(), |link| {
+        questions::run(verb, options, &Watcher::new(link.clone()))
+    })?;
+    told(py, answer)
+}
+
+/// Equations, a neural map or an operator, under a preset.
 #[pyclass(frozen)]
 struct System {
-    inner: Arc<dyn DynamicalSystem>,
+    opened: Opened,
+    spec: Spec,
+    preset: Option<String>,
+}
+
+impl System {
+    /// The rule of equations or of a map.
+    fn rule_of(&self) -> PyResult<Subject> {
+        let subject = self
+            .opened
+            .subject(&Settings::default(), &Watcher::default());
+        let subject = subject.map_err(wrong)?;
+        subject.system().map_err(wrong)?;
+        Ok(subject)
+    }
 }
 
 #[pymethods]
 impl System {
     #[new]
-    fn new(name: &str) -> PyResult<Self> {
+    fn new(name: &str, preset: Option<String>) -> PyResult<Self> {
+        let opened = Opened::open(name).map_err(wrong)?;
+        let settings = Settings {
+            preset: preset.clone(),
+            ..Settings::default()
+        };
+        let subject = opened
+            .subject(&settings, &Watcher::default())
+            .map_err(wrong)?;
         Ok(System {
-            inner: artifact::open_system(name).map_err(wrong)?,
+            opened,
+            spec: subject.spec,
+            preset,
         })
     }
 
-    fn spec(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(loads(py, &json!(self.inner.spec()))?.unbind())
+    /// What it is: "flow", "map" or "operator".
+    fn kind(&self) -> PyResult<&'static str> {
+        let subject = self
+            .opened
+            .subject(&Settings::default(), &Watcher::default());
+        Ok(subject.map_err(wrong)?.kind())
     }
 
-    /// Step of a map; none of equations.
-    fn dt(&self) -> Option<f64> {
-        match self.inner.time() {
+    fn spec(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(loads(py, &json!(self.spec))?.unbind())
+    }
+
+    /// Step of a map or of an operator's grid; none of equations.
+    fn dt(&self) -> PyResult<Option<f64>> {
+        if let Some(fno) = self.opened.operator() {
+            return Ok(Some(fno.dt()));
+        }
+        Ok(match self.rule_of()?.system().map_err(wrong)?.time() {
             Time::Continuous => None,
             Time::Discrete { dt } => Some(dt),
-        }
+        })
+    }
+
+    /// What an operator says of itself; none of others.
+    fn about(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(fno) = self.opened.operator() else {
+            return Ok(None);
+        };
+        let about = json!({
+            "network": fno.config, "t_end": fno.t_end, "points": fno.points, "weights": fno.weights.len(),
+            "takes_start": fno.takes_start(), "seen": fno.seen, "band": fno.bands.as_ref().map(|b| b.level), "provenance": fno.provenance,
+        });
+        Ok(Some(loads(py, &about)?.unbind()))
     }
 
     /// Derivatives, or next states, of many states.
@@ -342,19 +463,18 @@ impl System {
         stimulus: PyReadonlyArray1<f64>,
         p: PyReadonlyArray1<f64>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let spec = self.inner.spec();
-        let d = spec.variables.len();
+        let subject = self.rule_of()?;
+        let system = subject.system().map_err(wrong)?;
+        let d = self.spec.variables.len();
         let x = rows(&x, d, "x")?;
         let (i, p) = (
             vector(&stimulus, x.len(), "stimulus")?,
-            vector(&p, spec.parameters.len(), "p")?,
+            vector(&p, self.spec.parameters.len(), "p")?,
         );
         let mut out = vec![0.0; x.len() * d];
         py.detach(|| {
-            x.iter()
-                .zip(&i)
-                .zip(out.chunks_exact_mut(d))
-                .for_each(|((x, i), out)| self.inner.rule(x, *i, &p, out))
+            let states = x.iter().zip(&i).zip(out.chunks_exact_mut(d));
+            states.for_each(|((x, i), out)| system.rule(x, *i, &p, out));
         });
         matrix(py, out, d)
     }
@@ -367,260 +487,85 @@ impl System {
         stimulus: f64,
         p: PyReadonlyArray1<f64>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let spec = self.inner.spec();
-        let d = spec.variables.len();
-        let (x, p) = (vector(&x, d, "x")?, vector(&p, spec.parameters.len(), "p")?);
+        let subject = self.rule_of()?;
+        let system = subject.system().map_err(wrong)?;
+        let d = self.spec.variables.len();
+        let p = vector(&p, self.spec.parameters.len(), "p")?;
         let mut out = vec![0.0; d * d];
-        self.inner.jacobian(&x, stimulus, &p, &mut out);
+        system.jacobian(&vector(&x, d, "x")?, stimulus, &p, &mut out);
         matrix(py, out, d)
     }
 
-    #[pyo3(signature = (x0, p, stimuli, t_end, dt, rtol, atol, method, step, max_steps, threads))]
-    #[allow(clippy::too_many_arguments)]
+    /// Many experiments at once: times, states `[experiment][time][variable]`, what failed, and of
+    /// how many states each is outside what a surrogate was trained on.
+    /// The options are those of `simulate`.
+    #[allow(clippy::type_complexity)]
     fn simulate<'py>(
         &self,
         py: Python<'py>,
         x0: PyReadonlyArray2<f64>,
         p: PyReadonlyArray2<f64>,
         stimuli: Vec<String>,
-        t_end: f64,
-        dt: f64,
-        rtol: f64,
-        atol: f64,
-        method: &str,
-        step: Option<f64>,
-        max_steps: u64,
+        options: &str,
         threads: Option<usize>,
-    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Solved<'py>)> {
-        let spec = self.inner.spec();
-        let times = match self.inner.time() {
-            Time::Continuous => TimeGrid::until(t_end, dt),
-            Time::Discrete { dt: own } => TimeGrid::until_of_map(t_end, dt, own),
-        };
-        let times = times.map_err(wrong)?;
-        let method = match method {
-            "auto" => Method::Auto,
-            "explicit" => Method::Explicit,
-            "stiff" => Method::Stiff,
-            "rush-larsen" => Method::RushLarsen,
-            other => {
-                return Err(input(format!(
-                    "method = '{other}'; expected auto, explicit, stiff or rush-larsen"
-                )));
-            }
-        };
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Solved<'py>, Vec<usize>)> {
+        let spec = &self.spec;
+        let question: Simulate = serde_json::from_str(options).map_err(|e| input(e.to_string()))?;
+        let subject = self
+            .opened
+            .subject(&Settings::default(), &Watcher::default());
+        let subject = subject.map_err(wrong)?;
+        let simulator = question.simulator(&subject).map_err(wrong)?;
+        let grid = question.times(&subject, &*simulator).map_err(wrong)?;
+        let solve = question.options(&subject).map_err(wrong)?;
         let (d, q) = (spec.variables.len(), spec.parameters.len());
-        let protocols = protocols(&stimuli, times.end(), spec).map_err(wrong)?;
-        let batch = experiments(rows(&x0, d, "x0")?, rows(&p, q, "p")?, protocols, times)?;
+        let protocols = protocols(&stimuli, grid.end(), spec).map_err(wrong)?;
+        let batch = experiments(rows(&x0, d, "x0")?, rows(&p, q, "p")?, protocols, grid)?;
         batch
             .iter()
             .try_for_each(|e| check_ranges(spec, &e.x0, &e.p))?;
-        let options = SolveOptions {
-            rtol,
-            atol,
-            method,
-            step,
-            max_steps,
-            ..SolveOptions::default()
-        };
+        admit(&*simulator, &batch, question.extrapolate)
+            .map_err(|(k, why)| input(format!("experiment {k}: {why}")))?;
         let done = run(py, threads, None, None, |link| {
-            let options = SolveOptions {
-                watch: Watcher::new(link.clone()),
-                ..options
-            };
-            Ok(self.inner.solve_ensemble(&batch, &options)?)
+            let watch = Watcher::new(link.clone());
+            Ok(simulator.run(&batch, &SolveOptions { watch, ..solve })?)
         })?;
-        let t = (0..times.count).map(|k| times.time(k)).collect::<Vec<_>>();
-        Ok((t.into_pyarray(py), solved(py, done, times.count, d)?))
+        let one = |s: Simulated| (s.extrapolated, s.trajectory);
+        let (outside, done): (Vec<usize>, Vec<Trajectory>) = done.into_iter().map(one).unzip();
+        let solved = solved(py, done, grid.count, simulator.spec().variables.len())?;
+        Ok((times(grid).into_pyarray(py), solved, outside))
     }
 
-    /// Asks a question by the name of its verb, with its options as a JSON object: the document, the tables, the figure as SVG, and warnings.
-    #[allow(clippy::type_complexity)]
-    fn ask(
+    /// Asks a question by the name of its verb, with its options as a JSON object, parameters and
+    /// start by name, and the stimulus.
+    #[allow(clippy::too_many_arguments)]
+    fn ask<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         verb: &str,
         options: &str,
-        x0: PyReadonlyArray1<f64>,
-        p: PyReadonlyArray1<f64>,
+        x0: Vec<(String, f64)>,
+        p: Vec<(String, f64)>,
         stimulus: String,
-    ) -> PyResult<(Py<PyAny>, Py<PyAny>, Option<String>, Vec<String>)> {
-        let spec = self.inner.spec();
-        let options: Value = serde_json::from_str(options).map_err(|e| input(e.to_string()))?;
-        let (x0, p) = (
-            vector(&x0, spec.variables.len(), "x0")?,
-            vector(&p, spec.parameters.len(), "p")?,
-        );
-        check_ranges(spec, &x0, &p)?;
-        let protocol = protocols(&[stimulus], 0.0, spec).map_err(wrong)?.remove(0);
-        let by_name = |quantities: &[Quantity], values: Vec<f64>| {
-            quantities
-                .iter()
-                .map(|q| q.name.clone())
-                .zip(values)
-                .collect()
-        };
+        say: Option<Py<PyAny>>,
+    ) -> PyResult<Told<'py>> {
+        let options = options_of(options)?;
+        let protocol = protocols(&[stimulus], 0.0, &self.spec)
+            .map_err(wrong)?
+            .remove(0);
         let settings = Settings {
-            parameters: by_name(&spec.parameters, p),
-            x0: by_name(&spec.variables, x0),
+            preset: self.preset.clone(),
+            parameters: p,
+            x0,
             protocol,
             ..Settings::default()
         };
-        let answer = run(py, None, None, None, |link| {
+        let answer = run(py, None, None, say.as_ref(), |link| {
             let watch = Watcher::new(link.clone());
-            let system = self.inner.clone();
-            let subject = Subject::of(system, &spec.id, &settings, &watch)?;
+            let subject = self.opened.subject(&settings, &watch)?;
             questions::ask(verb, options, &subject, &watch)
         })?;
-        let figure = answer.figures.first().map(svg::draw);
-        Ok((
-            loads(py, &answer.document)?.unbind(),
-            loads(py, &json!(answer.tables))?.unbind(),
-            figure,
-            answer.warnings,
-        ))
-    }
-}
-
-/// A Fourier neural operator.
-#[pyclass(frozen)]
-struct Operator {
-    fno: Fno,
-}
-
-#[pymethods]
-impl Operator {
-    #[new]
-    fn new(path: PathBuf) -> PyResult<Self> {
-        Ok(Operator {
-            fno: Fno::load(&path).map_err(wrong)?,
-        })
-    }
-
-    /// Whether a file holds one.
-    #[staticmethod]
-    fn is_one(path: PathBuf) -> bool {
-        path.is_file() && Fno::is_one(&path)
-    }
-
-    fn spec(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(loads(py, &json!(self.fno.spec))?.unbind())
-    }
-
-    fn about(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let fno = &self.fno;
-        let about = json!({
-            "network": fno.config, "t_end": fno.t_end, "points": fno.points, "dt": fno.dt(), "weights": fno.weights.len(),
-            "takes_start": fno.takes_start(), "seen": fno.seen, "band": fno.bands.as_ref().map(|b| b.level), "provenance": fno.provenance,
-        });
-        Ok(loads(py, &about)?.unbind())
-    }
-
-    /// States `[experiment][time][variable]` at `count` times of the network's own step, what was not of the kind trained on, and the bands.
-    #[allow(clippy::type_complexity, clippy::too_many_arguments)]
-    fn predict<'py>(
-        &self,
-        py: Python<'py>,
-        stimuli: Vec<String>,
-        x0: PyReadonlyArray2<f64>,
-        p: PyReadonlyArray2<f64>,
-        count: usize,
-        extrapolate: bool,
-        bands: bool,
-        threads: Option<usize>,
-    ) -> PyResult<(
-        Bound<'py, PyArray3<f64>>,
-        Vec<Option<String>>,
-        Option<Bound<'py, PyArray3<f64>>>,
-    )> {
-        let (fno, d) = (&self.fno, self.fno.spec.variables.len());
-        let starts = rows(&x0, d, "x0")?;
-        let t_end = count.max(1) as f64 * fno.dt();
-        if !fno.takes_start()
-            && (count > fno.points || starts.iter().any(|x| *x != fno.spec.default_state()))
-        {
-            return Err(input(format!(
-                "{} knows one start, and {} times of {}",
-                fno.spec.id,
-                fno.points,
-                fno.dt()
-            )));
-        }
-        let calibrated = fno.bands.as_ref().filter(|_| bands && !fno.takes_start());
-        if bands && calibrated.is_none() {
-            return Err(input(format!("{} has no calibrated band", fno.spec.id)));
-        }
-        let p = rows(&p, fno.spec.parameters.len(), "p")?;
-        if let Some(name) = p.iter().find_map(|p| fno.foreign_parameter(p)) {
-            return Err(input(format!(
-                "{} knows one value of {name}, which is no input of it",
-                fno.spec.id
-            )));
-        }
-        let times = TimeGrid::new(0.0, fno.dt(), count).map_err(wrong)?;
-        let batch = experiments(
-            starts,
-            p,
-            protocols(&stimuli, t_end, &fno.spec).map_err(wrong)?,
-            times,
-        )?;
-        let check = |e: &Experiment| {
-            let checked = fno
-                .check_protocol(&e.protocol, t_end)
-                .and_then(|()| fno.check_start(&e.x0));
-            checked
-                .and_then(|()| fno.check_parameters(&e.p))
-                .err()
-                .map(|e| e.to_string())
-        };
-        let mut outside: Vec<Option<String>> = batch.iter().map(check).collect();
-        if let (false, Some((k, e))) = (
-            extrapolate,
-            outside
-                .iter()
-                .enumerate()
-                .find_map(|(k, e)| Some((k, e.as_ref()?))),
-        ) {
-            return Err(input(format!(
-                "experiment {k}: {e}; extrapolate=True does it"
-            )));
-        }
-        let n = batch.len();
-        let (states, widths, left) = run(py, threads, None, None, |_| {
-            if fno.takes_start() {
-                let (all, left): (Vec<_>, Vec<bool>) =
-                    fno.advance(&batch, count)?.into_iter().unzip();
-                return Ok((all.concat(), None, left));
-            }
-            let of = |x: &[f64]| {
-                (0..count)
-                    .flat_map(|t| (0..d).map(move |c| (c, t)))
-                    .map(|(c, t)| x[c * fno.points + t])
-                    .collect::<Vec<f64>>()
-            };
-            let conditions = fno.conditions(&batch);
-            let all = fno.respond(&conditions, fno.points)?;
-            let widths = calibrated.map(|bands| {
-                let half = |k: usize| match &outside[k] {
-                    // What is unlike the training has no band.
-                    Some(_) => vec![f64::NAN; count * d],
-                    None => of(&bands.half_widths(fno, &conditions[k], &all[k], fno.points)),
-                };
-                (0..n).flat_map(half).collect::<Vec<f64>>()
-            });
-            Ok((
-                all.iter().flat_map(|x| of(x)).collect::<Vec<f64>>(),
-                widths,
-                vec![false; n],
-            ))
-        })?;
-        for (outside, left) in outside.iter_mut().zip(left) {
-            if left && outside.is_none() {
-                *outside = Some("a window begins outside the starts of the training".into());
-            }
-        }
-        let shaped = |v: Vec<f64>| v.into_pyarray(py).reshape([n, count, d]);
-        Ok((shaped(states)?, outside, widths.map(shaped).transpose()?))
+        told(py, answer)
     }
 }
 
@@ -858,7 +803,7 @@ fn model_ids() -> Vec<String> {
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<System>()?;
-    m.add_class::<Operator>()?;
+    m.add_function(wrap_pyfunction!(run_task, m)?)?;
     m.add_function(wrap_pyfunction!(model_ids, m)?)?;
     m.add_function(wrap_pyfunction!(configuration, m)?)?;
     m.add_function(wrap_pyfunction!(dataset, m)?)?;

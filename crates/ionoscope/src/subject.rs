@@ -59,51 +59,81 @@ pub struct Subject {
     pub set: Vec<(String, f64)>,
 }
 
+/// A model or surrogate that is open: the one place where files become systems.
+#[derive(Clone)]
+pub struct Opened {
+    name: String,
+    hash: Option<String>,
+    what: What,
+}
+
+#[derive(Clone)]
+enum What {
+    System(Arc<dyn DynamicalSystem>),
+    Operator(Arc<Fno>),
+}
+
+impl Opened {
+    /// Opens a model by its identifier or a surrogate by its file.
+    ///
+    /// # Errors
+    /// An unknown model, with the nearest known one; a file that is no surrogate.
+    pub fn open(name: &str) -> Result<Self> {
+        let path = Path::new(name);
+        if !path.is_file() {
+            return Ok(Opened {
+                name: name.to_owned(),
+                hash: None,
+                what: What::System(artifact::open_system(name)?),
+            });
+        }
+        let (what, hash) = artifact::with_fingerprint(path, || {
+            Ok(if Fno::is_one(path) {
+                What::Operator(Arc::new(Fno::load(path)?))
+            } else {
+                What::System(artifact::open_system(name)?)
+            })
+        })?;
+        Ok(Opened {
+            name: name.to_owned(),
+            hash: Some(hash),
+            what,
+        })
+    }
+
+    /// The operator, if it is one.
+    pub fn operator(&self) -> Option<&Arc<Fno>> {
+        match &self.what {
+            What::Operator(fno) => Some(fno),
+            What::System(_) => None,
+        }
+    }
+
+    /// It, with what is set of it; `watch` may stop its use.
+    ///
+    /// # Errors
+    /// An unknown preset, parameter or variable; a value outside its range; a stimulus in another
+    /// unit than the system's.
+    pub fn subject(&self, settings: &Settings, watch: &Watcher) -> Result<Subject> {
+        let simulator: Arc<dyn Simulator> = match &self.what {
+            What::System(system) => Arc::new(Watched::new(system.clone(), watch)),
+            What::Operator(fno) => Arc::new(Operator::new(fno.clone())),
+        };
+        let subject = Subject::with(simulator, self.operator().cloned(), &self.name, settings)?;
+        Ok(Subject {
+            hash: self.hash.clone(),
+            ..subject
+        })
+    }
+}
+
 impl Subject {
     /// Opens a model by its identifier or a surrogate by its file; `watch` may stop its use.
     ///
     /// # Errors
-    /// An unknown system, preset, parameter or variable; a value outside its range; a stimulus in
-    /// another unit than the system's.
+    /// As [`Opened::open`] and [`Opened::subject`].
     pub fn open(name: &str, settings: &Settings, watch: &Watcher) -> Result<Self> {
-        let path = Path::new(name);
-        if !path.is_file() {
-            return Subject::of(artifact::open_system(name)?, name, settings, watch);
-        }
-        let opened = artifact::with_fingerprint(path, || {
-            if Fno::is_one(path) {
-                Subject::of_operator(Arc::new(Fno::load(path)?), name, settings)
-            } else {
-                Subject::of(artifact::open_system(name)?, name, settings, watch)
-            }
-        });
-        let (subject, hash) = opened?;
-        Ok(Subject {
-            hash: Some(hash),
-            ..subject
-        })
-    }
-
-    /// A system that is open already, called `name`.
-    ///
-    /// # Errors
-    /// As [`Subject::open`].
-    pub fn of(
-        system: Arc<dyn DynamicalSystem>,
-        name: &str,
-        settings: &Settings,
-        watch: &Watcher,
-    ) -> Result<Self> {
-        Subject::with(Arc::new(Watched::new(system, watch)), None, name, settings)
-    }
-
-    /// An operator that is open already, called `name`.
-    ///
-    /// # Errors
-    /// As [`Subject::open`].
-    pub fn of_operator(fno: Arc<Fno>, name: &str, settings: &Settings) -> Result<Self> {
-        let operator = Operator::new(fno.clone());
-        Subject::with(Arc::new(operator), Some(fno), name, settings)
+        Opened::open(name)?.subject(settings, watch)
     }
 
     fn with(

@@ -10,15 +10,15 @@
 same names of the command `ionoscope`; their configurations are TOML files or dicts. Times, states and currents are in the model's units.
 """
 
-from ._answers import Answer, Figure, FixedPoint, FixedPoints, LyapunovSpectrum, Spikes
+from ._answers import Answer, Basins, Continuation, Coupled, Diagram, Figure, FixedPoint, FixedPoints, LyapunovSpectrum, Spikes
 from ._errors import Error, InputError, WorkError
 from ._native import __version__
 from ._stimuli import pulses, sampled, step
-from ._systems import Ensemble, Operator, Quantity, System, Trajectory, load, models
+from ._systems import Ensemble, Operator, Quantity, System, Trajectory, compare, evaluate, load, models, report
 from ._training import Data, Training, Trial, configuration, dataset, train, tune
 
 __all__ = [
-    "Answer", "Data", "Ensemble", "Error", "Figure", "FixedPoint", "FixedPoints", "InputError", "LyapunovSpectrum", "Operator", "Quantity", "Spikes",
-    "System", "Training", "Trajectory", "Trial", "WorkError",
-    "__version__", "configuration", "dataset", "load", "models", "pulses", "sampled", "step", "train", "tune",
+    "Answer", "Basins", "Continuation", "Coupled", "Data", "Diagram", "Ensemble", "Error", "Figure", "FixedPoint", "FixedPoints", "InputError",
+    "LyapunovSpectrum", "Operator", "Quantity", "Spikes", "System", "Training", "Trajectory", "Trial", "WorkError", "__version__", "compare",
+    "configuration", "dataset", "evaluate", "load", "models", "pulses", "report", "reproduce", "sampled", "step", "train", "tune",
 ]

@@ -31,6 +31,11 @@ class Figure:
             file.write(self.svg)
 
 
+def answer_of(told: tuple[Any, ...]) -> Answer:
+    """An answer from what the native module gives."""
+    return Answer(*told[:4])
+
+
 class Answer:
     """An answer: `document` is what `ionoscope VERB --json` prints, `table()` its numbers, `figure` its figure."""
 
@@ -146,3 +151,56 @@ class Spikes(Answer):
 
     def __repr__(self) -> str:
         return f"<{self.regime}, {len(self.times)} spikes>"
+
+
+class Continuation(Answer):
+    """Branches and their bifurcations."""
+
+    def __init__(self, *answer: Any) -> None:
+        super().__init__(*answer)
+        self.branches: list[dict[str, Any]] = self.document["branches"]
+        """Each with "points", "special_points" (its bifurcations) and "ends"."""
+        self.cycles: list[dict[str, Any]] = self.document.get("cycles", [])
+        self.curves: list[dict[str, Any]] = self.document.get("curves", [])
+        self.complete: bool = self.document["complete"]
+        """Whether every branch was followed to an end of its own or of what was asked for."""
+
+    def bifurcations(self) -> list[tuple[str, float]]:
+        """Kind and parameter of every bifurcation of a fixed point, branch by branch."""
+        return [(s["kind"], s["parameter"]) for b in self.branches for s in b["special_points"]]
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{kind} at {at:.6g}" for kind, at in self.bifurcations()[:4])
+        return f"<{len(self.branches)} branches, {len(self.cycles)} of cycles; {found or 'no bifurcation'}{'' if self.complete else '; not complete'}>"
+
+
+class Diagram(Answer):
+    """What a system does over a parameter, by simulation; `columns()` has its points or the raster."""
+
+    def __repr__(self) -> str:
+        return f"<{self.document['kind']} over {self.document['over']}>"
+
+
+class Basins(Answer):
+    """Attractors, and the share of the starts that end on each; `columns()` has every start, or with `over` the shares."""
+
+    def __init__(self, *answer: Any) -> None:
+        super().__init__(*answer)
+        at = self.document.get("basins")
+        self.attractors: list[dict[str, Any]] = [a for b in at for a in b["attractors"]] if at else self.document["attractors"]
+        """With "kind", "share" and its 95 % "interval"; with `over` those of all values, one after the other."""
+
+    def __repr__(self) -> str:
+        return "<" + ", ".join(f"{a['kind']} {a['share']:.4g}" for a in self.attractors[:6]) + ">"
+
+
+class Coupled(Answer):
+    """A run of coupled cells; `columns()` has the membrane potentials over time."""
+
+    def __init__(self, *answer: Any) -> None:
+        super().__init__(*answer)
+        self.synchrony: float | None = self.document["synchrony"]
+        """From 0, of cells that are independent, to 1, of cells that do the same; None at rest."""
+
+    def __repr__(self) -> str:
+        return f"<{self.document['cells']} cells, synchrony {self.synchrony}>"

@@ -194,7 +194,10 @@ impl Question for Simulate {
 
 impl Simulate {
     /// What answers: with the band where it is asked for.
-    fn simulator(&self, subject: &Subject) -> Result<std::sync::Arc<dyn Simulator>> {
+    ///
+    /// # Errors
+    /// A band of what has none.
+    pub fn simulator(&self, subject: &Subject) -> Result<std::sync::Arc<dyn Simulator>> {
         if !self.bands {
             return Ok(subject.simulator.clone());
         }
@@ -223,7 +226,11 @@ impl Simulate {
         Ok((experiment, options))
     }
 
-    fn times(&self, subject: &Subject, simulator: &dyn Simulator) -> Result<TimeGrid> {
+    /// The output times.
+    ///
+    /// # Errors
+    /// Times that are missing, cannot be reached, or are too many.
+    pub fn times(&self, subject: &Subject, simulator: &dyn Simulator) -> Result<TimeGrid> {
         let system = simulator.system();
         if self.t_end.is_none() && system.is_some() {
             return Err(Error::Input(
@@ -253,8 +260,11 @@ impl Simulate {
         Ok(times)
     }
 
-    /// The numerical knobs, of which maps and operators have none.
-    fn options(&self, subject: &Subject) -> Result<SolveOptions> {
+    /// The numerical options, of which maps and operators have none.
+    ///
+    /// # Errors
+    /// Options of what has none; those that do not go together.
+    pub fn options(&self, subject: &Subject) -> Result<SolveOptions> {
         let spec = &subject.spec;
         let integrated =
             self.rtol.or(self.atol).or(self.step).is_some() || self.method != Integrator::Auto;
