@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{Error, Result, answer::Answer, subject::Subject};
 
+pub mod compare;
 pub mod coupled;
 pub mod evaluate;
 pub mod fixed_points;
@@ -16,6 +17,7 @@ pub mod models;
 pub mod report;
 pub mod spikes;
 
+pub use compare::Compare;
 pub use coupled::Coupled;
 pub use evaluate::Evaluate;
 pub use fixed_points::FixedPoints;
@@ -70,7 +72,8 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
 type Run = fn(Value, &Watcher) -> Result<Answer>;
 
 /// The tasks by the names of their verbs: a new one is a line here.
-const TASKS: [(&str, Run); 3] = [
+const TASKS: [(&str, Run); 4] = [
+    ("compare", task_by_options::<Compare>),
     ("evaluate", task_by_options::<Evaluate>),
     ("models", task_by_options::<Models>),
     ("report", task_by_options::<Report>),

@@ -1,12 +1,9 @@
 //! Both systems over time from the same state, and their attractors in space.
 
 use ionoscope_analysis::biomarkers::{BiomarkerOptions, ObserveOptions, observe};
-use ionoscope_dynamics::{
-    protocol::Protocol,
-    trajectory::{TimeGrid, Trajectory},
-};
+use ionoscope_dynamics::trajectory::{TimeGrid, Trajectory};
 
-use super::{Comparison, ROLES, tight};
+use super::{Comparison, ROLES, Scales, constant, tight};
 use crate::{
     Result,
     report::{
@@ -20,11 +17,10 @@ const LENGTH: f64 = 2.2;
 /// Most points of a curve.
 const MOST_POINTS: usize = 40_000;
 
-impl Comparison<'_> {
+impl Comparison {
     /// Figures at two values of the parameter: all variables over time, one spike, and the attractors in the space of the first three variables.
-    pub(super) fn motion(&self) -> Result<Section> {
+    pub(super) fn motion(&self, scales: &Scales) -> Result<Section> {
         let [a, b] = &self.sides;
-        let scales = self.scales()?;
         let (v, step) = (a.potential(), scales.step);
         let variables = &a.spec().variables[..a.spec().variables.len().min(3)];
         let time = &a.spec().time_unit;
@@ -35,7 +31,7 @@ impl Comparison<'_> {
             let count = ((length / step) as usize).clamp(2, MOST_POINTS);
             let from = a.run(
                 *value,
-                &a.spec().default_state(),
+                &a.subject.x0,
                 TimeGrid::new(scales.transient, step, 1)?,
                 &tight(),
             )?;
@@ -95,7 +91,10 @@ impl Comparison<'_> {
                 .unwrap_or(0);
             let width = ((spike / step) as usize).max(4);
             let from = crossing.saturating_sub(width / 2);
-            let to = (from + width).min(pair[0].len()).min(pair[1].len());
+            let to = (from + width)
+                .min(pair[0].len())
+                .min(pair[1].len())
+                .max(from);
             let panel = Panel::new(
                 &heading(*value),
                 Axis::new("t", time),
@@ -141,15 +140,9 @@ impl Comparison<'_> {
             return (length, length / 10.0);
         };
         let options = ObserveOptions::new(BiomarkerOptions::at(threshold));
-        let seen = observe(
-            side.system,
-            side.potential(),
-            &side.spec().default_state(),
-            &side.at(value),
-            &Protocol::none(),
-            &options,
-        )
-        .ok();
+        let (p, i_stim) = side.at(value);
+        let (v, x0) = (side.potential(), &side.subject.x0);
+        let seen = observe(side.system(), v, x0, &p, &constant(i_stim), &options).ok();
         let Some((isi, burst)) =
             seen.and_then(|o| Some((o.biomarkers.isi?, o.biomarkers.burst_period)))
         else {
