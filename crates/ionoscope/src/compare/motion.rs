@@ -85,6 +85,10 @@ impl Comparison {
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| {
                     (l.min(*x), h.max(*x))
                 });
+            // A cell at rest has no spike to show.
+            if high - low <= 1e-3 * (q.range[1] - q.range[0]) {
+                continue;
+            }
             let middle = 0.5 * (low + high);
             let crossing = (1..series.len())
                 .find(|k| series[k - 1] < middle && series[*k] >= middle)
@@ -103,9 +107,15 @@ impl Comparison {
             .with_height(170.0);
             spikes = spikes.with(lines(panel, pair, v, from, to));
         }
-        let mut answer = Section::new("motion", "Motion")
-            .with(Part::Figure(over_time))
-            .with(Part::Figure(spikes));
+        let mut answer = Section::new("motion", "Motion").with(Part::Figure(over_time));
+        answer = answer.with(if spikes.panels.is_empty() {
+            Part::Note(format!(
+                "{} rests at these values: no spike to show.",
+                a.name
+            ))
+        } else {
+            Part::Figure(spikes)
+        });
         if let [x, y, z] = variables {
             let caption = "The attractors in the space of the first three variables.";
             let mut space = Figure::new("attractors", "Attractors", caption).with_columns(2);
