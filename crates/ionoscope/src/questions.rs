@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{Error, Result, answer::Answer, subject::Subject};
 
 pub mod basins;
+pub mod compare;
 pub mod continuation;
 pub mod coupled;
 pub mod diagram;
@@ -21,6 +22,7 @@ pub mod simulate;
 pub mod spikes;
 
 pub use basins::Basins;
+pub use compare::Compare;
 pub use continuation::Continuation;
 pub use coupled::Coupled;
 pub use diagram::Diagram;
@@ -82,7 +84,8 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
 type Run = fn(Value, &Watcher) -> Result<Answer>;
 
 /// The tasks by the names of their verbs: a new one is a line here.
-const TASKS: [(&str, Run); 3] = [
+const TASKS: [(&str, Run); 4] = [
+    ("compare", task_by_options::<Compare>),
     ("evaluate", task_by_options::<Evaluate>),
     ("models", task_by_options::<Models>),
     ("report", task_by_options::<Report>),

@@ -503,7 +503,7 @@ fn what_is_wrong_is_named() {
                 "-o",
                 "never",
             ],
-            "unknown parameter",
+            "different variables: sherman-1988 has v, n, s, and lorenz-1963 has x, y, z",
         ),
         ([&lorenz[..], &["--count", "4"]].concat(), "1 to 3"),
         (

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use ionoscope_analysis::compare::distance_standardised;
 use ionoscope_dynamics::{
-    protocol::Protocol,
     system::Time,
-    trajectory::{Experiment, SolveOptions, TimeGrid},
+    trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
 };
 
 use super::{Comparison, Scales, Side, tight};
@@ -33,20 +32,20 @@ const TOGETHER: f64 = 0.05;
 /// Share of a period ahead at which costs are matched with errors.
 const AHEAD: f64 = 0.125;
 
-impl Comparison<'_> {
-    pub(super) fn errors(&self) -> Result<Section> {
+impl Comparison {
+    pub(super) fn errors(&self, scales: &Scales) -> Result<Section> {
         Ok(Section::new("errors", "Errors and costs")
-            .with(Part::Table(self.differences()?))
-            .with(Part::Table(self.costs()?)))
+            .with(Part::Table(self.differences(scales)?))
+            .with(Part::Table(self.costs(scales)?)))
     }
 
-    fn differences(&self) -> Result<Table> {
+    fn differences(&self, scales: &Scales) -> Result<Table> {
         let [a, b] = &self.sides;
         let Scales {
             step,
             transient,
             length,
-        } = self.scales()?;
+        } = *scales;
         let v = a.potential();
         let count = (PERIODS * length / step).round().clamp(1.0, MOST_STEPS) as usize + 1;
         let longest = (count - 1) as f64 * step;
@@ -70,7 +69,7 @@ impl Comparison<'_> {
         for value in self.values(self.effort.values.max(3)) {
             let reference = a.run(
                 value,
-                &a.spec().default_state(),
+                &a.subject.x0,
                 TimeGrid::new(transient, step, count)?,
                 &tight(),
             )?;
@@ -101,9 +100,11 @@ impl Comparison<'_> {
                 });
             let allowed =
                 (TOGETHER * (high - low)).max(1e-3 * TOGETHER * (q.range[1] - q.range[0]));
-            let apart = (0..count)
+            // One that fails on the way is apart from there.
+            let both = one.len().min(other.len());
+            let apart = (0..both)
                 .find(|k| (one.state(*k)[v] - other.state(*k)[v]).abs() > allowed)
-                .unwrap_or(count - 1);
+                .unwrap_or(both.min(count - 1));
             row.push((apart as f64 * step).into());
             table.push(row);
         }
@@ -111,8 +112,7 @@ impl Comparison<'_> {
     }
 
     /// Cost and error of equations at several tolerances, and of maps, so that the reader can match them.
-    fn costs(&self) -> Result<Table> {
-        let scales = self.scales()?;
+    fn costs(&self, scales: &Scales) -> Result<Table> {
         let (step, time) = (scales.step, &self.sides[0].spec().time_unit);
         let value = 0.5 * (self.interval[0] + self.interval[1]);
         // A whole number of steps.
@@ -124,7 +124,7 @@ impl Comparison<'_> {
         let exact = self
             .sides
             .iter()
-            .find(|s| s.system.time() == Time::Continuous);
+            .find(|s| s.system().time() == Time::Continuous);
         let caption = format!(
             "Microseconds for a {time} of one trajectory alone, and of one of {MANY} side by side on {} threads, at {} = {value}, the median of five runs. The error is the median over {STATES} states of the distance,              in standard deviations of the attractor, from the equations solved at rtol 1e-9, {ahead} {time} after that state: compare a map with the tolerance that has its error.",
             rayon::current_num_threads(),
@@ -142,10 +142,10 @@ impl Comparison<'_> {
             ],
         );
         let reference = exact
-            .map(|s| Reference::new(s, value, &scales, length, ahead))
+            .map(|s| Reference::new(s, value, scales, length, ahead))
             .transpose()?;
         for side in &self.sides {
-            let map = side.system.time() != Time::Continuous;
+            let map = side.system().time() != Time::Continuous;
             // A map that learned equations with other parameters would be measured against the wrong ones; the second side of two models too.
             let comparable = map || exact.is_some_and(|e| std::ptr::eq(e, side));
             let tolerances: Vec<Option<f64>> = if map {
@@ -191,35 +191,28 @@ fn after(
         dt: ahead,
         count: 1,
     };
-    let one = |x: &&[f64]| Experiment {
-        x0: x.to_vec(),
-        p: side.at(value),
-        protocol: Protocol::none(),
-        times,
+    let batch: Vec<Experiment> = states
+        .iter()
+        .map(|x| side.experiment(value, x, times))
+        .collect();
+    // What fails is nowhere.
+    let state = |t: Trajectory| match t.is_empty() {
+        true => vec![f64::NAN; side.spec().variables.len()],
+        false => t.x,
     };
-    let batch: Vec<Experiment> = states.iter().map(one).collect();
-    Ok(side
-        .system
-        .solve_ensemble(&batch, options)?
-        .into_iter()
-        .map(|t| t.x)
-        .collect())
+    let found = side.system().solve_ensemble(&batch, options)?;
+    Ok(found.into_iter().map(state).collect())
 }
 
 /// Microseconds for a unit of time of one of `n` trajectories over `length`.
 fn cost(side: &Side, value: f64, length: f64, n: usize, options: &SolveOptions) -> Result<f64> {
     let times = TimeGrid::new(length, length, 1)?;
-    let e = Experiment {
-        x0: side.spec().default_state(),
-        p: side.at(value),
-        protocol: Protocol::none(),
-        times,
-    };
+    let e = side.experiment(value, &side.subject.x0, times);
     let batch = vec![e; n];
     let mut seconds = Vec::new();
     for _ in 0..5 {
         let begin = Instant::now();
-        side.system.solve_ensemble(&batch, options)?;
+        side.system().solve_ensemble(&batch, options)?;
         seconds.push(begin.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
@@ -239,7 +232,7 @@ impl Reference {
         let every = (length / STATES as f64 / scales.step).round().max(1.0) * scales.step;
         let along = side.run(
             value,
-            &side.spec().default_state(),
+            &side.subject.x0,
             TimeGrid::new(scales.transient, every, STATES)?,
             &tight(),
         )?;

@@ -1,12 +1,9 @@
 //! Both systems over time from the same state, and their attractors in space.
 
 use ionoscope_analysis::biomarkers::{BiomarkerOptions, ObserveOptions, observe};
-use ionoscope_dynamics::{
-    protocol::Protocol,
-    trajectory::{TimeGrid, Trajectory},
-};
+use ionoscope_dynamics::trajectory::{TimeGrid, Trajectory};
 
-use super::{Comparison, ROLES, tight};
+use super::{Comparison, ROLES, Scales, constant, tight};
 use crate::{
     Result,
     report::{
@@ -20,11 +17,10 @@ const LENGTH: f64 = 2.2;
 /// Most points of a curve.
 const MOST_POINTS: usize = 40_000;
 
-impl Comparison<'_> {
+impl Comparison {
     /// Figures at two values of the parameter: all variables over time, one spike, and the attractors in the space of the first three variables.
-    pub(super) fn motion(&self) -> Result<Section> {
+    pub(super) fn motion(&self, scales: &Scales) -> Result<Section> {
         let [a, b] = &self.sides;
-        let scales = self.scales()?;
         let (v, step) = (a.potential(), scales.step);
         let variables = &a.spec().variables[..a.spec().variables.len().min(3)];
         let time = &a.spec().time_unit;
@@ -35,7 +31,7 @@ impl Comparison<'_> {
             let count = ((length / step) as usize).clamp(2, MOST_POINTS);
             let from = a.run(
                 *value,
-                &a.spec().default_state(),
+                &a.subject.x0,
                 TimeGrid::new(scales.transient, step, 1)?,
                 &tight(),
             )?;
@@ -89,13 +85,20 @@ impl Comparison<'_> {
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| {
                     (l.min(*x), h.max(*x))
                 });
+            // A cell at rest has no spike to show.
+            if high - low <= 1e-3 * (q.range[1] - q.range[0]) {
+                continue;
+            }
             let middle = 0.5 * (low + high);
             let crossing = (1..series.len())
                 .find(|k| series[k - 1] < middle && series[*k] >= middle)
                 .unwrap_or(0);
             let width = ((spike / step) as usize).max(4);
             let from = crossing.saturating_sub(width / 2);
-            let to = (from + width).min(pair[0].len()).min(pair[1].len());
+            let to = (from + width)
+                .min(pair[0].len())
+                .min(pair[1].len())
+                .max(from);
             let panel = Panel::new(
                 &heading(*value),
                 Axis::new("t", time),
@@ -104,9 +107,15 @@ impl Comparison<'_> {
             .with_height(170.0);
             spikes = spikes.with(lines(panel, pair, v, from, to));
         }
-        let mut answer = Section::new("motion", "Motion")
-            .with(Part::Figure(over_time))
-            .with(Part::Figure(spikes));
+        let mut answer = Section::new("motion", "Motion").with(Part::Figure(over_time));
+        answer = answer.with(if spikes.panels.is_empty() {
+            Part::Note(format!(
+                "{} rests at these values: no spike to show.",
+                a.name
+            ))
+        } else {
+            Part::Figure(spikes)
+        });
         if let [x, y, z] = variables {
             let caption = "The attractors in the space of the first three variables.";
             let mut space = Figure::new("attractors", "Attractors", caption).with_columns(2);
@@ -141,15 +150,9 @@ impl Comparison<'_> {
             return (length, length / 10.0);
         };
         let options = ObserveOptions::new(BiomarkerOptions::at(threshold));
-        let seen = observe(
-            side.system,
-            side.potential(),
-            &side.spec().default_state(),
-            &side.at(value),
-            &Protocol::none(),
-            &options,
-        )
-        .ok();
+        let (p, i_stim) = side.at(value);
+        let (v, x0) = (side.potential(), &side.subject.x0);
+        let seen = observe(side.system(), v, x0, &p, &constant(i_stim), &options).ok();
         let Some((isi, burst)) =
             seen.and_then(|o| Some((o.biomarkers.isi?, o.biomarkers.burst_period)))
         else {

@@ -7,9 +7,10 @@ use ionoscope_analysis::{
     diagram::{Sweep, SweepOptions, raster, sweep, sweep_times},
     lyapunov::{LyapunovOptions, lyapunov},
 };
-use ionoscope_dynamics::{protocol::Protocol, system::Input, watch::Watcher};
+use ionoscope_dynamics::watch::Watcher;
+use rayon::prelude::*;
 
-use super::{Comparison, ROLES};
+use super::{Comparison, ROLES, Scales, Side, constant};
 use crate::{
     Result, branch_ends,
     report::{
@@ -20,17 +21,26 @@ use crate::{
     },
 };
 
-impl Comparison<'_> {
+fn task<'a>(side: &'a Side, values: &'a [f64]) -> Sweep<'a> {
+    Sweep {
+        system: side.system(),
+        over: side.over,
+        values,
+        x0: &side.subject.x0,
+        i_stim: side.i_stim,
+        p: &side.subject.p,
+    }
+}
+
+impl Comparison {
     pub(super) fn fixed_points(&self) -> Result<Section> {
+        let options = |s: &Side| ContinuationOptions {
+            start: Some(s.subject.x0.clone()),
+            ..ContinuationOptions::default()
+        };
         let found = self.sides.each_ref().map(|s| {
-            branches(
-                s.system,
-                0.0,
-                &s.p,
-                Input::Parameter(s.over),
-                self.interval,
-                &ContinuationOptions::default(),
-            )
+            let p = &s.subject.p;
+            branches(s.system(), s.i_stim, p, s.over, self.interval, &options(s))
         });
         let [first, second] = found;
         let found: [Vec<Branch>; 2] = [first?, second?];
@@ -76,10 +86,10 @@ impl Comparison<'_> {
             "Bifurcations of fixed points, paired in order along the parameter.",
             vec![
                 Column::text(&self.sides[0].name),
-                Column::number(&self.over, self.unit(), Format::Fixed(5)),
+                Column::number(&self.over, &self.unit, Format::Fixed(5)),
                 Column::text(&self.sides[1].name),
-                Column::number(&self.over, self.unit(), Format::Fixed(5)),
-                Column::number("difference", self.unit(), Format::Significant(3)),
+                Column::number(&self.over, &self.unit, Format::Fixed(5)),
+                Column::number("difference", &self.unit, Format::Significant(3)),
                 Column::number("distance of the states", "", Format::Significant(3)),
             ],
         );
@@ -126,15 +136,9 @@ impl Comparison<'_> {
         }
         let mut levels = String::new();
         for side in &self.sides {
-            let over = Input::Parameter(side.over);
-            let [from, to] = held(
-                side.system,
-                0.0,
-                &side.p,
-                over,
-                self.interval,
-                &ContinuationOptions::default(),
-            )?;
+            let (p, i_stim) = (&side.subject.p, side.i_stim);
+            let of = options(side);
+            let [from, to] = held(side.system(), i_stim, p, side.over, self.interval, &of)?;
             for (a, b) in from.iter().zip(&to) {
                 let (q, name) = (&a.quantity, &side.name);
                 let value = if a.value == b.value {
@@ -143,7 +147,7 @@ impl Comparison<'_> {
                     format!("{:.6} to {:.6}", a.value, b.value)
                 };
                 levels += &format!(
-                    " {name} conserves {} ({}), held at the value of its default start, {value} {}.",
+                    " {name} conserves {} ({}), held at the value of its start, {value} {}.",
                     q.name, q.description, q.unit
                 );
             }
@@ -171,20 +175,13 @@ impl Comparison<'_> {
         let mut seen: [Vec<Option<Observation>>; 2] = [Vec::new(), Vec::new()];
         for (side, seen) in self.sides.iter().zip(&mut seen) {
             let options = ObserveOptions::new(BiomarkerOptions::at(threshold));
-            let x0 = side.spec().default_state();
-            use rayon::prelude::*;
+            let x0 = &side.subject.x0;
             *seen = values
                 .par_iter()
                 .map(|value| {
-                    observe(
-                        side.system,
-                        side.potential(),
-                        &x0,
-                        &side.at(*value),
-                        &Protocol::none(),
-                        &options,
-                    )
-                    .ok()
+                    let (p, i_stim) = side.at(*value);
+                    let v = side.potential();
+                    observe(side.system(), v, x0, &p, &constant(i_stim), &options).ok()
                 })
                 .collect();
         }
@@ -270,11 +267,20 @@ impl Comparison<'_> {
             .with(intervals)
         };
         let n = values.len();
+        let spikes = |o: &Option<Observation>| {
+            let of = o.as_ref().map(|o| o.biomarkers.spikes.len());
+            of.is_some_and(|spikes| spikes > 0)
+        };
+        table.folded = true;
+        if !seen.iter().flatten().any(spikes) {
+            let text = format!("Neither system spikes at any of {n} values: no rhythm to compare.");
+            let section = Section::new("rhythms", "Rhythms").with(Part::Note(text));
+            return Ok(section.with(Part::Table(table)));
+        }
         let summary = format!(
             "The regime is the same at {same} of {n} values; regime and, in bursts, the number of spikes at {exact}. Where the regime is the same, the mean interval differs by up to {:.3} %.",
             100.0 * worst
         );
-        table.folded = true;
         Ok(Section::new("rhythms", "Rhythms")
             .text(summary)
             .with(Part::Figure(figure))
@@ -296,30 +302,13 @@ impl Comparison<'_> {
         let time = &self.sides[0].spec().time_unit;
         // The same times for both.
         let first = &self.sides[0];
-        let x0 = first.spec().default_state();
-        let task = Sweep {
-            system: first.system,
-            over: Input::Parameter(first.over),
-            values: &values,
-            x0: &x0,
-            i_stim: 0.0,
-            p: &first.p,
-        };
-        let times = sweep_times(task, &SweepOptions::default())?;
+        let task = |side| task(side, &values);
+        let times = sweep_times(task(first), &SweepOptions::default())?;
         let (transient, window) = (Some(times.transient), Some(times.window));
         let mut figure = Figure::new("rasters", "Raster diagrams", "The membrane potential over time, a column for every value of the parameter, from the left to the right; each in line with the one before.").with_columns(2);
         for side in &self.sides {
-            let x0 = side.spec().default_state();
-            let task = Sweep {
-                system: side.system,
-                over: Input::Parameter(side.over),
-                values: &values,
-                x0: &x0,
-                i_stim: 0.0,
-                p: &side.p,
-            };
             let columns = sweep(
-                task,
+                task(side),
                 &SweepOptions {
                     transient,
                     window,
@@ -365,13 +354,16 @@ impl Comparison<'_> {
 
     pub(super) fn basins(&self) -> Result<Section> {
         let values = self.values(self.effort.values);
-        let options = BasinOptions::new(
-            self.bounds(),
-            Starts::Random {
-                count: self.effort.starts,
-                seed: 1,
-            },
-        );
+        let options = |side: &Side| BasinOptions {
+            level: Some(side.subject.x0.clone()),
+            ..BasinOptions::new(
+                self.bounds(),
+                Starts::Random {
+                    count: self.effort.starts,
+                    seed: 1,
+                },
+            )
+        };
         let mut columns = vec![self.parameter_column()];
         for side in &self.sides {
             columns.push(Column::number(
@@ -396,13 +388,9 @@ impl Comparison<'_> {
             let mut row: Vec<Cell> = vec![value.into()];
             let mut kinds: Vec<Vec<AttractorKind>> = Vec::new();
             for side in &self.sides {
-                let found = basins(
-                    side.system,
-                    0.0,
-                    &side.at(value),
-                    &options,
-                    &Watcher::default(),
-                )?;
+                let (p, i_stim) = side.at(value);
+                let nobody = Watcher::default();
+                let found = basins(side.system(), i_stim, &p, &options(side), &nobody)?;
                 let (share, [low, high]) = found.share_of(AttractorKind::FixedPoint);
                 row.push(share.into());
                 row.push(format!("{low:.4} to {high:.4}").into());
@@ -439,14 +427,15 @@ impl Comparison<'_> {
         }
         let text = format!(
             "{} random starts at each value, the same for both systems, in the box {:?}.",
-            self.effort.starts, options.bounds
+            self.effort.starts,
+            self.bounds()
         );
         Ok(Section::new("basins", "Basins")
             .text(text)
             .with(Part::Table(table)))
     }
 
-    pub(super) fn spectra(&self) -> Result<Section> {
+    pub(super) fn spectra(&self, scales: &Scales) -> Result<Section> {
         let rate = format!("1/{}", self.sides[0].spec().time_unit);
         let n = self.sides[0].spec().variables.len();
         let mut columns = vec![self.parameter_column(), Column::text("system")];
@@ -461,10 +450,10 @@ impl Comparison<'_> {
         columns.push(Column::text("accuracy"));
         let mut table = Table::new(
             "lyapunov",
-            "Lyapunov exponents of the attractor that the default start reaches.",
+            "Lyapunov exponents of the attractor that the start reaches.",
             columns,
         );
-        let longest = self.effort.turns * self.scales()?.length;
+        let longest = self.effort.turns * scales.length;
         for value in self.values(self.effort.values) {
             for side in &self.sides {
                 // Times come from the system.
@@ -473,13 +462,9 @@ impl Comparison<'_> {
                     trajectories: 8,
                     ..LyapunovOptions::default()
                 };
-                let found = lyapunov(
-                    side.system,
-                    &side.spec().default_state(),
-                    0.0,
-                    &side.at(value),
-                    &options,
-                )?;
+                let (p, i_stim) = side.at(value);
+                let x0 = &side.subject.x0;
+                let found = lyapunov(side.system(), x0, i_stim, &p, &options)?;
                 let mut row: Vec<Cell> = vec![value.into(), side.name.as_str().into()];
                 row.extend(found.exponents.iter().map(|e| Cell::from(*e)));
                 row.push(found.errors.iter().copied().fold(0.0, f64::max).into());

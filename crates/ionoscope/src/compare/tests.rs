@@ -7,6 +7,7 @@ use ionoscope_dynamics::{
 };
 
 use super::*;
+use crate::{artifact, options, report::table::Cell, subject::Settings};
 
 /// The map of a flow over a step, its derivatives by differences.
 struct FlowMap {
@@ -113,67 +114,84 @@ impl DynamicalSystem for FlowMap {
     }
 }
 
+const GLANCE: Effort = Effort {
+    rhythms: 2,
+    columns: 3,
+    starts: 6,
+    values: 1,
+    turns: 50.0,
+};
+
+fn comparison(pair: [Arc<dyn DynamicalSystem>; 2], over: &str) -> Comparison {
+    let over = options::over(over).unwrap();
+    let side = |system| {
+        let subject = Subject::of(system, "s", &Settings::default(), &Watcher::default());
+        Side::new(subject.unwrap(), "s", &over).unwrap()
+    };
+    Comparison::new(pair.map(side), &over, GLANCE).unwrap()
+}
+
 #[test]
 fn maps_with_long_steps_are_compared() {
     let flow = models::find("fitzhugh-nagumo-1961").unwrap();
-    let maps = [0.5, 0.75].map(|dt| FlowMap {
-        flow: flow.clone(),
-        dt,
-    });
-    let over = flow.spec().parameter_index("e").unwrap();
-    let effort = Effort {
-        rhythms: 2,
-        columns: 3,
-        starts: 6,
-        values: 1,
-        turns: 50.0,
+    let map = |dt| -> Arc<dyn DynamicalSystem> {
+        let flow = flow.clone();
+        Arc::new(FlowMap { flow, dt })
     };
-    let pairs: [[&dyn DynamicalSystem; 2]; 2] = [[&*flow, &maps[0]], [&maps[0], &maps[1]]];
+    let pairs = [[flow.clone(), map(0.5)], [map(0.5), map(0.75)]];
     for (pair, step) in pairs.into_iter().zip([0.5, 1.5]) {
-        let sides = pair.map(|system| Side {
-            system,
-            name: "s".into(),
-            p: system.spec().default_parameters(),
-            over,
-        });
-        let comparison = Comparison {
-            sides,
-            over: "e".into(),
-            interval: [0.09, 0.11],
-            effort,
-        };
-        assert!((comparison.scales().unwrap().step - step).abs() < 1e-9);
+        let comparison = comparison(pair, "e=0.09:0.11");
+        let scales = comparison.scales().unwrap();
+        assert!((scales.step - step).abs() < 1e-9);
         for section in [
-            comparison.motion(),
+            comparison.motion(&scales),
             comparison.rasters(),
             comparison.basins(),
-            comparison.errors(),
+            comparison.errors(&scales),
         ] {
             section.unwrap();
         }
     }
     // Of steps without a common multiple.
-    let odd = FlowMap {
-        flow: flow.clone(),
-        dt: 0.1 * std::f64::consts::SQRT_2,
-    };
-    let sides = [&maps[0] as &dyn DynamicalSystem, &odd].map(|system| Side {
-        system,
-        name: "s".into(),
-        p: system.spec().default_parameters(),
-        over,
-    });
-    let comparison = Comparison {
-        sides,
-        over: "e".into(),
-        interval: [0.09, 0.11],
-        effort,
-    };
-    assert!(
-        comparison
-            .scales()
-            .unwrap_err()
-            .to_string()
-            .contains("common multiple")
+    let odd = [map(0.5), map(0.1 * std::f64::consts::SQRT_2)];
+    let error = comparison(odd, "e=0.09:0.11").scales().unwrap_err();
+    assert!(error.to_string().contains("common multiple"), "{error}");
+}
+
+/// The first number of a column in the table of that name.
+fn first(sections: &[Section], table: &str, column: usize) -> f64 {
+    let mut tables = sections.iter().flat_map(Section::tables);
+    let table = tables.find(|t| t.id == table).unwrap();
+    match table.rows[0][column] {
+        Cell::Number(value) => value,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_map_is_compared_with_its_equations_over_the_stimulus() {
+    let map = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../pretrained/fhn-map.safetensors"
     );
+    let pair = ["fitzhugh-nagumo-1961", map].map(|s| artifact::open_system(s).unwrap());
+    let comparison = comparison(pair, "i_stim=0.4:0.6");
+    let (sections, warnings) = comparison.sections(&Watcher::default()).unwrap();
+    assert_eq!((sections.len(), warnings), (7, Vec::new()));
+    assert!((first(&sections, "errors", 0) - 0.43333).abs() < 1e-4);
+    // One step of the map, and the interval between two spikes.
+    assert!(first(&sections, "errors", 1) < 0.01);
+    let [one, other] = [4, 8].map(|c| first(&sections, "rhythms", c));
+    assert!((one / other - 1.0).abs() < 0.05, "{one} {other}");
+}
+
+#[test]
+fn what_makes_no_sense_for_a_pair_is_said_and_no_failure() {
+    let pair = [(); 2].map(|()| models::find("lorenz-1963").unwrap());
+    let (sections, warnings) = comparison(pair, "rho=27:29")
+        .sections(&Watcher::default())
+        .unwrap();
+    assert_eq!((sections.len(), warnings), (7, Vec::new()));
+    assert!(matches!(&sections[1].parts[..], [Part::Note(note)] if note.contains("No spikes")));
+    assert_eq!(first(&sections, "errors", 1), 0.0);
 }
