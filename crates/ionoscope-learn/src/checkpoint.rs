@@ -87,7 +87,7 @@ fn compare(path: &str, then: &Value, now: &Value, found: &mut Vec<String>) {
 /// One sub-network in a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkState {
-    /// Weights, in the order of [`SubNetwork::groups_mut`](crate::architectures::neural_map::SubNetwork::groups_mut).
+    /// Weights, in the order of [`SubNetwork::groups_mut`](crate::architectures::sub_network::SubNetwork::groups_mut).
     pub weights: Vec<f64>,
     /// First moments of Adam.
     pub first: Vec<f64>,

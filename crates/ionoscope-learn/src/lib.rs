@@ -12,8 +12,10 @@ pub mod events;
 pub mod files;
 pub mod kernels;
 pub mod normalizer;
+mod pairs;
 pub mod responses;
 pub mod second_order;
+mod tagged;
 pub mod train;
 pub mod tune;
 

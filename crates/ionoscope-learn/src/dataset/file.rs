@@ -6,8 +6,11 @@ use ionoscope_dynamics::spec::Spec;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, DatasetConfig, Pairs, Redrawn};
-use crate::{Error, Result, files, normalizer::Normalizer};
+use super::{
+    config::DatasetConfig,
+    set::{Dataset, Redrawn},
+};
+use crate::{Error, Result, files, normalizer::Normalizer, pairs::Pairs};
 
 const KEY: &str = "ionoscope";
 const FORMAT: &str = "dataset/1";

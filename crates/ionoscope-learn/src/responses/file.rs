@@ -6,7 +6,10 @@ use ionoscope_dynamics::spec::Spec;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{ResponseConfig, ResponseData, Responses};
+use super::{
+    config::ResponseConfig,
+    set::{ResponseData, Responses},
+};
 use crate::{Error, Result, files};
 
 const KEY: &str = "ionoscope";

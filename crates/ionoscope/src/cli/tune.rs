@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::{Shared, print, print_json, table};
 use crate::{
     Error, Result,
-    config::load_study,
     shard::has_rank,
-    tuning::{JOURNAL, Tuning, best, front},
+    tuning::{JOURNAL, Tuning, best, front, load_study},
 };
 
 /// Trials in the table at the end.

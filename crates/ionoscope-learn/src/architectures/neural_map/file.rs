@@ -6,8 +6,14 @@ use ionoscope_dynamics::{models, spec::Spec};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{NeuralMap, SubNetwork};
-use crate::architectures::{Architecture, Network, two_layer_map::TwoLayerNetwork};
+use super::{
+    super::{
+        network::{Architecture, Network},
+        sub_network::SubNetwork,
+        two_layer_map::TwoLayerNetwork,
+    },
+    NeuralMap,
+};
 use crate::{Error, Result, files, normalizer::Normalizer};
 
 /// Key of the metadata entry that holds the header document.
