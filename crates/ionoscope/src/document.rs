@@ -114,7 +114,10 @@ impl Document {
             return message;
         }
         let Err((at, second)) = read::<T>(&table) else {
-            return message;
+            return match missing {
+                Some(_) => format!("{message}, expected a word"),
+                None => message,
+            };
         };
         let Some((problem, expected)) = second.split_once(", expected ") else {
             return message;
@@ -123,7 +126,8 @@ impl Document {
         match message.split_once(", expected ") {
             _ if at != place => message,
             Some((got, _)) if of_enum && got.starts_with("invalid type") => {
-                format!("{got}, expected {expected}")
+                let got = get(&self.table, path).map_or("it".into(), Value::to_string);
+                format!("{got} is no choice, expected {expected}")
             }
             None if missing.is_some() => format!("{message}, expected {expected}"),
             _ => message,
@@ -194,6 +198,18 @@ fn read<T: DeserializeOwned>(table: &Table) -> std::result::Result<T, (Vec<Step>
         let path = e.path().iter().filter_map(step).collect();
         (path, e.inner().message().to_owned())
     })
+}
+
+/// The value at a path.
+fn get<'a>(table: &'a Table, path: &[Step]) -> Option<&'a Value> {
+    let [Step::Key(first), rest @ ..] = path else {
+        return None;
+    };
+    rest.iter()
+        .try_fold(table.get(first)?, |here, step| match step {
+            Step::Key(key) => here.get(key),
+            Step::Index(i) => here.get(*i),
+        })
 }
 
 /// Puts a value at a path whose tables are there.

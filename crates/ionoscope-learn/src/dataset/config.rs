@@ -185,7 +185,7 @@ impl DatasetConfig {
 
 /// A name that the model does not have, with what to write instead.
 fn unknown(spec: &Spec, key: &str, e: ionoscope_dynamics::Error, instead: &str) -> Error {
-    Error::of_setting(key, format!("{e}, of {}; write {instead}", spec.id))
+    Error::of_setting(key, format!("{e} (of {}); write {instead}", spec.id))
 }
 
 /// A range whose ends are finite and in order.

@@ -13,7 +13,7 @@ use super::{
     set::{Dataset, Redrawn},
 };
 use crate::{
-    Error, Result,
+    Error, Result, hash,
     normalizer::Normalizer,
     pairs::Pairs,
     responses::{FamilySource, member},
@@ -246,7 +246,7 @@ impl<'a> Sampler<'a> {
         let draw = family.len().unwrap_or(count as u64).max(1);
         // Another stream of members for each name.
         let seed = name.bytes().fold(self.config.seed, |h, b| {
-            h.wrapping_mul(0x0100_0000_01b3) ^ u64::from(b)
+            h.wrapping_mul(hash::PRIME) ^ u64::from(b)
         });
         let dt = self.config.dt;
         let mut pairs = Pairs::new(self.scale.len(), self.control.len() + 1);

@@ -6,7 +6,7 @@ use ionoscope_dynamics::spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::config::DatasetConfig;
-use crate::{architectures::network::Network, normalizer::Normalizer, pairs::Pairs};
+use crate::{architectures::network::Network, hash, normalizer::Normalizer, pairs::Pairs};
 
 /// How many chunks had to be drawn again, and why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,10 +148,6 @@ impl Dataset {
         let numbers = parts
             .into_iter()
             .flat_map(|s| s.p.iter().chain(&s.u).chain(&s.next));
-        numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| {
-            (h ^ v.to_bits())
-                .wrapping_mul(0x0000_0100_0000_01b3)
-                .rotate_left(23)
-        })
+        hash::of_numbers(numbers.copied())
     }
 }

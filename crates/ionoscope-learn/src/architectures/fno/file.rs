@@ -1,15 +1,16 @@
 //! The file of an operator: one `.safetensors` with single-precision tensors, and the rest as JSON in the header's metadata.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use ionoscope_dynamics::spec::Spec;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{bands::Bands, config::FnoConfig, scaling::Scaling, seen::Seen, surrogate::Fno};
-use crate::{Error, Result, files};
+use crate::{
+    Error, Result, files,
+    tensors::{self, Tensor, Tensors},
+};
 
-const KEY: &str = "ionoscope";
 const FORMAT: &str = "fno/1";
 
 #[derive(Serialize, Deserialize)]
@@ -60,27 +61,11 @@ impl Fno {
         let layout = self
             .config
             .layout(self.scaling.inputs(), self.spec.variables.len());
-        let tensors: Vec<_> = layout
+        let parts: Vec<Tensor> = layout
             .blocks()
-            .map(|b| {
-                (
-                    b,
-                    b.of(&self.weights)
-                        .iter()
-                        .flat_map(|w| w.to_le_bytes())
-                        .collect::<Vec<u8>>(),
-                )
-            })
+            .map(|b| Tensor::f32(b.name.as_str(), &b.shape, b.of(&self.weights)))
             .collect();
-        let views = tensors
-            .iter()
-            .map(|(b, bytes)| {
-                TensorView::new(Dtype::F32, b.shape.clone(), bytes).map(|v| (b.name.as_str(), v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| fail(&e))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
-            .map_err(|e| fail(&e))?;
+        let bytes = tensors::to_bytes(header, &parts).map_err(|e| fail(&e))?;
         // JSON has no word for a number that is not finite: the reader is asked, before anything stands on the disk.
         Fno::from_bytes(&bytes).map_err(|e| fail(&format!("it could not be read again: {e}")))?;
         Ok(bytes)
@@ -89,8 +74,8 @@ impl Fno {
     /// Whether a file says that it holds a Fourier neural operator.
     pub fn is_one(path: &Path) -> bool {
         let header = std::fs::read(path).ok().and_then(|bytes| {
-            let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
-            serde_json::from_str::<serde_json::Value>(metadata.metadata().as_ref()?.get(KEY)?).ok()
+            let text = tensors::document(&bytes).ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).ok()
         });
         // Of a later version too, which is then refused by its format.
         header.is_some_and(|h| h["format"].as_str().is_some_and(|f| f.starts_with("fno/")))
@@ -113,17 +98,8 @@ impl Fno {
     /// # Errors
     /// As [`Fno::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let damaged = |e: safetensors::SafeTensorError| {
-            format!(
-                "not a readable .safetensors file, or truncated ({e}); expected a surrogate written by ionoscope"
-            )
-        };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-        let text = text.ok_or_else(|| {
-            format!("its header has no '{KEY}' entry; expected a surrogate written by ionoscope")
-        })?;
-        let header: Header = serde_json::from_str(text)
+        let text = tensors::document(bytes).map_err(|e| e.of("surrogate"))?;
+        let header: Header = serde_json::from_str(&text)
             .map_err(|e| format!("its header does not describe a Fourier neural operator: {e}"))?;
         if header.format != FORMAT {
             return Err(format!(
@@ -139,34 +115,13 @@ impl Fno {
             .config
             .check()
             .map_err(|e| format!("its header: {e}"))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let tensors = Tensors::read(bytes).map_err(|e| e.of("surrogate"))?;
         let layout = header
             .config
             .layout(header.scaling.inputs(), header.spec.variables.len());
         let mut weights = Vec::with_capacity(layout.count.min(bytes.len()));
         for b in layout.blocks() {
-            let t = tensors.tensor(&b.name).map_err(|_| {
-                format!(
-                    "tensor '{}' is missing; the header does not match the tensors",
-                    b.name
-                )
-            })?;
-            if t.dtype() != Dtype::F32 || t.shape() != b.shape {
-                return Err(format!(
-                    "tensor '{}' is {:?} {:?}; the header asks for F32 {:?}",
-                    b.name,
-                    t.dtype(),
-                    t.shape(),
-                    b.shape
-                ));
-            }
-            weights.extend(
-                t.data()
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|b| f32::from_le_bytes(*b)),
-            );
+            weights.extend(tensors.f32(&b.name, &b.shape)?);
         }
         let Header {
             spec,
