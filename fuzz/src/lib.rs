@@ -310,8 +310,8 @@ pub mod valid {
     use ionoscope_dynamics::{spec::Spec, spec::TrainingRange};
     use ionoscope_learn::{
         architectures::{
+            SubNetwork,
             fno::{Scaling, Seen},
-            neural_map::SubNetwork,
         },
         checkpoint::{Identity, NetworkState},
         dataset::{DatasetConfig, Pairs, Redrawn},

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     kernels::{AdamStep, Backend},
+    tagged::exactly,
 };
 
 /// How the learning rate changes over a training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
+#[serde(rename_all = "kebab-case", tag = "kind", try_from = "Written")]
 pub enum Schedule {
     /// Always the same.
     Constant,
@@ -39,6 +40,70 @@ pub enum Schedule {
         /// Epochs between two changes.
         every: u64,
     },
+}
+
+/// A [`Schedule`] as it stands in files: read so, errors name the key within it.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { kind = \"constant\" }"
+)]
+struct Written {
+    kind: Kind,
+    start: Option<f64>,
+    warm_up: Option<f64>,
+    end: Option<f64>,
+    factor: Option<f64>,
+    every: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Constant,
+    Cosine,
+    OneCycle,
+    Steps,
+}
+
+impl TryFrom<Written> for Schedule {
+    type Error = String;
+
+    fn try_from(w: Written) -> std::result::Result<Self, String> {
+        let given = [
+            ("start", w.start),
+            ("warm_up", w.warm_up),
+            ("end", w.end),
+            ("factor", w.factor),
+            ("every", w.every.map(|n| n as f64)),
+        ];
+        Ok(match w.kind {
+            Kind::Constant => {
+                let [] = exactly("constant", [], &given)?;
+                Schedule::Constant
+            }
+            Kind::Cosine => {
+                let [warm_up, end] = exactly("cosine", ["warm_up", "end"], &given)?;
+                Schedule::Cosine { warm_up, end }
+            }
+            Kind::OneCycle => {
+                let [start, warm_up, end] =
+                    exactly("one-cycle", ["start", "warm_up", "end"], &given)?;
+                Schedule::OneCycle {
+                    start,
+                    warm_up,
+                    end,
+                }
+            }
+            Kind::Steps => {
+                let [factor, every] = exactly("steps", ["factor", "every"], &given)?;
+                Schedule::Steps {
+                    factor,
+                    every: every as u64,
+                }
+            }
+        })
+    }
 }
 
 /// The settings of Adam.
@@ -92,9 +157,7 @@ impl AdamConfig {
             if ok {
                 Ok(())
             } else {
-                Err(Error::Invalid(format!(
-                    "adam.{name} = {value}; expected {expected}"
-                )))
+                Err(Error::setting(name, value, expected))
             }
         };
         let share = |v: f64| (0.0..=1.0).contains(&v);

@@ -4,18 +4,18 @@
 //! `i.second_order` once that stage has begun) and the rest as JSON in the header, with a checksum of everything.
 
 use std::{
-    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Result, files};
+use crate::{
+    Error, Result, files, hash,
+    tensors::{self, Damage, Tensor, Tensors},
+};
 
-const KEY: &str = "ionoscope";
 const FORMAT: &str = "checkpoint/2";
 
 /// What a checkpoint belongs to; resuming with anything else would give a result that is neither one nor the other.
@@ -87,7 +87,7 @@ fn compare(path: &str, then: &Value, now: &Value, found: &mut Vec<String>) {
 /// One sub-network in a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkState {
-    /// Weights, in the order of [`SubNetwork::groups_mut`](crate::architectures::neural_map::SubNetwork::groups_mut).
+    /// Weights, in the order of [`SubNetwork::groups_mut`](crate::architectures::sub_network::SubNetwork::groups_mut).
     pub weights: Vec<f64>,
     /// First moments of Adam.
     pub first: Vec<f64>,
@@ -132,12 +132,7 @@ struct Header {
 
 /// Hexadecimal FNV-1a over the bits of numbers, rotated so that every bit spreads.
 pub(crate) fn fingerprint(numbers: impl Iterator<Item = f64>) -> String {
-    let h = numbers.fold(0xcbf2_9ce4_8422_2325, |h: u64, v| {
-        (h ^ v.to_bits())
-            .wrapping_mul(0x0000_0100_0000_01b3)
-            .rotate_left(23)
-    });
-    format!("{h:016x}")
+    format!("{:016x}", hash::of_numbers(numbers))
 }
 
 /// How the checksum stands in the header.
@@ -233,25 +228,11 @@ impl Checkpoint {
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let header = header.replacen(&entry(""), &entry(&checksum(&header, &self.networks)), 1);
-        let tensors = self.networks.iter().enumerate().flat_map(|(i, n)| {
-            n.parts().map(move |(name, v)| {
-                (
-                    format!("{i}.{name}"),
-                    v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>(),
-                )
-            })
+        let parts = self.networks.iter().enumerate().flat_map(|(i, n)| {
+            n.parts()
+                .map(move |(name, v)| Tensor::f64(format!("{i}.{name}"), &[v.len()], v))
         });
-        let tensors: Vec<(String, Vec<u8>)> = tensors.collect();
-        let views = tensors
-            .iter()
-            .map(|(name, bytes)| {
-                TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)
-                    .map(|v| (name.as_str(), v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
-            .map_err(|e| fail(&e))
+        tensors::to_bytes(header, &parts.collect::<Vec<_>>()).map_err(|e| fail(&e))
     }
 
     /// Reads a checkpoint.
@@ -284,13 +265,12 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
         let damaged =
             |e: &dyn std::fmt::Display| format!("not a readable checkpoint, or truncated ({e})");
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
-        let text = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(KEY))
-            .ok_or_else(|| damaged(&"no header of ionoscope"))?;
-        let header: Header = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+        let none = |e: Damage| match e {
+            Damage::Unreadable(e) => damaged(&e),
+            Damage::NoDocument => damaged(&"no header of ionoscope"),
+        };
+        let text = tensors::document(bytes).map_err(none)?;
+        let header: Header = serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         if header.format != FORMAT {
             return Err(format!(
                 "the format is '{}'; expected '{FORMAT}', written by version {}",
@@ -298,15 +278,10 @@ impl Checkpoint {
                 env!("CARGO_PKG_VERSION")
             ));
         }
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+        let tensors = Tensors::read(bytes).map_err(none)?;
         let numbers = |name: String| -> std::result::Result<Vec<f64>, String> {
-            let view = tensors.tensor(&name).map_err(|e| damaged(&e))?;
-            if view.dtype() != Dtype::F64 {
-                return Err(damaged(&format!("{name} is not double precision")));
-            }
-            let number =
-                |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
-            Ok(view.data().chunks_exact(8).map(number).collect())
+            let length = tensors.length(&name).unwrap_or(0);
+            tensors.f64(&name, &[length]).map_err(|e| damaged(&e))
         };
         let mut networks = Vec::new();
         for (i, steps) in header.steps.iter().enumerate() {
@@ -317,9 +292,8 @@ impl Checkpoint {
                 second: numbers(format!("{i}.second"))?,
                 steps: *steps,
                 second_order: tensors
-                    .names()
-                    .contains(&second_order.as_str())
-                    .then(|| numbers(second_order))
+                    .length(&second_order)
+                    .map(|_| numbers(second_order))
                     .transpose()?,
             });
         }

@@ -1,6 +1,9 @@
 //! What can be wrong with a dataset, a surrogate or a training run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -16,6 +19,14 @@ pub enum Error {
     /// A configuration or argument that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// A setting of a configuration that makes no sense: the file that it comes from can then be searched for it.
+    #[error("{key}{problem}")]
+    Setting {
+        /// Its key within the section that was checked, such as `adam.batch`.
+        key: String,
+        /// What is wrong, as it follows the key: ` = 0; expected at least 1`.
+        problem: String,
+    },
     /// A file whose content is not what it should be.
     #[error("{path}: {message}", path = .path.display())]
     File {
@@ -54,11 +65,39 @@ impl Error {
         }
     }
 
+    /// A setting with another value than was expected.
+    pub fn setting(key: &str, got: impl Display, expected: impl Display) -> Self {
+        Error::Setting {
+            key: key.to_owned(),
+            problem: format!(" = {got}; expected {expected}"),
+        }
+    }
+
+    /// A setting about which something else complains.
+    pub fn of_setting(key: &str, problem: impl Display) -> Self {
+        Error::Setting {
+            key: key.to_owned(),
+            problem: format!(": {problem}"),
+        }
+    }
+
+    /// The error with the section in which the setting stands before its key.
+    #[must_use]
+    pub fn within(self, section: &str) -> Self {
+        match self {
+            Error::Setting { key, problem } => Error::Setting {
+                key: format!("{section}.{key}"),
+                problem,
+            },
+            other => other,
+        }
+    }
+
     /// Whether the input was wrong (exit code 2) rather than the work failed (exit code 1).
     pub fn is_input(&self) -> bool {
         match self {
             Error::Dynamics(e) => e.is_input(),
-            Error::Invalid(_) | Error::File { .. } => true,
+            Error::Invalid(_) | Error::Setting { .. } | Error::File { .. } => true,
             Error::Read { source, .. } => !is_of_machine(source),
             Error::Write { .. } | Error::Failed(_) => false,
         }

@@ -10,10 +10,14 @@ pub mod dataset;
 pub mod error;
 pub mod events;
 pub mod files;
+mod hash;
 pub mod kernels;
 pub mod normalizer;
+mod pairs;
 pub mod responses;
 pub mod second_order;
+mod tagged;
+mod tensors;
 pub mod train;
 pub mod tune;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, dataset::Pairs};
+use crate::{Error, Result, pairs::Pairs};
 
 /// Means and standard deviations of a training set, in physical units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

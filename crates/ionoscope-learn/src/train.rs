@@ -202,7 +202,7 @@ struct Training<'t, 'r> {
 
 impl<'t, 'r> Training<'t, 'r> {
     fn begin(dataset: &'t Dataset, config: &'t TrainConfig, run: &'t mut Run<'r>) -> Result<Self> {
-        let hidden = config.check(dataset)?;
+        let hidden = config.networks(&dataset.spec, dataset.normalizer.parameter_sd.len())?;
         let configuration = serde_json::to_value(config)
             .map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
         let networks = match run.from {

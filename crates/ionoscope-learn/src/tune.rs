@@ -11,7 +11,7 @@ mod study;
 
 pub use pruner::Pruner;
 pub use sampler::Sampler;
-pub use space::{Domain, Parameter, Space};
+pub use space::{Domain, Parameter, Space, key_of};
 pub use study::{
     Fit, Objective, Outcome, Reporter, StudyConfig, Suggestion, Told, Work, run, seed_of,
 };

@@ -772,7 +772,7 @@ fn tune(
     threads: Option<usize>,
 ) -> PyResult<Py<PyAny>> {
     let file = text_of(file, document)
-        .and_then(|text| config::parse_study(&text, &changes))
+        .and_then(|text| ionoscope::tuning::parse_study(&text, &changes))
         .map_err(wrong)?;
     if folder.join(ionoscope::tuning::JOURNAL).exists() && !resume {
         return Err(input(format!(

@@ -8,6 +8,8 @@ pub mod provenance;
 pub mod shard;
 
 pub mod artifact;
+pub mod document;
+
 pub mod config;
 
 pub mod arrays;

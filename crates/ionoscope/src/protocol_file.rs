@@ -13,7 +13,11 @@ use ionoscope_dynamics::{
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Spanned, Table, Value};
 
-use crate::{Error, Result, artifact::read_text, config::advice};
+use crate::{
+    Error, Result,
+    artifact::read_text,
+    document::{advice, place},
+};
 
 /// The columns of a CSV file.
 const COLUMNS: [&str; 2] = ["time", "current"];
@@ -302,12 +306,4 @@ fn check_header(cells: &[&str]) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Line and column of a byte, counted from 1.
-fn place(text: &str, byte: usize) -> String {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    format!("line {line}, column {column}")
 }

@@ -11,7 +11,6 @@ use ionoscope_learn::{
     train::{Device, Ending, Existing, Record},
     tune::{
         Outcome, Reporter, Suggestion, Told, Work,
-        front::fronts,
         journal::{Journal, State, Trial},
         run, seed_of,
     },
@@ -22,13 +21,20 @@ use objective::Objective;
 
 use crate::{
     Error, Result, artifact,
-    config::{AnyConfiguration, StudyFile},
+    config::AnyConfiguration,
     pipeline::{self, Circumstances, Data, Learned},
 };
 
 mod budget;
+mod limits;
 pub mod objective;
+mod ranking;
 mod report;
+mod study_file;
+
+pub use limits::{Budget, Cost};
+pub use ranking::{best, front};
+pub use study_file::{StudyFile, load_study, parse_study};
 
 /// The journal's name in a study's folder.
 pub const JOURNAL: &str = "journal.log";
@@ -462,38 +468,6 @@ impl Tuning<'_> {
             same,
         })
     }
-}
-
-/// Complete trials than which no other is better in every objective, by the first of them.
-pub fn front(trials: &[Trial]) -> Vec<&Trial> {
-    let mut done: Vec<&Trial> = trials
-        .iter()
-        .filter(|t| t.state == State::Complete && t.value.is_some())
-        .collect();
-    let ranks = fronts(&done.iter().map(|t| t.objectives()).collect::<Vec<_>>());
-    let mut k = 0;
-    done.retain(|_| {
-        k += 1;
-        ranks[k - 1] == 0
-    });
-    done.sort_by(|a, b| {
-        a.objectives()
-            .partial_cmp(&b.objectives())
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
-    done
-}
-
-/// The trial with the smallest value of the first objective.
-pub fn best(trials: &[Trial]) -> Option<&Trial> {
-    let done = trials
-        .iter()
-        .filter(|t| t.state == State::Complete && t.value.is_some());
-    done.min_by(|a, b| {
-        a.value
-            .unwrap_or(f64::INFINITY)
-            .total_cmp(&b.value.unwrap_or(f64::INFINITY))
-    })
 }
 
 /// A line for people.

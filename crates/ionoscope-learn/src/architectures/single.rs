@@ -9,7 +9,7 @@ use ionoscope_dynamics::{
     trajectory::{Experiment, SolveOptions, Trajectory},
 };
 
-use super::{Network, neural_map::NeuralMap};
+use super::{network::Network, neural_map::NeuralMap};
 use crate::{
     Error, Result,
     kernels::{BLOCK, Backend, Packed, Samples, Scratch, Shape, outputs},

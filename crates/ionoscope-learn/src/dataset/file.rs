@@ -1,15 +1,21 @@
 //! The file of a dataset: one `.safetensors` with double-precision tensors, and the rest as JSON in the header's metadata.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use ionoscope_dynamics::spec::Spec;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, DatasetConfig, Pairs, Redrawn};
-use crate::{Error, Result, files, normalizer::Normalizer};
+use super::{
+    config::DatasetConfig,
+    set::{Dataset, Redrawn},
+};
+use crate::{
+    Error, Result, files,
+    normalizer::Normalizer,
+    pairs::Pairs,
+    tensors::{self, Tensor, Tensors},
+};
 
-const KEY: &str = "ionoscope";
 const FORMAT: &str = "dataset/1";
 
 #[derive(Serialize, Deserialize)]
@@ -60,31 +66,19 @@ impl Dataset {
             redrawn: self.redrawn,
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut parts = Vec::new();
         for (set, pairs) in sets {
             let (n, d, p) = (pairs.len(), pairs.dimension, pairs.parameters);
-            for (part, shape, values) in [
-                ("p", vec![n, p], &pairs.p),
-                ("u", vec![n, d], &pairs.u),
-                ("next", vec![n, d], &pairs.next),
-                ("distance", vec![n], &pairs.distance),
-            ] {
-                tensors.push((
-                    format!("{set}.{part}"),
-                    shape,
-                    values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                ));
-            }
+            parts.push(Tensor::f64(format!("{set}.p"), &[n, p], &pairs.p));
+            parts.push(Tensor::f64(format!("{set}.u"), &[n, d], &pairs.u));
+            parts.push(Tensor::f64(format!("{set}.next"), &[n, d], &pairs.next));
+            parts.push(Tensor::f64(
+                format!("{set}.distance"),
+                &[n],
+                &pairs.distance,
+            ));
         }
-        let views = tensors
-            .iter()
-            .map(|(name, shape, bytes)| {
-                TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
-            .map_err(|e| fail(&e))
+        tensors::to_bytes(header, &parts).map_err(|e| fail(&e))
     }
 
     /// Reads a dataset.
@@ -104,20 +98,8 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let damaged = |e: safetensors::SafeTensorError| {
-            format!(
-                "not a readable .safetensors file, or truncated ({e}); expected a dataset written by ionoscope"
-            )
-        };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let text = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(KEY))
-            .ok_or_else(|| {
-                format!("its header has no '{KEY}' entry; expected a dataset written by ionoscope")
-            })?;
-        let header: Header = serde_json::from_str(text)
+        let text = tensors::document(bytes).map_err(|e| e.of("dataset"))?;
+        let header: Header = serde_json::from_str(&text)
             .map_err(|e| format!("its header does not describe a dataset: {e}"))?;
         if header.format != FORMAT {
             return Err(format!(
@@ -125,7 +107,7 @@ impl Dataset {
                 header.format
             ));
         }
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let tensors = Tensors::read(bytes).map_err(|e| e.of("dataset"))?;
         header
             .spec
             .check()
@@ -165,30 +147,8 @@ impl Dataset {
         }
         header.normalizer.check().map_err(|e| e.to_string())?;
         let read = |set: &str| -> std::result::Result<Pairs, String> {
-            let n = tensors
-                .tensor(&format!("{set}.distance"))
-                .ok()
-                .and_then(|t| t.shape().first().copied())
-                .unwrap_or(0);
-            let part = |part: &str, shape: &[usize]| {
-                let name = format!("{set}.{part}");
-                let t = tensors.tensor(&name).map_err(|_| {
-                    format!("tensor '{name}' is missing; the header does not match the tensors")
-                })?;
-                if t.dtype() != Dtype::F64 || t.shape() != shape {
-                    return Err(format!(
-                        "tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}",
-                        t.dtype(),
-                        t.shape()
-                    ));
-                }
-                Ok(t.data()
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .map(|b| f64::from_le_bytes(*b))
-                    .collect::<Vec<f64>>())
-            };
+            let n = tensors.length(&format!("{set}.distance")).unwrap_or(0);
+            let part = |part: &str, shape: &[usize]| tensors.f64(&format!("{set}.{part}"), shape);
             let pairs = Pairs {
                 dimension: d,
                 parameters: p,

@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::{
-    Line,
     descent::{self, AdamStep},
+    shape::Line,
     sweep,
 };
 
@@ -139,7 +139,7 @@ impl sweep::Lanes for Ymm {
 
 /// Work for the instruction set: one vector by eight rows of sums fills half of the registers.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(kernel: impl super::Kernel) {
+pub(super) fn run(kernel: impl sweep::Kernel) {
     // SAFETY: this function is compiled for the instruction set of `Ymm`.
     unsafe { kernel.run::<Ymm, 1>() }
 }

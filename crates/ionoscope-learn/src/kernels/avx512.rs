@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::{
-    Line,
     descent::{self, AdamStep},
+    shape::Line,
     sweep,
 };
 
@@ -164,7 +164,7 @@ impl sweep::Lanes for Zmm {
 
 /// Work for the instruction set: two vectors by eight rows of sums fill the registers.
 #[target_feature(enable = "avx512f,avx512dq")]
-pub(super) fn run(kernel: impl super::Kernel) {
+pub(super) fn run(kernel: impl sweep::Kernel) {
     // SAFETY: this function is compiled for the instruction set of `Zmm`.
     unsafe { kernel.run::<Zmm, 2>() }
 }

@@ -21,33 +21,16 @@ mod descent;
 pub mod oracle;
 pub mod peak;
 mod portable;
+mod shape;
 mod sweep;
 
 use crate::{Error, Result};
 
 pub use descent::AdamStep;
-pub(crate) use sweep::Lanes;
-
-/// Work that is written once, for any vectors, and compiled for each instruction set.
-pub(crate) trait Kernel {
-    /// With vectors of `L`, of which `V` by eight sums fit the registers.
-    ///
-    /// # Safety
-    /// The processor has the instruction set of `L`.
-    unsafe fn run<L: Lanes, const V: usize>(self);
-}
-
-/// Samples that are swept forward and then backward at once.
-pub const BLOCK: usize = 256;
-
-/// Sixteen single-precision numbers of one cache line: the unit of all memory that kernels see.
-#[repr(C, align(64))]
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Line(pub [f32; LINE]);
-
-/// Numbers in a [`Line`].
-pub const LINE: usize = 16;
-const ZERO: Line = Line([0.0; LINE]);
+pub(crate) use shape::LOG2_E_TWICE;
+use shape::ZERO;
+pub use shape::{BLOCK, LINE, Line, Shape};
+pub(crate) use sweep::{Kernel, Lanes};
 
 /// An instruction set for which there is a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,35 +157,6 @@ impl Backend {
     }
 }
 
-/// Size of a sub-network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    /// Inputs of the inner layer: D_u - 1 + D_p.
-    pub inner: usize,
-    /// Hidden units N_h.
-    pub hidden: usize,
-}
-
-impl Shape {
-    /// Rows of N_h weights: A and B, beta, a, alpha, b.
-    pub fn rows(self) -> usize {
-        self.inner + 4
-    }
-
-    /// Number of weights, with gamma.
-    pub fn weights(self) -> usize {
-        self.rows() * self.hidden + 1
-    }
-
-    /// Floating-point operations counted for one sample, forward and backward: two per multiply-add of the products with A, B, a and b, and
-    /// 25 per tanh.
-    pub fn flops(self) -> f64 {
-        (self.hidden * (2 * 2 * (self.inner + 2) + 2 * 25)) as f64
-    }
-}
-
-pub(crate) const LOG2_E_TWICE: f64 = 2.0 * std::f64::consts::LOG2_E;
-
 /// The weights of a sub-network in single precision, scaled as the kernels want them.
 #[derive(Debug, Clone)]
 pub struct Packed {
@@ -223,7 +177,7 @@ impl Packed {
     }
 
     /// Takes over weights in the order of
-    /// [`SubNetwork::groups_mut`](crate::architectures::neural_map::SubNetwork::groups_mut): rows of A and B, beta, a, alpha, b, gamma.
+    /// [`SubNetwork::groups_mut`](crate::architectures::sub_network::SubNetwork::groups_mut): rows of A and B, beta, a, alpha, b, gamma.
     ///
     /// # Panics
     /// If there are not [`Shape::weights`].

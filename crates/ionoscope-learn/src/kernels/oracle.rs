@@ -1,6 +1,6 @@
 //! The sub-network in double precision, one sample and one weight at a time, straight from its formula: what the kernels are checked against.
 
-use super::Shape;
+use super::shape::Shape;
 
 /// The output for one sample; `weights` in the order of [`Packed::set`](super::Packed::set).
 pub fn output(shape: Shape, weights: &[f64], inner: &[f64], own: f64) -> f64 {

@@ -1,6 +1,6 @@
 //! Plain Rust for any processor: eight lanes that the compiler turns into whatever vectors there are.
 
-use super::{Line, sweep};
+use super::{shape::Line, sweep};
 
 #[derive(Clone, Copy)]
 struct Lanes([f32; 8]);
@@ -86,7 +86,7 @@ impl sweep::Lanes for Lanes {
 }
 
 /// Work for any processor.
-pub(super) fn run(kernel: impl super::Kernel) {
+pub(super) fn run(kernel: impl sweep::Kernel) {
     // SAFETY: plain Rust runs everywhere.
     unsafe { kernel.run::<Lanes, 1>() }
 }

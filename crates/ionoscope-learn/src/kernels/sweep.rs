@@ -2,7 +2,7 @@
 //!
 //! Everything here is inlined into a function compiled for one instruction set; what differs between them is in [`Lanes`].
 
-use super::{BLOCK, LINE, LOG2_E_TWICE, Line, Shape};
+use super::shape::{BLOCK, LINE, LOG2_E_TWICE, Line, Shape};
 
 /// What a pass needs of an instruction set: a vector of single-precision lanes.
 ///
@@ -29,6 +29,15 @@ pub(crate) trait Lanes: Copy {
     /// m(k) = 1 / (1 + 2^k) in place, so that tanh(z) = 1 - 2 m(2 log2(e) z). Operations that take several cycles each follow one another
     /// here, so the vectors are to go through them side by side.
     unsafe fn gates<const N: usize>(k: &mut [Self; N], constants: &Self::Constants);
+}
+
+/// Work that is written once, for any vectors, and compiled for each instruction set.
+pub(crate) trait Kernel {
+    /// With vectors of `L`, of which `V` by eight sums fit the registers.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `L`.
+    unsafe fn run<L: Lanes, const V: usize>(self);
 }
 
 /// One block of samples to sweep.

@@ -75,7 +75,7 @@ fn the_oracles_gradient_agrees_with_differences() {
 
 #[test]
 fn the_oracle_is_the_neural_map() {
-    use crate::architectures::neural_map::SubNetwork;
+    use crate::architectures::sub_network::SubNetwork;
     let c = case(3, 7, 5);
     let mut net = SubNetwork::zeros(1, 4, 7);
     let mut left = &c.weights[..];

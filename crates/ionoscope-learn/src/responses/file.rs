@@ -1,15 +1,19 @@
 //! The file of a dataset of responses: one `.safetensors` with single-precision tensors, and the rest as JSON in the header's metadata.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use ionoscope_dynamics::spec::Spec;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{ResponseConfig, ResponseData, Responses};
-use crate::{Error, Result, files};
+use super::{
+    config::ResponseConfig,
+    set::{ResponseData, Responses},
+};
+use crate::{
+    Error, Result, files,
+    tensors::{self, Tensor, Tensors},
+};
 
-const KEY: &str = "ionoscope";
 const FORMAT: &str = "responses/1";
 
 #[derive(Serialize, Deserialize)]
@@ -55,46 +59,18 @@ impl ResponseData {
             classes: self.classes.clone(),
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
-        let mut tensors = Vec::new();
+        let mut parts = Vec::new();
         for (name, set) in sets {
-            let bytes = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
             let (n, points) = (set.len(), set.points);
-            tensors.push((
-                format!("{name}.input"),
-                Dtype::F32,
-                vec![n, points],
-                bytes(&set.input),
-            ));
-            tensors.push((
-                format!("{name}.x"),
-                Dtype::F32,
-                vec![n, set.variables, points],
-                bytes(&set.x),
-            ));
-            let class = set
-                .class
-                .iter()
-                .flat_map(|c| c.to_le_bytes())
-                .collect::<Vec<u8>>();
-            tensors.push((format!("{name}.class"), Dtype::U32, vec![n], class));
+            let of = |part: &str| format!("{name}.{part}");
+            parts.push(Tensor::f32(of("input"), &[n, points], &set.input));
+            parts.push(Tensor::f32(of("x"), &[n, set.variables, points], &set.x));
+            parts.push(Tensor::u32(of("class"), &[n], &set.class));
             if !self.config.vary.is_empty() {
-                let p = set
-                    .p
-                    .iter()
-                    .flat_map(|v| v.to_le_bytes())
-                    .collect::<Vec<u8>>();
-                tensors.push((format!("{name}.p"), Dtype::F64, vec![n, set.parameters], p));
+                parts.push(Tensor::f64(of("p"), &[n, set.parameters], &set.p));
             }
         }
-        let views = tensors
-            .iter()
-            .map(|(name, dtype, shape, bytes)| {
-                TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| fail(&e))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
-            .map_err(|e| fail(&e))
+        tensors::to_bytes(header, &parts).map_err(|e| fail(&e))
     }
 
     /// Reads a dataset.
@@ -114,17 +90,8 @@ impl ResponseData {
     /// # Errors
     /// As [`ResponseData::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let damaged = |e: safetensors::SafeTensorError| {
-            format!(
-                "not a readable .safetensors file, or truncated ({e}); expected a dataset written by ionoscope"
-            )
-        };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-        let text = text.ok_or_else(|| {
-            format!("its header has no '{KEY}' entry; expected a dataset written by ionoscope")
-        })?;
-        let header: Header = serde_json::from_str(text)
+        let text = tensors::document(bytes).map_err(|e| e.of("dataset"))?;
+        let header: Header = serde_json::from_str(&text)
             .map_err(|e| format!("its header does not describe a dataset of responses: {e}"))?;
         if header.format != FORMAT {
             return Err(format!(
@@ -136,50 +103,16 @@ impl ResponseData {
             .spec
             .check()
             .map_err(|e| format!("its header: {e}"))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let tensors = Tensors::read(bytes).map_err(|e| e.of("dataset"))?;
         let (points, variables) = (header.config.points, header.spec.variables.len());
-        let read =
-            |name: String, dtype: Dtype, shape: &[usize]| -> std::result::Result<Vec<u8>, String> {
-                let t = tensors.tensor(&name).map_err(|_| {
-                    format!("tensor '{name}' is missing; the header does not match the tensors")
-                })?;
-                if t.dtype() != dtype || t.shape() != shape {
-                    return Err(format!(
-                        "tensor '{name}' is {:?} {:?}; the header asks for {dtype:?} {shape:?}",
-                        t.dtype(),
-                        t.shape()
-                    ));
-                }
-                Ok(t.data().to_vec())
-            };
-        let single = |bytes: Vec<u8>| -> Vec<f32> {
-            bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect()
-        };
         let set = |name: &str, classes: &[String]| -> std::result::Result<Responses, String> {
-            let n = tensors
-                .tensor(&format!("{name}.class"))
-                .ok()
-                .and_then(|t| t.shape().first().copied());
-            let n = n.ok_or_else(|| {
+            let of = |part: &str| format!("{name}.{part}");
+            let n = tensors.length(&of("class")).ok_or_else(|| {
                 format!("tensor '{name}.class' is missing; the header does not match the tensors")
             })?;
-            let input = single(read(format!("{name}.input"), Dtype::F32, &[n, points])?);
-            let x = single(read(
-                format!("{name}.x"),
-                Dtype::F32,
-                &[n, variables, points],
-            )?);
-            let class: Vec<u32> = read(format!("{name}.class"), Dtype::U32, &[n])?
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| u32::from_le_bytes(*b))
-                .collect();
+            let input = tensors.f32(&of("input"), &[n, points])?;
+            let x = tensors.f32(&of("x"), &[n, variables, points])?;
+            let class = tensors.u32(&of("class"), &[n])?;
             if let Some(c) = class.iter().find(|c| **c as usize >= classes.len()) {
                 return Err(format!(
                     "a sample of set '{name}' is of class {c}; its family has {}",
@@ -190,13 +123,7 @@ impl ResponseData {
             let p: Vec<f64> = if header.config.vary.is_empty() {
                 header.spec.default_parameters().repeat(n)
             } else {
-                let bytes = read(format!("{name}.p"), Dtype::F64, &[n, parameters])?;
-                bytes
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .map(|b| f64::from_le_bytes(*b))
-                    .collect()
+                tensors.f64(&of("p"), &[n, parameters])?
             };
             let set = Responses {
                 points,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ResponseConfig, Responses};
+use super::{config::ResponseConfig, set::Responses};
 use crate::{Error, Result, checkpoint::fingerprint, files};
 
 /// Length of the checksum at the end of a part.

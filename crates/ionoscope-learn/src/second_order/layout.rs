@@ -2,33 +2,22 @@
 
 use std::ops::Range;
 
-use faer::Mat;
 use rayon::prelude::*;
 
-use super::{SecondOrderConfig, linear_algebra::Factor, residuals, shared};
+use super::{
+    config::SecondOrderConfig, linear_algebra::Factor, normal_equations::NormalEquations,
+    residuals, shared,
+};
 use crate::{
-    architectures::{Network, neural_map::SubNetwork, two_layer_map::TwoLayerNetwork},
+    architectures::{Network, sub_network::SubNetwork, two_layer_map::TwoLayerNetwork},
     dataset::Design,
 };
-
-/// Pairs whose contributions one task sums; fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 4096;
 
 /// The sizes of a network, for each family; the weights stand in the order of [`Network::groups_mut`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Layout {
     Own(residuals::OwnLayout),
     Shared(shared::SharedLayout),
-}
-
-/// J'J (lower triangle), J'r and r'r.
-pub(super) struct NormalEquations {
-    /// J'J, lower triangle.
-    pub jtj: Mat<f64>,
-    /// J'r.
-    pub gradient: Vec<f64>,
-    /// r'r.
-    pub squared_error: f64,
 }
 
 impl Layout {
@@ -142,22 +131,6 @@ impl Layout {
             Layout::Shared(l) => shared::acceleration(l, w, v, design),
         }
     }
-}
-
-/// The pairs in chunks of fixed size, over all cores.
-pub(super) fn chunks(design: &Design) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
-    let n = design.len();
-    (0..n.div_ceil(CHUNK))
-        .into_par_iter()
-        .map(move |c| c * CHUNK..((c + 1) * CHUNK).min(n))
-}
-
-/// A range in pieces of at most `size`.
-pub(super) fn tiles(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range
-        .step_by(size)
-        .map(move |from| from..(from + size).min(end))
 }
 
 /// Absolute coefficients of a linear least-squares fit of the (first) target by the standardised inputs.

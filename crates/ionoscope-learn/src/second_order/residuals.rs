@@ -9,8 +9,8 @@ use pulp::WithSimd;
 use rayon::prelude::*;
 
 use super::{
-    layout::{NormalEquations, chunks, tiles},
     linear_algebra::add_gram,
+    normal_equations::{NormalEquations, chunks, tiles},
 };
 use crate::dataset::Design;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::architectures::{neural_map::SubNetwork, two_layer_map::TwoLayerNetwork};
+use crate::architectures::{sub_network::SubNetwork, two_layer_map::TwoLayerNetwork};
 
 /// A design with random inputs and smooth targets, as many as the network has outputs.
 fn design(network: &Network, n: usize) -> Design {

@@ -12,7 +12,7 @@ use crate::{
     Error, Result,
     adam::AdamConfig,
     architectures::{
-        Architecture, Network, neural_map::SubNetwork, two_layer_map::TwoLayerNetwork,
+        Architecture, Network, sub_network::SubNetwork, two_layer_map::TwoLayerNetwork,
     },
     dataset::Dataset,
     second_order::SecondOrderConfig,
@@ -43,6 +43,31 @@ impl Default for InitialWeights {
             alpha: 0.2,
             b: 0.2,
         }
+    }
+}
+
+impl InitialWeights {
+    fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("inner", self.inner),
+            ("beta", self.beta),
+            ("a", self.a),
+            ("alpha", self.alpha),
+            ("b", self.b),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::setting(name, value, "0 or more"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_hidden(key: &str, n: usize) -> Result<()> {
+    match n {
+        0 => Err(Error::setting(key, n, "at least 1")),
+        1..=MOST_HIDDEN => Ok(()),
+        _ => Err(Error::setting(key, n, format!("at most {MOST_HIDDEN}"))),
     }
 }
 
@@ -94,61 +119,76 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Checks every number, and the names against the variables of `dataset`; the hidden units of each variable.
-    pub(super) fn check(&self, dataset: &Dataset) -> Result<Vec<usize>> {
-        self.adam.check()?;
-        self.second_order.check()?;
-        let i = &self.initial;
-        for (name, value) in [
-            ("inner", i.inner),
-            ("beta", i.beta),
-            ("a", i.a),
-            ("alpha", i.alpha),
-            ("b", i.b),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(Error::Invalid(format!(
-                    "initial.{name} = {value}; expected 0 or more"
-                )));
-            }
+    /// Checks every number, and the names against a model's variables; the hidden units of each network. The map has so many inputs besides its
+    /// state: control parameters and the stimulus.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense.
+    pub fn networks(&self, spec: &Spec, parameters: usize) -> Result<Vec<usize>> {
+        self.adam.check().map_err(|e| e.within("adam"))?;
+        self.second_order
+            .check()
+            .map_err(|e| e.within("second_order"))?;
+        self.initial.check().map_err(|e| e.within("initial"))?;
+        if self.validate_every == 0 {
+            return Err(Error::setting("validate_every", 0, "at least 1"));
         }
-        let mut hidden = vec![self.hidden; dataset.spec.variables.len()];
+        let hidden = self.hidden_units(spec)?;
+        self.check_second_stage(spec, parameters, &hidden)?;
+        Ok(hidden)
+    }
+
+    /// The hidden units of each network.
+    fn hidden_units(&self, spec: &Spec) -> Result<Vec<usize>> {
+        let mut of: Vec<Option<usize>> = vec![None; spec.variables.len()];
         for (name, n) in &self.hidden_of {
-            hidden[dataset.spec.variable_index(name)?] = *n;
+            let key = format!("hidden_of.{name}");
+            let i = spec
+                .variable_index(name)
+                .map_err(|e| Error::of_setting(&key, e))?;
+            check_hidden(&key, *n)?;
+            of[i] = Some(*n);
         }
-        if hidden.contains(&0) || self.validate_every == 0 {
-            return Err(Error::Invalid(
-                "hidden, hidden_of and validate_every must be at least 1".into(),
-            ));
+        // A number that no variable takes may be anything.
+        if of.contains(&None) {
+            check_hidden("hidden", self.hidden)?;
         }
-        if let Some(n) = hidden.iter().find(|n| **n > MOST_HIDDEN) {
-            return Err(Error::Invalid(format!(
-                "{n} hidden units; expected at most {MOST_HIDDEN}"
-            )));
+        if self.architecture == Architecture::NeuralMap {
+            return Ok(of.into_iter().map(|n| n.unwrap_or(self.hidden)).collect());
         }
-        if self.architecture == Architecture::TwoLayerMap {
-            if self.adam.epochs > 0 || !self.hidden_of.is_empty() {
-                return Err(Error::Invalid(
-                    "a two_layer_map has one hidden layer for all variables and trains by the second-order stage alone; leave out hidden_of and \
-                     set adam.epochs = 0"
-                        .into(),
-                ));
-            }
-            hidden.truncate(1);
+        let one = |key, problem| Err(Error::of_setting(key, problem));
+        if self.adam.epochs > 0 {
+            return one(
+                "adam.epochs",
+                "a two_layer_map trains by the second-order stage alone; set it to 0",
+            );
         }
+        if !self.hidden_of.is_empty() {
+            return one(
+                "hidden_of",
+                "a two_layer_map has one hidden layer for all variables; leave it out",
+            );
+        }
+        Ok(vec![self.hidden])
+    }
+
+    /// Refuses networks whose second stage would not fit the memory.
+    fn check_second_stage(&self, spec: &Spec, parameters: usize, hidden: &[usize]) -> Result<()> {
+        let d = spec.variables.len();
         let weights = hidden
             .iter()
             .enumerate()
-            .map(|(i, h)| self.zeros(dataset, i, *h).weight_count())
+            .map(|(i, h)| self.network(d, parameters, i, *h).weight_count())
             .max()
             .unwrap_or(0);
         if self.second_order.iterations > 0 && weights > MOST_SECOND_ORDER {
-            return Err(Error::Invalid(format!(
+            let problem = format!(
                 "{weights} weights of one sub-network: the second stage, with a matrix of their square, takes at most {MOST_SECOND_ORDER}; \
                  lower hidden, or train by Adam alone (second_order.iterations = 0)"
-            )));
+            );
+            return Err(Error::of_setting("hidden", problem));
         }
-        Ok(hidden)
+        Ok(())
     }
 
     /// Network `i` of `hidden` units with all weights zero.

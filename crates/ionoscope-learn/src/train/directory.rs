@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Record;
+use super::record::Record;
 use crate::{
     Error, Result,
     checkpoint::{self, Checkpoint, Identity},

@@ -4,14 +4,17 @@
 //! is divided by s(t), the standard deviation over the training samples at that time but at least [`FLOOR`] of that over all times: what
 //! networks are judged by. It is averaged over variables and samples. Interrupted and resumed, a training gives the same bits as one that ran through.
 
-use std::{cell::Cell, time::Instant};
+use std::time::{Duration, Instant};
 
-use ionoscope_dynamics::sampling::{permutation, stream};
-use serde::{Deserialize, Serialize};
+use ionoscope_dynamics::{
+    sampling::{permutation, stream},
+    watch::Watcher,
+};
 
+pub use config::{FLOOR, LossConfig, Normaliser, OperatorConfig, Optimizer};
 use engine::{Cpu, Engine, Epoch, Moving};
 use loss::Problem;
-pub use loss::{LossConfig, overall_sd, time_statistics};
+pub use loss::{overall_sd, time_statistics};
 
 use super::{
     AdamRecord, Device, Directory, Ending, Record, Run,
@@ -20,224 +23,20 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adam::{Adam, AdamConfig, Schedule},
-    architectures::fno::{Bands, Fno, FnoConfig, HIDDEN, Seen, grid::Grid},
+    adam::Adam,
+    architectures::fno::{Bands, Fno, Seen},
     checkpoint::{self, Checkpoint, Identity, NetworkState, fingerprint},
-    responses::{ResponseConfig, ResponseData},
+    responses::ResponseData,
 };
 
+mod config;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod engine;
 mod loss;
 
-/// Smallest standard deviation at a time, relative to that over all times.
-pub const FLOOR: f64 = 0.05;
 /// Share of the validation set's values within the band around what a network gives.
 pub const BAND: f64 = 0.9;
-
-/// How weights are moved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Optimizer {
-    /// Adam, with decoupled weight decay.
-    Adam,
-    /// The matrices between hidden channels along their orthogonalised mean gradients, all else by Adam.
-    #[default]
-    Muon,
-}
-
-/// What the network's outputs are scaled by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Normaliser {
-    /// One number a variable, and exact at the start.
-    #[default]
-    PerChannel,
-    /// Mean and standard deviation at every time, as Pellegrini et al. do, for comparison; the normalised loss is then in their form, where each time is
-    /// divided by the standard deviation there plus 1e-5, not floored.
-    PerPoint,
-}
-
-impl Normaliser {
-    fn is_default(&self) -> bool {
-        *self == Normaliser::default()
-    }
-}
-
-/// How an operator is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OperatorConfig {
-    /// The network.
-    pub network: FnoConfig,
-    /// How the weights are moved.
-    pub optimizer: Optimizer,
-    /// Epochs, batch, learning rate and its schedule, weight decay.
-    pub adam: AdamConfig,
-    /// What is made small.
-    pub loss: LossConfig,
-    /// Longest gradient of a step; a longer one is shortened to it. 0: as it is.
-    pub clip: f64,
-    /// Decay a step of the running mean of the weights, which is what is judged and kept; while there were fewer than ten times as many steps as it goes
-    /// back, the mean is over about the last tenth of them. 0: the weights themselves.
-    pub average: f64,
-    /// See [`Scaling::ramp`](crate::architectures::fno::Scaling::ramp).
-    pub ramp: f64,
-    /// What outputs are scaled by.
-    #[serde(skip_serializing_if = "Normaliser::is_default")]
-    pub normaliser: Normaliser,
-    /// Whether the network is also given the charge, the integral of the current.
-    pub charge: bool,
-    /// The validation error is computed after every so many epochs, and at the end.
-    pub validate_every: u64,
-    /// Validations without a new smallest error after which the training ends. 0: it never does.
-    pub patience: u64,
-    /// Seed of the initial weights and of the order of the samples.
-    pub seed: u64,
-}
-
-impl Default for OperatorConfig {
-    fn default() -> Self {
-        OperatorConfig {
-            network: FnoConfig::default(),
-            optimizer: Optimizer::default(),
-            adam: AdamConfig {
-                epochs: 200,
-                batch: 32,
-                learning_rate: 2e-3,
-                schedule: Schedule::Cosine {
-                    warm_up: 0.02,
-                    end: 1e-3,
-                },
-                weight_decay: 1e-4,
-                epsilon: 1e-8,
-                ..AdamConfig::default()
-            },
-            loss: LossConfig::default(),
-            clip: 1.0,
-            average: 0.999,
-            ramp: 0.005,
-            normaliser: Normaliser::default(),
-            charge: true,
-            validate_every: 5,
-            patience: 0,
-            seed: 1,
-        }
-    }
-}
-
-impl OperatorConfig {
-    /// Checks every number.
-    ///
-    /// # Errors
-    /// Names the first that makes no sense.
-    pub fn check(&self) -> Result<()> {
-        self.network.check()?;
-        self.adam.check()?;
-        let require = |ok: bool, name: &str, value: f64, expected: &str| {
-            if ok {
-                Ok(())
-            } else {
-                Err(Error::Invalid(format!(
-                    "{name} = {value}; expected {expected}"
-                )))
-            }
-        };
-        require(
-            self.clip >= 0.0 && self.clip.is_finite(),
-            "clip",
-            self.clip,
-            "0 or more",
-        )?;
-        require(
-            (0.0..1.0).contains(&self.average),
-            "average",
-            self.average,
-            "a number in [0, 1)",
-        )?;
-        let parts = [
-            ("normalised", self.loss.normalised),
-            ("physical", self.loss.physical),
-            ("slope", self.loss.slope),
-        ];
-        for (name, weight) in parts {
-            require(
-                weight >= 0.0 && weight.is_finite(),
-                &format!("loss.{name}"),
-                weight,
-                "0 or more",
-            )?;
-        }
-        require(
-            parts.iter().any(|p| p.1 > 0.0),
-            "loss",
-            0.0,
-            "at least one part with a weight",
-        )?;
-        require(
-            self.ramp > 0.0 && self.ramp <= 1.0,
-            "ramp",
-            self.ramp,
-            "a number in (0, 1]",
-        )?;
-        require(
-            self.validate_every > 0,
-            "validate_every",
-            self.validate_every as f64,
-            "at least 1",
-        )?;
-        require(
-            self.adam.epochs > 0,
-            "adam.epochs",
-            self.adam.epochs as f64,
-            "at least 1",
-        )
-    }
-}
-
-impl OperatorConfig {
-    /// Checks every number, also against those of the data: worth asking before these are made.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check); a grid too coarse for the modes; windows with scales by time.
-    pub fn check_for(&self, data: &ResponseConfig) -> Result<()> {
-        self.check()?;
-        if data.windows > 0 && self.normaliser == Normaliser::PerPoint {
-            return Err(Error::Invalid("normaliser = \"per_point\" is for responses from one start; leave out responses.windows".into()));
-        }
-        Grid::<f32>::new(data.points, self.network.padding, self.network.modes).map(|_| ())
-    }
-
-    /// Bytes that a training takes besides its data, with so many threads: inputs, what each thread keeps for the way back, weights and moments.
-    pub fn bytes(&self, data: &ResponseConfig, variables: usize, threads: usize) -> u64 {
-        let (points, count) = (
-            data.points as u64,
-            self.weight_count(variables, data) as u64,
-        );
-        let n = &self.network;
-        let full = (n.width as f64 * points as f64 * (1.0 + n.padding)) as u64;
-        let kept =
-            full * (5 * n.layers as u64 + 4) + points * (5 * HIDDEN as u64 + variables as u64);
-        let channels = 1 + self.inputs(variables, data) as u64;
-        let inputs =
-            data.samples.iter().take(2).map(|s| *s as u64).sum::<u64>() * points * channels;
-        4 * (inputs + kept * threads as u64 + count * engine::CHUNKS as u64) + 8 * 7 * count
-    }
-
-    /// Input channels: time, the current, perhaps its charge, of windows the start, and the parameters that vary.
-    pub fn inputs(&self, variables: usize, data: &ResponseConfig) -> usize {
-        2 + usize::from(self.charge)
-            + if data.windows > 0 { variables } else { 0 }
-            + data.vary.len()
-    }
-
-    /// Exact number of trainable weights for a model of so many variables.
-    pub fn weight_count(&self, variables: usize, data: &ResponseConfig) -> usize {
-        self.network
-            .weight_count(self.inputs(variables, data), variables)
-    }
-}
 
 /// A trained operator.
 #[derive(Debug, Clone)]
@@ -405,57 +204,62 @@ pub fn train_operator(
     if data.training.is_empty() {
         return Err(Error::Invalid("the dataset has no training samples".into()));
     }
-    let network = &config.network;
-    let windows = data.config.windows > 0;
     if let Some(fno) = run.from {
-        let inputs = |charge: bool, start: bool, parameters: Vec<&String>| {
-            let fixed = ["the current", "its charge", "the start"]
-                .into_iter()
-                .zip([true, charge, start]);
-            let fixed = fixed.filter(|i| i.1).map(|i| i.0);
-            fixed
-                .chain(parameters.into_iter().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let given = inputs(
-            fno.scaling.charge.is_some(),
-            fno.takes_start(),
-            fno.scaling.parameters.keys().collect(),
-        );
-        let wanted = inputs(config.charge, windows, data.config.vary.keys().collect());
-        if fno.config != *network || fno.spec.id != data.spec.id || given != wanted {
-            return Err(Error::Invalid(format!(
-                "the network to start from is of {} with {:?} and takes {given}; the configuration asks for {} with {network:?}, taking {wanted}",
-                fno.spec.id, fno.config, data.spec.id
-            )));
-        }
+        check_start(fno, data, config)?;
     }
-    if run.from.is_some_and(|fno| {
-        fno.scaling.per_point.is_some() != (config.normaliser == Normaliser::PerPoint)
-    }) {
+    let problem = Problem::new(data, config, run.from)?;
+    let mut training = Training::begin(data, config, run, &problem)?;
+    training.score_start()?;
+    let ending = training.epochs()?;
+    training.finish(ending)
+}
+
+/// Checks that a network can be started from: its sizes, inputs and scales are those of the configuration and the data.
+fn check_start(fno: &Fno, data: &ResponseData, config: &OperatorConfig) -> Result<()> {
+    let network = &config.network;
+    let inputs = |charge: bool, start: bool, parameters: Vec<&String>| {
+        let fixed = ["the current", "its charge", "the start"]
+            .into_iter()
+            .zip([true, charge, start]);
+        let fixed = fixed.filter(|i| i.1).map(|i| i.0);
+        fixed
+            .chain(parameters.into_iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let given = inputs(
+        fno.scaling.charge.is_some(),
+        fno.takes_start(),
+        fno.scaling.parameters.keys().collect(),
+    );
+    let windows = data.config.windows > 0;
+    let wanted = inputs(config.charge, windows, data.config.vary.keys().collect());
+    if fno.config != *network || fno.spec.id != data.spec.id || given != wanted {
+        return Err(Error::Invalid(format!(
+            "the network to start from is of {} with {:?} and takes {given}; the configuration asks for {} with {network:?}, taking {wanted}",
+            fno.spec.id, fno.config, data.spec.id
+        )));
+    }
+    if fno.scaling.per_point.is_some() != (config.normaliser == Normaliser::PerPoint) {
         return Err(Error::Invalid(
             "the network to start from has another normaliser than the configuration".into(),
         ));
     }
-    if let Some(fno) = run
-        .from
-        .filter(|fno| fno.scaling.per_point.is_some() && fno.points != data.config.points)
-    {
+    if fno.scaling.per_point.is_some() && fno.points != data.config.points {
         return Err(Error::Invalid(format!(
             "the network to start from is scaled at each of {} times, the data have {}; with normaliser = \"per_point\" both need the same responses.points",
             fno.points, data.config.points
         )));
     }
-    let problem = Problem::new(data, config, run.from)?;
-    let weights = match run.from {
-        Some(fno) => fno.weights.iter().map(|w| f64::from(*w)).collect(),
-        None => network.initial_weights(
-            problem.scaling.inputs(),
-            data.spec.variables.len(),
-            config.seed,
-        ),
-    };
+    Ok(())
+}
+
+/// What a training belongs to: its configuration, and fingerprints of all numbers that it sees and starts from.
+fn identify(
+    data: &ResponseData,
+    config: &OperatorConfig,
+    given: Option<&[f64]>,
+) -> Result<Identity> {
     let configuration = serde_json::to_value(config)
         .map_err(|e| Error::Invalid(format!("the configuration: {e}")))?;
     let numbers = [&data.training, &data.validation]
@@ -467,51 +271,154 @@ pub fn train_operator(
     } else {
         data.training.p.iter()
     };
-    let numbers = numbers.chain(varied.copied());
-    let identity = Identity {
+    Ok(Identity {
         configuration,
-        dataset: fingerprint(numbers),
-        from: run.from.map(|_| fingerprint(weights.iter().copied())),
-    };
-    let mut state = State {
-        moving: Moving::new(weights),
-        best: None,
-        epoch: 0,
-        losses: Vec::new(),
-        history: Vec::new(),
-        before: 0.0,
-    };
-    let mut directory = None;
-    if let Some(path) = run.directory {
-        let (opened, found) = Directory::open(path, run.existing, &identity)?;
-        directory = Some(opened);
-        if let Some((checkpoint, history)) = found {
-            state.restore(
-                checkpoint,
-                history,
-                data.training.len() * data.spec.variables.len(),
-            )?;
+        dataset: fingerprint(numbers.chain(varied.copied())),
+        from: given.map(|weights| fingerprint(weights.iter().copied())),
+    })
+}
+
+/// When a training is interrupted, and when it is kept.
+struct Pace {
+    watch: Watcher,
+    time_limit: Option<Duration>,
+    /// Time between two checkpoints; none without a folder.
+    every: Option<Duration>,
+    clock: Instant,
+    saved: Instant,
+}
+
+impl Pace {
+    fn stopped(&self) -> Option<Ending> {
+        match self.time_limit {
+            _ if self.watch.stopped() => Some(Ending::Interrupted),
+            Some(limit) if self.clock.elapsed() >= limit => Some(Ending::TimeLimit),
+            _ => None,
         }
     }
-    let (training, validation) = (problem.set(&data.training), problem.set(&data.validation));
-    let mut engine: Box<dyn Engine> = match run.device {
-        Device::Cpu => Box::new(Cpu::new(&problem, config, training, validation)),
-        #[cfg(feature = "cuda")]
-        Device::Cuda => Box::new(cuda::Cuda::new(&problem, config, &training, &validation)?),
-        #[cfg(not(feature = "cuda"))]
-        Device::Cuda => return Err(without_cuda()),
-    };
-    let variables: Vec<String> = data.spec.variables.iter().map(|q| q.name.clone()).collect();
-    let samples = data.training.len();
-    let batches = engine::batches(samples, config) as u64;
-    let (clock, saved, first) = (Instant::now(), Cell::new(Instant::now()), state.epoch);
-    let has_folder = directory.is_some();
-    let due = || has_folder && saved.get().elapsed() >= run.checkpoint_every;
-    if let (Some(before), false) = (&mut run.before, state.history.is_empty()) {
-        before(&state.history);
+
+    /// Whether a checkpoint is due.
+    fn due(&self) -> bool {
+        self.every.is_some_and(|t| self.saved.elapsed() >= t)
     }
-    let diverged = |epoch: u64, place: &str| {
-        let kept = if run.directory.is_some_and(checkpoint::exists) {
+}
+
+/// A training in progress.
+struct Training<'t, 'r> {
+    data: &'t ResponseData,
+    config: &'t OperatorConfig,
+    run: &'t mut Run<'r, Fno>,
+    problem: &'t Problem,
+    engine: Box<dyn Engine + 't>,
+    identity: Identity,
+    directory: Option<Directory>,
+    variables: Vec<String>,
+    state: State,
+    /// Validation error of the network that was given to start from.
+    start: Option<f64>,
+    pace: Pace,
+    /// Epochs before this run.
+    first: u64,
+}
+
+impl<'t, 'r> Training<'t, 'r> {
+    fn begin(
+        data: &'t ResponseData,
+        config: &'t OperatorConfig,
+        run: &'t mut Run<'r, Fno>,
+        problem: &'t Problem,
+    ) -> Result<Self> {
+        let weights: Vec<f64> = match run.from {
+            Some(fno) => fno.weights.iter().map(|w| f64::from(*w)).collect(),
+            None => config.network.initial_weights(
+                problem.scaling.inputs(),
+                data.spec.variables.len(),
+                config.seed,
+            ),
+        };
+        let identity = identify(data, config, run.from.map(|_| &weights[..]))?;
+        let mut state = State {
+            moving: Moving::new(weights),
+            best: None,
+            epoch: 0,
+            losses: Vec::new(),
+            history: Vec::new(),
+            before: 0.0,
+        };
+        let mut directory = None;
+        if let Some(path) = run.directory {
+            let (opened, found) = Directory::open(path, run.existing, &identity)?;
+            directory = Some(opened);
+            if let Some((checkpoint, history)) = found {
+                let most = data.training.len() * data.spec.variables.len();
+                state.restore(checkpoint, history, most)?;
+            }
+        }
+        let (training, validation) = (problem.set(&data.training), problem.set(&data.validation));
+        let engine: Box<dyn Engine + 't> = match run.device {
+            Device::Cpu => Box::new(Cpu::new(problem, config, training, validation)),
+            #[cfg(feature = "cuda")]
+            Device::Cuda => Box::new(cuda::Cuda::new(problem, config, &training, &validation)?),
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda => return Err(without_cuda()),
+        };
+        if let (Some(before), false) = (&mut run.before, state.history.is_empty()) {
+            before(&state.history);
+        }
+        let pace = Pace {
+            watch: run.watch.clone(),
+            time_limit: run.time_limit,
+            every: directory.is_some().then_some(run.checkpoint_every),
+            clock: Instant::now(),
+            saved: Instant::now(),
+        };
+        let scored = |r: &Record| match r {
+            Record::Start(r) => Some(mean(&r.validation)),
+            _ => None,
+        };
+        Ok(Training {
+            data,
+            config,
+            run,
+            problem,
+            engine,
+            identity,
+            directory,
+            variables: data.spec.variables.iter().map(|q| q.name.clone()).collect(),
+            start: state.history.iter().find_map(scored),
+            first: state.epoch,
+            state,
+            pace,
+        })
+    }
+
+    /// Seconds trained, interruptions left out.
+    fn seconds(&self) -> f64 {
+        self.state.before + self.pace.clock.elapsed().as_secs_f64()
+    }
+
+    fn record(&mut self, record: Record) -> Result<()> {
+        if let Some(directory) = &mut self.directory {
+            directory.record(&record, &self.variables)?;
+        }
+        if let Some(progress) = &mut self.run.progress {
+            progress(&record);
+        }
+        self.state.history.push(record);
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let seconds = self.seconds();
+        if let Some(directory) = &mut self.directory {
+            directory.checkpoint(self.state.checkpoint(&self.identity, seconds))?;
+            self.pace.saved = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, epoch: u64, place: &str) -> Error {
+        let kept = if self.run.directory.is_some_and(checkpoint::exists) {
             "; the last checkpoint stays in the folder"
         } else {
             ""
@@ -519,30 +426,16 @@ pub fn train_operator(
         Error::Failed(format!(
             "the training diverged in epoch {epoch}{place}{kept}; begin anew with a lower adam.learning_rate"
         ))
-    };
-    let mut keep =
-        |state: &mut State, directory: &mut Option<Directory>, record: Record| -> Result<()> {
-            if let Some(directory) = directory {
-                directory.record(&record, &variables)?;
-            }
-            if let Some(progress) = &mut run.progress {
-                progress(&record);
-            }
-            state.history.push(record);
-            Ok(())
+    }
+
+    /// The network that was given is one of those to choose from.
+    fn score_start(&mut self) -> Result<()> {
+        let (Some(fno), None, false) = (self.run.from, self.start, self.data.validation.is_empty())
+        else {
+            return Ok(());
         };
-    // The network that was given is one of those to choose from.
-    let scored = |r: &Record| {
-        if let Record::Start(r) = r {
-            Some(mean(&r.validation))
-        } else {
-            None
-        }
-    };
-    let mut start = state.history.iter().find_map(scored);
-    if let (Some(fno), None, false) = (run.from, start, data.validation.is_empty()) {
         let weights: Vec<f64> = fno.weights.iter().map(|w| f64::from(*w)).collect();
-        let validation = engine.evaluate(&weights)?;
+        let validation = self.engine.evaluate(&weights)?;
         let error = mean(&validation);
         if !error.is_finite() {
             return Err(Error::Invalid(
@@ -550,160 +443,177 @@ pub fn train_operator(
                     .into(),
             ));
         }
-        start = Some(error);
-        if state.best.as_ref().is_none_or(|b| error < b.0) {
-            state.best = Some((error, 0, weights));
+        self.start = Some(error);
+        if self.state.best.as_ref().is_none_or(|b| error < b.0) {
+            self.state.best = Some((error, 0, weights));
         }
-        keep(
-            &mut state,
-            &mut directory,
-            Record::Start(StartRecord {
-                epoch: 0,
-                validation,
-            }),
-        )?;
+        self.record(Record::Start(StartRecord {
+            epoch: 0,
+            validation,
+        }))
     }
-    let stopped = || match run.time_limit {
-        _ if run.watch.stopped() => Some(Ending::Interrupted),
-        Some(limit) if clock.elapsed() >= limit => Some(Ending::TimeLimit),
-        _ => None,
-    };
-    let ending = loop {
-        let stale = state
-            .best
-            .as_ref()
-            .is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
-        if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
-            break Ending::Completed;
+
+    /// Epoch after epoch, until all are done, the validation error no longer falls, or the training is stopped.
+    fn epochs(&mut self) -> Result<Ending> {
+        let config = self.config;
+        loop {
+            let state = &self.state;
+            let stale = state
+                .best
+                .as_ref()
+                .is_some_and(|b| state.epoch - b.1 >= config.patience * config.validate_every);
+            if state.epoch == config.adam.epochs || (config.patience > 0 && stale) {
+                return Ok(Ending::Completed);
+            }
+            if let Some(ending) = self.pace.stopped() {
+                return Ok(ending);
+            }
+            if self.pace.due() {
+                self.checkpoint()?;
+            }
+            self.epoch()?;
         }
-        if let Some(ending) = stopped() {
-            break ending;
-        }
-        if let (true, Some(directory)) = (due(), &mut directory) {
-            directory.checkpoint(
-                state.checkpoint(&identity, state.before + clock.elapsed().as_secs_f64()),
-            )?;
-            saved.set(Instant::now());
-        }
+    }
+
+    /// One epoch, or what is left of it; perhaps only up to a batch behind which it was to stop.
+    fn epoch(&mut self) -> Result<()> {
+        let (samples, outputs) = (self.data.training.len(), self.variables.len());
         let start = Instant::now();
         let order = permutation(
-            &mut stream(config.seed, "operator order", state.epoch),
+            &mut stream(self.config.seed, "operator order", self.state.epoch),
             samples,
         );
-        let begun = state.losses.len() / variables.len();
-        match engine.epoch(&mut state.moving, &order, &mut state.losses, &|| {
-            stopped().is_some() || due()
-        })? {
+        let begun = self.state.losses.len() / outputs;
+        let (state, pace) = (&mut self.state, &self.pace);
+        let stop = || pace.stopped().is_some() || pace.due();
+        match self
+            .engine
+            .epoch(&mut state.moving, &order, &mut state.losses, &stop)?
+        {
             Epoch::Done => {}
-            // Behind a batch: it is kept above, and the epoch goes on.
-            Epoch::Stopped => continue,
+            // Behind a batch: it is kept, and the epoch goes on.
+            Epoch::Stopped => return Ok(()),
             Epoch::Diverged(batch) => {
-                return Err(diverged(state.epoch + 1, &format!(", batch {batch}")));
+                return Err(self.diverged(self.state.epoch + 1, &format!(", batch {batch}")));
             }
         }
-        let losses = std::mem::take(&mut state.losses);
-        state.epoch += 1;
-        let outputs = variables.len();
+        let losses = std::mem::take(&mut self.state.losses);
+        self.state.epoch += 1;
+        let moving = &self.state.moving;
         // Weights are used in single precision.
         let finite = |weights: &[f64]| weights.iter().all(|w| (*w as f32).is_finite());
         if losses.iter().any(|l| !l.is_finite())
-            || !finite(&state.moving.weights)
-            || !finite(&state.moving.average)
+            || !finite(&moving.weights)
+            || !finite(&moving.average)
         {
-            return Err(diverged(state.epoch, ""));
+            return Err(self.diverged(self.state.epoch, ""));
         }
-        let due =
-            state.epoch.is_multiple_of(config.validate_every) || state.epoch == config.adam.epochs;
-        let measured = if due && !data.validation.is_empty() {
-            Some(engine.evaluate(&state.moving.average)?)
-        } else {
-            None
-        };
-        if let Some(errors) = &measured {
-            let error = mean(errors);
-            if !error.is_finite() {
-                return Err(diverged(
-                    state.epoch,
-                    ", its validation error is not finite",
-                ));
-            }
-            if state.best.as_ref().is_none_or(|b| error < b.0) {
-                state.best = Some((error, state.epoch, state.moving.average.clone()));
-            }
+        let validation = self.validate()?;
+        let per_second = (samples - begun) as f64 / start.elapsed().as_secs_f64().max(1e-9);
+        self.report(&losses, validation, per_second)
+    }
+
+    /// The validation error by variable, where it is due; the best weights are kept.
+    fn validate(&mut self) -> Result<Option<Vec<f64>>> {
+        let (config, epoch) = (self.config, self.state.epoch);
+        let due = epoch.is_multiple_of(config.validate_every) || epoch == config.adam.epochs;
+        if !due || self.data.validation.is_empty() {
+            return Ok(None);
         }
-        let of_batch = |b: usize| engine::batch(b, batches as usize, samples);
-        let record = Record::Adam(AdamRecord {
-            epoch: state.epoch,
-            training: engine::means(&losses, outputs),
-            first_batch: (state.epoch == 1)
+        let errors = self.engine.evaluate(&self.state.moving.average)?;
+        let error = mean(&errors);
+        if !error.is_finite() {
+            return Err(self.diverged(epoch, ", its validation error is not finite"));
+        }
+        if self.state.best.as_ref().is_none_or(|b| error < b.0) {
+            self.state.best = Some((error, epoch, self.state.moving.average.clone()));
+        }
+        Ok(Some(errors))
+    }
+
+    /// Records of an epoch that is over: its errors, and a warning where they rose.
+    fn report(
+        &mut self,
+        losses: &[f64],
+        validation: Option<Vec<f64>>,
+        samples_per_second: f64,
+    ) -> Result<()> {
+        let (config, epoch) = (self.config, self.state.epoch);
+        let (samples, outputs) = (self.data.training.len(), self.variables.len());
+        let batches = engine::batches(samples, config);
+        let of_batch = |b: usize| engine::batch(b, batches, samples);
+        let elapsed = self.pace.clock.elapsed().as_secs_f64();
+        self.record(Record::Adam(AdamRecord {
+            epoch,
+            training: engine::means(losses, outputs),
+            first_batch: (epoch == 1)
                 .then(|| engine::means(&losses[..of_batch(0).end * outputs], outputs)),
-            validation: measured,
-            learning_rate: config.adam.rate(state.epoch * batches - 1, batches),
-            samples_per_second: (samples - begun) as f64 / start.elapsed().as_secs_f64().max(1e-9),
-            seconds: state.before + clock.elapsed().as_secs_f64(),
-            seconds_left: clock.elapsed().as_secs_f64() / (state.epoch - first) as f64
-                * (config.adam.epochs - state.epoch) as f64,
-        });
-        keep(&mut state, &mut directory, record)?;
-        let of_batches: Vec<(usize, f64)> = (0..batches as usize)
+            validation,
+            learning_rate: config.adam.rate(epoch * batches as u64 - 1, batches as u64),
+            samples_per_second,
+            seconds: self.seconds(),
+            seconds_left: elapsed / (epoch - self.first) as f64
+                * (config.adam.epochs - epoch) as f64,
+        }))?;
+        let of_batches: Vec<(usize, f64)> = (0..batches)
             .map(|b| {
-                (
-                    of_batch(b).len(),
-                    mean(&losses[of_batch(b).start * outputs..of_batch(b).end * outputs]),
-                )
+                let batch = of_batch(b);
+                let of_samples = &losses[batch.start * outputs..batch.end * outputs];
+                (batch.len(), mean(of_samples))
             })
             .collect();
-        let warning = Rise::new(&state.history, WINDOW, config.adam.learning_rate).told(
-            state.epoch,
-            None,
-            &of_batches,
-        );
-        warning.map_or(Ok(()), |w| keep(&mut state, &mut directory, w))?;
-    };
-    let seconds = state.before + clock.elapsed().as_secs_f64();
-    if let Some(directory) = &mut directory {
-        directory.checkpoint(state.checkpoint(&identity, seconds))?;
+        let rise = Rise::new(&self.state.history, WINDOW, config.adam.learning_rate);
+        match rise.told(epoch, None, &of_batches) {
+            Some(warning) => self.record(warning),
+            None => Ok(()),
+        }
     }
-    let best = state.best.as_ref().map_or(&state.moving.average, |b| &b.2);
-    let validation = state.best.as_ref().map(|b| (b.0, b.1));
-    let provenance = serde_json::json!({
-        "training": identity.configuration,
-        "dataset": data.config,
-        "dataset_hash": identity.dataset,
-        "instructions": engine.name(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "ending": ending,
-        "epochs": state.epoch,
-        "validation": validation.map(|v| v.0),
-        "validation_epoch": validation.map(|v| v.1),
-        "start": start,
-        "warnings": warnings(&state.history),
-    });
-    let mut fno = Fno {
-        spec: data.spec.clone(),
-        config: network.clone(),
-        t_end: data.config.t_end,
-        points: data.config.points,
-        scaling: problem.scaling.clone(),
-        seen: Seen::of(&data.training, &data.config),
-        bands: None,
-        weights: best.iter().map(|w| *w as f32).collect(),
-        provenance,
-    };
-    if !windows {
-        fno.bands = Bands::calibrate(&fno, &data.validation, BAND)?;
+
+    fn finish(mut self, ending: Ending) -> Result<TrainedOperator> {
+        let seconds = self.seconds();
+        self.checkpoint()?;
+        let (data, state) = (self.data, self.state);
+        let best = state.best.as_ref().map_or(&state.moving.average, |b| &b.2);
+        let validation = state.best.as_ref().map(|b| (b.0, b.1));
+        let provenance = serde_json::json!({
+            "training": self.identity.configuration,
+            "dataset": data.config,
+            "dataset_hash": self.identity.dataset,
+            "instructions": self.engine.name(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "ending": ending,
+            "epochs": state.epoch,
+            "validation": validation.map(|v| v.0),
+            "validation_epoch": validation.map(|v| v.1),
+            "start": self.start,
+            "warnings": warnings(&state.history),
+        });
+        let mut fno = Fno {
+            spec: data.spec.clone(),
+            config: self.config.network.clone(),
+            t_end: data.config.t_end,
+            points: data.config.points,
+            scaling: self.problem.scaling.clone(),
+            seen: Seen::of(&data.training, &data.config),
+            bands: None,
+            weights: best.iter().map(|w| *w as f32).collect(),
+            provenance,
+        };
+        if data.config.windows == 0 {
+            fno.bands = Bands::calibrate(&fno, &data.validation, BAND)?;
+        }
+        check_trained(&fno, data)?;
+        Ok(TrainedOperator {
+            fno,
+            warnings: warnings(&state.history),
+            history: state.history,
+            ending,
+            seconds,
+            validation,
+            start: self.start,
+            epochs: state.epoch,
+        })
     }
-    check_trained(&fno, data)?;
-    Ok(TrainedOperator {
-        fno,
-        warnings: warnings(&state.history),
-        history: state.history,
-        ending,
-        seconds,
-        validation,
-        start,
-        epochs: state.epoch,
-    })
 }
 
 /// Checks that a trained network can be used: its weights, its band and what it gives for some of the samples are finite.

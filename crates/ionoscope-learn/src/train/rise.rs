@@ -3,10 +3,7 @@
 //! It is the error that networks are judged by, of training samples and of the validation set: that of operators is the normalised one, whatever their
 //! loss.
 
-use super::{
-    Record,
-    record::{AdamRecord, WarningRecord},
-};
+use super::record::{AdamRecord, Record, WarningRecord};
 
 /// By how much an error has to rise.
 const RISE: f64 = 10.0;

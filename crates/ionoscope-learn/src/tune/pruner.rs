@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::journal::Trial;
-use crate::{Error, Result};
+use crate::{Error, Result, tagged::exactly};
 
 /// When a trial is given up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
+#[serde(rename_all = "kebab-case", tag = "kind", try_from = "Written")]
 pub enum Pruner {
     /// Never.
     None,
@@ -34,24 +34,79 @@ pub enum Pruner {
     Median,
 }
 
+/// A [`Pruner`] as it stands in files: read so, errors name the key within it.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { kind = \"median\" }"
+)]
+struct Written {
+    kind: Kind,
+    first: Option<u64>,
+    factor: Option<u64>,
+    last: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    None,
+    Asha,
+    Hyperband,
+    Median,
+}
+
+impl TryFrom<Written> for Pruner {
+    type Error = String;
+
+    fn try_from(w: Written) -> std::result::Result<Self, String> {
+        let given = [("first", w.first), ("factor", w.factor), ("last", w.last)];
+        Ok(match w.kind {
+            Kind::None => {
+                let [] = exactly("none", [], &given)?;
+                Pruner::None
+            }
+            Kind::Asha => {
+                let [first, factor] = exactly("asha", ["first", "factor"], &given)?;
+                Pruner::Asha { first, factor }
+            }
+            Kind::Hyperband => {
+                let [first, factor, last] =
+                    exactly("hyperband", ["first", "factor", "last"], &given)?;
+                Pruner::Hyperband {
+                    first,
+                    factor,
+                    last,
+                }
+            }
+            Kind::Median => {
+                let [] = exactly("median", [], &given)?;
+                Pruner::Median
+            }
+        })
+    }
+}
+
 /// Trials that must be finished before the median means anything.
 const FEWEST: usize = 5;
 
 impl Pruner {
     pub(super) fn check(&self) -> Result<()> {
         match self {
-            Pruner::Asha { first, factor } if *first == 0 || *factor < 2 => {
-                Err(Error::Invalid(format!(
-                    "pruner: first = {first}, factor = {factor}; expected 1 or more, and 2 or more"
-                )))
-            }
+            Pruner::Asha { first, factor } if *first == 0 || *factor < 2 => Err(Error::of_setting(
+                "pruner",
+                format!("first = {first}, factor = {factor}; expected 1 or more, and 2 or more"),
+            )),
             Pruner::Hyperband {
                 first,
                 factor,
                 last,
-            } if *first == 0 || *factor < 2 || last < first => Err(Error::Invalid(format!(
-                "pruner: first = {first}, factor = {factor}, last = {last}; expected 1 or more, 2 or more, and at least the first"
-            ))),
+            } if *first == 0 || *factor < 2 || last < first => Err(Error::of_setting(
+                "pruner",
+                format!(
+                    "first = {first}, factor = {factor}, last = {last}; expected 1 or more, 2 or more, and at least the first"
+                ),
+            )),
             _ => Ok(()),
         }
     }

@@ -500,7 +500,7 @@ fn sobol(n: u64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Parameter, *};
 
     fn space() -> Space {
         let text = r#"{"x": {"real": [-5, 5]}, "y": {"log": [1e-3, 10]}, "n": {"integer": [1, 9], "step": 2}, "c": {"choice": ["a", "b", "d"]},
@@ -595,7 +595,7 @@ mod tests {
             (r#"{"integer": [1, 9], "step": 2}"#, vec![3.0, 3.0, 9.0]),
             (r#"{"log_integer": [1, 40]}"#, vec![1.0, 7.0]),
         ] {
-            let domain: super::super::Domain = serde_json::from_str(text).unwrap();
+            let Parameter { domain, .. } = serde_json::from_str(text).unwrap();
             let kernels = Kernels::of(domain.scale(), &seen);
             for k in 0..=seen.len() {
                 let sum: f64 = (1..=40)
@@ -607,7 +607,7 @@ mod tests {
                 assert!((sum - 1.0).abs() < 1e-9, "{text} {k}: {sum}");
             }
         }
-        let domain: super::super::Domain = serde_json::from_str(r#"{"real": [-1, 3]}"#).unwrap();
+        let Parameter { domain, .. } = serde_json::from_str(r#"{"real": [-1, 3]}"#).unwrap();
         let kernels = Kernels::of(domain.scale(), &[-1.0, 0.5, 2.9]);
         for k in 0..4 {
             let sum: f64 = (0..4000)

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::{Error, Result};
 
 /// Values that a parameter may take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, untagged)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Domain {
     /// One of some values.
     Choice {
@@ -21,7 +21,6 @@ pub enum Domain {
         /// Both ends.
         integer: [i64; 2],
         /// Distance between two of them.
-        #[serde(default = "one")]
         step: i64,
     },
     /// Whole numbers, evenly over their logarithms.
@@ -41,25 +40,74 @@ pub enum Domain {
     },
 }
 
-fn one() -> i64 {
-    1
-}
-
 /// A key of the configuration, with its values and perhaps a condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Parameter {
     /// What it may be.
     #[serde(flatten)]
     pub domain: Domain,
     /// Only where these other parameters have one of these values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub when: BTreeMap<String, Vec<Value>>,
+}
+
+/// A [`Parameter`] as it stands in files: read so, errors name the key within it.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { real = [0, 1] } or { choice = [1, 2] }"
+)]
+struct Written {
+    choice: Option<Vec<Value>>,
+    integer: Option<[i64; 2]>,
+    step: Option<i64>,
+    log_integer: Option<[i64; 2]>,
+    real: Option<[f64; 2]>,
+    log: Option<[f64; 2]>,
+    #[serde(default)]
+    when: BTreeMap<String, Vec<Value>>,
+}
+
+impl TryFrom<Written> for Parameter {
+    type Error = String;
+
+    fn try_from(w: Written) -> std::result::Result<Self, String> {
+        let step = w.step.unwrap_or(1);
+        let mut domains = [
+            w.choice.map(|choice| Domain::Choice { choice }),
+            w.integer.map(|integer| Domain::Integer { integer, step }),
+            w.log_integer
+                .map(|log_integer| Domain::LogInteger { log_integer }),
+            w.real.map(|real| Domain::Real { real }),
+            w.log.map(|log| Domain::Log { log }),
+        ]
+        .into_iter()
+        .flatten();
+        let (Some(domain), None) = (domains.next(), domains.next()) else {
+            return Err(
+                "expected exactly one of choice, integer, log_integer, real and log".into(),
+            );
+        };
+        if w.step.is_some() && !matches!(domain, Domain::Integer { .. }) {
+            return Err("step is for integer; leave it out".into());
+        }
+        Ok(Parameter {
+            domain,
+            when: w.when,
+        })
+    }
 }
 
 /// Parameters by key; those with a condition come after those that they depend on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Space(pub BTreeMap<String, Parameter>);
+
+/// The key of a parameter in a study's file.
+pub fn key_of(key: &str) -> String {
+    format!("space.\"{key}\"")
+}
 
 /// The inner scale of a domain, on which samplers work: an interval, perhaps logarithmic, perhaps in steps; or a number of choices.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -175,7 +223,7 @@ impl Domain {
     }
 
     fn check(&self, key: &str) -> Result<()> {
-        let fail = |message: String| Err(Error::Invalid(format!("space.\"{key}\": {message}")));
+        let fail = |message: String| Err(Error::of_setting(&key_of(key), message));
         match self {
             Domain::Choice { choice } if choice.is_empty() => {
                 fail("no choice; expected at least one".into())
@@ -221,30 +269,26 @@ impl Space {
     /// Names the first parameter that makes no sense.
     pub fn check(&self) -> Result<()> {
         if self.0.is_empty() {
-            return Err(Error::Invalid(
-                "space is empty; expected at least one key of the configuration with its values"
-                    .into(),
-            ));
+            let problem =
+                "it is empty; expected at least one key of the configuration with its values";
+            return Err(Error::of_setting("space", problem));
         }
         for (key, parameter) in &self.0 {
             parameter.domain.check(key)?;
             for (other, values) in &parameter.when {
                 let Some(on) = self.0.get(other) else {
-                    return Err(Error::Invalid(format!(
-                        "space.\"{key}\": when names '{other}', which is not in the space"
-                    )));
+                    let problem = format!("when names '{other}', which is not in the space");
+                    return Err(Error::of_setting(&key_of(key), problem));
                 };
                 if let Some(v) = values.iter().find(|v| on.domain.inner(v).is_none()) {
-                    return Err(Error::Invalid(format!(
-                        "space.\"{key}\": when asks for '{other}' = {v}, which it never is"
-                    )));
+                    let problem = format!("when asks for '{other}' = {v}, which it never is");
+                    return Err(Error::of_setting(&key_of(key), problem));
                 }
             }
         }
         if self.order().len() < self.0.len() {
-            return Err(Error::Invalid(
-                "space: conditions depend on one another in a circle".into(),
-            ));
+            let problem = "conditions depend on one another in a circle";
+            return Err(Error::of_setting("space", problem));
         }
         Ok(())
     }

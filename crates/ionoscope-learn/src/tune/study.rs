@@ -18,11 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Pruner, Sampler, Space,
     journal::{
         Begin, Journal, NewTrial, State, Trial,
         attribute::{ALIVE, FITTED, RETRY, WORKER},
     },
+    pruner::Pruner,
+    sampler::Sampler,
+    space::Space,
 };
 use crate::{Error, Result};
 
@@ -75,11 +77,11 @@ impl StudyConfig {
     /// # Errors
     /// Names the first that makes no sense.
     pub fn check(&self) -> Result<()> {
-        if self.trials == 0 || self.name.is_empty() {
-            return Err(Error::Invalid(format!(
-                "trials = {}, name = '{}'; expected at least one trial and a name",
-                self.trials, self.name
-            )));
+        if self.trials == 0 {
+            return Err(Error::setting("trials", 0, "at least one"));
+        }
+        if self.name.is_empty() {
+            return Err(Error::setting("name", "\"\"", "a name"));
         }
         let several = self
             .objectives
@@ -87,10 +89,11 @@ impl StudyConfig {
             .enumerate()
             .any(|(k, o)| self.objectives[..k].contains(o));
         if self.objectives.is_empty() || several {
-            return Err(Error::Invalid(format!(
-                "objectives = {:?}; expected at least one, none of them twice",
-                self.objectives
-            )));
+            return Err(Error::setting(
+                "objectives",
+                format!("{:?}", self.objectives),
+                "at least one, none of them twice",
+            ));
         }
         self.pruner.check()?;
         self.space.check()

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use super::{Shared, print, print_json};
 use crate::{
     Error, Result,
-    config::load_study,
     shard::has_rank,
     text::{short, write_cells},
-    tuning::{JOURNAL, Tuning, best, front},
+    tuning::{JOURNAL, StudyFile, Tuning, best, front, load_study},
 };
 
 /// Trials in the table at the end.
@@ -73,33 +72,7 @@ impl Arguments {
             single_writer: self.single_writer,
         };
         if let Some(number) = self.rerun {
-            let again = tuning.rerun(number)?;
-            let same = again.same;
-            if shared.json {
-                print_json(
-                    &json!({"surrogate": again.surrogate, "value": again.values[0], "value_in_the_journal": again.values[1], "same": same}),
-                )?;
-            } else {
-                let text = |v: Option<f64>| v.map_or("-".into(), |v| v.to_string());
-                let word = match same {
-                    Some(true) => "the same to the bit",
-                    Some(false) => "not the same",
-                    None => "the trial's own surrogate is no longer there",
-                };
-                print(|w| {
-                    writeln!(
-                        w,
-                        "{}: {word}; value {}, in the journal {}",
-                        again.surrogate.display(),
-                        text(again.values[0]),
-                        text(again.values[1])
-                    )
-                })?;
-            }
-            return match same {
-                Some(false) => Err(Error::Failed("the rerun differs from the trial".into())),
-                _ => Ok(()),
-            };
+            return rerun(&tuning, number, shared);
         }
         let trials = tuning.run()?;
         let Some(best) = best(&trials) else {
@@ -115,47 +88,9 @@ impl Arguments {
                 "trials": trials.iter().map(document).collect::<Vec<_>>(),
             }));
         }
-        let objectives = &file.study.objectives;
-        // Of several objectives the front, of one the best.
-        let mut done: Vec<&Trial> = trials
-            .iter()
-            .filter(|t| t.state == State::Complete)
-            .collect();
-        done.sort_by(|a, b| {
-            a.value
-                .unwrap_or(f64::INFINITY)
-                .total_cmp(&b.value.unwrap_or(f64::INFINITY))
-        });
-        if objectives.len() > 1 {
-            done = front(&trials);
-        }
-        let keys: Vec<&String> = file.study.space.0.keys().collect();
-        let last = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
-        let header = ["trial".to_owned()]
-            .into_iter()
-            .chain(objectives.iter().cloned())
-            .chain(keys.iter().map(|k| last(k)));
-        let mut rows = vec![header.collect::<Vec<_>>()];
-        for t in done.iter().take(SHOWN) {
-            let value = |k: &&String| {
-                t.values.get(*k).map_or(String::new(), |v| {
-                    // Whole numbers are shown whole.
-                    let plain = || v.as_str().map_or(v.to_string(), str::to_owned);
-                    v.as_f64()
-                        .filter(|_| !v.is_i64() && !v.is_u64())
-                        .map_or_else(plain, short)
-                })
-            };
-            let found = t.objectives().into_iter().map(short);
-            rows.push(
-                [t.number.to_string()]
-                    .into_iter()
-                    .chain(found)
-                    .chain(keys.iter().map(value))
-                    .collect(),
-            );
-        }
+        let rows = rows(&file, &trials);
         let count = |state: State| trials.iter().filter(|t| t.state == state).count();
+        let objectives = &file.study.objectives;
         print(|w| {
             write_cells(w, &rows)?;
             writeln!(
@@ -173,6 +108,80 @@ impl Arguments {
             )
         })
     }
+}
+
+/// Trains a trial again, and says whether it comes out the same.
+fn rerun(tuning: &Tuning, number: usize, shared: &Shared) -> Result<()> {
+    let again = tuning.rerun(number)?;
+    let same = again.same;
+    if shared.json {
+        print_json(
+            &json!({"surrogate": again.surrogate, "value": again.values[0], "value_in_the_journal": again.values[1], "same": same}),
+        )?;
+    } else {
+        let text = |v: Option<f64>| v.map_or("-".into(), |v| v.to_string());
+        let word = match same {
+            Some(true) => "the same to the bit",
+            Some(false) => "not the same",
+            None => "the trial's own surrogate is no longer there",
+        };
+        print(|w| {
+            writeln!(
+                w,
+                "{}: {word}; value {}, in the journal {}",
+                again.surrogate.display(),
+                text(again.values[0]),
+                text(again.values[1])
+            )
+        })?;
+    }
+    match same {
+        Some(false) => Err(Error::Failed("the rerun differs from the trial".into())),
+        _ => Ok(()),
+    }
+}
+
+/// The best trials as a table with a header: of several objectives the front.
+fn rows(file: &StudyFile, trials: &[Trial]) -> Vec<Vec<String>> {
+    let objectives = &file.study.objectives;
+    let done = if objectives.len() > 1 {
+        front(trials)
+    } else {
+        let mut done: Vec<&Trial> = trials
+            .iter()
+            .filter(|t| t.state == State::Complete)
+            .collect();
+        let value = |t: &Trial| t.value.unwrap_or(f64::INFINITY);
+        done.sort_by(|a, b| value(a).total_cmp(&value(b)));
+        done
+    };
+    let keys: Vec<&String> = file.study.space.0.keys().collect();
+    let short = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
+    let header = ["trial".to_owned()]
+        .into_iter()
+        .chain(objectives.iter().cloned())
+        .chain(keys.iter().map(|k| short(k)));
+    let mut rows = vec![header.collect::<Vec<_>>()];
+    for t in done.iter().take(SHOWN) {
+        let value = |k: &&String| {
+            t.values.get(*k).map_or(String::new(), |v| {
+                // Whole numbers are shown whole.
+                let plain = || v.as_str().map_or(v.to_string(), str::to_owned);
+                v.as_f64()
+                    .filter(|_| !v.is_i64() && !v.is_u64())
+                    .map_or_else(plain, short)
+            })
+        };
+        let found = t.objectives().into_iter().map(short);
+        rows.push(
+            [t.number.to_string()]
+                .into_iter()
+                .chain(found)
+                .chain(keys.iter().map(value))
+                .collect(),
+        );
+    }
+    rows
 }
 
 fn document(t: &Trial) -> Value {

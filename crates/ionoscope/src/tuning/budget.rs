@@ -9,10 +9,8 @@ use ionoscope_learn::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    Error, Result,
-    config::{AnyConfiguration, Budget, Cost},
-};
+use super::limits::{Budget, Cost};
+use crate::{Error, Result, config::AnyConfiguration};
 
 /// Largest width, number of modes or of hidden units that is tried.
 const LARGEST: usize = 1024;

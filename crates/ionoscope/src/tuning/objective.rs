@@ -9,10 +9,10 @@ use ionoscope_learn::{
     responses::{ResponseConfig, ResponseData, respond},
 };
 
-use super::budget;
+use super::{budget, limits::Cost};
 use crate::{
     Error, Result,
-    config::{AnyConfiguration, Cost},
+    config::AnyConfiguration,
     evaluation::{Evaluation, evaluate, evaluate_map},
     pipeline::{Data, Learned, Surrogate},
 };

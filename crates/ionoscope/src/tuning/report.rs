@@ -8,10 +8,13 @@ use ionoscope_learn::tune::{
 };
 use serde_json::Value;
 
-use super::{best, front};
+use super::{
+    ranking::{best, front},
+    study_file::StudyFile,
+};
 use crate::{
     Result,
-    config::{AnyConfiguration, StudyFile},
+    config::AnyConfiguration,
     provenance,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},

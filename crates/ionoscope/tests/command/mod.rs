@@ -10,7 +10,7 @@ use std::{
 
 use ionoscope_dynamics::{models, spec::TrainingRange};
 use ionoscope_learn::{
-    architectures::neural_map::{NeuralMap, SubNetwork},
+    architectures::{SubNetwork, neural_map::NeuralMap},
     normalizer::Normalizer,
 };
 use serde_json::Value;

@@ -7,8 +7,9 @@
 use rayon::prelude::*;
 
 use super::{
-    Activation, Block, FnoConfig, HIDDEN, LayerBlocks, LayerKind, Layout,
+    config::{Activation, FnoConfig, HIDDEN, LayerKind},
     grid::Grid,
+    layout::{Block, LayerBlocks, Layout},
     scalar::{CUBIC, LEAK, ROOT},
 };
 use crate::{

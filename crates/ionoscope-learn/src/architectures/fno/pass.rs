@@ -5,7 +5,12 @@
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use pulp::WithSimd;
 
-use super::{Activation, Block, FnoConfig, HIDDEN, LayerKind, Layout, grid::Grid, scalar::Scalar};
+use super::{
+    config::{Activation, FnoConfig, HIDDEN, LayerKind},
+    grid::Grid,
+    layout::{Block, Layout},
+    scalar::Scalar,
+};
 
 /// A network on a grid.
 pub(crate) struct Pass<'a, T> {

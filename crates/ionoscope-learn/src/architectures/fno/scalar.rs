@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 use faer::traits::RealField;
 use ionoscope_dynamics::real::Real;
 
-use super::Activation;
+use super::config::Activation;
 
 /// A number of one of the two precisions.
 pub(crate) trait Scalar:

@@ -1,17 +1,24 @@
 //! The file of a neural map: one `.safetensors` with double-precision tensors, and the rest as JSON in the header's metadata.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use ionoscope_dynamics::{models, spec::Spec};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{NeuralMap, SubNetwork};
-use crate::architectures::{Architecture, Network, two_layer_map::TwoLayerNetwork};
-use crate::{Error, Result, files, normalizer::Normalizer};
+use super::{
+    super::{
+        network::{Architecture, Network},
+        sub_network::SubNetwork,
+        two_layer_map::TwoLayerNetwork,
+    },
+    NeuralMap,
+};
+use crate::{
+    Error, Result, files,
+    normalizer::Normalizer,
+    tensors::{self, Tensor, Tensors},
+};
 
-/// Key of the metadata entry that holds the header document.
-const KEY: &str = "ionoscope";
 /// Version of the layout, after the architecture's name and a slash.
 const VERSION: &str = "1";
 
@@ -53,13 +60,9 @@ impl NeuralMap {
         };
         let header = serde_json::to_string(&header).map_err(|e| fail(&e))?;
         let d = self.spec.variables.len();
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut parts = Vec::new();
         let mut add = |name: String, shape: Vec<usize>, values: Vec<f64>| {
-            tensors.push((
-                name,
-                shape,
-                values.iter().flat_map(|w| w.to_le_bytes()).collect(),
-            ));
+            parts.push(Tensor::f64(name, &shape, &values));
         };
         for net in &self.networks {
             let h = net.hidden();
@@ -95,15 +98,7 @@ impl NeuralMap {
                 }
             }
         }
-        let views = tensors
-            .iter()
-            .map(|(name, shape, bytes)| {
-                TensorView::new(Dtype::F64, shape.clone(), bytes).map(|v| (name.as_str(), v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| fail(&e))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)])))
-            .map_err(|e| fail(&e))?;
+        let bytes = tensors::to_bytes(header, &parts).map_err(|e| fail(&e))?;
         // JSON has no word for a number that is not finite: the reader is asked, before anything stands on the disk.
         NeuralMap::from_bytes(&bytes)
             .map_err(|e| fail(&format!("it could not be read again: {e}")))?;
@@ -127,22 +122,8 @@ impl NeuralMap {
     /// # Errors
     /// As [`NeuralMap::load`], as a sentence.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let damaged = |e: safetensors::SafeTensorError| {
-            format!(
-                "not a readable .safetensors file, or truncated ({e}); expected a surrogate written by ionoscope"
-            )
-        };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let text = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(KEY))
-            .ok_or_else(|| {
-                format!(
-                    "its header has no '{KEY}' entry; expected a surrogate written by ionoscope"
-                )
-            })?;
-        let format = serde_json::from_str::<serde_json::Value>(text)
+        let text = tensors::document(bytes).map_err(|e| e.of("surrogate"))?;
+        let format = serde_json::from_str::<serde_json::Value>(&text)
             .ok()
             .and_then(|v| Some(v.get("format")?.as_str()?.to_owned()));
         let known = [Architecture::NeuralMap, Architecture::TwoLayerMap]
@@ -158,9 +139,9 @@ impl NeuralMap {
                 known[0].1, known[1].1
             ));
         };
-        let mut header: Header = serde_json::from_str(text)
+        let mut header: Header = serde_json::from_str(&text)
             .map_err(|e| format!("its header does not describe a neural map: {e}"))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let tensors = Tensors::read(bytes).map_err(|e| e.of("surrogate"))?;
         header
             .spec
             .check()
@@ -178,30 +159,10 @@ impl NeuralMap {
             header.spec.variables.len(),
             header.spec.parameters.len() + stimulus,
         );
-        let read = |name: &str, shape: &[usize]| -> std::result::Result<Vec<f64>, String> {
-            let t = tensors.tensor(name).map_err(|_| {
-                format!("tensor '{name}' is missing; the header does not match the tensors")
-            })?;
-            if t.dtype() != Dtype::F64 || t.shape() != shape {
-                return Err(format!(
-                    "tensor '{name}' is {:?} {:?}; the header asks for F64 {shape:?}",
-                    t.dtype(),
-                    t.shape()
-                ));
-            }
-            Ok(t.data()
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|b| f64::from_le_bytes(*b))
-                .collect())
-        };
+        let read = |name: &str, shape: &[usize]| tensors.f64(name, shape);
         // N_h is the length of a vector of hidden units.
         let hidden = |name: &str| {
-            let length = tensors
-                .tensor(name)
-                .ok()
-                .and_then(|t| t.shape().first().copied());
+            let length = tensors.length(name);
             length.filter(|h| *h > 0).ok_or_else(|| {
                 format!(
                     "tensor '{name}' is missing or empty; the header does not match the tensors"

@@ -4,8 +4,7 @@
 use ionoscope_dynamics::real::Real;
 use pulp::WithSimd;
 
-use super::super::{Network, two_layer_map::TwoLayerNetwork};
-use super::SubNetwork;
+use super::super::{network::Network, sub_network::SubNetwork, two_layer_map::TwoLayerNetwork};
 use crate::normalizer::Normalizer;
 
 /// Hidden units worked on at once: one 512-bit register of double precision.

@@ -7,7 +7,7 @@ use launch::{Buffer, Finish, Gpu, Matrix, NULL, Pointer};
 use memory::{Group, Samples, Tables, Weights, Work, bytes, groups};
 
 use super::{
-    OperatorConfig, Optimizer,
+    config::{OperatorConfig, Optimizer},
     engine::{self, Engine, Epoch, Moving, batch, batch_behind, batches},
     loss::{Problem, Set},
 };

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::{
-    OperatorConfig, Optimizer,
+    config::{CHUNKS, OperatorConfig, Optimizer},
     loss::{Problem, Set},
 };
 use crate::{
@@ -15,9 +15,6 @@ use crate::{
     kernels::Backend,
     train::muon::Muon,
 };
-
-/// Chunks of a batch, whose gradients are summed in order: fixed, so that sums do not depend on the number of threads.
-pub(super) const CHUNKS: usize = 8;
 
 /// What a step changes.
 #[derive(Debug, Clone)]

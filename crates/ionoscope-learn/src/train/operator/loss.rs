@@ -1,9 +1,8 @@
 //! What a network is trained by: the responses as it sees them, and the loss.
 
 use ionoscope_dynamics::spec::Spec;
-use serde::{Deserialize, Serialize};
 
-use super::{FLOOR, Normaliser, OperatorConfig};
+use super::config::{FLOOR, LossConfig, Normaliser, OperatorConfig};
 use crate::{
     Error, Result,
     architectures::fno::{Fno, Frame, Layout, PerPoint, Scaling, charges, grid::Grid, pass::Work},
@@ -14,28 +13,6 @@ use crate::{
 const PUBLISHED: f64 = 1e-5;
 /// Smallest size that an error is relative to, as a share of the variable's standard deviation.
 const LEAST: f64 = 0.05;
-
-/// Weights of the parts of the loss, each relative and averaged over variables and samples. Networks are chosen by the normalised error alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    /// `||p - x||_s / ||x - mean||_s`, every time divided by s(t): what networks are judged by.
-    pub normalised: f64,
-    /// `||p - x|| / ||x||` in physical units; the size of what is hardly there counts as a twentieth of the variable's standard deviation.
-    pub physical: f64,
-    /// The same of the derivatives, whose size counts as at least one standard deviation over T: with it the loss is one in H1.
-    pub slope: f64,
-}
-
-impl Default for LossConfig {
-    fn default() -> Self {
-        LossConfig {
-            normalised: 1.0,
-            physical: 0.0,
-            slope: 0.0,
-        }
-    }
-}
 
 /// Mean and floored standard deviation over the samples of a set, `[variable][point]` each.
 pub fn time_statistics(set: &Responses) -> (Vec<f64>, Vec<f64>) {

@@ -11,7 +11,11 @@ use super::{
     super::{Existing, Listener},
     *,
 };
-use crate::responses::{Condition, respond};
+use crate::{
+    adam::AdamConfig,
+    architectures::fno::FnoConfig,
+    responses::{Condition, ResponseConfig, respond},
+};
 
 fn data() -> ResponseData {
     let model = models::find("fitzhugh-nagumo-1961").unwrap();

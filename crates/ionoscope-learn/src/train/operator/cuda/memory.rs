@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
-        OperatorConfig,
+        config::OperatorConfig,
         loss::{Problem, Set},
     },
     launch::{self, Buffer, Gpu, PARTIAL},
