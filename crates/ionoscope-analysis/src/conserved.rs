@@ -16,7 +16,7 @@ use ionoscope_dynamics::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::spectrum::residual;
+use crate::residual::residual;
 
 /// Singular values below one of these shares of the largest count as zero where linear quantities are sought: the first with which all
 /// candidates stand their check.

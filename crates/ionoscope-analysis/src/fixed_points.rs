@@ -18,7 +18,8 @@ use crate::{
     conserved::{Held, Laws},
     newton::{Scaled, newton},
     relax::{self, null_vectors, polish, pseudo_transient, simulated},
-    spectrum::{Complex, residual, residual_jacobian, spectrum_within},
+    residual::{residual, residual_jacobian},
+    spectrum::{Complex, spectrum_within},
 };
 
 /// Two zeros nearer than this, in units of the box, are one.

@@ -26,6 +26,7 @@ pub mod metrics;
 mod newton;
 pub mod pacing;
 mod relax;
+mod residual;
 mod returns;
 pub mod settling;
 pub mod spectrum;

@@ -24,7 +24,7 @@ use ionoscope_dynamics::system::DynamicalSystem;
 
 use crate::{
     conserved::Laws,
-    spectrum::{residual, residual_jacobian},
+    residual::{residual, residual_jacobian},
 };
 
 /// Largest Newton step at which a point counts as a zero, in units of the box.

@@ -9,7 +9,7 @@ use ionoscope_dynamics::{
 
 use crate::{
     newton::{Scaled, bordered},
-    spectrum::{residual, residual_jacobian},
+    residual::{residual, residual_jacobian},
 };
 
 /// Steps of pseudo-transient continuation; the longest, in units of the box, and the one at which it is at rest.

@@ -1,4 +1,4 @@
-//! Linear stability, and the one place that knows the difference between flows and maps.
+//! Linear stability; with `residual.rs` the one place that knows the difference between flows and maps.
 //!
 //! | | flow dx/dt = f(x) | map x(t + dt) = F(x) |
 //! |---|---|---|
@@ -17,7 +17,7 @@ use faer::Mat;
 use ionoscope_dynamics::system::{DynamicalSystem, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, conserved::Laws, matrix};
+use crate::{Error, Result, conserved::Laws, matrix, residual::residual_jacobian};
 
 /// A complex number; `{"re": .., "im": ..}` in files.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -51,32 +51,6 @@ pub struct Spectrum {
     pub neutral: usize,
     /// Whether small disturbances decay: those that change no conserved quantity.
     pub stable: bool,
-}
-
-/// What is zero at a fixed point, into `out`: f(x) for a flow, F(x) - x for a map.
-pub fn residual(system: &dyn DynamicalSystem, x: &[f64], i_stim: f64, p: &[f64], out: &mut [f64]) {
-    system.rule(x, i_stim, p, out);
-    if let Time::Discrete { .. } = system.time() {
-        for (o, x) in out.iter_mut().zip(x) {
-            *o -= x;
-        }
-    }
-}
-
-/// Exact derivative of [`residual`] by the state, row-major, into `out` (n * n).
-pub fn residual_jacobian(
-    system: &dyn DynamicalSystem,
-    x: &[f64],
-    i_stim: f64,
-    p: &[f64],
-    out: &mut [f64],
-) {
-    system.jacobian(x, i_stim, p, out);
-    if let Time::Discrete { .. } = system.time() {
-        for d in out.iter_mut().step_by(x.len() + 1) {
-            *d -= 1.0;
-        }
-    }
 }
 
 /// The spectrum of the linearisation at `x` (meaningful at a fixed point), within the level of what the system states to be conserved.

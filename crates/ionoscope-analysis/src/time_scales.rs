@@ -24,8 +24,9 @@ use crate::{
     Error, Result,
     conserved::Laws,
     fixed_points::refine_within,
+    residual::residual,
     returns::{self, SAME_RETURN, extent},
-    spectrum::{Complex, residual, spectrum},
+    spectrum::{Complex, spectrum},
 };
 
 /// States looked at in a window.

@@ -16,8 +16,9 @@ use crate::{
     Result,
     conserved::Laws,
     fixed_points::{FixedPoint, refine_within},
+    residual::residual,
     returns::{Motion, extent},
-    spectrum::{residual, spectrum},
+    spectrum::spectrum,
     time_scales::{HALVES_AGREE, NEAR, PASSAGES, STILL, decay_times, escaped, stays},
 };
 

@@ -15,7 +15,8 @@ use crate::{
     Error, Result,
     conserved::Laws,
     newton,
-    spectrum::{Complex, residual, residual_jacobian, spectrum_within},
+    residual::{residual, residual_jacobian},
+    spectrum::{Complex, spectrum_within},
 };
 
 /// Shortest step, in scaled arclength; the first one; how far outside the box, in its units, a branch may go.

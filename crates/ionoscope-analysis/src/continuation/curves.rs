@@ -24,7 +24,8 @@ use super::{
 use crate::{
     conserved::Laws,
     newton,
-    spectrum::{residual, residual_jacobian, spectrum_within},
+    residual::{residual, residual_jacobian},
+    spectrum::spectrum_within,
 };
 
 const FIRST: f64 = 1e-3;

@@ -5,7 +5,7 @@
 use ionoscope_dynamics::{system::Time, trajectory::Trajectory};
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Sweep};
+use super::sweep::{Column, Sweep};
 
 /// What marks a point of an orbit diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

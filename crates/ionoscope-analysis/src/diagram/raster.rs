@@ -1,6 +1,6 @@
 //! Windows of a sweep, put in line.
 
-use super::Column;
+use super::sweep::Column;
 
 /// One variable over time for every column, in line with its neighbour.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,8 @@
-use ionoscope_dynamics::{models, system::Time};
+use ionoscope_dynamics::{
+    models,
+    system::{Input, Time},
+    watch::Watcher,
+};
 
 use super::*;
 use crate::testing::TestSystem;

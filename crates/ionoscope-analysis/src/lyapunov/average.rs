@@ -11,7 +11,10 @@ use ionoscope_dynamics::{
 };
 use rayon::prelude::*;
 
-use super::{ErrorParts, LEAST_BLOCKS, MOST_STEPS, MOST_WORK, Run};
+use super::{
+    answer::ErrorParts,
+    run::{LEAST_BLOCKS, MOST_STEPS, MOST_WORK, Run},
+};
 use crate::{Error, Result, tangent::Frame};
 
 /// The share of a turn whose multiples spread most evenly.

@@ -5,7 +5,7 @@
 
 use ionoscope_dynamics::system::Time;
 
-use super::{MOST_STEPS, Run};
+use super::run::{MOST_STEPS, Run};
 use crate::{
     Error, Result, continuation::cycles::floquet::logarithms, matrix::multiply, tangent::Frame,
 };

@@ -1,6 +1,6 @@
 //! The dimension of an attractor after Kaplan and Yorke.
 
-use super::{INTERVAL, Motion};
+use super::answer::{INTERVAL, Motion};
 
 /// Share of the rate of a turn below which an exponent is told from zero by nothing but its interval.
 const NARROW: f64 = 0.1;

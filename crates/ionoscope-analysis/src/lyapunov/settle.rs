@@ -10,11 +10,12 @@ use ionoscope_dynamics::{
     trajectory::{SolveOptions, TimeGrid},
 };
 
-use super::{Motion, Run};
+use super::{answer::Motion, run::Run};
 use crate::{
     Error, Result,
     fixed_points::refine_within,
-    spectrum::{Complex, residual_jacobian, spectrum},
+    residual::residual_jacobian,
+    spectrum::{Complex, spectrum},
     tangent::Frame,
     time_scales::{self, TimeScales, time_scales},
 };

@@ -11,9 +11,8 @@ use ionoscope_dynamics::{
 };
 
 use super::{
-    Paced, PacingOptions, check_times, constant,
+    answer::{Paced, PacingOptions, check_times, constant, within},
     convergence::{Convergence, Scale},
-    within,
 };
 use crate::{Error, Result};
 

@@ -249,7 +249,7 @@ fn a_limit_cycle_is_no_fixed_point_whatever_the_window() {
             TimeGrid::until(window, window / 200.0).unwrap(),
         );
         let options = PacingOptions {
-            solve: SolveOptions::with_rtol(1e-10),
+            solve: ionoscope_dynamics::trajectory::SolveOptions::with_rtol(1e-10),
             ..PacingOptions::default()
         };
         let settled = settle(&cell, &e, &options).unwrap();

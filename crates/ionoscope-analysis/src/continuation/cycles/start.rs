@@ -12,10 +12,7 @@ use super::{
     CycleOptions,
     collocation::Orbit,
 };
-use crate::{
-    Result,
-    spectrum::{residual_jacobian, spectrum},
-};
+use crate::{Result, residual::residual_jacobian, spectrum::spectrum};
 
 /// Half the height, in scaled variables, of the first cycle at a Hopf point.
 pub const FIRST_AMPLITUDE: f64 = 2e-3;
