@@ -94,6 +94,7 @@ impl Side {
     /// # Errors
     /// A stimulus that changes over time; a range that has no meaning for the system.
     pub fn new(subject: Subject, name: &str, over: &Over) -> Result<Self> {
+        subject.system()?;
         over.refuse_fixed(&subject)?;
         Ok(Side {
             name: name.to_owned(),
@@ -104,7 +105,9 @@ impl Side {
     }
 
     fn system(&self) -> &dyn DynamicalSystem {
-        &*self.subject.system
+        self.subject
+            .system()
+            .expect("`new` refuses what has no rule")
     }
 
     fn spec(&self) -> &Spec {

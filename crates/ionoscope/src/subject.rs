@@ -101,6 +101,15 @@ impl Opened {
         })
     }
 
+    /// A system that was made here, called `name`.
+    pub fn of(system: Arc<dyn DynamicalSystem>, name: &str) -> Self {
+        Opened {
+            name: name.to_owned(),
+            hash: None,
+            what: What::System(system),
+        }
+    }
+
     /// The operator, if it is one.
     pub fn operator(&self) -> Option<&Arc<Fno>> {
         match &self.what {

@@ -156,11 +156,11 @@ fn rows(file: &StudyFile, trials: &[Trial]) -> Vec<Vec<String>> {
         done
     };
     let keys: Vec<&String> = file.study.space.0.keys().collect();
-    let short = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
+    let last = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
     let header = ["trial".to_owned()]
         .into_iter()
         .chain(objectives.iter().cloned())
-        .chain(keys.iter().map(|k| short(k)));
+        .chain(keys.iter().map(|k| last(k)));
     let mut rows = vec![header.collect::<Vec<_>>()];
     for t in done.iter().take(SHOWN) {
         let value = |k: &&String| {

@@ -7,7 +7,11 @@ use ionoscope_dynamics::{
 };
 
 use super::*;
-use crate::{artifact, options, report::table::Cell, subject::Settings};
+use crate::{
+    artifact, options,
+    report::table::Cell,
+    subject::{Opened, Settings},
+};
 
 /// The map of a flow over a step, its derivatives by differences.
 struct FlowMap {
@@ -125,7 +129,7 @@ const GLANCE: Effort = Effort {
 fn comparison(pair: [Arc<dyn DynamicalSystem>; 2], over: &str) -> Comparison {
     let over = options::over(over).unwrap();
     let side = |system| {
-        let subject = Subject::of(system, "s", &Settings::default(), &Watcher::default());
+        let subject = Opened::of(system, "s").subject(&Settings::default(), &Watcher::default());
         Side::new(subject.unwrap(), "s", &over).unwrap()
     };
     Comparison::new(pair.map(side), &over, GLANCE).unwrap()

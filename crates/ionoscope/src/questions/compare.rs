@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use ionoscope_dynamics::{
     spec::{Preset, Spec},
-    system::DynamicalSystem,
     watch::Watcher,
 };
 use serde::Deserialize;
@@ -23,7 +22,7 @@ use crate::{
         section::{Part, Section},
         store,
     },
-    subject::{Settings, Subject},
+    subject::{Opened, Settings},
 };
 
 /// Compares two systems, equations or networks: one report of tables and figures
@@ -93,11 +92,9 @@ impl Task for Compare {
 
 impl Compare {
     fn comparison(&self, watch: &Watcher) -> Result<Comparison> {
-        let [a, b] = [
-            artifact::open_system(&self.a)?,
-            artifact::open_system(&self.b)?,
-        ];
-        let specs = [a.spec().clone(), b.spec().clone()];
+        let opened = [Opened::open(&self.a)?, Opened::open(&self.b)?];
+        let plain = |o: &Opened| o.subject(&Settings::default(), watch);
+        let specs = [plain(&opened[0])?.spec, plain(&opened[1])?.spec];
         let pair = [&specs[0], &specs[1]];
         crate::compare::check_alike(pair)?;
         self.check_names(pair)?;
@@ -106,21 +103,16 @@ impl Compare {
             None => over_training(pair)?,
         };
         let names = self.names(pair);
-        let side = |system: std::sync::Arc<dyn DynamicalSystem>, k: usize| {
+        let side = |k: usize| {
             let settings = self.settings(pair[k], pair[1 - k], &over);
-            let name = [&self.a, &self.b][k];
-            Side::new(
-                Subject::of(system, name, &settings, watch)?,
-                &names[k],
-                &over,
-            )
+            Side::new(opened[k].subject(&settings, watch)?, &names[k], &over)
         };
         let effort = if self.quick {
             Effort::QUICK
         } else {
             Effort::FULL
         };
-        Comparison::new([side(a, 0)?, side(b, 1)?], &over, effort)
+        Comparison::new([side(0)?, side(1)?], &over, effort)
     }
 
     /// Refuses parameters and presets that neither system has.
