@@ -429,7 +429,7 @@ mod tests {
             bad.check()
                 .unwrap_err()
                 .to_string()
-                .contains("adam.learning_rate")
+                .contains("learning_rate")
         );
         let bad = AdamConfig {
             schedule: Schedule::Steps {
@@ -442,7 +442,7 @@ mod tests {
             bad.check()
                 .unwrap_err()
                 .to_string()
-                .contains("adam.schedule.every")
+                .contains("schedule.every")
         );
         assert!(AdamConfig::default().check().is_ok());
     }

@@ -211,7 +211,7 @@ mod tests {
         };
         assert!(
             wrong("fixed-point", json!({}))
-                .contains("known: coupled, fixed-points, lyapunov, spikes")
+                .contains("known: basins, continue, coupled, diagram, fixed-points")
         );
         assert!(
             wrong("lyapunov", json!({"acuracy": 1}))

@@ -97,8 +97,8 @@ fn kinds_of_values_and_names_of_keys() {
 
 #[test]
 fn choices() {
-    let architectures = "expected `neural_map` or `two_layer_map`";
-    let kinds = "expected one of `constant`, `cosine`, `one-cycle`, `steps`";
+    const ARCHITECTURES: &str = "expected `neural_map` or `two_layer_map`";
+    const KINDS: &str = "expected one of `constant`, `cosine`, `one-cycle`, `steps`";
     assert_told(
         configuration,
         &[
@@ -107,13 +107,13 @@ fn choices() {
                 &[
                     "line 2: train.architecture: ",
                     "`neural`",
-                    architectures,
+                    ARCHITECTURES,
                     "did you mean `neural_map`?",
                 ],
             ),
             (
                 "[train]\narchitecture = 3",
-                &["line 2: train.architecture: 3 is no choice", architectures],
+                &["line 2: train.architecture: 3 is no choice", ARCHITECTURES],
             ),
             (
                 "[operator.network]\nactivation = 'gelo'",
@@ -131,11 +131,11 @@ fn choices() {
             ),
             (
                 "[train.adam]\nschedule = { kind = 'cosin' }",
-                &["line 2: train.adam.schedule.kind: ", "`cosin`", kinds],
+                &["line 2: train.adam.schedule.kind: ", "`cosin`", KINDS],
             ),
             (
                 "[train.adam]\nschedule = { warm_up = 1 }",
-                &["line 2: train.adam.schedule: missing field `kind`", kinds],
+                &["line 2: train.adam.schedule: missing field `kind`", KINDS],
             ),
             (
                 "[train.adam]\nschedule = { kind = 'cosine', warm_up = 'a', end = 1 }",

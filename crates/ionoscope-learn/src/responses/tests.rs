@@ -268,7 +268,7 @@ fn a_file_holds_every_bit_and_wrong_configurations_are_refused() {
         refuse(&|c| c.training_family = FamilySource::Named("fitzhugh-nagumo-trian".into()))
             .contains("did you mean")
     );
-    assert!(refuse(&|c| c.points = 1).contains("at least 2 points"));
+    assert!(refuse(&|c| c.points = 1).contains("points = 1; expected at least 2"));
     assert!(
         respond(&*model, &small(), &Watcher::new(stopped))
             .unwrap_err()

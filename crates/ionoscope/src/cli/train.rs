@@ -109,89 +109,91 @@ impl Arguments {
             ));
         }
         let learned = pipeline::learn(&configuration, &data, &how, &mut progress)?;
-        let surrogate = &output.join("surrogate.safetensors");
+        let surrogate = output.join("surrogate.safetensors");
         pipeline::keep(output, &configuration)?;
-        learned.surrogate.save(surrogate)?;
-        let Learned {
-            ending,
-            seconds,
-            weights,
-            measured,
-            warnings,
-            ..
-        } = &learned;
-        if shared.json {
-            print_json(&Answer {
-                surrogate,
-                ending: *ending,
-                seconds: *seconds,
-                weights: *weights,
-                measured,
-                warnings,
-            })?;
-        } else {
-            let mse = |e: &Option<StepErrors>| {
-                e.as_ref()
-                    .map_or("not measured".into(), |e| format!("{:.2e}", e.mse))
-            };
-            let error = match measured {
-                Measured::Map {
-                    validation,
-                    new_chunks,
-                    start,
-                    kept_from_the_start: kept,
-                } => {
-                    let start = start
-                        .as_ref()
-                        .map_or(String::new(), |e| format!(" (at the start {:.2e})", e.mse));
-                    let kept = if kept.is_empty() {
-                        String::new()
-                    } else {
-                        format!(
-                            "; no better than at the start, and kept from there: {}",
-                            kept.join(", ")
-                        )
-                    };
-                    format!(
-                        "validation MSE {}{start}, on new chunks {}{kept}",
-                        mse(validation),
-                        mse(new_chunks)
-                    )
-                }
-                Measured::Operator {
-                    validation: Some(e),
-                    validation_epoch: Some(epoch),
-                    start,
-                    ..
-                } => {
-                    let of = match (start, epoch) {
-                        (Some(_), 0) => {
-                            "; epoch 0: no epoch was better than the start, which is kept".into()
-                        }
-                        (Some(s), _) => format!(", epoch {epoch}; at the start {:.3} %", 100.0 * s),
-                        _ => format!(", epoch {epoch}"),
-                    };
-                    format!(
-                        "{weights} weights, normalised error on the validation set {:.3} % ({})",
-                        100.0 * e,
-                        of.trim_start_matches([',', ';', ' '])
-                    )
-                }
-                Measured::Operator { .. } => format!(
-                    "{weights} weights, normalised error on the validation set not measured"
-                ),
-            };
-            print(|w| writeln!(w, "{}: {error}", surrogate.display()))?;
-        }
-        if *ending == Ending::TimeLimit {
+        learned.surrogate.save(&surrogate)?;
+        tell(&learned, &surrogate, shared)
+    }
+}
+
+/// Says what came out of a training, and how it ended.
+fn tell(learned: &Learned, surrogate: &Path, shared: &Shared) -> Result<()> {
+    if shared.json {
+        print_json(&Answer {
+            surrogate,
+            ending: learned.ending,
+            seconds: learned.seconds,
+            weights: learned.weights,
+            measured: &learned.measured,
+            warnings: &learned.warnings,
+        })?;
+    } else {
+        let error = errors(&learned.measured, learned.weights);
+        print(|w| writeln!(w, "{}: {error}", surrogate.display()))?;
+    }
+    match learned.ending {
+        Ending::Completed => Ok(()),
+        Ending::TimeLimit => {
             shared
                 .tell("stopped by --time-limit; the same command with --resume goes on from here");
+            Ok(())
         }
-        match ending {
-            Ending::Completed | Ending::TimeLimit => Ok(()),
-            Ending::Interrupted => Err(Error::Failed(
-                "interrupted; the same command with --resume goes on from here".into(),
-            )),
+        Ending::Interrupted => Err(Error::Failed(
+            "interrupted; the same command with --resume goes on from here".into(),
+        )),
+    }
+}
+
+/// The errors of a surrogate in words.
+fn errors(measured: &Measured, weights: usize) -> String {
+    let mse = |e: &Option<StepErrors>| {
+        e.as_ref()
+            .map_or("not measured".into(), |e| format!("{:.2e}", e.mse))
+    };
+    match measured {
+        Measured::Map {
+            validation,
+            new_chunks,
+            start,
+            kept_from_the_start: kept,
+        } => {
+            let start = start
+                .as_ref()
+                .map_or(String::new(), |e| format!(" (at the start {:.2e})", e.mse));
+            let kept = if kept.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "; no better than at the start, and kept from there: {}",
+                    kept.join(", ")
+                )
+            };
+            format!(
+                "validation MSE {}{start}, on new chunks {}{kept}",
+                mse(validation),
+                mse(new_chunks)
+            )
+        }
+        Measured::Operator {
+            validation: Some(e),
+            validation_epoch: Some(epoch),
+            start,
+            ..
+        } => {
+            let of = match (start, epoch) {
+                (Some(_), 0) => {
+                    "epoch 0: no epoch was better than the start, which is kept".to_owned()
+                }
+                (Some(s), _) => format!("epoch {epoch}; at the start {:.3} %", 100.0 * s),
+                _ => format!("epoch {epoch}"),
+            };
+            format!(
+                "{weights} weights, normalised error on the validation set {:.3} % ({of})",
+                100.0 * e
+            )
+        }
+        Measured::Operator { .. } => {
+            format!("{weights} weights, normalised error on the validation set not measured")
         }
     }
 }
