@@ -18,6 +18,7 @@ pub mod fixed_points;
 pub mod lyapunov;
 pub mod models;
 pub mod report;
+pub mod reproduce;
 pub mod simulate;
 pub mod spikes;
 
@@ -31,6 +32,7 @@ pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
 pub use models::Models;
 pub use report::Report;
+pub use reproduce::Reproduce;
 pub use simulate::Simulate;
 pub use spikes::Spikes;
 
@@ -84,11 +86,12 @@ pub fn ask(verb: &str, options: Value, subject: &Subject, watch: &Watcher) -> Re
 type Run = fn(Value, &Watcher) -> Result<Answer>;
 
 /// The tasks by the names of their verbs: a new one is a line here.
-const TASKS: [(&str, Run); 4] = [
+const TASKS: [(&str, Run); 5] = [
     ("compare", task_by_options::<Compare>),
     ("evaluate", task_by_options::<Evaluate>),
     ("models", task_by_options::<Models>),
     ("report", task_by_options::<Report>),
+    ("reproduce", task_by_options::<Reproduce>),
 ];
 
 /// Does a task by the name of its verb, with its options as a JSON object of those that differ from

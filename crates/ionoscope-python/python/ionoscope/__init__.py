@@ -14,7 +14,7 @@ from ._answers import Answer, Basins, Continuation, Coupled, Diagram, Figure, Fi
 from ._errors import Error, InputError, WorkError
 from ._native import __version__
 from ._stimuli import pulses, sampled, step
-from ._systems import Ensemble, Operator, Quantity, System, Trajectory, compare, evaluate, load, models, report
+from ._systems import Ensemble, Operator, Quantity, System, Trajectory, compare, evaluate, load, models, report, reproduce
 from ._training import Data, Training, Trial, configuration, dataset, train, tune
 
 __all__ = [

@@ -527,3 +527,15 @@ def evaluate(surrogate: str | os.PathLike[str] | System, dataset: str | os.PathL
 def report(folder: str | os.PathLike[str]) -> Answer:
     """Draws the report of a folder anew; `document["report"]` is the page. As `ionoscope report`."""
     return run_task("report", {"dir": os.fspath(folder)})
+
+
+def reproduce(
+    paper: str, output: str | os.PathLike[str], *, quick: bool = False, model: str | None = None, free: bool = False, device: str | None = None,
+    seeds: int | None = None, seed: int | None = None, resume: bool = False, say: Callable[[str], object] | None = None,
+) -> Answer:
+    """A paper end to end, "kuptsov-2023" or "pellegrini-2025", into a report in a folder. As `ionoscope reproduce`; `say` takes lines, such as `print`."""
+    options = {
+        "paper": paper, "output": os.fspath(output), "quick": quick, "model": model, "free": free, "device": device, "seeds": seeds, "seed": seed,
+        "resume": resume,
+    }
+    return run_task("reproduce", options, say)

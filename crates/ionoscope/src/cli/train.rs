@@ -8,15 +8,13 @@ use std::{
 use ionoscope_learn::train::{Ending, Existing, Record, StepErrors};
 use serde::Serialize;
 
-use super::{
-    Shared, print, print_json,
-    training::{ConfigurationArguments, On},
-};
+use super::{Shared, print, print_json, training::ConfigurationArguments};
 use crate::{
     Error, Result,
     config::AnyConfiguration,
     options::positive,
     pipeline::{self, Circumstances, Data, Learned, Measured, Surrogate},
+    questions::reproduce::On,
 };
 
 /// Trains a surrogate, on the dataset in the folder or a new one

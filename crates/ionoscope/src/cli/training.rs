@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use ionoscope_learn::train::Device;
-
 use super::Shared;
 use crate::{
     Result,
@@ -26,24 +24,6 @@ pub struct ConfigurationArguments {
     /// Folder for the results; made if it is not there
     #[arg(short, long = "output", value_name = "DIR")]
     pub output: PathBuf,
-}
-
-/// Where to train.
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub enum On {
-    /// All cores of this machine
-    Cpu,
-    /// The first NVIDIA GPU (CUDA_VISIBLE_DEVICES chooses); operators only
-    Cuda,
-}
-
-impl From<On> for Device {
-    fn from(on: On) -> Self {
-        match on {
-            On::Cpu => Device::Cpu,
-            On::Cuda => Device::Cuda,
-        }
-    }
 }
 
 impl ConfigurationArguments {
