@@ -1,4 +1,6 @@
-//! What stands behind the command `ionoscope`: run configurations, artefacts, reports and the command line itself.
+//! The library that users call: subjects, questions and their answers, files, learning runs, papers.
+//!
+//! The command line (`ionoscope-cli`) and the Python package ask the same questions; see [`questions`].
 
 pub mod branch_ends;
 pub mod error;
@@ -31,7 +33,5 @@ pub mod compare;
 pub mod evaluation;
 pub mod reproduce;
 pub mod tuning;
-
-pub mod cli;
 
 pub use error::{Error, Result};

@@ -27,53 +27,57 @@ use crate::{
 };
 
 /// Finds the attractors that random or gridded starts reach, and the share of each
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Basins {
     /// Number of random starts, uniform in the box [default: 10000; 1000 of a system with more than four variables]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "N", allow_negative_numbers = true)
+    )]
     pub starts: Option<usize>,
     /// Starts on a grid over one or more variables instead, such as v:100,s:100; the others are at --x0. --plot draws a grid over two
-    #[arg(long, value_name = "NAME:N", value_parser = axis, value_delimiter = ',', conflicts_with = "starts")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME:N", value_parser = axis, value_delimiter = ',', conflicts_with = "starts"))]
     #[serde(deserialize_with = "by_name::deserialize")]
     pub grid: Vec<(String, usize)>,
     /// Where to start, other than the range of the variable; may be repeated
-    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ',')]
+    #[cfg_attr(feature = "clap", arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ','))]
     #[serde(rename = "box", deserialize_with = "by_name::deserialize")]
     pub bounds: Vec<(String, [f64; 2])>,
     /// Seed of the starts
-    #[arg(
+    #[cfg_attr(feature = "clap", arg(
         long,
         value_name = "N",
         default_value_t = Basins::default().seed,
         allow_negative_numbers = true
-    )]
+    ))]
     pub seed: u64,
     /// Basins at each of several values of a parameter, or of i_stim
-    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true))]
     pub over: Option<Over>,
     /// Time after which every trajectory is judged, once [default: measured on the system; judged again and again, up to 63 times the first time]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub t_end: Option<f64>,
     /// Time at the end over which a trajectory is judged: several periods [default: half of the time]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub window: Option<f64>,
     /// Time between two looks at a state [default: measured on the system]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub sample: Option<f64>,
     /// Time that a state has to stay where a motion is known to pass, to count as on it [default: its period]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub settle: Option<f64>,
     /// Relative tolerance of a flow; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = Basins::default().rtol, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = options::positive, default_value_t = Basins::default().rtol, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub rtol: f64,
     /// Run every trajectory to the end
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub full: bool,
 }
 

@@ -26,41 +26,45 @@ use crate::{
 };
 
 /// Compares two systems, equations or networks: one report of tables and figures
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Compare {
     /// The reference: identifier of a model, or path to a surrogate
-    #[arg(value_name = "A")]
+    #[cfg_attr(feature = "clap", arg(value_name = "A"))]
     pub a: String,
     /// What is compared with it
-    #[arg(value_name = "B")]
+    #[cfg_attr(feature = "clap", arg(value_name = "B"))]
     pub b: String,
     /// What is varied, a parameter of both or i_stim [default: a parameter on which a surrogate was trained, or else the stimulus, over its training range]
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = options::over, allow_hyphen_values = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO", value_parser = options::over, allow_hyphen_values = true))]
     #[serde(default)]
     pub over: Option<Over>,
     /// A named alternative to the default start and parameters, of every system that has it; another one takes its values of what it has
-    #[arg(long, value_name = "NAME")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     #[serde(default)]
     pub preset: Option<String>,
     /// A parameter other than its default, in every system that has it; may be repeated
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ',')]
+    #[cfg_attr(feature = "clap", arg(long = "param", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ','))]
     #[serde(default, deserialize_with = "by_name::deserialize")]
     pub parameters: Vec<(String, f64)>,
     /// A start of both other than the default; may be repeated
-    #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ',')]
+    #[cfg_attr(feature = "clap", arg(long = "x0", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ','))]
     #[serde(default, deserialize_with = "by_name::deserialize")]
     pub x0: Vec<(String, f64)>,
     /// A constant stimulus of both; positive depolarises [default: none]
-    #[arg(long, value_name = "I", value_parser = options::number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"])]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "I", value_parser = options::number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"]))]
     #[serde(default)]
     pub i_stim: Option<f64>,
     /// A glance: fewer values, columns and starts
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     #[serde(default)]
     pub quick: bool,
     /// Folder for the report; made if it is not there
-    #[arg(short, long = "output", value_name = "DIR", required = true)]
+    #[cfg_attr(
+        feature = "clap",
+        arg(short, long = "output", value_name = "DIR", required = true)
+    )]
     #[serde(default)]
     pub output: Option<PathBuf>,
 }

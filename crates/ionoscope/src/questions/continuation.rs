@@ -30,40 +30,41 @@ mod table;
 mod text;
 
 /// Follows fixed points, and periodic orbits, over a parameter and finds their bifurcations
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Continuation {
     /// The parameter, or i_stim, and the interval over which it is varied
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = options::interval, allow_hyphen_values = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO", value_parser = options::interval, allow_hyphen_values = true))]
     pub over: Over,
     /// A second parameter, or i_stim: saddle-nodes and Hopf points are followed over both
-    #[arg(long, value_name = "NAME=FROM:TO", value_parser = options::interval, allow_hyphen_values = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO", value_parser = options::interval, allow_hyphen_values = true))]
     pub and: Option<Over>,
     /// Follow periodic orbits too, from Hopf points and from simulations; of a map its invariant closed curves
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub cycles: bool,
     /// Of a map: follow cycles of so many steps in place of fixed points
-    #[arg(long, value_name = "STEPS", conflicts_with_all = ["cycles", "and"], allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "STEPS", conflicts_with_all = ["cycles", "and"], allow_negative_numbers = true))]
     pub period: Option<usize>,
     /// Value of the parameter at which whole periodic orbits are given in the JSON answer; may be repeated
-    #[arg(long, value_name = "VALUE", value_parser = options::number, requires = "cycles", allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "VALUE", value_parser = options::number, requires = "cycles", allow_negative_numbers = true))]
     pub at: Vec<f64>,
     /// Box that branches may not leave, other than the range of the variable; may be repeated
-    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ',')]
+    #[cfg_attr(feature = "clap", arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ','))]
     #[serde(rename = "box", deserialize_with = "by_name::deserialize")]
     pub bounds: Vec<(String, [f64; 2])>,
     /// Values of the parameter at which fixed points are sought to start from, beside the interval's ends and the model's own value; as many
     /// again by orders of magnitude in an interval over several
-    #[arg(long, value_name = "N", default_value_t = Continuation::default().searches, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Continuation::default().searches, allow_negative_numbers = true))]
     pub searches: usize,
     /// Starts of Newton's method in each of these searches
-    #[arg(long, value_name = "N", default_value_t = Continuation::default().starts, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Continuation::default().starts, allow_negative_numbers = true))]
     pub starts: usize,
     /// Seed of the starts
-    #[arg(long, value_name = "N", default_value_t = Continuation::default().seed, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Continuation::default().seed, allow_negative_numbers = true))]
     pub seed: u64,
     /// Variable of the diagram [default: the membrane potential, or the first]
-    #[arg(long, value_name = "NAME")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub show: Option<String>,
 }
 

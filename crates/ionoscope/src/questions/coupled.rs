@@ -38,43 +38,45 @@ const COLUMNS: usize = 800;
 const ROWS: usize = 300;
 
 /// Couples many cells through their membrane potentials and runs them
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Coupled {
     /// Who is coupled with whom: ring:N, chain:N, lattice:NxM, or a table of pairs of cells, counted from 0
-    #[arg(long, value_name = "GRAPH", required = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "GRAPH", required = true))]
     pub graph: Option<String>,
     /// Strength of a coupling: a cell gains D times the difference of its neighbour's potential to its own, as a stimulus
-    #[arg(long, value_name = "D", value_parser = options::number, required = true, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "D", value_parser = options::number, required = true, allow_negative_numbers = true))]
     pub coupling: Option<f64>,
     /// Time at which the run ends
-    #[arg(long, value_name = "T", value_parser = options::positive, required = true, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, required = true, allow_negative_numbers = true))]
     pub t_end: Option<f64>,
     /// Time between two outputs, of which --t-end is a multiple [default: t-end in 1000 parts; of a map in 1000 or more, of whole steps]
-    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true))]
     pub dt: Option<f64>,
     /// Time over which a single cell runs before; every cell starts somewhere in the second half of it, at random. 0: all start alike
-    #[arg(long, value_name = "T", value_parser = options::number, default_value_t = Coupled::default().scatter, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::number, default_value_t = Coupled::default().scatter, allow_negative_numbers = true))]
     pub scatter: f64,
     /// Seed of the starts
-    #[arg(long, value_name = "N", default_value_t = Coupled::default().seed, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Coupled::default().seed, allow_negative_numbers = true))]
     pub seed: u64,
     /// Relative tolerance of equations; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = Coupled::default().rtol, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = options::positive, default_value_t = Coupled::default().rtol, allow_negative_numbers = true))]
     pub rtol: f64,
     /// How the pull enters a map: additive as published, or symmetric, of the second order in dt and some hundred times closer to coupled equations
-    #[arg(long, value_enum, default_value_t = Coupling::Additive)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Coupling::Additive))]
     pub scheme: Coupling,
     /// Digits of a map's increments; single is several times as fast, and states keep all their digits
-    #[arg(long, value_enum, default_value_t = Precision::Double)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Precision::Double))]
     pub precision: Precision,
     /// Whether the potentials of all cells at all times are kept, for the table and the figure.
-    #[arg(skip)]
+    #[cfg_attr(feature = "clap", arg(skip))]
     pub potentials: bool,
 }
 
 /// Digits of a map's increments.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 64 bits
@@ -84,7 +86,8 @@ pub enum Precision {
 }
 
 /// How the pull of the neighbours enters a map.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Coupling {
     /// The pull at the old states is added to the new ones

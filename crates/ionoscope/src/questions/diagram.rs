@@ -1,6 +1,5 @@
 //! Raster and orbit diagrams over a parameter.
 
-use clap::ValueEnum;
 use ionoscope_analysis::{
     diagram::{
         Column as Swept, Inherit, Mark, Section, Sweep, SweepOptions, SweepTimes, orbit_marks,
@@ -40,7 +39,8 @@ const BESIDE: f64 = 1e-4;
 const FINER: f64 = 4.0;
 
 /// Which diagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The membrane potential over time as shade, a column for every value
@@ -50,7 +50,8 @@ pub enum Kind {
 }
 
 /// What an orbit diagram marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Of {
     /// Local maxima of the variable
@@ -62,7 +63,8 @@ pub enum Of {
 }
 
 /// Where the first column starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// At the default start, or --x0
@@ -72,48 +74,49 @@ pub enum Start {
 }
 
 /// Draws what a system does over a parameter, by simulation
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Diagram {
     /// Which diagram
-    #[arg(long, value_enum, default_value_t = Diagram::default().kind)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Diagram::default().kind))]
     pub kind: Kind,
     /// The parameter, or i_stim, and its values
-    #[arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true))]
     pub over: Over,
     /// From where a column starts: from its neighbour's end, forward, backward or outwards:VALUE, or none: all from the same start
-    #[arg(long, value_name = "HOW", value_parser = inherit, default_value = "forward")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "HOW", value_parser = inherit, default_value = "forward"))]
     #[serde(deserialize_with = "inherit_in")]
     pub inherit: Inherit,
     /// Sweep forward and backward, which shows where two attractors stand side by side (orbit diagrams)
-    #[arg(long, conflicts_with = "inherit")]
+    #[cfg_attr(feature = "clap", arg(long, conflicts_with = "inherit"))]
     pub both: bool,
     /// Where the first column starts
-    #[arg(long, value_enum, default_value_t = Diagram::default().start)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Diagram::default().start))]
     pub start: Start,
     /// Variable that is shown [default: the membrane potential, or the first]
-    #[arg(long, value_name = "NAME")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub show: Option<String>,
     /// What an orbit diagram marks
-    #[arg(long, value_enum, default_value_t = Diagram::default().of)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Diagram::default().of))]
     pub of: Of,
     /// Section of an orbit diagram: the variable that crosses a value upwards
-    #[arg(long, value_name = "NAME=VALUE", value_parser = options::name_value, allow_hyphen_values = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=VALUE", value_parser = options::name_value, allow_hyphen_values = true))]
     #[serde(deserialize_with = "by_name::one")]
     pub section: Option<(String, f64)>,
     /// Time dropped of each column [default: several of the longest period or slowest decay, measured at some of the values]
-    #[arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true))]
     pub transient: Option<f64>,
     /// Time shown of each column; twice as much is integrated [default: 1.75 of the longest period, measured at some of the values]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub window: Option<f64>,
     /// Time between two states [default: such that the fastest motion is resolved; a map's own step]
-    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub dt: Option<f64>,
     /// Relative tolerance of a flow; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = Diagram::default().rtol, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = options::positive, default_value_t = Diagram::default().rtol, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub rtol: f64,
 }

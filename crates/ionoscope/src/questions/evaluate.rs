@@ -25,27 +25,29 @@ use crate::{
 };
 
 /// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
     /// The surrogate
-    #[arg(value_name = "SURROGATE")]
+    #[cfg_attr(feature = "clap", arg(value_name = "SURROGATE"))]
     pub surrogate: PathBuf,
     /// The dataset of responses
-    #[arg(value_name = "DATASET")]
+    #[cfg_attr(feature = "clap", arg(value_name = "DATASET"))]
     pub dataset: PathBuf,
     /// Which of its sets
-    #[arg(long, value_enum, default_value_t = Set::Test)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Set::Test))]
     #[serde(default)]
     pub set: Set,
     /// Write the operator, its 90 % band calibrated anew on that set, to this file: for stimuli of a family of your own
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE.safetensors"))]
     #[serde(default)]
     pub calibrate: Option<PathBuf>,
 }
 
 /// A set of a dataset.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Set {
     /// The dataset's training set

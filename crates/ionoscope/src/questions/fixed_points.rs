@@ -24,18 +24,19 @@ use crate::{
 };
 
 /// Searches a box for fixed points, and gives their eigenvalues and stability
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct FixedPoints {
     /// Where to search, other than the range of the variable; may be repeated
-    #[arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ',')]
+    #[cfg_attr(feature = "clap", arg(long = "box", value_name = "NAME=LO:HI", value_parser = options::name_interval, value_delimiter = ','))]
     #[serde(rename = "box", deserialize_with = "by_name::deserialize")]
     pub bounds: Vec<(String, [f64; 2])>,
     /// Number of starts of Newton's method
-    #[arg(long, value_name = "N", default_value_t = FixedPoints::default().starts, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = FixedPoints::default().starts, allow_negative_numbers = true))]
     pub starts: usize,
     /// Seed of the starts
-    #[arg(long, value_name = "N", default_value_t = FixedPoints::default().seed, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = FixedPoints::default().seed, allow_negative_numbers = true))]
     pub seed: u64,
 }
 

@@ -23,29 +23,33 @@ use crate::{
 const PANELS: usize = 6;
 
 /// Finds the Lyapunov exponents of a trajectory, with errors
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Lyapunov {
     /// Number of exponents, the largest first [default: all]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "N", allow_negative_numbers = true)
+    )]
     pub count: Option<usize>,
     /// Time before anything is counted, at least [default: until the trajectory has settled]
-    #[arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true))]
     pub transient: Option<f64>,
     /// Error, per unit of time, at which to stop [default: 0.005 / time of a turn; at rest / slowest decay time; or 1e-5 of the exponent]
-    #[arg(long, value_name = "E", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "E", value_parser = options::positive, allow_negative_numbers = true))]
     pub accuracy: Option<f64>,
     /// Time of each trajectory after which to stop in any case [default: 8000 turns of the motion, or some minutes of work]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     pub t_end: Option<f64>,
     /// Time between two looks at the errors, rounded up to whole turns of the motion [default: four]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     pub segment: Option<f64>,
     /// Trajectories side by side
-    #[arg(long, value_name = "N", default_value_t = Lyapunov::default().trajectories, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Lyapunov::default().trajectories, allow_negative_numbers = true))]
     pub trajectories: usize,
     /// Relative tolerance of a flow's trajectories; the absolute one is a hundredth of it
-    #[arg(long, value_name = "R", value_parser = options::positive, default_value_t = Lyapunov::default().rtol, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = options::positive, default_value_t = Lyapunov::default().rtol, allow_negative_numbers = true))]
     pub rtol: f64,
 }
 

@@ -22,11 +22,12 @@ use crate::{
 };
 
 /// Lists the models, or shows variables, parameters, units and citation of one
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Models {
     /// Identifier of a model, or path to a surrogate (.safetensors)
-    #[arg(value_name = "ID")]
+    #[cfg_attr(feature = "clap", arg(value_name = "ID"))]
     pub id: Option<String>,
 }
 

@@ -10,11 +10,12 @@ use super::Task;
 use crate::{Result, answer::Answer, report::store};
 
 /// Draws the report of a folder again from its saved answers; computes nothing
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// Folder that holds report.json
-    #[arg(value_name = "DIR")]
+    #[cfg_attr(feature = "clap", arg(value_name = "DIR"))]
     pub dir: PathBuf,
 }
 

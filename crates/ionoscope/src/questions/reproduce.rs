@@ -16,47 +16,48 @@ use crate::{
 };
 
 /// Reproduces a paper, end to end, into one report
-#[derive(clap::Args, Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Reproduce {
     /// Which paper
-    #[arg(value_enum)]
+    #[cfg_attr(feature = "clap", arg(value_enum))]
     pub paper: Paper,
     /// Fewer networks, data and steps: minutes instead of hours
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     #[serde(default)]
     pub quick: bool,
     /// Which cells of pellegrini-2025 [default: fhn]
-    #[arg(long, value_enum)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum))]
     #[serde(default)]
     pub model: Option<Model>,
     /// Train the networks of pellegrini-2025 without a limit on their size too (8 to 13 million weights: for a GPU)
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     #[serde(default)]
     pub free: bool,
     /// Where to train the networks of pellegrini-2025 [default: cpu]
-    #[arg(long, value_enum)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum))]
     #[serde(default)]
     pub device: Option<On>,
     /// Number of repetitions of kuptsov-2023, each with its own seed [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), allow_negative_numbers = true))]
     #[serde(default)]
     pub seeds: Option<u64>,
     /// The first seed
-    #[arg(
+    #[cfg_attr(feature = "clap", arg(
         long,
         value_name = "N",
         default_value_t = first_seed(),
         allow_negative_numbers = true
-    )]
+    ))]
     #[serde(default = "first_seed")]
     pub seed: u64,
     /// Use what an earlier run with the same configuration left in the folder
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     #[serde(default)]
     pub resume: bool,
     /// Folder for the report and everything else; made if it is not there
-    #[arg(short, long = "output", value_name = "DIR")]
+    #[cfg_attr(feature = "clap", arg(short, long = "output", value_name = "DIR"))]
     pub output: PathBuf,
 }
 
@@ -65,20 +66,22 @@ fn first_seed() -> u64 {
 }
 
 /// A paper.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Paper {
     /// Kuptsov, Stankevich, Bagautdinova 2023: neural maps of the pancreatic beta-cell
-    #[value(name = "kuptsov-2023")]
+    #[cfg_attr(feature = "clap", value(name = "kuptsov-2023"))]
     #[serde(rename = "kuptsov-2023")]
     Kuptsov2023,
     /// Pellegrini, Ghiotto, Centofanti, Pavarino 2025: Fourier neural operators from a stimulus to all variables of a cell
-    #[value(name = "pellegrini-2025")]
+    #[cfg_attr(feature = "clap", value(name = "pellegrini-2025"))]
     #[serde(rename = "pellegrini-2025")]
     Pellegrini2025,
 }
 
 /// The cells of Pellegrini et al.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// FitzHugh-Nagumo
@@ -92,7 +95,8 @@ pub enum Model {
 }
 
 /// Where to train.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum On {
     /// All cores of this machine

@@ -28,49 +28,53 @@ pub mod table;
 const MOST_VALUES: usize = 1 << 29;
 
 /// Integrates a model, or asks a surrogate, from one start
-#[derive(clap::Args, Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct Simulate {
     /// Start on the orbit to which the cell tends when the stimulus is repeated with this period (the protocol must be over by then, or
     /// have this period); `free`: with a constant stimulus or none, to a steady state or limit cycle
-    #[arg(long, value_name = "PERIOD|free", value_parser = pace::period, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PERIOD|free", value_parser = pace::period, allow_negative_numbers = true))]
     pub pace: Option<pace::Period>,
     /// Time at which to stop, in the system's unit of time [default: of a Fourier neural operator the end T that it was trained to; its own times are i T / N,
     /// i < N, and end one step before T]
-    #[arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub t_end: Option<f64>,
     /// Spacing of the output times, of which --t-end is a multiple [default: the step of a map or operator; a 10 000th of T for equations]. Of an operator a whole part of T: between its own
     /// times a cubic
-    #[arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub dt: Option<f64>,
     /// Relative tolerance [default: 1e-8]; for equations only
-    #[arg(long, value_name = "TOL", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "TOL", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub rtol: Option<f64>,
     /// Absolute tolerance of every variable [default: 1e-10]; for equations only
-    #[arg(long, value_name = "TOL", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "TOL", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub atol: Option<f64>,
     /// Integrator; for equations only
-    #[arg(long, value_enum, default_value_t = Simulate::default().method)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Simulate::default().method))]
     pub method: Integrator,
     /// Fixed step of the method rush-larsen, in the system's unit of time
-    #[arg(long, value_name = "H", value_parser = options::positive, allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "H", value_parser = options::positive, allow_negative_numbers = true))]
     #[serde(deserialize_with = "options::positive_in")]
     pub step: Option<f64>,
     /// Steps after which the solve is given up, as it is where it clearly comes to that; for equations only
-    #[arg(long, value_name = "N", default_value_t = Simulate::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Simulate::default().max_steps, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true))]
     pub max_steps: u64,
     /// Of a Fourier neural operator: take stimuli of a kind that it was not trained on, and mark the result
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub extrapolate: bool,
     /// Of a Fourier neural operator: also NAME_band for every variable, half the width of a band that holds 90 % of its values
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub bands: bool,
     /// Variables to draw [default: the first six, the membrane potential first]
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "NAME,..", value_delimiter = ',')
+    )]
     pub show: Vec<String>,
 }
 
@@ -93,7 +97,8 @@ impl Default for Simulate {
 }
 
 /// An integrator.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Integrator {
     /// Explicit, and stiff where stability limits the step

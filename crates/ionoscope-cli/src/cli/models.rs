@@ -1,18 +1,18 @@
-//! `ionoscope report`: draws a report again from its answers.
+//! `ionoscope models`: what there is, and what one model says of itself.
 
 use serde_json::Value;
 
 use super::{Shared, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
-    questions::{Report, Task},
+    questions::{Models, Task},
 };
 
-/// Draws the report of a folder again from its saved answers; computes nothing
+/// Lists the models, or shows variables, parameters, units and citation of one
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
-    task: Report,
+    task: Models,
 }
 
 impl Arguments {

@@ -1,7 +1,7 @@
 //! `ionoscope continue`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
     questions::{Continuation, Question},
 };

@@ -1,7 +1,7 @@
 //! `ionoscope diagram`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
     questions::{Diagram, Question},
 };

@@ -1,22 +1,23 @@
-//! `ionoscope lyapunov`.
+//! `ionoscope spikes`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
-    questions::{Lyapunov, Question},
+    questions::{Question, Spikes},
 };
 
-/// Finds the Lyapunov exponents of a trajectory, with errors
+/// Counts spikes and bursts and measures action potentials, after a transient and over enough of them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  ionoscope lyapunov lorenz-1963 --plot lorenz.svg
-  ionoscope lyapunov sherman-1988 --param v_s=-36 --accuracy 0.01
-  ionoscope lyapunov pretrained/sherman-1988-dt0.005.safetensors --param v_s=-36 --accuracy 0.01")]
+  ionoscope spikes sherman-1988 --param v_s=-36
+  ionoscope spikes hodgkin-huxley-1952 --i-stim 10 --plot spikes.svg
+  ionoscope spikes luo-rudy-1991 --stimulus 80:10:0.5 --t-end 500 -o potentials.csv
+  ionoscope spikes pretrained/sherman-1988-dt0.005.safetensors --json")]
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
     #[command(flatten)]
-    question: Lyapunov,
+    question: Spikes,
     #[command(flatten)]
     delivery: Delivery,
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Shared, print, print_json, training::ConfigurationArguments};
-use crate::{
+use ionoscope::{
     Result,
     pipeline::{self, Data},
     shard::Shard,

@@ -6,7 +6,7 @@ use clap::Args;
 use ionoscope_dynamics::protocol::{Protocol, Step, Stimulus};
 
 use super::Shared;
-use crate::{
+use ionoscope::{
     Result,
     options::{name_value, number, stimulus},
     protocol_file,

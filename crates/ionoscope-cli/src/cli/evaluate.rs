@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Shared, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
     questions::{Evaluate, Task},
 };

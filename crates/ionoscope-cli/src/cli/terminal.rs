@@ -18,7 +18,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::{Error, Result};
+use ionoscope::{Error, Result};
 
 /// Work that takes less is not shown.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);

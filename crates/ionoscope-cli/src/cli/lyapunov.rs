@@ -1,23 +1,22 @@
-//! `ionoscope fixed-points`.
+//! `ionoscope lyapunov`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
-    questions::{FixedPoints, Question},
+    questions::{Lyapunov, Question},
 };
 
-/// Searches a box for fixed points, and gives their eigenvalues and stability
+/// Finds the Lyapunov exponents of a trajectory, with errors
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  ionoscope fixed-points sherman-1988 --param v_s=-36
-  ionoscope fixed-points hodgkin-huxley-1952 --i-stim 8 -o points.csv --plot plane.svg
-  ionoscope fixed-points ten-tusscher-panfilov-2006 --x0 k_i=130
-  ionoscope fixed-points pretrained/sherman-1988-dt0.005.safetensors --json")]
+  ionoscope lyapunov lorenz-1963 --plot lorenz.svg
+  ionoscope lyapunov sherman-1988 --param v_s=-36 --accuracy 0.01
+  ionoscope lyapunov pretrained/sherman-1988-dt0.005.safetensors --param v_s=-36 --accuracy 0.01")]
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
     #[command(flatten)]
-    question: FixedPoints,
+    question: Lyapunov,
     #[command(flatten)]
     delivery: Delivery,
 }

@@ -1,18 +1,18 @@
-//! `ionoscope models`: what there is, and what one model says of itself.
+//! `ionoscope reproduce`: a paper, end to end, into one report.
 
 use serde_json::Value;
 
 use super::{Shared, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
-    questions::{Models, Task},
+    questions::{Reproduce, Task},
 };
 
-/// Lists the models, or shows variables, parameters, units and citation of one
+/// Reproduces a paper, end to end, into one report
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
-    task: Models,
+    task: Reproduce,
 }
 
 impl Arguments {

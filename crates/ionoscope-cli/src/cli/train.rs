@@ -9,7 +9,7 @@ use ionoscope_learn::train::{Ending, Existing, Record, StepErrors};
 use serde::Serialize;
 
 use super::{Shared, print, print_json, training::ConfigurationArguments};
-use crate::{
+use ionoscope::{
     Error, Result,
     config::AnyConfiguration,
     options::positive,

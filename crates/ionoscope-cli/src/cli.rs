@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use ionoscope_dynamics::watch::Watcher;
 
-use crate::{Error, Result};
+use ionoscope::{Error, Result};
 
 mod arguments;
 mod basins;
@@ -181,5 +181,5 @@ fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
 
 /// Writes a JSON document to standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(|w| crate::artifact::json_to(w, value))
+    print(|w| ionoscope::artifact::json_to(w, value))
 }

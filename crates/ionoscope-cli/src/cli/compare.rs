@@ -6,7 +6,7 @@ use ionoscope_dynamics::protocol::Step;
 use serde_json::Value;
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result, options,
     questions::{Compare, Task},
 };

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Shared, arguments::SystemArguments, print, print_json};
-use crate::{
+use ionoscope::{
     Error, Result,
     answer::{Answer, Course},
     arrays::{Layout, Precision, npz, parquet},

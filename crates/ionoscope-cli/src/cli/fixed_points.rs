@@ -1,23 +1,23 @@
-//! `ionoscope spikes`.
+//! `ionoscope fixed-points`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
-    questions::{Question, Spikes},
+    questions::{FixedPoints, Question},
 };
 
-/// Counts spikes and bursts and measures action potentials, after a transient and over enough of them
+/// Searches a box for fixed points, and gives their eigenvalues and stability
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  ionoscope spikes sherman-1988 --param v_s=-36
-  ionoscope spikes hodgkin-huxley-1952 --i-stim 10 --plot spikes.svg
-  ionoscope spikes luo-rudy-1991 --stimulus 80:10:0.5 --t-end 500 -o potentials.csv
-  ionoscope spikes pretrained/sherman-1988-dt0.005.safetensors --json")]
+  ionoscope fixed-points sherman-1988 --param v_s=-36
+  ionoscope fixed-points hodgkin-huxley-1952 --i-stim 8 -o points.csv --plot plane.svg
+  ionoscope fixed-points ten-tusscher-panfilov-2006 --x0 k_i=130
+  ionoscope fixed-points pretrained/sherman-1988-dt0.005.safetensors --json")]
 pub struct Arguments {
     #[command(flatten)]
     system: SystemArguments,
     #[command(flatten)]
-    question: Spikes,
+    question: FixedPoints,
     #[command(flatten)]
     delivery: Delivery,
 }

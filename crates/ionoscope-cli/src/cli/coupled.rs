@@ -1,7 +1,7 @@
 //! `ionoscope coupled`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
     questions::{Coupled, Question},
 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{Shared, print, print_json};
-use crate::{
+use ionoscope::{
     Error, Result,
     answer::{Answer, Text},
     artifact::{self, Staged},

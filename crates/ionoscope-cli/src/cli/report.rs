@@ -1,18 +1,18 @@
-//! `ionoscope reproduce`: a paper, end to end, into one report.
+//! `ionoscope report`: draws a report again from its answers.
 
 use serde_json::Value;
 
 use super::{Shared, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Result,
-    questions::{Reproduce, Task},
+    questions::{Report, Task},
 };
 
-/// Reproduces a paper, end to end, into one report
+/// Draws the report of a folder again from its saved answers; computes nothing
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
-    task: Reproduce,
+    task: Report,
 }
 
 impl Arguments {

@@ -1,7 +1,7 @@
 //! `ionoscope basins`.
 
 use super::{Shared, arguments::SystemArguments, delivery::Delivery};
-use crate::{
+use ionoscope::{
     Error, Result,
     questions::{Basins, Question},
 };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Shared;
-use crate::{
+use ionoscope::{
     Result,
     config::{self, AnyConfiguration},
     pipeline::{self, Data},

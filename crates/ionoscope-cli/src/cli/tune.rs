@@ -6,7 +6,7 @@ use ionoscope_learn::tune::journal::{State, Trial};
 use serde_json::{Value, json};
 
 use super::{Shared, print, print_json};
-use crate::{
+use ionoscope::{
     Error, Result,
     shard::has_rank,
     text::{short, write_cells},
