@@ -12,29 +12,39 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod basins;
-pub mod biomarkers;
-pub mod compare;
-pub mod conserved;
-pub mod continuation;
-pub mod diagram;
+// In layers: a module uses those above its own layer.
 pub mod error;
-pub mod fixed_points;
-pub mod lyapunov;
+
 mod matrix;
 pub mod metrics;
-mod newton;
 pub mod pacing;
-mod relax;
 mod residual;
 mod returns;
-pub mod settling;
-pub mod spectrum;
 pub mod step_errors;
 pub mod synchrony;
-mod tangent;
 #[cfg(test)]
 mod testing;
+
+pub mod conserved;
+mod tangent;
+
+mod newton;
+pub mod spectrum;
+
+mod relax;
+
+pub mod fixed_points;
+
+pub mod continuation;
 pub mod time_scales;
+
+pub mod biomarkers;
+pub mod lyapunov;
+pub mod settling;
+
+pub mod basins;
+pub mod diagram;
+
+pub mod compare;
 
 pub use error::{Error, Result};

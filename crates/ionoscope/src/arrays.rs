@@ -9,6 +9,8 @@ use ionoscope_dynamics::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
 pub mod npz;
 pub mod parquet;
 pub mod zarr;
@@ -87,6 +89,30 @@ impl Layout {
         let one = (self.values() * self.precision.bytes()) as u64 + Values::BYTES_OF_ALL;
         one.saturating_mul(self.experiments as u64)
             .saturating_add(8 * self.times.count as u64)
+    }
+
+    /// Checks that all states fit into the width that was chosen; infinite ones and those that are not numbers stay what they are.
+    ///
+    /// # Errors
+    /// The first one that is beyond single precision, with its time.
+    pub fn check(&self, trajectories: &[Trajectory]) -> Result<()> {
+        if self.precision == Precision::Double {
+            return Ok(());
+        }
+        let beyond = |x: &f64| x.is_finite() && (*x as f32).is_infinite();
+        for t in trajectories {
+            if let Some(k) = t.x.iter().position(beyond) {
+                let (row, i) = (k / t.dimension, k % t.dimension);
+                return Err(Error::Failed(format!(
+                    "{} = {:e} at t = {} is beyond single precision, which ends at {:.1e}; write the file with --precision double",
+                    self.variables[i],
+                    t.x[k],
+                    self.times.time(row),
+                    f32::MAX
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The output times as bytes of doubles.
@@ -263,7 +289,11 @@ pub fn columns(block: &Block) -> Vec<Column> {
 }
 
 /// States as bytes in the order `[experiment][time][variable]`, NaN where they were not reached, in place of what `out` held.
-pub fn state_bytes(layout: &Layout, trajectories: &[Trajectory], out: &mut Vec<u8>) {
+///
+/// # Errors
+/// As [`Layout::check`].
+pub fn state_bytes(layout: &Layout, trajectories: &[Trajectory], out: &mut Vec<u8>) -> Result<()> {
+    layout.check(trajectories)?;
     let size = layout.values() * layout.precision.bytes();
     out.resize(trajectories.len() * size, 0);
     for (out, t) in out.chunks_exact_mut(size).zip(trajectories) {
@@ -286,6 +316,7 @@ pub fn state_bytes(layout: &Layout, trajectories: &[Trajectory], out: &mut Vec<u
                 .for_each(|(o, v)| *o = (v as f32).to_le_bytes()),
         }
     }
+    Ok(())
 }
 
 /// Texts of a fixed width in letters, as UTF-32, filled up with 0.
@@ -373,7 +404,7 @@ mod tests {
             trajectory(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
         ];
         let mut out = vec![9; 3];
-        state_bytes(&layout, &all, &mut out);
+        state_bytes(&layout, &all, &mut out).unwrap();
         let back: Vec<f64> = out
             .as_chunks()
             .0
@@ -384,7 +415,7 @@ mod tests {
         assert!(back[2..6].iter().all(|v| v.is_nan()));
         assert_eq!(back[6..], all[1].x);
         layout.precision = Precision::Single;
-        state_bytes(&layout, &all, &mut out);
+        state_bytes(&layout, &all, &mut out).unwrap();
         let back: Vec<f32> = out
             .as_chunks()
             .0
@@ -392,5 +423,18 @@ mod tests {
             .map(|b| f32::from_le_bytes(*b))
             .collect();
         assert_eq!((back.len(), back[6], back[11]), (12, 0.1f32, 0.6f32));
+        assert!(back[2..6].iter().all(|v| v.is_nan()));
+
+        // What single precision cannot hold is refused; what is infinite or no number already is kept.
+        let wild = trajectory(&[1.0, f64::INFINITY, f64::NAN, 3.4e38]);
+        assert!(state_bytes(&layout, &[wild], &mut out).is_ok());
+        let huge = [trajectory(&[1.0, 2.0, 1.0, -1e40])];
+        let error = state_bytes(&layout, &huge, &mut out).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "b = -1e40 at t = 0.5 is beyond single precision, which ends at 3.4e38; write the file with --precision double"
+        );
+        layout.precision = Precision::Double;
+        assert!(state_bytes(&layout, &huge, &mut out).is_ok());
     }
 }

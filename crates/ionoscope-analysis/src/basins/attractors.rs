@@ -17,9 +17,8 @@ use ionoscope_dynamics::{
 use rayon::prelude::*;
 
 use super::{
-    Attractor, AttractorKind, Basins, Run, Starts,
-    follow::{Seen, Verdict, whole},
-    interval_with,
+    answer::{Attractor, AttractorKind, Basins, Starts, interval_with},
+    run::{MOST_VARIABLES, Run, Seen, Verdict, whole},
     trap::{Trap, trap},
 };
 use crate::{
@@ -46,8 +45,6 @@ const SAME_POINT: f64 = 1e-6;
 const SAME_REST: f64 = 1e-4;
 /// Cells along each side of a motion's extent.
 const CELLS: f64 = 100.0;
-/// Variables along which there are cells: beside each cell lie 3^n - 1 others.
-pub const MOST_VARIABLES: usize = 4;
 /// How far, in shares of its extent, a state may be outside a motion's extent in the other variables.
 const MARGIN: f64 = 0.05;
 /// States of a cell's side that a trajectory is looked at, at its fastest; and states of a motion at most.

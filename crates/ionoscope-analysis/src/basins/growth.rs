@@ -10,7 +10,7 @@ use ionoscope_dynamics::{
     trajectory::{Outcome, SolveOptions, TimeGrid},
 };
 
-use super::follow::{experiment, whole};
+use super::run::{experiment, whole};
 use crate::{Result, returns::extent};
 
 /// Distance of both trajectories, in units of the extent of the motion.

@@ -6,7 +6,7 @@
 
 use ionoscope_dynamics::sampling::{normal, stream};
 
-use super::{Run, attractors::MOST_VARIABLES, follow::whole};
+use super::run::{MOST_VARIABLES, Run, whole};
 use crate::{
     Result, fixed_points::FixedPoint, matrix::product, spectrum::step_matrix,
     time_scales::decay_times,

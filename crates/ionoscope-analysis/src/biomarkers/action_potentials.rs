@@ -3,12 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BiomarkerOptions, Potential, Upstroke,
-    drive::{Drive, Push},
+    drive::{Drive, OWN_SHARE, Push},
+    options::{BiomarkerOptions, Upstroke},
+    potential::Potential,
 };
 
-/// An action potential is a rise of which at least this share is the work of the cell's own currents, under the stimulus as it is or a weaker one.
-pub const OWN_SHARE: f64 = 0.1;
 /// An early afterdepolarisation rises by more than this share of the amplitude of its action potential.
 const NOTICED: f64 = 0.01;
 /// It rises less steeply than this share of dV/dt max: what rises as steeply is a spike.

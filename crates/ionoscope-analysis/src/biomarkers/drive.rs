@@ -10,7 +10,10 @@
 
 use ionoscope_dynamics::protocol::{Overlap, Protocol, Ramp, Signal, Sine, Step, Stimulus};
 
-use super::{OWN_SHARE, Potential};
+use super::potential::Potential;
+
+/// An action potential is a rise of which at least this share is the work of the cell's own currents, under the stimulus as it is or a weaker one.
+pub const OWN_SHARE: f64 = 0.1;
 
 /// Parts of a piece over which a push is summed up.
 const PARTS: usize = 8;

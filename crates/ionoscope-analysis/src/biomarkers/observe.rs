@@ -3,15 +3,18 @@
 use std::cell::RefCell;
 
 use ionoscope_dynamics::{
-    protocol::{Protocol, Signal},
-    system::{DynamicalSystem, Input, Time},
-    trajectory::Experiment,
-    trajectory::{SolveOptions, TimeGrid, Trajectory},
+    protocol::Protocol,
+    system::{DynamicalSystem, Time},
+    trajectory::{SolveOptions, TimeGrid},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BiomarkerOptions, Biomarkers, Drive, Potential, Regime, biomarkers, count, drive::Push,
+    counting::{Biomarkers, Regime, biomarkers, count},
+    drive::Push,
+    options::BiomarkerOptions,
+    potential::Potential,
+    watch::{MOST_SAMPLES, MOST_STEPS, Watch},
 };
 use crate::{
     Error, Result,
@@ -27,15 +30,6 @@ const DECAYS: f64 = 3.0;
 /// First windows after which watching ends, and the same where the system has not settled.
 const MOST_WINDOWS: f64 = 100.0;
 const UNSETTLED_WINDOWS: f64 = 8.0;
-/// A state that moves less than this share of its ranges over a window is at rest.
-const REST: f64 = 1e-6;
-/// Largest number of samples of a map, or steps of a flow, that are kept: 400 MiB.
-const MOST_SAMPLES: usize = 1 << 24;
-const MOST_STEPS: usize = 1 << 22;
-/// Largest number of values of one trajectory: 256 MiB.
-const MOST_VALUES: usize = 1 << 25;
-/// States looked at in a window of a flow, for whether it rests.
-const LOOKS: usize = 256;
 /// A swing of the potential below this share of its range is none.
 const SWING: f64 = 1e-3;
 
@@ -191,9 +185,66 @@ pub fn observe(
         Time::Continuous => None,
         Time::Discrete { dt } => Some(dt),
     };
-    let whole = |t: f64| own.map_or(t, |dt| (t / dt - 1e-6).ceil() * dt);
-    let constant_from = protocol.constant_from();
     if options.fixed {
+        return watch.as_asked(x0, protocol, options, own);
+    }
+    let beginning = watch.beginning(x0, protocol, options, own)?;
+    watch.until_enough(beginning, options, own)
+}
+
+/// Where watching until there is enough begins.
+struct Beginning {
+    /// The time, and the state then.
+    transient: f64,
+    x: Vec<f64>,
+    /// The stimulus from then on.
+    constant: Protocol,
+    /// What was measured on the way, where that was needed.
+    scales: Option<TimeScales>,
+}
+
+impl Beginning {
+    /// Length of the first window, and the time at which watching ends in any case.
+    fn lengths(&self, options: &ObserveOptions, own: Option<f64>) -> [f64; 2] {
+        let (scales, transient) = (&self.scales, self.transient);
+        let first = options
+            .window
+            .unwrap_or_else(|| match (scales, options.t_end) {
+                (Some(s), _) => match (s.motion, s.period) {
+                    (Motion::Periodic | Motion::Irregular, Some(period)) => {
+                        PERIODS_A_BURST * options.bursts as f64 * period
+                    }
+                    (Motion::Rest, _) if s.slowest.is_finite() => DECAYS * s.slowest,
+                    _ => s.followed,
+                },
+                (None, t_end) => (t_end.unwrap_or_default() - transient) / 64.0,
+            });
+        let first = first.max(own.unwrap_or(f64::MIN_POSITIVE));
+        // Where it has not settled, nobody knows how long it would take.
+        let settled = scales.as_ref().is_none_or(|s| s.settled);
+        let t_end = options.t_end.unwrap_or(
+            transient
+                + if settled {
+                    MOST_WINDOWS
+                } else {
+                    UNSETTLED_WINDOWS
+                } * first,
+        );
+        [first, t_end]
+    }
+}
+
+impl Watch<'_> {
+    /// The recording that was asked for.
+    fn as_asked(
+        &self,
+        x0: &[f64],
+        protocol: &Protocol,
+        options: &ObserveOptions,
+        own: Option<f64>,
+    ) -> Result<Observation> {
+        let (system, p, watch) = (self.system, self.p, self);
+        let constant_from = protocol.constant_from();
         let t_end = options.t_end.unwrap_or_default();
         protocol.check_until(t_end)?;
         let signal = protocol.signal(t_end);
@@ -240,344 +291,143 @@ pub fn observe(
             Some(&weaker),
             &options.definitions,
         )?;
-        return watch.observation(
+        watch.observation(
             window.potential,
             counted,
             Stopped::AsAsked,
             scales,
             extrapolated,
             states,
-        );
-    }
-    // From here on time is counted in the stimulus' own; a window begins at `begin` in state `x`.
-    let begin = whole(options.t_transient.unwrap_or(0.0));
-    if constant_from.is_none_or(|from| from > begin) {
-        return Err(Error::Invalid(format!(
-            "the stimulus still changes after the transient of {begin}, so that nothing can be waited for; say when to end"
-        )));
-    }
-    protocol.check_until(begin)?;
-    let level = protocol.signal(begin).value(begin);
-    let constant = Protocol::constant(level);
-    let mut x = watch
-        .run(x0, protocol, TimeGrid::new(begin, own.unwrap_or(1.0), 1)?)?
-        .x;
-    let mut scales = if options.t_transient.is_none() || options.t_end.is_none() {
-        Some(time_scales(system, &x, level, p, &options.solve)?)
-    } else {
-        None
-    };
-    let mut transient = begin;
-    if let Some(scales) = scales
-        .as_mut()
-        .filter(|s| options.t_transient.is_none() && s.motion != Motion::Escaped)
-    {
-        if options
-            .t_end
-            .is_some_and(|t_end| fit(scales, t_end - begin))
-        {
-            scales.followed = whole(scales.followed);
-            scales.state = watch
-                .run(
-                    &x,
-                    &constant,
-                    TimeGrid::new(scales.followed, own.unwrap_or(1.0), 1)?,
-                )?
-                .x;
-        }
-        transient += scales.followed;
-        x.clone_from(&scales.state);
-    }
-    let first = options
-        .window
-        .unwrap_or_else(|| match (&scales, options.t_end) {
-            (Some(s), _) => match (s.motion, s.period) {
-                (Motion::Periodic | Motion::Irregular, Some(period)) => {
-                    PERIODS_A_BURST * options.bursts as f64 * period
-                }
-                (Motion::Rest, _) if s.slowest.is_finite() => DECAYS * s.slowest,
-                _ => s.followed,
-            },
-            (None, t_end) => (t_end.unwrap_or_default() - transient) / 64.0,
-        });
-    let first = first.max(own.unwrap_or(f64::MIN_POSITIVE));
-    // Where it has not settled, nobody knows how long it would take.
-    let settled = scales.as_ref().is_none_or(|s| s.settled);
-    let t_end = options.t_end.unwrap_or(
-        transient
-            + if settled {
-                MOST_WINDOWS
-            } else {
-                UNSETTLED_WINDOWS
-            } * first,
-    );
-    ends(transient, t_end)?;
-    let repeats = scales
-        .as_ref()
-        .is_some_and(|s| s.motion == Motion::Periodic);
-    let mut seen: Option<Potential> = None;
-    let (mut extrapolated, mut states) = (0, 0);
-    loop {
-        let begin = seen.as_ref().map_or(transient, Potential::end);
-        let left = t_end - begin;
-        let wanted = seen
-            .as_ref()
-            .map_or(first, |v| v.end() - v.start())
-            .min(left);
-        let next = watch.window(&x, &constant, 0.0, wanted, options.dt, own)?;
-        let t = &next.states;
-        extrapolated += (1..t.len())
-            .filter(|k| system.spec().extrapolates(t.state(*k), p))
-            .count();
-        states += t.len() - 1;
-        let v = match seen.take() {
-            Some(mut seen) => {
-                seen.append(&next.potential, begin);
-                seen
-            }
-            None => next.potential.moved(begin),
-        };
-        let counted = biomarkers(&v, &options.definitions)?;
-        let most = if own.is_some() {
-            MOST_SAMPLES
-        } else {
-            MOST_STEPS
-        };
-        let stopped = match () {
-            () if counted.complete_bursts >= options.bursts => Some(Stopped::EnoughBursts),
-            () if counted.bursts.is_empty()
-                && counted.spikes.len() > SPIKES_A_BURST * options.bursts =>
-            {
-                Some(Stopped::EnoughSpikes)
-            }
-            () if watch.at_rest(t) => Some(Stopped::AtRest),
-            () if repeats && v.upward_crossings(options.definitions.threshold).is_empty() => {
-                Some(Stopped::NoSpikes)
-            }
-            () if 2 * v.pieces() > most => Some(Stopped::SampleLimit),
-            () if t_end - v.end() < 1e-9 * t_end + own.unwrap_or(0.0) * (1.0 - 1e-6) => {
-                Some(Stopped::TimeLimit)
-            }
-            () => None,
-        };
-        if let Some(stopped) = stopped {
-            return watch.observation(v, counted, stopped, scales, extrapolated, states);
-        }
-        x = t.last().unwrap_or_default().to_vec();
-        seen = Some(v);
-    }
-}
-
-/// Where the measured transient leaves less than this share of the time until the end, half of that is taken.
-const LEFT: f64 = 0.1;
-
-/// Makes a measured transient fit: what it settles to is then not known. Whether that was needed.
-fn fit(scales: &mut TimeScales, t_end: f64) -> bool {
-    let late = scales.followed > (1.0 - LEFT) * t_end;
-    if late {
-        (scales.followed, scales.settled) = (0.5 * t_end, false);
-    }
-    late
-}
-
-fn too_many(window: f64, dt: f64, most: usize) -> Error {
-    let steps = window / dt;
-    Error::Invalid(format!(
-        "a recording of {window} in steps of {dt} has {steps:.3e} steps; expected 1 to {most}: take another step or a shorter recording"
-    ))
-}
-
-/// What was seen in one run: the potential, and states that it was looked at.
-struct Window {
-    potential: Potential,
-    states: Trajectory,
-    /// Of a flow, times at which the stimulus switches, and states there.
-    switches: Vec<(f64, Vec<f64>)>,
-}
-
-/// A system that is watched.
-struct Watch<'a> {
-    system: &'a dyn DynamicalSystem,
-    variable: usize,
-    p: &'a [f64],
-    solve: &'a SolveOptions,
-}
-
-impl Watch<'_> {
-    fn run(&self, x0: &[f64], protocol: &Protocol, times: TimeGrid) -> Result<Trajectory> {
-        let e = Experiment {
-            x0: x0.to_vec(),
-            p: self.p.to_vec(),
-            protocol: protocol.clone(),
-            times,
-        };
-        Ok(self.system.simulate(&e, self.solve)?)
+        )
     }
 
-    /// What a protocol does to the variable: by the rule at the start.
-    fn drive(&self, x0: &[f64], signal: Signal, own: Option<f64>) -> Drive {
-        let mut by = vec![0.0; x0.len()];
-        self.system
-            .derivative_by(Input::Stimulus, x0, signal.value(0.0), self.p, &mut by);
-        Drive {
-            signal,
-            gain: by[self.variable] / own.unwrap_or(1.0),
-            before: 0.0,
-        }
-    }
-
-    /// From `begin` over a window: of a flow to its end; of a map as far as its steps reach.
-    fn window(
+    /// The transient, as long as is asked for or until the system has settled.
+    fn beginning(
         &self,
         x0: &[f64],
         protocol: &Protocol,
-        begin: f64,
-        window: f64,
-        dt: Option<f64>,
+        options: &ObserveOptions,
         own: Option<f64>,
-    ) -> Result<Window> {
-        let Some(own) = own else {
-            return self.flow(x0, protocol, begin, window, dt);
-        };
-        let dt = self.multiple(dt.unwrap_or(own), own)?;
-        let steps = (window / dt + 1e-6).floor();
-        let most = MOST_SAMPLES.min(MOST_VALUES / self.system.dimension());
-        if !(steps >= 1.0 && steps < most as f64) {
-            return Err(too_many(window, dt, most));
-        }
-        let states = self.run(x0, protocol, TimeGrid::new(begin, dt, steps as usize + 1)?)?;
-        let potential =
-            Potential::from_samples(begin, dt, states.variable(self.variable).collect())?;
-        Ok(Window {
-            potential,
-            states,
-            switches: Vec::new(),
-        })
-    }
-
-    fn flow(
-        &self,
-        x0: &[f64],
-        protocol: &Protocol,
-        begin: f64,
-        window: f64,
-        dt: Option<f64>,
-    ) -> Result<Window> {
-        if let Some(dt) = dt.filter(|dt| !(window / dt >= 1.0 && window / dt <= MOST_STEPS as f64))
-        {
-            return Err(too_many(window, dt, MOST_STEPS));
-        }
-        let times = TimeGrid::new(begin, window / LOOKS as f64, LOOKS + 1)?;
-        let experiment = Experiment {
-            x0: x0.to_vec(),
-            p: self.p.to_vec(),
-            protocol: protocol.clone(),
-            times,
-        };
-        let (states, curve) = self.system.follow(&experiment, self.variable, self.solve)?;
-        let Some(curve) = curve else {
+    ) -> Result<Beginning> {
+        let (system, p, watch) = (self.system, self.p, self);
+        let whole = |t: f64| own.map_or(t, |dt| (t / dt - 1e-6).ceil() * dt);
+        // From here on time is counted in the stimulus' own; a window begins at `begin` in state `x`.
+        let begin = whole(options.t_transient.unwrap_or(0.0));
+        if protocol.constant_from().is_none_or(|from| from > begin) {
             return Err(Error::Invalid(format!(
-                "{} cannot be followed between its steps",
-                self.system.spec().id
+                "the stimulus still changes after the transient of {begin}, so that nothing can be waited for; say when to end"
             )));
+        }
+        protocol.check_until(begin)?;
+        let level = protocol.signal(begin).value(begin);
+        let constant = Protocol::constant(level);
+        let mut x = watch
+            .run(x0, protocol, TimeGrid::new(begin, own.unwrap_or(1.0), 1)?)?
+            .x;
+        let mut scales = if options.t_transient.is_none() || options.t_end.is_none() {
+            Some(time_scales(system, &x, level, p, &options.solve)?)
+        } else {
+            None
         };
-        let switches = curve.switches().to_vec();
-        let potential = match dt {
-            None => Potential::from_curve(curve),
-            Some(dt) => {
-                let corners: Vec<f64> = protocol
-                    .signal(begin + window)
-                    .pieces
-                    .iter()
-                    .map(|p| p.start)
-                    .collect();
-                Potential::sampled(&curve, dt, &corners)
+        let mut transient = begin;
+        if let Some(scales) = scales
+            .as_mut()
+            .filter(|s| options.t_transient.is_none() && s.motion != Motion::Escaped)
+        {
+            if options
+                .t_end
+                .is_some_and(|t_end| fit(scales, t_end - begin))
+            {
+                scales.followed = whole(scales.followed);
+                scales.state = watch
+                    .run(
+                        &x,
+                        &constant,
+                        TimeGrid::new(scales.followed, own.unwrap_or(1.0), 1)?,
+                    )?
+                    .x;
             }
-        };
-        Ok(Window {
-            potential,
-            states,
-            switches,
+            transient += scales.followed;
+            x.clone_from(&scales.state);
+        }
+        Ok(Beginning {
+            transient,
+            x,
+            constant,
+            scales,
         })
     }
 
-    /// The state at a time: that of the nearest switch, sample or earlier question before it, and a run from there. None where that fails.
-    fn state(
+    /// Windows one after another, each as long as all before, until there is enough to count.
+    fn until_enough(
         &self,
-        window: &Window,
-        drive: &Drive,
-        t: f64,
+        beginning: Beginning,
+        options: &ObserveOptions,
         own: Option<f64>,
-        kept: &RefCell<Option<(f64, Vec<f64>)>>,
-    ) -> Option<Vec<f64>> {
-        let states = &window.states;
-        if let Some(own) = own {
-            // A map takes the mean of the current over its step: the step in which the push begins is the first.
-            let near = states.times.reached(t * (1.0 + 1e-12)).checked_sub(1)?;
-            let (from, x) = (states.times.time(near), states.state(near).to_vec());
-            let steps = ((t * (1.0 + 1e-12) - from) / own).floor().max(0.0);
-            let to = from + steps * own;
-            return if steps == 0.0 {
-                Some(x)
-            } else {
-                self.between(&x, drive, from, to, Some(own))
+    ) -> Result<Observation> {
+        let (system, p, watch) = (self.system, self.p, self);
+        let [first, t_end] = beginning.lengths(options, own);
+        let Beginning {
+            transient,
+            mut x,
+            constant,
+            scales,
+        } = beginning;
+        ends(transient, t_end)?;
+        let repeats = scales
+            .as_ref()
+            .is_some_and(|s| s.motion == Motion::Periodic);
+        let mut seen: Option<Potential> = None;
+        let (mut extrapolated, mut states) = (0, 0);
+        loop {
+            let begin = seen.as_ref().map_or(transient, Potential::end);
+            let left = t_end - begin;
+            let wanted = seen
+                .as_ref()
+                .map_or(first, |v| v.end() - v.start())
+                .min(left);
+            let next = watch.window(&x, &constant, 0.0, wanted, options.dt, own)?;
+            let t = &next.states;
+            extrapolated += (1..t.len())
+                .filter(|k| system.spec().extrapolates(t.state(*k), p))
+                .count();
+            states += t.len() - 1;
+            let v = match seen.take() {
+                Some(mut seen) => {
+                    seen.append(&next.potential, begin);
+                    seen
+                }
+                None => next.potential.moved(begin),
             };
+            let counted = biomarkers(&v, &options.definitions)?;
+            let most = if own.is_some() {
+                MOST_SAMPLES
+            } else {
+                MOST_STEPS
+            };
+            let stopped = match () {
+                () if counted.complete_bursts >= options.bursts => Some(Stopped::EnoughBursts),
+                () if counted.bursts.is_empty()
+                    && counted.spikes.len() > SPIKES_A_BURST * options.bursts =>
+                {
+                    Some(Stopped::EnoughSpikes)
+                }
+                () if watch.at_rest(t) => Some(Stopped::AtRest),
+                () if repeats && v.upward_crossings(options.definitions.threshold).is_empty() => {
+                    Some(Stopped::NoSpikes)
+                }
+                () if 2 * v.pieces() > most => Some(Stopped::SampleLimit),
+                () if t_end - v.end() < 1e-9 * t_end + own.unwrap_or(0.0) * (1.0 - 1e-6) => {
+                    Some(Stopped::TimeLimit)
+                }
+                () => None,
+            };
+            if let Some(stopped) = stopped {
+                return watch.observation(v, counted, stopped, scales, extrapolated, states);
+            }
+            x = t.last().unwrap_or_default().to_vec();
+            seen = Some(v);
         }
-        let last = window
-            .switches
-            .partition_point(|(at, _)| *at <= t)
-            .checked_sub(1);
-        let mut near = last.map_or((states.times.start, states.state(0)), |k| {
-            (window.switches[k].0, window.switches[k].1.as_slice())
-        });
-        let earlier = kept.borrow().clone();
-        if let Some((at, x)) = earlier.as_ref().filter(|(at, _)| near.0 < *at && *at <= t) {
-            near = (*at, x);
-        }
-        if near.0 == t {
-            return Some(near.1.to_vec());
-        }
-        let x = self.between(near.1, drive, near.0, t, None)?;
-        *kept.borrow_mut() = Some((t, x.clone()));
-        Some(x)
-    }
-
-    fn between(
-        &self,
-        x: &[f64],
-        drive: &Drive,
-        from: f64,
-        to: f64,
-        own: Option<f64>,
-    ) -> Option<Vec<f64>> {
-        let times = TimeGrid::new(to - from, own.unwrap_or(1.0), 1).ok()?;
-        self.run(x, &drive.between(from, to), times)
-            .ok()
-            .map(|t| t.x)
-    }
-
-    /// What a weaker push would have done from the state where it begins.
-    fn weaker(
-        &self,
-        x: &[f64],
-        drive: &Drive,
-        push: &Push<'_>,
-        share: f64,
-        [length, until]: [f64; 2],
-        own: Option<f64>,
-    ) -> Option<(Potential, Drive)> {
-        let length = own.map_or(length, |dt| (length / dt).round().max(2.0) * dt);
-        let protocol = push.weaker(share, length, until);
-        let signal = protocol.signal(length);
-        let found = self.window(x, &protocol, 0.0, length, None, own).ok()?;
-        Some((
-            found.potential,
-            Drive {
-                signal,
-                gain: drive.gain,
-                before: push.level(),
-            },
-        ))
     }
 
     fn observation(
@@ -605,32 +455,18 @@ impl Watch<'_> {
             states,
         })
     }
+}
 
-    /// A step that a map can make.
-    fn multiple(&self, dt: f64, own: f64) -> Result<f64> {
-        let ratio = (dt / own).round();
-        if ratio < 1.0 || (dt / own - ratio).abs() > 1e-6 {
-            let id = &self.system.spec().id;
-            return Err(Error::Invalid(format!(
-                "a sampling step of {dt}: {id} is a map with a step of {own}; expected a multiple of it"
-            )));
-        }
-        Ok(ratio * own)
-    }
+/// Where the measured transient leaves less than this share of the time until the end, half of that is taken.
+const LEFT: f64 = 0.1;
 
-    /// Whether no variable moves over the trajectory by more than a share of its range.
-    fn at_rest(&self, t: &Trajectory) -> bool {
-        let spec = self.system.spec();
-        (0..t.dimension).all(|i| {
-            let (low, high) = t
-                .variable(i)
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
-                    (a.min(v), b.max(v))
-                });
-            let range = spec.variables[i].range;
-            high - low <= REST * (range[1] - range[0])
-        })
+/// Makes a measured transient fit: what it settles to is then not known. Whether that was needed.
+fn fit(scales: &mut TimeScales, t_end: f64) -> bool {
+    let late = scales.followed > (1.0 - LEFT) * t_end;
+    if late {
+        (scales.followed, scales.settled) = (0.5 * t_end, false);
     }
+    late
 }
 
 /// The swing in the second half of a recording without spikes, where it is larger than `least` and goes through its middle at least twice.

@@ -6,6 +6,7 @@ use ionoscope_dynamics::{
 };
 
 use super::{
+    counting::{bursts, usual},
     tests::{train, until, watched},
     *,
 };
@@ -27,7 +28,7 @@ fn tried(
     preset: Option<&str>,
     protocol: &Protocol,
     t_end: f64,
-) -> Result<Observation> {
+) -> crate::Result<Observation> {
     let cell = models::find(id).unwrap();
     let spec = preset.map_or_else(
         || cell.spec().clone(),

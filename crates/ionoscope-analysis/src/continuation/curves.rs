@@ -17,9 +17,8 @@ use ionoscope_dynamics::system::{DynamicalSystem, Input};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bifurcation, SpecialPoint,
-    branch::{LARGEST_SHARE, SMALL},
-    normal_form,
+    Bifurcation, SpecialPoint, normal_form,
+    problem::{LARGEST_SHARE, SMALL},
 };
 use crate::{
     conserved::Laws,

@@ -12,7 +12,7 @@ use ionoscope_dynamics::{
 };
 
 use super::{
-    Branch, ContinuationOptions, ON_BRANCH, SpecialPoint, Stop, branch::Problem, describe,
+    Branch, ContinuationOptions, ON_BRANCH, SpecialPoint, Stop, describe, problem::Problem,
     starting_points, trace_from,
 };
 use crate::{Error, Result};

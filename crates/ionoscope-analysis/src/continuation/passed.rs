@@ -4,9 +4,8 @@
 //! looked at in the same way.
 
 use super::{
-    Bifurcation,
-    branch::{LEAST_COSINE, Problem, Traced, difference, dot},
-    crossing,
+    answer::{Bifurcation, crossing},
+    problem::{LEAST_COSINE, Problem, Traced, difference, dot},
 };
 
 /// How far on both sides of a crossing of branches points are taken between which it is interpolated, in scaled arclength.

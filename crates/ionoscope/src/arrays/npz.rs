@@ -63,9 +63,9 @@ impl Npz {
     /// Writes the next experiments.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// As [`Layout::check`]; the file cannot be written.
     pub fn put(&mut self, block: &Block) -> Result<()> {
-        state_bytes(&self.layout, &block.trajectories, &mut self.buffer);
+        state_bytes(&self.layout, &block.trajectories, &mut self.buffer)?;
         for (all, new) in self.columns.iter_mut().zip(columns(block)) {
             all.values.append(new.values);
         }
@@ -121,12 +121,12 @@ impl Npz {
 /// Writes one trajectory: `time`, `x[time,variable]`, `variables`, `units`.
 ///
 /// # Errors
-/// The file cannot be written.
+/// As [`Layout::check`]; the file cannot be written.
 pub fn write_trajectory(path: &Path, layout: &Layout, trajectory: &Trajectory) -> Result<Staged> {
     let (staged, file) = Staged::open(path)?;
     let mut zip = ZipWriter::new(file);
     let mut bytes = Vec::new();
-    state_bytes(layout, std::slice::from_ref(trajectory), &mut bytes);
+    state_bytes(layout, std::slice::from_ref(trajectory), &mut bytes)?;
     let write = |zip: &mut ZipWriter<File>| {
         head(zip, layout)?;
         entry(

@@ -76,8 +76,9 @@ impl Parquet {
     /// Writes a block as a group of rows.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// As [`Layout::check`]; the file cannot be written.
     pub fn put(&mut self, block: &Block) -> Result<()> {
+        self.layout.check(&block.trajectories)?;
         self.group(block)
             .map_err(|e| Error::write(self.staged.path(), e.into()))
     }
@@ -143,7 +144,7 @@ impl Parquet {
 /// Writes one trajectory as a table.
 ///
 /// # Errors
-/// The file cannot be written.
+/// As [`Layout::check`]; the file cannot be written.
 pub fn write_trajectory(
     path: &Path,
     layout: &Layout,

@@ -156,7 +156,7 @@ impl Zarr {
             .collect();
         self.write(&format!("experiment/{k}"), &experiments)?;
         let mut buffer = std::mem::take(&mut self.buffer);
-        state_bytes(&self.layout, &block.trajectories, &mut buffer);
+        state_bytes(&self.layout, &block.trajectories, &mut buffer)?;
         buffer.resize(
             self.chunk * self.layout.values() * self.layout.precision.bytes(),
             0,

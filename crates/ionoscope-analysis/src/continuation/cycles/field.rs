@@ -2,7 +2,7 @@
 
 use ionoscope_dynamics::system::Time;
 
-use super::super::branch::Problem;
+use super::super::problem::Problem;
 
 /// Iterates behind the embedding flow of a map.
 const ITERATES: usize = 10;

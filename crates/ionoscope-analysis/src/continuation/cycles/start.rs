@@ -8,8 +8,8 @@ use ionoscope_dynamics::{
 };
 
 use super::{
-    super::{SpecialPoint, branch::Problem, normal_form::eigenvector},
-    CycleOptions,
+    super::{answer::SpecialPoint, normal_form::eigenvector, problem::Problem},
+    answer::CycleOptions,
     collocation::Orbit,
 };
 use crate::{Result, residual::residual_jacobian, spectrum::spectrum};

@@ -4,12 +4,12 @@ use ionoscope_dynamics::{
     models::{self, sherman_1988::BetaCell},
     protocol::Protocol,
     system::Time,
-    trajectory::{Experiment, TimeGrid},
+    trajectory::{Experiment, SolveOptions, TimeGrid},
 };
 
 use super::*;
 use crate::{
-    continuation::{ContinuationOptions, branches, tests::system},
+    continuation::{ContinuationOptions, Stop, branches, tests::system},
     lyapunov::{LyapunovOptions, lyapunov},
     testing::TestSystem,
 };

@@ -1,8 +1,11 @@
 //! Tracing one branch of cycles.
 
 use super::{
-    super::{Bifurcation, Stop, passed::zero},
-    CycleBranch, CycleOptions, CyclePoint, CycleSpecialPoint, Origin, Profile,
+    super::{
+        answer::{Bifurcation, Stop},
+        passed::zero,
+    },
+    answer::{CycleBranch, CycleOptions, CyclePoint, CycleSpecialPoint, Origin, Profile},
     collocation::{Orbit, solve},
     field::Field,
     start::FIRST_AMPLITUDE,
