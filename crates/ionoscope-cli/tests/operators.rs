@@ -312,7 +312,7 @@ fn an_operator_is_judged_and_used() {
     refused(
         2,
         &["simulate", "fitzhugh-nagumo-1961", "--bands", "-o", &csv],
-        &["--bands", "no Fourier neural operator"],
+        &["--bands", "has no calibrated band"],
     );
     // What it was not trained on.
     let simulate = |more: &[&'static str]| {

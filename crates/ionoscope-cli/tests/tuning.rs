@@ -429,7 +429,7 @@ atol = 1e-10
     refused(
         2,
         &tune(&study, &folder.path("flops"), &flops),
-        &["flops is for operators"],
+        &["budget.flops: it is for operators"],
     );
 }
 

@@ -107,6 +107,90 @@ def test_a_question_has_the_answer_of_the_command_line():
         assert ionoscope.load(SHERMAN_MAP).lyapunov({"v_s": -45.0}).document == document("lyapunov", SHERMAN_MAP, "--param", "v_s=-45")
 
 
+ROOT = pathlib.Path(__file__).parents[3]
+HH_MAP = ROOT / "pretrained" / "hh-map.safetensors"
+FHN_FNO = ROOT / "pretrained" / "fhn-fno.safetensors"
+HH_FNO = ROOT / "pretrained" / "hh-fno.safetensors"
+# Every question of a model and of a map: the method's arguments, and those of the command line.
+QUESTIONS = [
+    ("simulate", "fitzhugh-nagumo-1961", dict(t_end=20, dt=0.5, stimulus=0.5), "--t-end 20 --dt 0.5 --i-stim 0.5"),
+    ("simulate", SHERMAN_MAP, dict(t_end=1.0, p={"v_s": -36}), "--t-end 1 --param v_s=-36"),
+    ("simulate", "fitzhugh-nagumo-1961", dict(t_end=9, dt=0.5, pace="free", stimulus=0.5), "--t-end 9 --dt 0.5 --pace free --i-stim 0.5"),
+    ("simulate", "fitzhugh-nagumo-1961", dict(t_end=9, dt=0.5, method="rush-larsen", step=0.1), "--t-end 9 --dt 0.5 --method rush-larsen --step 0.1"),
+    ("simulate", HH_FNO, dict(stimulus=ionoscope.step(10, 0, 50), bands=True), "--stimulus 10:0:50 --bands"),
+    ("simulate", FHN_FNO, dict(stimulus=ionoscope.step(9, 0, 50), extrapolate=True), "--stimulus 9:0:50 --extrapolate"),
+    ("continuation", "stankevich-2017", dict(over={"v_s": (-40, -30)}), "--over v_s=-40:-30"),
+    ("continuation", "fitzhugh-nagumo-1961", dict(over={"i_stim": (0, 1)}, cycles=True, at=[0.5]), "--over i_stim=0:1 --cycles --at 0.5"),
+    ("continuation", SHERMAN_MAP, dict(over={"v_s": (-40, -30)}, bounds={"v": (-70, -10)}), "--over v_s=-40:-30 --box v=-70:-10"),
+    ("diagram", "fitzhugh-nagumo-1961", dict(over={"i_stim": (0, 1, 5)}), "--over i_stim=0:1:5"),
+    ("diagram", SHERMAN_MAP, dict(over={"v_s": (-40, -30, 3)}, kind="orbit", of="isi", both=True), "--over v_s=-40:-30:3 --kind orbit --of isi --both"),
+    ("basins", "fitzhugh-nagumo-1961", dict(starts=20, over={"i_stim": (0, 1, 3)}), "--starts 20 --over i_stim=0:1:3"),
+    ("basins", SHERMAN_MAP, dict(grid={"v": 2, "s": 2}, p={"v_s": -36}, t_end=2), "--grid v:2,s:2 --param v_s=-36 --t-end 2"),
+    ("coupled", "sherman-1988", dict(graph="ring:3", coupling=0.1, t_end=2, scatter=5), "--graph ring:3 --coupling 0.1 --t-end 2 --scatter 5"),
+    ("coupled", SHERMAN_MAP, dict(graph="chain:2", coupling=0.1, t_end=1, scatter=1), "--graph chain:2 --coupling 0.1 --t-end 1 --scatter 1"),
+    ("spikes", "ten-tusscher-panfilov-2006", dict(t_end=500, stimulus=ionoscope.step(52, 10, 1)), "--t-end 500 --stimulus 52:10:1"),
+    ("spikes", SHERMAN_MAP, dict(p={"v_s": -36}, bursts=2), "--param v_s=-36 --bursts 2"),
+]
+
+
+@pytest.mark.skipif(not BINARY.exists(), reason="the command is not built")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method, system, options, arguments", QUESTIONS, ids=lambda v: str(v)[-40:])
+def test_every_question_has_the_document_of_the_command_line(method, system, options, arguments):
+    verb = {"continuation": "continue"}.get(method, method)
+    answer = getattr(ionoscope.load(system), method)(**options)
+    assert answer.document == document(verb, system, *arguments.split())
+    assert answer.figure is None or answer.figure._repr_svg_().startswith("<svg")
+    assert len(answer.table()) > 0 and repr(answer).startswith("<")
+
+
+@pytest.mark.skipif(not BINARY.exists(), reason="the command is not built")
+@pytest.mark.filterwarnings("ignore")
+def test_tasks_have_the_documents_of_the_command_line(tmp_path):
+    for system in ("hodgkin-huxley-1952", SHERMAN_MAP, HH_FNO):
+        assert ionoscope.load(system).describe() == document("models", system)
+    data = ionoscope.dataset(OPERATOR, tmp_path).path
+    for surrogate in (FHN_FNO, ROOT / "pretrained" / "fhn-map.safetensors"):
+        assert ionoscope.evaluate(surrogate, data).document == document("evaluate", surrogate, data)
+    pair = ["lorenz-1963", "lorenz-1963"]
+    folder = tmp_path / "pair"
+    found = ionoscope.compare(*pair, over={"rho": (20, 24)}, quick=True, output=folder)
+    # Its costs are measured, so that only what it consists of is the same.
+    again = document("compare", *pair, "--over", "rho=20:24", "--quick", "-o", folder)
+    assert [s["id"] for s in found.document] == [s["id"] for s in again] and found.document[0] == again[0] and found.figure
+    assert ionoscope.report(folder).document == document("report", folder)
+    with pytest.raises(ionoscope.InputError, match="variables"):
+        ionoscope.compare("lorenz-1963", "fitzhugh-nagumo-1961")
+    with pytest.raises(ionoscope.InputError, match="paper"):
+        ionoscope.reproduce("nobody-1900", tmp_path)
+
+
+def test_what_an_operator_cannot_answer_says_so():
+    operator = ionoscope.load(HH_FNO)
+    over = {"i_stim": (0, 10)}
+    for ask in (
+        operator.fixed_points, operator.lyapunov, operator.spikes, operator.basins, lambda: operator.continuation(over),
+        lambda: operator.diagram(over), lambda: operator.coupled("ring:3", 0.1, 1.0), lambda: operator.rule(operator.state()),
+    ):
+        with pytest.raises(ionoscope.InputError, match="is a Fourier neural operator, which answers"):
+            ask()
+
+
+def test_trajectories_go_into_xarray_and_presets_are_starts():
+    xarray = pytest.importorskip("xarray")
+    cell = ionoscope.load("hodgkin-huxley-1952")
+    one = cell.simulate(5, 0.1, stimulus=10.0)
+    data = one.to_xarray()
+    assert isinstance(data, xarray.Dataset) and data["v"].attrs["units"] == "mV" and np.array_equal(data["v"], one["v"])
+    many = cell.simulate_batch(5, 0.1, stimulus=np.array([0.0, 10.0])).to_xarray()
+    assert many["v"].dims == ("experiment", "time") and many["v"].shape == (2, 51)
+    heart = ionoscope.load("ohara-rudy-2011", preset="epi") if "epi" in ionoscope.load("ohara-rudy-2011").presets else None
+    if heart is not None:
+        assert pickle.loads(pickle.dumps(heart)).preset == "epi"
+    with pytest.raises(ionoscope.InputError, match="no presets"):
+        ionoscope.load("lorenz-1963", preset="epi")
+
+
 def spikes_of(cell, current):
     return len(cell.spikes(stimulus=float(current), t_end=100))
 
@@ -157,7 +241,7 @@ def test_wrong_input_is_named():
         (lambda: cell.lyapunov(accuracy="high"), "invalid type"),
         (lambda: cell.spikes(bursts=0), "0 bursts"),
         (lambda: cell.spikes(upstroke="steep"), "steepest-rise"),
-        (lambda: cell.spikes(stimulus=ionoscope.step(1, 2, 3)), "give --t-end"),
+        (lambda: cell.spikes(stimulus=ionoscope.step(1, 2, 3)), "give t_end"),
         (lambda: cell.lyapunov(stimulus=ionoscope.step(1, 2, 3)), "changes over time"),
         (lambda: cell.simulate(10, p={"g_na": [20, 120]}), "g_na has 2 values"),
         (lambda: cell.lyapunov(p={"g_na": [20, 120]}), "g_na has 2 values"),
@@ -227,14 +311,16 @@ def test_an_operator_is_trained_and_used(tmp_path):
     operator = done.load()
     assert isinstance(operator, ionoscope.Operator) and operator.points == 60
     stimuli = [ionoscope.step(0.5, duration=20), ionoscope.step(1.0, duration=50)]
-    both = operator.simulate(stimuli)
+    both = operator.simulate_batch(stimulus=stimuli)
     assert both.x.shape == (2, 60, 2) and (both.x[:, 0] == operator.state()).all()
-    assert np.array_equal(operator.simulate(stimuli[1]).x[0], both.x[1])
+    assert np.array_equal(operator.simulate(stimulus=stimuli[1]).x, both.x[1])
     with pytest.raises(ionoscope.InputError, match="extrapolate"):
-        operator.simulate(ionoscope.step(99.0, duration=20))
-    assert operator.simulate(ionoscope.step(99.0, duration=20), extrapolate=True).outside
+        operator.simulate(stimulus=ionoscope.step(99.0, duration=20))
+    with pytest.warns(UserWarning, match="outside the training range"):
+        operator.simulate(stimulus=ionoscope.step(99.0, duration=20), extrapolate=True)
+    assert operator.simulate_batch(stimulus=[ionoscope.step(99.0, duration=20)], extrapolate=True).outside == {0: 60}
     with pytest.raises(ionoscope.InputError, match="trained up to"):
-        operator.simulate(stimuli, t_end=1e4)
+        operator.simulate(stimulus=stimuli[0], t_end=1e4)
 
 
 def test_a_study_is_tuned_and_gone_on_with(tmp_path):

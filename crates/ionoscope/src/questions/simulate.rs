@@ -271,18 +271,26 @@ impl Simulate {
     /// Options of what has none; those that do not go together.
     pub fn options(&self, subject: &Subject) -> Result<SolveOptions> {
         let spec = &subject.spec;
-        let integrated =
-            self.rtol.or(self.atol).or(self.step).is_some() || self.method != Integrator::Auto;
+        let tolerances = self.rtol.or(self.atol).is_some();
+        let integrator = self.method != Integrator::Auto || self.step.is_some();
+        let default = SolveOptions::default();
+        let knobs = tolerances || integrator || self.max_steps != default.max_steps;
         match subject.simulator.system().map(DynamicalSystem::time) {
-            None if integrated || self.pace.is_some() => {
+            None if knobs || self.pace.is_some() => {
                 return Err(Error::Input(format!(
-                    "{} is a Fourier neural operator, which needs no integrator; leave out --rtol, --atol, --method, --step, --pace",
+                    "{} is a Fourier neural operator, which needs no integrator; leave out --rtol, --atol, --method, --step, --max-steps, --pace",
                     subject.name
                 )));
             }
-            Some(Time::Discrete { .. }) if integrated => {
+            Some(Time::Discrete { .. }) if tolerances => {
                 return Err(Error::Input(format!(
-                    "{} is a map, which has no tolerances and needs no integrator; leave out --rtol, --atol, --method and --step",
+                    "{} is a map and has no tolerances; leave out --rtol and --atol",
+                    spec.id
+                )));
+            }
+            Some(Time::Discrete { .. }) if integrator => {
+                return Err(Error::Input(format!(
+                    "{} is a map and needs no integrator; leave out --method and --step",
                     spec.id
                 )));
             }
@@ -304,7 +312,6 @@ impl Simulate {
                 "--method rush-larsen has a fixed step; give --step H{unit}"
             )));
         }
-        let default = SolveOptions::default();
         let (rtol, atol) = (
             self.rtol.unwrap_or(default.rtol),
             self.atol.unwrap_or(default.atol),
