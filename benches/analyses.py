@@ -34,7 +34,7 @@ def lorenz(y, f):
 
 @njit(parallel=True)
 def lyapunov(count, steps, h):
-    """Exponents of several trajectories, orthonormalised every tenth step."""
+    """Exponents of several trajectories, orthonormalized every tenth step."""
     sums = numpy.zeros((count, 3))
     for trajectory in prange(count):
         y, k1, k2, k3, k4 = numpy.zeros((3, 4)), numpy.zeros((3, 4)), numpy.zeros((3, 4)), numpy.zeros((3, 4)), numpy.zeros((3, 4))

@@ -1,7 +1,7 @@
 //! Basins of attraction: which share of starts ends on which attractor.
 //!
 //! Times follow from the system's own ([`crate::time_scales`]). A trajectory stops as soon as it is known to be on an attractor that is
-//! known already (see `attractors.rs`): inside a neighbourhood of a fixed point from which test trajectories all came to it, or for some time
+//! known already (see `attractors.rs`): inside a neighborhood of a fixed point from which test trajectories all came to it, or for some time
 //! among the cells that a motion visits, as in the method of recurrences of Datseris and Wagemakers (Chaos 32 (2022) 023104, doi
 //! 10.1063/5.0076568). What is still undecided after a first time is judged by a window: it rests near a stable fixed point, or its returns
 //! repeat, or both halves of the window look alike; then the first Lyapunov exponent decides whether it is aperiodic (positive) or

@@ -16,7 +16,7 @@ mod tests;
 mod verdicts;
 mod watch;
 
-pub use action_potentials::{ActionPotential, Afterdepolarisation, Response};
+pub use action_potentials::{ActionPotential, Afterdepolarization, Response};
 pub use counting::{
     Alternans, Biomarkers, Burst, Capture, Intervals, Regime, biomarkers, biomarkers_under,
 };

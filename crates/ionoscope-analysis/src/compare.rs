@@ -24,7 +24,7 @@ pub fn distance(a: &[f64], b: &[f64]) -> f64 {
 ///
 /// # Panics
 /// On different lengths.
-pub fn distance_standardised(a: &[f64], b: &[f64], sd: &[f64]) -> f64 {
+pub fn distance_standardized(a: &[f64], b: &[f64], sd: &[f64]) -> f64 {
     assert_eq!(
         (a.len(), a.len()),
         (b.len(), sd.len()),
@@ -68,12 +68,12 @@ pub fn root_mean_square(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<f64> {
 /// middle.
 ///
 /// # Panics
-/// On no pair; as [`distance_standardised`].
+/// On no pair; as [`distance_standardized`].
 pub fn median_distance(a: &[Vec<f64>], b: &[Vec<f64>], sd: &[f64]) -> f64 {
     let mut all: Vec<f64> = a
         .iter()
         .zip(b)
-        .map(|(a, b)| distance_standardised(a, b, sd))
+        .map(|(a, b)| distance_standardized(a, b, sd))
         .collect();
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
@@ -250,7 +250,7 @@ mod tests {
     fn distances_of_a_hand_worked_case() {
         let (a, b) = ([-50.0, 0.1, 0.2], [-47.0, 0.1, 4.2]);
         assert_eq!(distance(&a, &b), 5.0);
-        assert_eq!(distance_standardised(&a, &b, &[0.5, 1.0, 0.5]), 10.0);
+        assert_eq!(distance_standardized(&a, &b, &[0.5, 1.0, 0.5]), 10.0);
         assert_eq!(nearest(&a, [&b[..], &a[..]]), Some((1, 0.0)));
         assert_eq!(nearest(&a, []), None);
     }

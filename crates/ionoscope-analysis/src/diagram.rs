@@ -1,6 +1,6 @@
 //! Diagrams of what a system does over a parameter, by simulation.
 //!
-//! A **sweep** goes from value to value; where it inherits, a column starts from the state in which its neighbour ended, so that a branch of
+//! A **sweep** goes from value to value; where it inherits, a column starts from the state in which its neighbor ended, so that a branch of
 //! attractors is followed as long as it lasts. Of each column a transient is dropped and a window is kept. The **raster diagram** of
 //! Kuptsov et al. (Chaos, Solitons & Fractals 167 (2023) 113027, figures 3, 5 and 9) shows the membrane potential over time as shade, a
 //! column for every value; of a window twice as long as is shown, the part is taken that is nearest (by Euclidean distance) to the column

@@ -40,7 +40,7 @@ const NEARLY_SINGULAR: f64 = 1e-7;
 /// A step along a family, in units of the box, by which it is told from a single degenerate point.
 const ALONG: f64 = 1e-3;
 
-/// A fixed point, what its linearisation says, and whether a surrogate was trained there.
+/// A fixed point, what its linearization says, and whether a surrogate was trained there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FixedPoint {
     /// State, in the order of the variables.
@@ -163,7 +163,7 @@ pub(crate) fn refine_within<'a>(
 }
 
 /// The fixed points at each of several parameter vectors: a full search at each, to which the points found at the one before are
-/// further starts. With neighbouring parameters `options.starts` can be smaller than for a single search.
+/// further starts. With neighboring parameters `options.starts` can be smaller than for a single search.
 ///
 /// # Errors
 /// As [`fixed_points`].
@@ -348,7 +348,7 @@ fn directions(problem: &Scaled, z: &[f64]) -> usize {
     if left.len() <= known {
         return 0;
     }
-    // A saddle-node, too, has a singular Jacobian: of a family the neighbours are zeros.
+    // A saddle-node, too, has a singular Jacobian: of a family the neighbors are zeros.
     let goes_on = |direction: &Vec<f64>| {
         let aside: Vec<f64> = z
             .iter()
@@ -523,7 +523,7 @@ fn check_state(what: &str, system: &dyn DynamicalSystem, x: &[f64]) -> Result<()
     )))
 }
 
-/// `count` points that fill the unit cube evenly: the additive recurrence with the generalised golden ratio (the root of
+/// `count` points that fill the unit cube evenly: the additive recurrence with the generalized golden ratio (the root of
 /// g^(n+1) = g + 1), shifted at random.
 fn quasi_random(count: usize, n: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);

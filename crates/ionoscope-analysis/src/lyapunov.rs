@@ -6,7 +6,7 @@
 //!
 //! - **A rest:** the real parts of the eigenvalues there (of a map ln |multiplier| / dt).
 //! - **A cycle:** ln |Floquet multiplier| / period (see `cycle.rs`).
-//! - **Anything else**, as chaos or a torus: the columns of an orthonormal Q are orthonormalised again after every step, and lambda_k is the
+//! - **Anything else**, as chaos or a torus: the columns of an orthonormal Q are orthonormalized again after every step, and lambda_k is the
 //!   mean of ln r_kk per unit of time, Q R being the decomposition after the step (see `average.rs`). Along a flow the states come from the
 //!   integrator at tight tolerance, and Q is carried by Magnus' expansion of order 4 (see `tangent.rs`), which takes a stiff decay as it is.
 //!
@@ -285,7 +285,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the frames were followed for long enough to tell neighbours apart. What differs by less than the accuracy need not be.
+    /// Whether the frames were followed for long enough to tell neighbors apart. What differs by less than the accuracy need not be.
     fn turned(&self, means: &Means, average: &Average, accuracy: f64) -> bool {
         let mut sorted = means.exponents.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));

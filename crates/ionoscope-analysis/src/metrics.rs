@@ -4,7 +4,7 @@
 //!
 //! | metric | definition |
 //! |---|---|
-//! | normalised | `||(p - x) / s|| / ||(x - mean) / s||`, with mean(t) over the reference samples and s(t) their standard deviation at each time, but at least [`FLOOR`] of that over all times |
+//! | normalized | `||(p - x) / s|| / ||(x - mean) / s||`, with mean(t) over the reference samples and s(t) their standard deviation at each time, but at least [`FLOOR`] of that over all times |
 //! | L2, L1 | `||p - x|| / ||x||` in physical units |
 //! | H1 | the same with `||x||^2 + ||x'||^2`, the derivative in physical time, by differences |
 //!
@@ -66,7 +66,7 @@ impl TimeScale {
         })
     }
 
-    /// The normalised error of one sample.
+    /// The normalized error of one sample.
     pub fn error(&self, p: &[f64], x: &[f64]) -> f64 {
         self.error_over(&self.sd, p, x)
     }

@@ -81,7 +81,7 @@ pub(crate) fn bordered(jacobian: &[f64], w: &[f64], w_residual: &[f64], n: usize
 }
 
 /// A residual and the factors of its Jacobian at one point.
-struct Linearised {
+struct Linearized {
     lu: PartialPivLu<f64>,
     /// Sizes of the rows, where the system is bordered.
     rows: Option<Vec<f64>>,
@@ -123,7 +123,7 @@ impl Scaled<'_> {
         out
     }
 
-    fn linearise(&self, z: &[f64]) -> Option<Linearised> {
+    fn linearize(&self, z: &[f64]) -> Option<Linearized> {
         let n = z.len();
         let mut jacobian = vec![0.0; n * n];
         let x = self.state(z);
@@ -149,7 +149,7 @@ impl Scaled<'_> {
             let b = bordered(&by_scaled(&jacobian), &by_scaled(&w), &w, n);
             (b.matrix.partial_piv_lu(), Some(b.rows))
         };
-        let mut here = Linearised {
+        let mut here = Linearized {
             lu,
             rows,
             step: Vec::new(),
@@ -159,7 +159,7 @@ impl Scaled<'_> {
     }
 }
 
-impl Linearised {
+impl Linearized {
     /// `factor` times the first `n` unknowns of the linear system.
     fn solve(&self, rhs: &[f64], factor: f64, n: usize) -> Vec<f64> {
         let size = |i: usize| self.rows.as_ref().map_or(1.0, |rows| rows[i]);
@@ -201,7 +201,7 @@ pub(crate) fn newton(problem: &Scaled, start: &[f64], roots: &[Vec<f64>]) -> Opt
     // |step| and the simplified step at the end of the last iteration, with the damping used.
     let mut last: Option<(f64, Vec<f64>, f64)> = None;
     for _ in 0..MAX_ITERATIONS {
-        let here = problem.linearise(&z)?;
+        let here = problem.linearize(&z)?;
         let (m, slope) = deflation(&z, roots);
         let share = 1.0 / (1.0 - dot(&slope, &here.step));
         let step: Vec<f64> = here.step.iter().map(|d| d * share).collect();

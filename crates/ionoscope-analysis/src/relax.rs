@@ -27,7 +27,7 @@ pub(crate) const SINGULAR: f64 = 1e-11;
 const NEARLY_SINGULAR: f64 = 1e-7;
 
 /// Residual and Jacobian in scaled variables, per unit of time or, of a map, per step.
-fn linearised(problem: &Scaled, z: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
+fn linearized(problem: &Scaled, z: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     let (n, x) = (z.len(), problem.state(z));
     let (mut f, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);
     residual(problem.system, &x, problem.i_stim, problem.p, &mut f);
@@ -48,7 +48,7 @@ fn linearised(problem: &Scaled, z: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
 pub(crate) fn pseudo_transient(problem: &Scaled, start: &[f64]) -> Option<Vec<f64>> {
     let n = start.len();
     let mut z = start.to_vec();
-    let (mut f, mut jacobian) = linearised(problem, &z)?;
+    let (mut f, mut jacobian) = linearized(problem, &z)?;
     let fastest = f.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let mut h = if fastest > 0.0 { 0.01 / fastest } else { 1.0 };
     for _ in 0..MOST_STEPS {
@@ -63,7 +63,7 @@ pub(crate) fn pseudo_transient(problem: &Scaled, start: &[f64]) -> Option<Vec<f6
             .fold(0.0, |m: f64, v| if v > m || v.is_nan() { v } else { m });
         let moved: Vec<f64> = (0..n).map(|i| z[i] + step[(i, 0)]).collect();
         let next = if size <= LONGEST {
-            linearised(problem, &moved)
+            linearized(problem, &moved)
         } else {
             None
         };
@@ -91,7 +91,7 @@ fn norm(matrix: &[f64]) -> f64 {
 
 /// Where the motion from `start` comes to rest, in scaled variables; `None` where it does not within a bounded number of steps.
 pub(crate) fn simulated(problem: &Scaled, start: &[f64]) -> Option<Vec<f64>> {
-    let (_, jacobian) = linearised(problem, start)?;
+    let (_, jacobian) = linearized(problem, start)?;
     let fastest = norm(&jacobian).max(f64::MIN_POSITIVE);
     let mut length = match problem.system.time() {
         Time::Continuous => 10.0 / fastest,

@@ -6,7 +6,7 @@
 //! | eigenvalue per unit of time | mu | mu = ln(lambda) / dt |
 //! | stable | Re mu < 0 for all | abs lambda < 1 for all |
 //!
-//! Where quantities are conserved, as many eigenvalues are zero and say nothing of stability: the others are those of the linearisation
+//! Where quantities are conserved, as many eigenvalues are zero and say nothing of stability: the others are those of the linearization
 //! within a level of these quantities, in which as many variables follow from the rest. They are computed there, so that no zero has to be
 //! told from a small eigenvalue.
 //!
@@ -53,7 +53,7 @@ pub struct Spectrum {
     pub stable: bool,
 }
 
-/// The spectrum of the linearisation at `x` (meaningful at a fixed point), within the level of what the system states to be conserved.
+/// The spectrum of the linearization at `x` (meaningful at a fixed point), within the level of what the system states to be conserved.
 ///
 /// # Errors
 /// [`Error::Eigenvalues`] where the Jacobian is not finite.
@@ -156,7 +156,7 @@ fn within_level(mut jacobian: Vec<f64>, mut w: Vec<f64>, size: &[f64]) -> (Vec<f
     )
 }
 
-/// The linearisation of the motion over a time `t` near a fixed point at `x`, row-major: exp(t J) of a flow, J^k of a map, k = t / dt rounded.
+/// The linearization of the motion over a time `t` near a fixed point at `x`, row-major: exp(t J) of a flow, J^k of a map, k = t / dt rounded.
 pub fn step_matrix(
     system: &dyn DynamicalSystem,
     x: &[f64],
@@ -234,7 +234,7 @@ fn balance(a: &mut [f64], n: usize) {
 }
 
 /// Largest relative difference of two spectra: max abs(mu - mu') / max(1, abs mu), mu of `reference` and mu' of `other`, under the
-/// pairing that minimises the sum of these terms.
+/// pairing that minimizes the sum of these terms.
 ///
 /// # Errors
 /// Spectra of different sizes.
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pairing_that_minimises_the_sum_may_have_a_larger_maximum() {
+    fn a_pairing_that_minimizes_the_sum_may_have_a_larger_maximum() {
         // Sums: identity 0 + 3 = 3; swapped 2 + 2 = 4 (maximum 2).
         let cost = [[0.0, 2.0], [2.0, 3.0]];
         assert_eq!(assignment(2, |i, j| cost[i][j]), [0, 1]);

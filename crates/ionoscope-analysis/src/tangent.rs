@@ -61,7 +61,7 @@ impl Frame {
             *divergence += trace;
             multiply(&self.exponential.value, q, &mut self.next, n, self.count);
             q.copy_from_slice(&self.next);
-            if !orthonormalise(q, growth, n, self.count) {
+            if !orthonormalize(q, growth, n, self.count) {
                 return false;
             }
         }
@@ -141,7 +141,7 @@ impl Frame {
             *divergence += log_determinant(&self.omega, &mut self.work, self.n);
             multiply(&self.omega, q, &mut self.next, self.n, self.count);
             q.copy_from_slice(&self.next);
-            if !orthonormalise(q, growth, self.n, self.count) {
+            if !orthonormalize(q, growth, self.n, self.count) {
                 return false;
             }
         }
@@ -149,9 +149,9 @@ impl Frame {
     }
 }
 
-/// Gram and Schmidt's orthonormalisation of the columns, in the modified form, whose errors stay small because the frame is never far
+/// Gram and Schmidt's orthonormalization of the columns, in the modified form, whose errors stay small because the frame is never far
 /// from orthonormal. False where a column is lost.
-fn orthonormalise(q: &mut [f64], growth: &mut [f64], n: usize, count: usize) -> bool {
+fn orthonormalize(q: &mut [f64], growth: &mut [f64], n: usize, count: usize) -> bool {
     for k in 0..count {
         for j in 0..k {
             let along: f64 = (0..n).map(|i| q[i * count + j] * q[i * count + k]).sum();

@@ -1,11 +1,11 @@
 //! The time scales of a system, measured on its own motion from a start, whatever its unit of time.
 //!
 //! The system is followed in windows, each as long as all before, until it is seen to rest, to repeat itself or to go on irregularly in the
-//! same way, or until a stated amount of work is spent. The first window is a share of the fastest time of the linearised rule at the start,
+//! same way, or until a stated amount of work is spent. The first window is a share of the fastest time of the linearized rule at the start,
 //! so that no time is taken for granted:
 //!
 //! - **Rest**: within a thousandth of the ranges of a stable fixed point and coming nearer, or moving less than a millionth of them over half
-//!   of all the time (where rest is not isolated). Slowest is the slowest decay of the linearisation there; directions in which nothing happens
+//!   of all the time (where rest is not isolated). Slowest is the slowest decay of the linearization there; directions in which nothing happens
 //!   at all, as along a conserved quantity, do not count.
 //! - **Periodic**: returns to a section repeat, the section being in the variable that passes least often: of a burst the period is that of
 //!   the burst, not of its spikes. Slowest is the period, or the time in which returns approach each other where that is longer.
@@ -76,9 +76,9 @@ pub struct TimeScales {
     pub slowest: f64,
     /// The period; of an irregular motion the mean time between passages of its slowest variable.
     pub period: Option<f64>,
-    /// Whether rest, a cycle or an irregular motion was recognised. Where not, `slowest` is only a lower bound.
+    /// Whether rest, a cycle or an irregular motion was recognized. Where not, `slowest` is only a lower bound.
     pub settled: bool,
-    /// Time after which it was recognised, or given up.
+    /// Time after which it was recognized, or given up.
     pub followed: f64,
     /// The state at that time.
     pub state: Vec<f64>,
@@ -245,7 +245,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// A time in which little happens at a state of a flow: from the linearised rule and from the rule itself, in units of the ranges.
+    /// A time in which little happens at a state of a flow: from the linearized rule and from the rule itself, in units of the ranges.
     fn guess(&self, x: &[f64]) -> f64 {
         let n = x.len();
         let (mut dx, mut jacobian) = (vec![0.0; n], vec![0.0; n * n]);

@@ -1,4 +1,4 @@
-//! The verbs that analyse a system, on the real binary: their JSON, their files, and what they say when something is wrong.
+//! The verbs that analyze a system, on the real binary: their JSON, their files, and what they say when something is wrong.
 
 use std::fs;
 

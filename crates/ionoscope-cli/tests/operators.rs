@@ -142,9 +142,9 @@ fn an_operator_is_judged_and_used() {
         ),
         (Some(10), 10)
     );
-    assert!(answer["normalised"]["p25"].as_f64() <= answer["normalised"]["p75"].as_f64());
+    assert!(answer["normalized"]["p25"].as_f64() <= answer["normalized"]["p75"].as_f64());
     assert_eq!(answer["unlike_training"]["samples"].as_u64(), Some(0));
-    // Stimuli that begin later or come twice are recognised; a third of this family is longer than the network's time, in which it is a step as any.
+    // Stimuli that begin later or come twice are recognized; a third of this family is longer than the network's time, in which it is a step as any.
     let shifted = folder.path("shifted");
     let family = "responses.test_family=fitzhugh-nagumo-shifted";
     out(&[
@@ -448,7 +448,7 @@ fn a_parameter_that_varies_is_taken_within_its_range() {
             &surrogate,
             &format!("{dir}/responses.safetensors"),
             "--json"
-        ])["normalised"]["mean"]
+        ])["normalized"]["mean"]
             .as_f64()
             .unwrap()
             > 0.0
@@ -643,7 +643,7 @@ second_order = { iterations = 60 }
         "--json",
     ]);
     assert!(
-        answer["normalised"]["median"].as_f64().unwrap() < 0.5,
+        answer["normalized"]["median"].as_f64().unwrap() < 0.5,
         "{answer}"
     );
     out(&["dataset", &data, "-o", &other, "--quiet"]);

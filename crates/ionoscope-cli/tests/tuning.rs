@@ -437,7 +437,7 @@ atol = 1e-10
 fn several_objectives_give_a_front() {
     let folder = Folder::new("tune-front");
     let study = folder.path("study.toml");
-    let two = format!("objectives = [\"normalised\", \"weights\", \"wrong_spikes\"]\n{STUDY}");
+    let two = format!("objectives = [\"normalized\", \"weights\", \"wrong_spikes\"]\n{STUDY}");
     fs::write(&study, two.replace("trials = 5", "trials = 6")).unwrap();
     let dir = folder.path("run");
     let answer = json(&tune(&study, &dir, &["--json", "--single-writer"]));
@@ -491,7 +491,7 @@ fn several_objectives_give_a_front() {
         "validation",
         "--json",
     ]);
-    let mean = said["normalised"]["mean"].as_f64().unwrap();
+    let mean = said["normalized"]["mean"].as_f64().unwrap();
     assert!(
         (mean / of(&trials[0])[0] - 1.0).abs() < 1e-12,
         "{mean} {:?}",
@@ -506,7 +506,7 @@ fn several_objectives_give_a_front() {
     refused(
         2,
         &tune(&study, &folder.path("a"), &["--set", &wrong("normalized")]),
-        &["did you mean 'normalised'"],
+        &["did you mean 'normalized'"],
     );
     refused(
         2,

@@ -1,6 +1,6 @@
 //! Cells coupled through their membrane potentials.
 //!
-//! Equations: the coupling is a current into every cell, as a stimulus is, I_i = D sum_j (V_j - V_i) over the neighbours j of cell i, so that
+//! Equations: the coupling is a current into every cell, as a stimulus is, I_i = D sum_j (V_j - V_i) over the neighbors j of cell i, so that
 //! tau V_i' gains D sum_j (V_j - V_i) with the time constant (or capacitance) that the model's equations have. Maps, which were trained on
 //! single cells, are coupled without retraining (Kuptsov, Stankevich 2024, arXiv 2405.05309): V_i(t + dt) = F_V(u_i) + (dt / tau) I_i, where
 //! 1/tau is the derivative of V' by the stimulus in the equations that the map has learned. That is of the first order in dt; [`Scheme::Symmetric`]

@@ -361,7 +361,7 @@ fn in_order(count: usize, roots: &[u32], operands: impl Fn(u32) -> [Option<u32>;
 }
 
 /// How soon an operation is done when several could be: the dear ones last, so that many of them stand in one run.
-fn dearness(op: Op) -> u8 {
+fn cost(op: Op) -> u8 {
     match op {
         Op::Exp | Op::Ln | Op::Tanh | Op::XOverExpM1 | Op::Powf => 2,
         Op::Div | Op::DivConstant | Op::ConstantDiv | Op::Sqrt => 1,
@@ -392,7 +392,7 @@ fn runs_of(ids: &[u32], lowered: &[Lowered], done: &mut [bool]) -> Vec<(Op, Vec<
                 .count()
         };
         let kinds = ready.iter().map(|id| lowered[*id as usize].op);
-        let Some(op) = kinds.min_by_key(|op| (dearness(*op), usize::MAX - count(*op))) else {
+        let Some(op) = kinds.min_by_key(|op| (cost(*op), usize::MAX - count(*op))) else {
             break;
         };
         let run: Vec<u32> = ready
@@ -500,7 +500,7 @@ impl Program {
     }
 }
 
-/// A model's right-hand side and its exact linearisation as programs. Inputs are the state, the stimulus, and the terms of the parameters
+/// A model's right-hand side and its exact linearization as programs. Inputs are the state, the stimulus, and the terms of the parameters
 /// as left by [`Model::derive`].
 #[derive(Debug, Clone)]
 pub(crate) struct Recording {
@@ -628,7 +628,7 @@ mod tests {
     }
 
     #[test]
-    fn the_linearisation_is_that_of_dual_numbers_and_leaves_out_what_is_always_zero() {
+    fn the_linearization_is_that_of_dual_numbers_and_leaves_out_what_is_always_zero() {
         let model = BetaCell::MODIFIED;
         let recording = recording::<_, 3>(&model, 17);
         // n and s do not meet each other.

@@ -1,6 +1,6 @@
 //! Stimulus protocols: what current a cell is given over time.
 //!
-//! A [`Protocol`] is a sum of [`Stimulus`]es, each active on a half-open interval [start, end). A positive current depolarises in every
+//! A [`Protocol`] is a sum of [`Stimulus`]es, each active on a half-open interval [start, end). A positive current depolarizes in every
 //! model; its unit is [`Spec::stimulus_unit`]. Integrators see a [`Signal`], cut into pieces at every time where the current jumps or
 //! bends, and stop there exactly.
 //!

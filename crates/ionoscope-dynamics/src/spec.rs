@@ -97,7 +97,7 @@ pub struct Spec {
     pub citation: String,
     /// Unit of time.
     pub time_unit: String,
-    /// Unit of a stimulus current; positive depolarises.
+    /// Unit of a stimulus current; positive depolarizes.
     pub stimulus_unit: String,
     /// State variables, in order.
     pub variables: Vec<Quantity>,

@@ -191,7 +191,7 @@ pub struct Experiment {
     pub x0: Vec<f64>,
     /// Parameters, in the order of the [`Spec`].
     pub p: Vec<f64>,
-    /// Stimulus current over time; positive depolarises.
+    /// Stimulus current over time; positive depolarizes.
     pub protocol: Protocol,
     /// When the state is wanted.
     pub times: TimeGrid,

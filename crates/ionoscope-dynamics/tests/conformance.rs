@@ -313,7 +313,7 @@ fn what_models_say_of_themselves_holds() {
                 preset.name
             );
         }
-        // A positive stimulus depolarises, or adds to the first variable where there is no potential.
+        // A positive stimulus depolarizes, or adds to the first variable where there is no potential.
         let first = spec.membrane_potential_index().unwrap_or(0);
         let mut column = vec![0.0; system.dimension()];
         system.derivative_by(

@@ -689,7 +689,7 @@ fn noise_has_its_mean_deviation_and_correlation() {
         change(&mut s);
         Protocol::from(Stimulus::Noise(s)).signal(10.0)
     };
-    // A shorter run has the same samples; another seed has others; without correlation neighbours do not depend on each other.
+    // A shorter run has the same samples; another seed has others; without correlation neighbors do not depend on each other.
     assert_eq!(of(|_| ()).pieces[..100], signal.pieces[..100]);
     assert_ne!(of(|s| s.seed = 4), of(|_| ()));
     let white = Protocol::from(Stimulus::Noise(Noise {
@@ -901,7 +901,7 @@ fn what_gives_no_current_within_the_run_changes_no_bit() {
 }
 
 #[test]
-fn a_positive_current_depolarises_every_model() {
+fn a_positive_current_depolarizes_every_model() {
     for cell in models::all() {
         let spec = cell.spec();
         let Some(v) = &spec.membrane_potential else {

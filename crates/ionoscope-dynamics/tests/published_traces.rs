@@ -148,7 +148,7 @@ fn ohara_rudy_has_its_threshold() {
 #[test]
 fn ohara_rudy_beats_as_in_the_textbook() {
     // 1 Hz, 80 A/F for 0.5 ms, after 100 beats: the next beat ends where it began, with a peak near 40 mV, rest near -88 mV and 90 %
-    // of repolarisation after some 270 ms.
+    // of repolarization after some 270 ms.
     let times = TimeGrid::until(1000.0, 0.5).unwrap();
     let t = run(
         "ohara-rudy-2011",
@@ -169,10 +169,10 @@ fn ohara_rudy_beats_as_in_the_textbook() {
         "peak {peak}, rest {}",
         last[0]
     );
-    let repolarised = peak - 0.9 * (peak - first[0]);
+    let repolarized = peak - 0.9 * (peak - first[0]);
     let apd90 = (0..t.len())
         .rev()
-        .find(|k| t.state(*k)[0] > repolarised)
+        .find(|k| t.state(*k)[0] > repolarized)
         .map(|k| times.time(k))
         .unwrap();
     assert!((apd90 - 270.0).abs() < 10.0, "APD90 {apd90}");

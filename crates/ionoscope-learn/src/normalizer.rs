@@ -1,4 +1,4 @@
-//! Standardisation: mean 0 and standard deviation 1 for states and control parameters, standard deviation 1 for increments.
+//! Standardization: mean 0 and standard deviation 1 for states and control parameters, standard deviation 1 for increments.
 
 use serde::{Deserialize, Serialize};
 
@@ -91,17 +91,17 @@ impl Normalizer {
         Ok(())
     }
 
-    /// Variable `i` in standardised units.
+    /// Variable `i` in standardized units.
     pub fn state(&self, i: usize, x: f64) -> f64 {
         (x - self.state_mean[i]) / self.state_sd[i]
     }
 
-    /// Control parameter `l` in standardised units.
+    /// Control parameter `l` in standardized units.
     pub fn parameter(&self, l: usize, p: f64) -> f64 {
         (p - self.parameter_mean[l]) / self.parameter_sd[l]
     }
 
-    /// Euclidean distance of two states in standardised units.
+    /// Euclidean distance of two states in standardized units.
     pub fn distance(&self, x: &[f64], y: &[f64]) -> f64 {
         x.iter()
             .zip(y)

@@ -1,7 +1,7 @@
 //! Second-order training of one network: Levenberg-Marquardt with geodesic acceleration under a Gaussian prior on each group of weights,
 //! whose precisions come from the evidence.
 //!
-//! Minimised is `beta/2 sum_k r_k^2 + 1/2 sum_g alpha_g |w_g|^2` over the weights w, with residuals r, the noise precision beta and one
+//! Minimized is `beta/2 sum_k r_k^2 + 1/2 sum_g alpha_g |w_g|^2` over the weights w, with residuals r, the noise precision beta and one
 //! precision alpha_g a group (for a sub-network: each input's row of inner weights, beta, a, alpha, b, gamma). A step solves
 //! `(beta J'J + (1 + lambda) diag(alpha)) v = -gradient`: the damping is measured by the prior, not by diag(J'J) as Marquardt did, so that
 //! weights without effect on the data do not run away. Geodesic acceleration adds half the second-order correction along v

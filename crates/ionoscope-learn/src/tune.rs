@@ -13,5 +13,5 @@ pub use pruner::Pruner;
 pub use sampler::Sampler;
 pub use space::{Domain, Parameter, Space, key_of};
 pub use study::{
-    Fit, Objective, Outcome, Reporter, StudyConfig, Suggestion, Told, Work, run, seed_of,
+    Fit, Objective, Reporter, StudyConfig, StudyEvent, Suggestion, TrialOutcome, Work, run, seed_of,
 };

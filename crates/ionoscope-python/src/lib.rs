@@ -17,7 +17,7 @@ use ionoscope::{
     answer::{Answer, Course},
     artifact,
     config::{self, AnyConfiguration},
-    pipeline::{self, Circumstances, Data, Measured, Surrogate},
+    pipeline::{self, Data, Measured, Surrogate, TrainingOptions},
     protocol_file,
     questions::{self, Simulate},
     report::svg,
@@ -178,12 +178,13 @@ fn run<T: Send>(
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Ok(Message::Say(text)) => say.map_or(Ok(()), |f| f.call1(py, (text,)).map(|_| ())),
                 Ok(Message::Record(record, answer)) => {
-                    let told = callback.map_or(Ok(true), |f| {
+                    let answer_parts = callback.map_or(Ok(true), |f| {
                         let said = f.call1(py, (loads(py, &record)?,))?;
                         Ok(said.is_none(py) || said.is_truthy(py)?)
                     });
-                    let _ = answer.send(*told.as_ref().unwrap_or(&false) && problem.is_none());
-                    told.map(|_| ())
+                    let _ =
+                        answer.send(*answer_parts.as_ref().unwrap_or(&false) && problem.is_none());
+                    answer_parts.map(|_| ())
                 }
             };
             if let Err(e) = handled.and_then(|()| py.check_signals()) {
@@ -330,7 +331,7 @@ fn matrix<'py>(
 
 /// What an answer is in Python: document, tables, figure as SVG, warnings, and of a trajectory its
 /// times and states `[time][variable]`.
-type Told<'py> = (
+type AnswerParts<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyAny>,
     Option<String>,
@@ -342,7 +343,7 @@ type Told<'py> = (
     )>,
 );
 
-fn told<'py>(py: Python<'py>, answer: Answer) -> PyResult<Told<'py>> {
+fn answer_parts<'py>(py: Python<'py>, answer: Answer) -> PyResult<AnswerParts<'py>> {
     let figure = answer.figures.first().map(svg::draw);
     let course = answer.course.map(|Course { spec, trajectory }| {
         let names = spec.variables.iter().map(|q| q.name.clone()).collect();
@@ -373,12 +374,12 @@ fn run_task<'py>(
     verb: &str,
     options: &str,
     say: Option<Py<PyAny>>,
-) -> PyResult<Told<'py>> {
+) -> PyResult<AnswerParts<'py>> {
     let options = options_of(options)?;
     let answer = run(py, None, None, say.as_ref(), |link| {
         questions::run(verb, options, &Watcher::new(link.clone()))
     })?;
-    told(py, answer)
+    answer_parts(py, answer)
 }
 
 /// Equations, a neural map or an operator, under a preset.
@@ -548,7 +549,7 @@ impl System {
         p: Vec<(String, f64)>,
         stimulus: String,
         say: Option<Py<PyAny>>,
-    ) -> PyResult<Told<'py>> {
+    ) -> PyResult<AnswerParts<'py>> {
         let options = options_of(options)?;
         let protocol = protocols(&[stimulus], 0.0, &self.spec)
             .map_err(wrong)?
@@ -565,7 +566,7 @@ impl System {
             let subject = self.opened.subject(&settings, &watch)?;
             questions::ask(verb, options, &subject, &watch)
         })?;
-        told(py, answer)
+        answer_parts(py, answer)
     }
 }
 
@@ -722,7 +723,7 @@ fn train(
         } else {
             Existing::Refuse
         };
-        let how = Circumstances {
+        let how = TrainingOptions {
             folder: Some(&folder),
             existing,
             from: from.as_ref(),

@@ -1,4 +1,4 @@
-//! What predicted responses are judged by: normalised and physical errors, spikes and action potentials, by variable and by class of stimulus.
+//! What predicted responses are judged by: normalized and physical errors, spikes and action potentials, by variable and by class of stimulus.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,8 +37,8 @@ pub struct Sample {
     pub class: usize,
     /// Whether there was any stimulus.
     pub stimulated: bool,
-    /// Normalised error of each variable.
-    pub normalised: Vec<f64>,
+    /// Normalized error of each variable.
+    pub normalized: Vec<f64>,
     /// Mean over the variables of the error in the published form, with mean and standard deviation of the set that is judged (the paper's are those of
     /// its training set).
     pub published: f64,
@@ -46,14 +46,14 @@ pub struct Sample {
     pub relative: Vec<Relative>,
     /// Where the model says at which potential a spike is one.
     pub spikes: Option<Spikes>,
-    /// Duration to 90 % repolarisation of the first action potential, predicted and of the reference, where both repolarise.
+    /// Duration to 90 % repolarization of the first action potential, predicted and of the reference, where both repolarize.
     pub apd90: Option<[f64; 2]>,
 }
 
 impl Sample {
-    /// Mean normalised error over the variables.
+    /// Mean normalized error over the variables.
     pub fn error(&self) -> f64 {
-        self.normalised.iter().sum::<f64>() / self.normalised.len() as f64
+        self.normalized.iter().sum::<f64>() / self.normalized.len() as f64
     }
 
     /// Whether it has another number of spikes than the reference.
@@ -319,7 +319,7 @@ pub fn measure(
     let dt = t_end / points as f64;
     if set.len() < 2 {
         return Err(Error::Input(
-            "the set has one sample; normalised errors need two at least".into(),
+            "the set has one sample; normalized errors need two at least".into(),
         ));
     }
     if let Some(k) = predicted
@@ -383,7 +383,7 @@ pub fn measure(
                 .map(|((p, x), s)| s.published_error(p, x))
                 .sum::<f64>()
                 / variables as f64,
-            normalised: pairs()
+            normalized: pairs()
                 .zip(&scales)
                 .map(|((p, x), s)| s.error(p, x))
                 .collect(),
@@ -429,7 +429,7 @@ fn gain(spec: &Spec, v: usize) -> Option<f64> {
 }
 
 impl Evaluation {
-    /// Mean normalised error over variables, then samples.
+    /// Mean normalized error over variables, then samples.
     pub fn error(&self) -> f64 {
         self.samples.iter().map(Sample::error).sum::<f64>() / self.samples.len() as f64
     }
@@ -466,7 +466,7 @@ impl Evaluation {
             let mut all = groups(&|_| true, i);
             all["name"] = q.name.clone().into();
             all["unit"] = q.unit.clone().into();
-            all["normalised"] = json!(Summary::of(self.samples.iter().map(|s| s.normalised[i])));
+            all["normalized"] = json!(Summary::of(self.samples.iter().map(|s| s.normalized[i])));
             if let Some(coverage) = &self.coverage {
                 all["within_band"] = json!(coverage.share(&|_, of| of == i));
             }
@@ -479,7 +479,7 @@ impl Evaluation {
             json!({
                 "name": name,
                 "samples": self.samples.iter().filter(|s| s.class == c).count(),
-                "normalised": Summary::of(self.samples.iter().filter(|s| s.class == c).map(Sample::error)),
+                "normalized": Summary::of(self.samples.iter().filter(|s| s.class == c).map(Sample::error)),
                 "spikes": self.spikes(&|s| s.class == c),
                 "within_band": self.coverage.as_ref().and_then(|coverage| coverage.share(&|k, _| self.samples[k].class == c)),
             })
@@ -487,7 +487,7 @@ impl Evaluation {
         json!({
             "samples": self.samples.len(),
             "without_stimulus": self.samples.len() - self.stimulated().count(),
-            "normalised": Summary::of(self.samples.iter().map(Sample::error)),
+            "normalized": Summary::of(self.samples.iter().map(Sample::error)),
             "published_form": self.per_point.then(|| Summary::of(self.samples.iter().map(|s| s.published))),
             "variables": variables.collect::<Vec<_>>(),
             "spikes": self.spikes(&|_| true),
@@ -495,10 +495,10 @@ impl Evaluation {
             "band": self.coverage.as_ref().map(|c| json!({"level": c.level, "within": c.share(&|_, _| true)})),
             "unlike_training": self.familiar.as_ref().map(|familiar| {
                 let unlike = || self.samples.iter().zip(familiar).filter(|s| !s.1);
-                json!({"samples": unlike().count(), "normalised": Summary::of(unlike().map(|s| s.0.error()))})
+                json!({"samples": unlike().count(), "normalized": Summary::of(unlike().map(|s| s.0.error()))})
             }),
             "classes": of_class.collect::<Vec<_>>(),
-            "worst": self.worst(10).into_iter().map(|k| json!({"sample": k, "class": classes.get(self.samples[k].class), "normalised": self.samples[k].error()})).collect::<Vec<_>>(),
+            "worst": self.worst(10).into_iter().map(|k| json!({"sample": k, "class": classes.get(self.samples[k].class), "normalized": self.samples[k].error()})).collect::<Vec<_>>(),
             "units": {"time_error": spec.time_unit, "apd90": spec.time_unit},
         })
     }
@@ -523,7 +523,7 @@ impl Evaluation {
         })
     }
 
-    /// Errors of the duration to 90 % repolarisation of the first action potential.
+    /// Errors of the duration to 90 % repolarization of the first action potential.
     fn apd90(&self) -> Option<Value> {
         let all: Vec<[f64; 2]> = self.samples.iter().filter_map(|s| s.apd90).collect();
         (!all.is_empty()).then(|| {

@@ -233,7 +233,7 @@ pub fn write_configuration(path: &Path, configuration: &AnyConfiguration) -> Res
 }
 
 /// How a training is run, which does not change what comes out; a GPU changes it by rounding.
-pub struct Circumstances<'a> {
+pub struct TrainingOptions<'a> {
     /// Folder for progress, events and checkpoints; without one nothing is written.
     pub folder: Option<&'a Path>,
     /// What to do with a training that the folder already holds.
@@ -311,7 +311,7 @@ pub enum Measured {
     Operator {
         /// Epochs done.
         epochs: u64,
-        /// Smallest normalised error on the validation set, none without one.
+        /// Smallest normalized error on the validation set, none without one.
         validation: Option<f64>,
         /// The epoch after which it was reached: 0 where it is that of the network that was given to start from.
         validation_epoch: Option<u64>,
@@ -337,7 +337,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// The error by which trainings are compared: of an operator the normalised error on the validation set, of a map the validation MSE.
+    /// The error by which trainings are compared: of an operator the normalized error on the validation set, of a map the validation MSE.
     pub fn value(&self) -> Option<f64> {
         match &self.measured {
             Measured::Map { validation, .. } => validation.as_ref().map(|v| v.mse),
@@ -367,7 +367,7 @@ pub fn check_device(configuration: &AnyConfiguration, device: Device) -> Result<
 pub fn learn(
     configuration: &AnyConfiguration,
     data: &Data,
-    how: &Circumstances,
+    how: &TrainingOptions,
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
     learn_again(configuration, data, how, &mut |_| (), progress)
@@ -380,11 +380,11 @@ pub fn learn(
 pub fn learn_again(
     configuration: &AnyConfiguration,
     data: &Data,
-    how: &Circumstances,
+    how: &TrainingOptions,
     before: &mut (dyn FnMut(&[Record]) + Send),
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
-    let Circumstances {
+    let TrainingOptions {
         folder: directory,
         existing,
         time_limit,

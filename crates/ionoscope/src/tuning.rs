@@ -10,7 +10,7 @@ use ionoscope_dynamics::watch::{StopFlag, Watcher};
 use ionoscope_learn::{
     train::{Device, Ending, Existing, Record},
     tune::{
-        Outcome, Reporter, Suggestion, Told, Work,
+        Reporter, StudyEvent, Suggestion, TrialOutcome, Work,
         journal::{Journal, State, Trial},
         run, seed_of,
     },
@@ -22,7 +22,7 @@ use objective::Objective;
 use crate::{
     Error, Result, artifact,
     config::AnyConfiguration,
-    pipeline::{self, Circumstances, Data, Learned},
+    pipeline::{self, Data, Learned, TrainingOptions},
 };
 
 mod budget;
@@ -63,7 +63,7 @@ fn train(
     progress: &mut (dyn FnMut(&Record) + Send),
 ) -> Result<Learned> {
     let (existing, checkpoint_every) = (Existing::Resume, Duration::from_secs(30));
-    let how = Circumstances {
+    let how = TrainingOptions {
         folder,
         existing,
         from: None,
@@ -168,14 +168,15 @@ impl Tuning<'_> {
                 .ok()
                 .flatten()
         };
-        let objective = |s: &Suggestion, report: Reporter| -> ionoscope_learn::Result<Outcome> {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let pool = pool.map_err(|e| {
-                ionoscope_learn::Error::Failed(format!("no threads for a trial: {e}"))
-            })?;
-            self.trial(s, common.as_ref(), &objectives, report, &pool)
-        };
-        let tell = |told: Told| self.watch.tell(&line(&told));
+        let objective =
+            |s: &Suggestion, report: Reporter| -> ionoscope_learn::Result<TrialOutcome> {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                let pool = pool.map_err(|e| {
+                    ionoscope_learn::Error::Failed(format!("no threads for a trial: {e}"))
+                })?;
+                self.trial(s, common.as_ref(), &objectives, report, &pool)
+            };
+        let tell = |told: StudyEvent| self.watch.tell(&line(&told));
         let work = Work {
             defaults: self.file.defaults()?,
             fit: &fit,
@@ -211,7 +212,7 @@ impl Tuning<'_> {
         objectives: &[Objective],
         report: Reporter,
         pool: &rayon::ThreadPool,
-    ) -> ionoscope_learn::Result<Outcome> {
+    ) -> ionoscope_learn::Result<TrialOutcome> {
         let failed = |e: Error| ionoscope_learn::Error::Failed(e.to_string());
         let configuration = self
             .configuration(s.values, s.fitted, s.seed)
@@ -221,7 +222,7 @@ impl Tuning<'_> {
             None => Some(self.data(&configuration).map_err(failed)?),
         };
         let Some(data) = common.or(own.as_ref()) else {
-            return Ok(Outcome::Interrupted);
+            return Ok(TrialOutcome::Interrupted);
         };
         let configuration = &configuration;
         let dir = self.folder(s.origin);
@@ -292,21 +293,21 @@ impl Tuning<'_> {
                 ))));
             }
             // A loss that is no longer finite, a network too large for the grid: this trial's fault alone.
-            Ok(Err(e)) => return Ok(Outcome::Failed(e.to_string())),
-            Err(_) => return Ok(Outcome::Failed("the training panicked".into())),
+            Ok(Err(e)) => return Ok(TrialOutcome::Failed(e.to_string())),
+            Err(_) => return Ok(TrialOutcome::Failed("the training panicked".into())),
         };
         trained
             .surrogate
             .save(&dir.join("surrogate.safetensors"))
             .map_err(failed)?;
         Ok(match trained.ending {
-            _ if pruned => Outcome::Pruned,
-            Ending::Interrupted => Outcome::Interrupted,
+            _ if pruned => TrialOutcome::Pruned,
+            Ending::Interrupted => TrialOutcome::Interrupted,
             _ => match pool
                 .install(|| objective::measure(objectives, configuration, data, &trained))
             {
-                Ok(values) => Outcome::Complete(values),
-                Err(e) => Outcome::Failed(e.to_string()),
+                Ok(values) => TrialOutcome::Complete(values),
+                Err(e) => TrialOutcome::Failed(e.to_string()),
             },
         })
     }
@@ -471,7 +472,7 @@ impl Tuning<'_> {
 }
 
 /// A line for people.
-fn line(told: &Told) -> String {
+fn line(told: &StudyEvent) -> String {
     let values = |t: &Trial| {
         let fitted = t.fitted();
         let all = t.values.iter().chain(&fitted);
@@ -480,8 +481,8 @@ fn line(told: &Told) -> String {
             .join(" ")
     };
     match told {
-        Told::Begun(t) => format!("trial {}: {}", t.number, values(t)),
-        Told::Ended(t) => {
+        StudyEvent::Begun(t) => format!("trial {}: {}", t.number, values(t)),
+        StudyEvent::Ended(t) => {
             let value = t.value.map_or(String::new(), |v| format!(", {v:.5}"));
             let problem = t.problem().map_or(String::new(), |p| format!(": {p}"));
             format!(

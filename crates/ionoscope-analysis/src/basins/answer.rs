@@ -289,7 +289,7 @@ pub(super) fn interval_with(count: u64, open: u64, of: u64) -> [f64; 2] {
 pub fn wilson_interval(count: u64, of: u64) -> [f64; 2] {
     let (n, z2) = (of as f64, 1.959_963_984_540_054f64.powi(2));
     let share = count as f64 / n;
-    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let center = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = (z2 * (share * (1.0 - share) / n + z2 / (4.0 * n * n))).sqrt() / (1.0 + z2 / n);
-    [(centre - half).max(0.0), (centre + half).min(1.0)]
+    [(center - half).max(0.0), (center + half).min(1.0)]
 }

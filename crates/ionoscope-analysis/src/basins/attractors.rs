@@ -3,7 +3,7 @@
 //! A **fixed point** has a trap around it (see `trap.rs`).
 //!
 //! A **motion** is told by its extent, the smallest and largest value of every variable, and by its period where it has one. It is
-//! recognised on the way by the cells that it visits: the box of its extent cut into equal cells along the variables that move most, and
+//! recognized on the way by the cells that it visits: the box of its extent cut into equal cells along the variables that move most, and
 //! those beside them. Before it counts as an attractor, states a little beside it are followed: most of them must be seen to come back, and none
 //! to go elsewhere.
 

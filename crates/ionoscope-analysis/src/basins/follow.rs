@@ -39,7 +39,7 @@ pub struct End {
 }
 
 /// A trajectory on its way.
-struct Traveller {
+struct Traveler {
     x: Vec<f64>,
     /// Motion among whose cells it is, and for how many looks.
     streak: (u16, usize),
@@ -50,24 +50,24 @@ struct Traveller {
 impl Run<'_> {
     /// Follows trajectories until they are known to be on an attractor, or have been judged.
     pub fn follow(&self, starts: &[Vec<f64>], known: &Known) -> Result<Vec<End>> {
-        let mut all = Self::travellers(starts);
+        let mut all = Self::travelers(starts);
         if self.options.early {
             self.look_at_all(&mut all, known)?;
         } else {
             self.run_ahead(&mut all)?;
         }
         self.judge_all(&mut all, known)?;
-        Ok(all.into_iter().map(Traveller::end).collect())
+        Ok(all.into_iter().map(Traveler::end).collect())
     }
 
     /// As [`Run::follow`], judging none.
     pub fn look_only(&self, starts: &[Vec<f64>], known: &Known) -> Result<Vec<End>> {
-        let mut all = Self::travellers(starts);
+        let mut all = Self::travelers(starts);
         self.look_at_all(&mut all, known)?;
-        Ok(all.into_iter().map(Traveller::end).collect())
+        Ok(all.into_iter().map(Traveler::end).collect())
     }
 
-    fn travellers(starts: &[Vec<f64>]) -> Vec<Traveller> {
+    fn travelers(starts: &[Vec<f64>]) -> Vec<Traveler> {
         let end = || End {
             verdict: Verdict::NotSettled,
             time: 0.0,
@@ -76,7 +76,7 @@ impl Run<'_> {
         };
         starts
             .iter()
-            .map(|x| Traveller {
+            .map(|x| Traveler {
                 x: x.clone(),
                 streak: (0, 0),
                 verdict: None,
@@ -86,13 +86,13 @@ impl Run<'_> {
     }
 
     /// Looks at trajectories from time to time up to the first window.
-    fn look_at_all(&self, all: &mut [Traveller], known: &Known) -> Result<()> {
+    fn look_at_all(&self, all: &mut [Traveler], known: &Known) -> Result<()> {
         let enough = (self.times.settle / self.times.sample).ceil().max(1.0) as usize;
         let segments = (self.times.first / (self.looks as f64 * self.times.sample))
             .ceil()
             .max(0.0) as usize;
         for _ in 0..segments {
-            let mut going: Vec<&mut Traveller> =
+            let mut going: Vec<&mut Traveler> =
                 all.iter_mut().filter(|t| t.verdict.is_none()).collect();
             if going.is_empty() {
                 break;
@@ -112,7 +112,7 @@ impl Run<'_> {
     }
 
     /// Moves trajectories on by the time before the first window, without looking.
-    fn run_ahead(&self, all: &mut [Traveller]) -> Result<()> {
+    fn run_ahead(&self, all: &mut [Traveler]) -> Result<()> {
         if self.times.first <= 0.0 {
             return Ok(());
         }
@@ -127,9 +127,9 @@ impl Run<'_> {
     }
 
     /// Judges those that are still going by windows, each longer than the one before.
-    fn judge_all(&self, all: &mut [Traveller], known: &Known) -> Result<()> {
+    fn judge_all(&self, all: &mut [Traveler], known: &Known) -> Result<()> {
         for window in &self.times.windows {
-            let mut going: Vec<&mut Traveller> =
+            let mut going: Vec<&mut Traveler> =
                 all.iter_mut().filter(|t| t.verdict.is_none()).collect();
             // Their windows in memory at once.
             let part = ((1 << 24) / (SAMPLES * self.system.dimension())).max(1);
@@ -423,7 +423,7 @@ impl Run<'_> {
     }
 }
 
-impl Traveller {
+impl Traveler {
     fn end(self) -> End {
         End {
             verdict: self.verdict.unwrap_or(Verdict::NotSettled),

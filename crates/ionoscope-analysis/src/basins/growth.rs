@@ -1,4 +1,4 @@
-//! Whether small disturbances of a motion grow: the sign of its first Lyapunov exponent, from two neighbouring trajectories.
+//! Whether small disturbances of a motion grow: the sign of its first Lyapunov exponent, from two neighboring trajectories.
 //!
 //! Two states a small distance apart are followed side by side, and brought back to that distance after each of many pieces (Benettin, Galgani,
 //! Strelcyn, Phys. Rev. A 14 (1976) 2338, doi 10.1103/PhysRevA.14.2338). The sum of ln(distance / first distance) over a half of the time is the

@@ -1,6 +1,6 @@
-//! The neighbourhood of a stable fixed point from which everything comes to it.
+//! The neighborhood of a stable fixed point from which everything comes to it.
 //!
-//! An ellipsoid around the point, a level of z' P z in units of the ranges, with P = sum_k (M')^k M^k and M the linearised map over one look, so that
+//! An ellipsoid around the point, a level of z' P z in units of the ranges, with P = sum_k (M')^k M^k and M the linearized map over one look, so that
 //! the level falls from look to look near the point. The largest level from whose surface test trajectories all came well inside is
 //! taken, and none with another fixed point inside. Where quantities are conserved, all this is on the level of the point.
 

@@ -1,4 +1,4 @@
-//! One response after the other: what it is, and what is measured from its rest to its repolarisation.
+//! One response after the other: what it is, and what is measured from its rest to its repolarization.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use super::{
     potential::Potential,
 };
 
-/// An early afterdepolarisation rises by more than this share of the amplitude of its action potential.
+/// An early afterdepolarization rises by more than this share of the amplitude of its action potential.
 const NOTICED: f64 = 0.01;
 /// It rises less steeply than this share of dV/dt max: what rises as steeply is a spike.
 const GENTLE: f64 = 0.1;
-/// The dome of phase 2 begins within this share of the time from the upstroke to 50 % repolarisation.
+/// The dome of phase 2 begins within this share of the time from the upstroke to 50 % repolarization.
 const DOME: f64 = 0.2;
 /// Where that is not seen, within this share of the time until the potential has come back to where the rise began, or rises again.
 const EARLY: f64 = 0.5;
-/// What a stimulus lifts before so much of the repolarisation is no action potential of its own.
+/// What a stimulus lifts before so much of the repolarization is no action potential of its own.
 const PLATEAU: f64 = 0.5;
 /// A rise that ends while the stimulus still pushes is known to be the cell's work from this share on: what follows may be the stimulus alone.
 const CERTAIN: f64 = 0.5;
@@ -41,7 +41,7 @@ const MORE: usize = 8;
 pub enum Response {
     /// The cell's own currents made it, and it was seen to its end.
     ActionPotential,
-    /// As before, but the next one or the end of the recording came before 90 % repolarisation, or the lowest potential before it was not seen; or it could not be
+    /// As before, but the next one or the end of the recording came before 90 % repolarization, or the lowest potential before it was not seen; or it could not be
     /// told what it is, because the recording ends on its rise: then it is no spike.
     Incomplete,
     /// The stimulus alone lifted the potential over the threshold.
@@ -65,27 +65,27 @@ pub struct ActionPotential {
     pub rest: f64,
     /// Peak minus rest.
     pub amplitude: f64,
-    /// Time from the upstroke to 50 % repolarisation from peak to rest; none when that was not reached before the next spike or the end.
+    /// Time from the upstroke to 50 % repolarization from peak to rest; none when that was not reached before the next spike or the end.
     pub apd50: Option<f64>,
     /// As `apd50`, to 90 %.
     pub apd90: Option<f64>,
-    /// Whether 90 % repolarisation was reached, from a peak and a rest that were seen.
+    /// Whether 90 % repolarization was reached, from a peak and a rest that were seen.
     pub complete: bool,
     /// Share of the rise that the cell's own currents did; 1 where no stimulus pushed.
     pub own_share: f64,
     /// The stimulus under which that was seen, as a share of the one there was: 1, or less where a weaker one was tried, too.
     pub stimulus_share: f64,
-    /// Stimuli that failed to capture and came before 90 % repolarisation, whether over the threshold or not: durations include what they did.
+    /// Stimuli that failed to capture and came before 90 % repolarization, whether over the threshold or not: durations include what they did.
     pub disturbed: usize,
-    /// Excursions over the threshold that it consists of: its own, and each dome or early afterdepolarisation that crosses the threshold again.
+    /// Excursions over the threshold that it consists of: its own, and each dome or early afterdepolarization that crosses the threshold again.
     pub excursions: usize,
-    /// Early afterdepolarisations.
-    pub afterdepolarisations: usize,
+    /// Early afterdepolarizations.
+    pub afterdepolarizations: usize,
 }
 
-/// A rise of the potential during repolarisation.
+/// A rise of the potential during repolarization.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Afterdepolarisation {
+pub struct Afterdepolarization {
     /// Index of its action potential.
     pub action_potential: usize,
     /// Time at which the rise begins.
@@ -110,7 +110,7 @@ pub struct Responses {
     /// Crossings that are failed captures, and what is measured of these.
     pub failed: Vec<(f64, ActionPotential)>,
     /// In the order of time.
-    pub afterdepolarisations: Vec<Afterdepolarisation>,
+    pub afterdepolarizations: Vec<Afterdepolarization>,
 }
 
 /// One excursion over the threshold.
@@ -144,7 +144,7 @@ struct Excursion {
 pub type Weaker<'a> = dyn Fn(&Push<'_>, f64, f64, f64) -> Option<(Potential, Drive)> + 'a;
 
 /// What came of a weaker stimulus.
-enum Outcome {
+enum Classification {
     /// An action potential: its own share, and its end after the beginning of the stimulus.
     Own(f64, f64),
     /// It came over the threshold; the largest own share of that.
@@ -186,7 +186,7 @@ impl<'a> Trial<'a> {
     }
 
     /// At a share of the strength, followed until the response to it has ended: the potential is back at what it does without a stimulus.
-    fn outcome(&mut self, share: f64) -> Option<Outcome> {
+    fn outcome(&mut self, share: f64) -> Option<Classification> {
         loop {
             let (v, drive) = (self.weaker)(self.push, share, self.length, self.until)?;
             // What comes without any stimulus is none of its work.
@@ -203,7 +203,7 @@ impl<'a> Trial<'a> {
             {
                 let back = v.next_downward(e.peak[0], e.peak[1] - 0.9 * (e.peak[1] - e.rest[1]));
                 if e.own_share >= OWN_SHARE && back.unwrap_or(v.end()) <= end {
-                    return Some(Outcome::Own(e.own_share, back.unwrap_or(v.end())));
+                    return Some(Classification::Own(e.own_share, back.unwrap_or(v.end())));
                 }
                 best = Some(best.map_or(e.own_share, |b| b.max(e.own_share)));
             }
@@ -217,7 +217,7 @@ impl<'a> Trial<'a> {
                 .unwrap_or(0);
             let over = (most..=POINTS).any(|k| t(k) >= pushes && apart[k] <= OVER * apart[most]);
             if over || alone.is_some() || 2.0 * self.length > self.longest {
-                return Some(best.map_or(Outcome::Below, Outcome::Crossed));
+                return Some(best.map_or(Classification::Below, Classification::Crossed));
             }
             self.length *= 2.0;
             self.none = (self.weaker)(self.push, 0.0, self.length, self.until)?.0;
@@ -259,12 +259,12 @@ fn excitable(
         while high - low > near(&tried) * high && high > STRENGTH {
             let middle = 0.5 * (low + high);
             match trial.outcome(middle)? {
-                Outcome::Own(share, end) => return own(middle, share, end),
-                Outcome::Crossed(share) => {
+                Classification::Own(share, end) => return own(middle, share, end),
+                Classification::Crossed(share) => {
                     tried.push([middle, share]);
                     high = middle;
                 }
-                Outcome::Below => low = middle,
+                Classification::Below => low = middle,
             }
         }
         // The largest share may lie between two that were tried.
@@ -286,9 +286,9 @@ fn excitable(
                 0.5 * (left + at)
             };
             match trial.outcome(next)? {
-                Outcome::Own(share, end) => return own(next, share, end),
-                Outcome::Crossed(share) => tried.push([next, share]),
-                Outcome::Below => low = low.max(next),
+                Classification::Own(share, end) => return own(next, share, end),
+                Classification::Crossed(share) => tried.push([next, share]),
+                Classification::Below => low = low.max(next),
             }
         }
         Some(Tried::Nothing)
@@ -371,7 +371,7 @@ fn excursions(
                 ),
             weaker: None,
         };
-        // A stimulus on the plateau has failed, whatever follows: where that is the cell's work, it is an early afterdepolarisation.
+        // A stimulus on the plateau has failed, whatever follows: where that is the cell's work, it is an early afterdepolarization.
         let plateau = last.is_some_and(|[low, high]| rest[1] > high - PLATEAU * (high - low));
         if plateau && e.pushed && !cut {
             e.failed = true;
@@ -474,7 +474,7 @@ impl Recording<'_> {
         let amplitude = peak - rest;
         let level = |share: f64| v.next_downward(peak_time, peak - share * amplitude);
         let [half, most] = [0.5, 0.9].map(level);
-        // Up to the next spike: what is crossed by then by a failed capture or gently, before 90 % repolarisation, belongs to this one.
+        // Up to the next spike: what is crossed by then by a failed capture or gently, before 90 % repolarization, belongs to this one.
         let end = v.end();
         let mut next = k + 1;
         let mut failed = Vec::new();
@@ -523,7 +523,7 @@ impl Recording<'_> {
             stimulus_share: e.stimulus_share,
             disturbed: 0,
             excursions: 1 + again,
-            afterdepolarisations: 0,
+            afterdepolarizations: 0,
         };
         if e.failed {
             out.failed.push((e.crossing, measured));
@@ -539,16 +539,16 @@ impl Recording<'_> {
         let between = |p: &&[f64; 2]| e.crossing < p[0] && p[0] < last && p[1] < end;
         measured.disturbed = pulses.iter().filter(between).count().max(failed.len());
         let index = out.action_potentials.len();
-        let found = self.afterdepolarisations(&e, upstroke, seen(half), last);
-        measured.afterdepolarisations = found.len();
-        let found = found.into_iter().map(|[from, to]| Afterdepolarisation {
+        let found = self.afterdepolarizations(&e, upstroke, seen(half), last);
+        measured.afterdepolarizations = found.len();
+        let found = found.into_iter().map(|[from, to]| Afterdepolarization {
             action_potential: index,
             time: from[0],
             from: from[1],
             peak_time: to[0],
             peak: to[1],
         });
-        out.afterdepolarisations.extend(found);
+        out.afterdepolarizations.extend(found);
         if e.undecided {
             out.undecided.push(e.crossing)
         } else {
@@ -563,8 +563,8 @@ impl Recording<'_> {
         next
     }
 
-    /// Early afterdepolarisations of an excursion up to `last`, by their begin and end.
-    fn afterdepolarisations(
+    /// Early afterdepolarizations of an excursion up to `last`, by their begin and end.
+    fn afterdepolarizations(
         &self,
         e: &Excursion,
         upstroke: f64,

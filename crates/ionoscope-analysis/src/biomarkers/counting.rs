@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    action_potentials::{self, ActionPotential, Afterdepolarisation, Responses, Weaker},
+    action_potentials::{self, ActionPotential, Afterdepolarization, Responses, Weaker},
     drive::Drive,
     options::BiomarkerOptions,
     potential::Potential,
@@ -66,7 +66,7 @@ pub struct Biomarkers {
     pub incomplete_bursts: usize,
     /// Intervals between spikes; none with fewer than two spikes.
     pub isi: Option<Intervals>,
-    /// Times of the spikes: what the stimulus alone lifts over the threshold is none, nor is an early afterdepolarisation.
+    /// Times of the spikes: what the stimulus alone lifts over the threshold is none, nor is an early afterdepolarization.
     pub spikes: Vec<f64>,
     /// The bursts, incomplete ones too; none when there is no pause at all.
     pub bursts: Vec<Burst>,
@@ -75,8 +75,8 @@ pub struct Biomarkers {
     pub action_potentials: Vec<ActionPotential>,
     /// What the stimulus lifted over the threshold without an action potential, measured as if it were one.
     pub failed_captures: Vec<ActionPotential>,
-    /// Rises during repolarisation, in the order of time.
-    pub afterdepolarisations: Vec<Afterdepolarisation>,
+    /// Rises during repolarization, in the order of time.
+    pub afterdepolarizations: Vec<Afterdepolarization>,
     /// How many stimuli capture; none where there are no single stimuli.
     pub capture: Option<Capture>,
     /// Whether short and long action potentials alternate; none where they do not, or where fewer than four complete ones follow each other.
@@ -127,7 +127,7 @@ impl Biomarkers {
             .filter(move |a| a.complete && !(alone && a.disturbed > 0))
     }
 
-    /// Number of action potentials whose peak or repolarisation was not seen.
+    /// Number of action potentials whose peak or repolarization was not seen.
     pub fn incomplete_action_potentials(&self) -> usize {
         self.action_potentials
             .iter()
@@ -171,7 +171,7 @@ pub(super) fn count(
         spikes,
         action_potentials,
         failed,
-        afterdepolarisations,
+        afterdepolarizations,
         ..
     } = responses;
     let failed = failed.into_iter().map(|f| f.1).collect();
@@ -179,7 +179,7 @@ pub(super) fn count(
     let pause = options.pause * usual(&spikes).unwrap_or(f64::INFINITY);
     let bursts = bursts(&spikes, pause);
     let complete: Vec<&Burst> = bursts.iter().filter(|b| b.complete).collect();
-    // Complete bursts are neighbours, and each is followed by one more.
+    // Complete bursts are neighbors, and each is followed by one more.
     let over = |total: f64| (!complete.is_empty()).then(|| total / complete.len() as f64);
     let next = bursts.len().saturating_sub(1);
     let span = if complete.is_empty() {
@@ -204,7 +204,7 @@ pub(super) fn count(
         alternans: alternans(&action_potentials),
         action_potentials,
         failed_captures: failed,
-        afterdepolarisations,
+        afterdepolarizations,
         capture,
         begins_within_an_action_potential: v.first().is_some_and(|v| v >= options.threshold),
         bursts,

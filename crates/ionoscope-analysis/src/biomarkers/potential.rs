@@ -48,7 +48,7 @@ enum Of {
 }
 
 impl Potential {
-    /// From samples alone: slopes are differences of five neighbours (of fourth order).
+    /// From samples alone: slopes are differences of five neighbors (of fourth order).
     ///
     /// # Errors
     /// A sample that is not finite, a step that is not positive, a start that is not finite.
@@ -428,7 +428,7 @@ fn time(piece: &CurvePiece, s: f64) -> f64 {
     piece.start + s * piece.length
 }
 
-/// Differences of neighbours: the terms of the derivative, but for a factor.
+/// Differences of neighbors: the terms of the derivative, but for a factor.
 fn steps(terms: &[f64]) -> Vec<f64> {
     terms.windows(2).map(|w| w[1] - w[0]).collect()
 }

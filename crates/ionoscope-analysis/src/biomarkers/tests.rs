@@ -801,7 +801,7 @@ fn a_block_of_two_to_one_is_half_captured() {
             (
                 b.spikes.len(),
                 b.failed_captures.len(),
-                b.afterdepolarisations.len()
+                b.afterdepolarizations.len()
             ),
             (2, 2, 0),
             "{id} {b:?}"
@@ -982,7 +982,7 @@ fn alternating_durations_are_action_potentials_all() {
 }
 
 #[test]
-fn early_afterdepolarisations_belong_to_their_action_potential() {
+fn early_afterdepolarizations_belong_to_their_action_potential() {
     let cell = models::find("ohara-rudy-2011").unwrap();
     let spec = cell.spec();
     let run = |g_kr: f64, p_ca: f64| {
@@ -1000,19 +1000,19 @@ fn early_afterdepolarisations_belong_to_their_action_potential() {
         .unwrap()
         .biomarkers
     };
-    // With a tenth of I_Kr and twice I_CaL it does not repolarise: three rises, all of them over the threshold.
+    // With a tenth of I_Kr and twice I_CaL it does not repolarize: three rises, all of them over the threshold.
     let b = run(0.0046, 2e-4);
     assert_eq!(
         (
             b.spikes.len(),
-            b.action_potentials[0].afterdepolarisations,
-            b.afterdepolarisations.len()
+            b.action_potentials[0].afterdepolarizations,
+            b.afterdepolarizations.len()
         ),
         (1, 3, 3),
         "{b:?}"
     );
     let times: Vec<f64> = b
-        .afterdepolarisations
+        .afterdepolarizations
         .iter()
         .flat_map(|a| [a.time, a.peak_time])
         .collect();
@@ -1023,14 +1023,14 @@ fn early_afterdepolarisations_belong_to_their_action_potential() {
         assert!((got - want).abs() < 1.0, "{times:?}");
     }
     assert!(
-        (b.afterdepolarisations[0].from + 19.8).abs() < 0.1
-            && (b.afterdepolarisations[0].peak - 6.2).abs() < 0.1
+        (b.afterdepolarizations[0].from + 19.8).abs() < 0.1
+            && (b.afterdepolarizations[0].peak - 6.2).abs() < 0.1
     );
     // Neither a long action potential nor the dome of phase 2 is one.
     for (g_kr, p_ca) in [(0.046, 2e-4), (0.0092, 1e-4)] {
         let b = run(g_kr, p_ca);
         assert_eq!(
-            (b.spikes.len(), b.afterdepolarisations.len()),
+            (b.spikes.len(), b.afterdepolarizations.len()),
             (1, 0),
             "{b:?}"
         );
@@ -1052,7 +1052,7 @@ fn early_afterdepolarisations_belong_to_their_action_potential() {
         o.biomarkers
     );
     assert!(
-        o.potential.upward_crossings(0.0).len() > 2 && o.biomarkers.afterdepolarisations.is_empty(),
+        o.potential.upward_crossings(0.0).len() > 2 && o.biomarkers.afterdepolarizations.is_empty(),
         "{:?}",
         o.biomarkers
     );

@@ -285,7 +285,7 @@ fn what_the_end_of_a_recording_hides_is_not_told() {
             "{t_end}"
         );
     }
-    // The dome is no afterdepolarisation, wherever the recording ends.
+    // The dome is no afterdepolarization, wherever the recording ends.
     for (id, amplitude, width) in [
         ("luo-rudy-1991", 80.0, 0.5),
         ("ten-tusscher-panfilov-2006", 52.0, 1.0),
@@ -303,7 +303,7 @@ fn what_the_end_of_a_recording_hides_is_not_told() {
             )
             .biomarkers;
             assert!(
-                b.afterdepolarisations.is_empty() && b.spikes.len() == 1,
+                b.afterdepolarizations.is_empty() && b.spikes.len() == 1,
                 "{id} {t_end} {b:?}"
             );
         }
@@ -317,14 +317,14 @@ fn what_the_end_of_a_recording_hides_is_not_told() {
     )
     .biomarkers;
     assert!(
-        b.afterdepolarisations.is_empty() && b.spikes.len() == 4,
+        b.afterdepolarizations.is_empty() && b.spikes.len() == 4,
         "{b:?}"
     );
 }
 
 #[test]
-fn early_afterdepolarisations_end_with_the_next_stimulus() {
-    // Neither cell repolarises any more: all rises belong to the first action potential, and the stimuli on its plateau fail.
+fn early_afterdepolarizations_end_with_the_next_stimulus() {
+    // Neither cell repolarizes any more: all rises belong to the first action potential, and the stimuli on its plateau fail.
     let cells = [
         (
             "ohara-rudy-2011",
@@ -354,12 +354,12 @@ fn early_afterdepolarisations_end_with_the_next_stimulus() {
             "{b:?}"
         );
         let found: Vec<[f64; 2]> = b
-            .afterdepolarisations
+            .afterdepolarizations
             .iter()
             .map(|a| [a.time.round(), a.peak_time.round()])
             .collect();
         assert_eq!(found[..3], wanted, "{b:?}");
-        for a in &b.afterdepolarisations {
+        for a in &b.afterdepolarizations {
             // A low point and a high one, but for the rise that a stimulus ends.
             let (v, d) = (&o.potential, 1.0);
             assert!(

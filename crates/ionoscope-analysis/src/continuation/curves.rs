@@ -9,7 +9,7 @@
 //! |---|---|
 //! | cusp | saddle-nodes: the curve turns back in the plane of the parameters |
 //! | Bogdanov-Takens | saddle-nodes: a second eigenvalue passes zero; Hopf points: the frequency goes to zero |
-//! | generalised Hopf | Hopf points: the first Lyapunov coefficient changes its sign |
+//! | generalized Hopf | Hopf points: the first Lyapunov coefficient changes its sign |
 //! | fold-Hopf | saddle-nodes: a complex pair changes sides; Hopf points: a real eigenvalue passes zero |
 
 use faer::{Mat, linalg::solvers::Solve};
@@ -117,7 +117,7 @@ pub enum Codimension2 {
     /// A saddle-node and a Hopf curve touch; the frequency is zero.
     BogdanovTakens,
     /// Hopf points turn from giving birth to stable cycles to unstable ones (Bautin).
-    GeneralisedHopf,
+    GeneralizedHopf,
     /// A real eigenvalue and a complex pair pass zero together; of maps with multipliers 1 and a pair on the unit circle.
     FoldHopf,
 }
@@ -555,7 +555,7 @@ impl<'a> Plane<'a> {
         self.special(Codimension2::BogdanovTakens, &y)
     }
 
-    /// The points of codimension two between two neighbouring points of a curve.
+    /// The points of codimension two between two neighboring points of a curve.
     fn between(&self, kind: Bifurcation, a: &At, b: &At) -> Vec<CurveSpecialPoint> {
         let m = a.y.len();
         let eigenvalues = |q: &At| {
@@ -612,7 +612,7 @@ impl<'a> Plane<'a> {
                 (Codimension2::FoldHopf, &pair),
             ],
             Bifurcation::Hopf => &[
-                (Codimension2::GeneralisedHopf, &coefficient),
+                (Codimension2::GeneralizedHopf, &coefficient),
                 (Codimension2::FoldHopf, &real),
             ],
             _ => &[(Codimension2::FoldHopf, &real)],

@@ -44,7 +44,7 @@ fn unsure(here: &Traced, middle: &Traced, next: &Traced) -> bool {
     })
 }
 
-/// The bifurcations between two neighbouring points, in order, each located along the branch. `looks` is how many points may be spent on
+/// The bifurcations between two neighboring points, in order, each located along the branch. `looks` is how many points may be spent on
 /// looking closer.
 pub fn bifurcations(
     problem: &Problem,

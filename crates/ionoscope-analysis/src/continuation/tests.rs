@@ -475,7 +475,7 @@ fn points_of_codimension_two_of_normal_forms() {
     );
     let s = &all[0].special_points[0];
     assert!(
-        s.kind == GeneralisedHopf && near(s, [0.0, 0.0], 1e-6),
+        s.kind == GeneralizedHopf && near(s, [0.0, 0.0], 1e-6),
         "{s:?}"
     );
 

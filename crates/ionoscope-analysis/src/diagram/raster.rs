@@ -2,7 +2,7 @@
 
 use super::sweep::Column;
 
-/// One variable over time for every column, in line with its neighbour.
+/// One variable over time for every column, in line with its neighbor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raster {
     /// Values of the parameter, one a column.

@@ -367,7 +367,7 @@ fn rests_where_it_goes(
     let found = search(&*cell, i_stim, &p, &options).unwrap();
     let what = format!("{id} {preset:?} {x0:?} {parameters:?} {i_stim}");
     assert_eq!((found.conserved.len(), found.unexplained), (1, 0), "{what}");
-    // Unstable rest, depolarised, may lie on the level too.
+    // Unstable rest, depolarized, may lie on the level too.
     let stable: Vec<_> = found.fixed_points.iter().filter(|f| f.stable).collect();
     assert_eq!(stable.len(), 1, "{what}");
     let f = stable[0];

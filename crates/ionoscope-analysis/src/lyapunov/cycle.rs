@@ -132,16 +132,16 @@ impl Run<'_> {
         self.system.rule(x, self.i_stim, self.p, &mut f);
         f.iter_mut().zip(&self.widths).for_each(|(f, w)| *f /= w);
         let mut grown = 0.0;
-        let normalise = |f: &mut Vec<f64>| {
+        let normalize = |f: &mut Vec<f64>| {
             let length = f.iter().map(|v| v * v).sum::<f64>().sqrt();
             f.iter_mut().for_each(|v| *v /= length);
             length.ln()
         };
-        normalise(&mut f);
+        normalize(&mut f);
         for factor in factors {
             multiply(factor, &f, &mut next, n, 1);
             std::mem::swap(&mut f, &mut next);
-            grown += normalise(&mut f);
+            grown += normalize(&mut f);
         }
         grown
     }

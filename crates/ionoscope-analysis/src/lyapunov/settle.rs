@@ -22,7 +22,7 @@ use crate::{
 
 /// Distance from a rest, in units of the ranges, at which the trajectory has come to it.
 const AT_REST: f64 = 1e-7;
-/// Distance from a rest below which the linearisation there describes the motion.
+/// Distance from a rest below which the linearization there describes the motion.
 const NEAR_REST: f64 = 1e-3;
 /// Relative size of what rounding leaves open of a rest.
 const ROUNDING: f64 = 1e-12;
@@ -74,7 +74,7 @@ impl Run<'_> {
             x0.to_vec()
         };
         if let Some(motion) = self.unstable_rest(&x) {
-            // Time scales of the linearisation: the start does not move.
+            // Time scales of the linearization: the start does not move.
             let scales = self.scales_of_rest(&x, &motion);
             return Ok(Settled {
                 motion,

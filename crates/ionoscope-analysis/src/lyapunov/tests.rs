@@ -740,7 +740,7 @@ fn multipliers(
 
 #[test]
 fn the_period_of_a_cycle_is_its_shortest() {
-    // So slow that it is recognised only after averages: few and short ones, as nothing is asked of them here.
+    // So slow that it is recognized only after averages: few and short ones, as nothing is asked of them here.
     let options = LyapunovOptions {
         trajectories: 2,
         longest: Some(3000.0),

@@ -162,7 +162,7 @@ fn paced_map(
 }
 
 #[test]
-fn alternans_and_longer_cycles_are_recognised() {
+fn alternans_and_longer_cycles_are_recognized() {
     // The logistic map r x (1 - x): period 1 below 3, 2 below 3.449, 4 below 3.544, 3 in the window at 3.83; chaos at 3.7.
     let logistic = |r: f64| {
         paced_map(

@@ -28,7 +28,7 @@ pub struct SystemArguments {
     /// A start other than the default; may be repeated. What is conserved, such as a cell's charge, stays at its value there
     #[arg(long = "x0", value_name = "NAME=VALUE", value_parser = name_value, value_delimiter = ',')]
     pub x0: Vec<(String, f64)>,
-    /// A constant stimulus; positive depolarises [default: none]
+    /// A constant stimulus; positive depolarizes [default: none]
     #[arg(long, value_name = "I", value_parser = number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"])]
     pub i_stim: Option<f64>,
     /// A stimulus I[:START[:DURATION]] from START (default: 0) for DURATION (default: for ever), in the system's units; may be repeated

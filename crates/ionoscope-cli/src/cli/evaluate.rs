@@ -8,7 +8,7 @@ use ionoscope::{
     questions::{Evaluate, Task},
 };
 
-/// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
+/// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalized and physical errors, spikes, by variable and class of stimulus
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Examples:\n  ionoscope evaluate out/fhn/surrogate.safetensors out/fhn/responses.safetensors\n  \

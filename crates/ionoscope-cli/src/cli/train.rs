@@ -13,7 +13,7 @@ use ionoscope::{
     Error, Result,
     config::AnyConfiguration,
     options::positive,
-    pipeline::{self, Circumstances, Data, Learned, Measured, Surrogate},
+    pipeline::{self, Data, Learned, Measured, Surrogate, TrainingOptions},
     questions::reproduce::On,
 };
 
@@ -69,7 +69,7 @@ impl Arguments {
         pipeline::check_training(&configuration, from.as_ref(), self.device.into())?;
         let (data, _) = self.configuration.data(&configuration, shared)?;
         let output = &self.configuration.output;
-        let how = Circumstances {
+        let how = TrainingOptions {
             folder: Some(output),
             existing: if self.resume {
                 Existing::Resume
@@ -186,12 +186,12 @@ fn errors(measured: &Measured, weights: usize) -> String {
                 _ => format!("epoch {epoch}"),
             };
             format!(
-                "{weights} weights, normalised error on the validation set {:.3} % ({of})",
+                "{weights} weights, normalized error on the validation set {:.3} % ({of})",
                 100.0 * e
             )
         }
         Measured::Operator { .. } => {
-            format!("{weights} weights, normalised error on the validation set not measured")
+            format!("{weights} weights, normalized error on the validation set not measured")
         }
     }
 }

@@ -128,7 +128,7 @@ impl<'a> CoupledCells<'a> {
                     *out = self.coupling
                         * self
                             .graph
-                            .neighbours(k)
+                            .neighbors(k)
                             .iter()
                             .map(|j| v(*j as usize) - here)
                             .sum::<f64>();

@@ -135,7 +135,7 @@ impl CoupledCells<'_> {
         self.system.jacobian(state, i_stim, self.p, &mut jacobian);
         self.system
             .derivative_by(Input::Stimulus, state, i_stim, self.p, &mut by);
-        let pull = self.coupling * self.graph.neighbours(cell).len() as f64;
+        let pull = self.coupling * self.graph.neighbors(cell).len() as f64;
         for (row, by) in jacobian.chunks_exact_mut(n).zip(&by) {
             row[self.variable] -= pull * by;
         }

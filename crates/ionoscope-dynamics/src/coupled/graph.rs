@@ -8,9 +8,9 @@ const MOST_CELLS: usize = 1 << 27;
 /// Who is coupled with whom; coupling is mutual.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
-    /// Where the neighbours of each cell begin, and the end.
+    /// Where the neighbors of each cell begin, and the end.
     offsets: Vec<usize>,
-    neighbours: Vec<u32>,
+    neighbors: Vec<u32>,
 }
 
 impl Graph {
@@ -40,17 +40,14 @@ impl Graph {
             offsets[k + 1] += offsets[k];
         }
         let mut next = offsets.clone();
-        let mut neighbours = vec![0; 2 * pairs.len()];
+        let mut neighbors = vec![0; 2 * pairs.len()];
         for [a, b] in pairs {
             for (from, to) in [(*a, *b), (*b, *a)] {
-                neighbours[next[from as usize]] = to;
+                neighbors[next[from as usize]] = to;
                 next[from as usize] += 1;
             }
         }
-        Ok(Graph {
-            offsets,
-            neighbours,
-        })
+        Ok(Graph { offsets, neighbors })
     }
 
     /// Cells in a row.
@@ -108,11 +105,11 @@ impl Graph {
 
     /// Number of couplings.
     pub fn couplings(&self) -> usize {
-        self.neighbours.len() / 2
+        self.neighbors.len() / 2
     }
 
     /// The cells coupled with cell `k`.
-    pub fn neighbours(&self, k: usize) -> &[u32] {
-        &self.neighbours[self.offsets[k]..self.offsets[k + 1]]
+    pub fn neighbors(&self, k: usize) -> &[u32] {
+        &self.neighbors[self.offsets[k]..self.offsets[k + 1]]
     }
 }

@@ -1,4 +1,4 @@
-//! Coupled maps: step by step, with the pull of the neighbours beside the map or around it.
+//! Coupled maps: step by step, with the pull of the neighbors beside the map or around it.
 
 use rayon::prelude::*;
 

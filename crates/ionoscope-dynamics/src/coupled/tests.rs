@@ -2,9 +2,9 @@ use super::*;
 use crate::{models, trajectory::Experiment};
 
 #[test]
-fn graphs_have_the_neighbours_that_they_should() {
+fn graphs_have_the_neighbors_that_they_should() {
     let sorted = |g: &Graph, k: usize| {
-        let mut all = g.neighbours(k).to_vec();
+        let mut all = g.neighbors(k).to_vec();
         all.sort_unstable();
         all
     };

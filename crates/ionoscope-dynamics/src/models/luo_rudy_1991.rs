@@ -164,8 +164,8 @@ impl Model for LuoRudy {
         let one = S::constant(1.0);
         // exp((v + shift) * slope)
         let exp = |shift: f64, slope: f64| ((v + shift) * slope).exp();
-        let polarised = v.lt(S::constant(-40.0));
-        let choose = |below: S, above: S| S::select(polarised, below, above);
+        let polarized = v.lt(S::constant(-40.0));
+        let choose = |below: S, above: S| S::select(polarized, below, above);
 
         let alpha_m = ((v + 47.13) * -0.1).x_over_exp_m1() * 3.2;
         let beta_m = (v * (-1.0 / 11.0)).exp() * 0.08;

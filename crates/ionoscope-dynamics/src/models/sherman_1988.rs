@@ -3,7 +3,7 @@
 //! Original: Sherman, Rinzel, Keizer, Biophys. J. 54 (1988) 411, doi 10.1016/S0006-3495(88)82975-8, in the dimensionless-conductance form
 //! used by Kuptsov, Stankevich, Bagautdinova, Chaos, Solitons & Fractals 167 (2023) 113027, doi 10.1016/j.chaos.2022.113027.
 //! Modified: Stankevich, Mosekilde, Chaos 27 (2017) 123101, doi 10.1063/1.4986401, which adds a potassium-like current I_K2, bell-shaped in
-//! the potential, that stabilises the fixed point without touching the bursting attractor.
+//! the potential, that stabilizes the fixed point without touching the bursting attractor.
 //!
 //! ```text
 //! tau v' = -(I_Ca + I_K + I_K2 + I_S) + i_stim     tau n' = sigma (n_inf(v) - n)     tau_s s' = s_inf(v) - s
@@ -113,7 +113,7 @@ impl Model for BetaCell {
                     -36.0,
                     POTENTIAL,
                 ),
-                q("v_p", "mV", "centre of the added current", -49.5, POTENTIAL),
+                q("v_p", "mV", "center of the added current", -49.5, POTENTIAL),
                 q(
                     "theta_m",
                     "mV",

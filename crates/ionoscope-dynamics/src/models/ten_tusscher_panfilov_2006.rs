@@ -109,7 +109,7 @@ impl Model for TenTusscherPanfilov {
                 q("buf_ss", "mM", "buffer of the subspace", 0.4, [0.0, 100.0]),
                 q("v_s", "mV", "half inactivation of s", -20.0, [-100.0, 100.0]),
                 q("tau_s_peak", "ms", "time constant of s: height of the bell", 85.0, [0.0, 1e4]),
-                q("tau_s_centre", "mV", "time constant of s: centre of the bell", -45.0, [-200.0, 200.0]),
+                q("tau_s_center", "mV", "time constant of s: center of the bell", -45.0, [-200.0, 200.0]),
                 q("tau_s_width", "mV^2", "time constant of s: squared width of the bell", 320.0, [1.0, 1e5]),
                 q("tau_s_step", "ms", "time constant of s: step at 20 mV", 5.0, [0.0, 1e4]),
                 q("tau_s_floor", "ms", "time constant of s: smallest", 3.0, [0.1, 1e4]),
@@ -125,7 +125,7 @@ impl Model for TenTusscherPanfilov {
                         ("g_to", 0.073),
                         ("v_s", -28.0),
                         ("tau_s_peak", 1000.0),
-                        ("tau_s_centre", -67.0),
+                        ("tau_s_center", -67.0),
                         ("tau_s_width", 1000.0),
                         ("tau_s_step", 0.0),
                         ("tau_s_floor", 8.0),
@@ -224,7 +224,7 @@ impl Model for TenTusscherPanfilov {
             buf_ss,
             v_s,
             tau_s_peak,
-            tau_s_centre,
+            tau_s_center,
             tau_s_width,
             tau_s_step,
             tau_s_floor,
@@ -264,9 +264,9 @@ impl Model for TenTusscherPanfilov {
         );
         let rate_m = m_a * m_b * m_c * 10.0 / (m_b + m_c);
         let hj_inf = one / square(exp(71.55, 1.0 / 7.43) + 1.0);
-        let polarised = v.lt(constant(-40.0));
+        let polarized = v.lt(constant(-40.0));
         let rate_h = S::select(
-            polarised,
+            polarized,
             exp(80.0, -1.0 / 6.8) * 0.057 + exp(0.0, 0.079) * 2.7 + exp(0.0, 0.3485) * 3.1e5,
             constant(0.77 / 0.13) / (exp(10.66, -1.0 / 11.1) + 1.0),
         );
@@ -274,7 +274,7 @@ impl Model for TenTusscherPanfilov {
             / (exp(79.23, 0.311) + 1.0);
         let beta_j = exp(0.0, -0.01052) * 0.02424 / (exp(40.14, -0.1378) + 1.0);
         let rate_j = S::select(
-            polarised,
+            polarized,
             alpha_j + beta_j,
             exp(0.0, 0.057) * 0.6 / (one + one / e10(32.0)),
         );
@@ -291,7 +291,7 @@ impl Model for TenTusscherPanfilov {
         let rate_d = d_a * d_b * d_c / ((d_a * 0.25 + 1.4) * d_c * 1.4 + d_a * d_b);
         let f_inf = one / (exp(20.0, 1.0 / 7.0) + 1.0);
         let after_30 = one / (e10(30.0) + 1.0);
-        let bell = |centre: f64, width: f64| (square(v - centre) * (-1.0 / width)).exp();
+        let bell = |center: f64, width: f64| (square(v - center) * (-1.0 / width)).exp();
         let tau_f = bell(-27.0, 225.0) * 1102.5
             + base10 * 200.0 / (base10 + Real::exp(1.3))
             + after_30 * 180.0
@@ -318,7 +318,7 @@ impl Model for TenTusscherPanfilov {
         let r_inf = one / (exp(-20.0, -1.0 / 6.0) + 1.0);
         let tau_r = bell(-40.0, 1800.0) * 9.5 + 0.8;
         let s_inf = one / (((v - v_s) * 0.2).exp() + 1.0);
-        let tau_s = tau_s_peak * (-square(v - tau_s_centre) / tau_s_width).exp()
+        let tau_s = tau_s_peak * (-square(v - tau_s_center) / tau_s_width).exp()
             + tau_s_step / (e5(-20.0) + 1.0)
             + tau_s_floor;
         let i_to = g_to * r * s * (v - v_k);

@@ -66,7 +66,7 @@ fn class(
 type Steps = (&'static str, Range, Range);
 
 /// The cells of the paper.
-struct Cell {
+struct CellStimuli {
     name: &'static str,
     t_end: f64,
     units: &'static str,
@@ -80,7 +80,7 @@ struct Cell {
     period: Range,
 }
 
-const FITZHUGH_NAGUMO: Cell = Cell {
+const FITZHUGH_NAGUMO: CellStimuli = CellStimuli {
     name: "fitzhugh-nagumo",
     t_end: 100.0,
     units: "dimensionless",
@@ -100,7 +100,7 @@ const FITZHUGH_NAGUMO: Cell = Cell {
     period: shares(0.25, 0.6),
 };
 
-const HODGKIN_HUXLEY: Cell = Cell {
+const HODGKIN_HUXLEY: CellStimuli = CellStimuli {
     name: "hodgkin-huxley",
     t_end: 100.0,
     units: "uA/cm^2, ms",
@@ -125,7 +125,7 @@ const HODGKIN_HUXLEY: Cell = Cell {
 /// for 10, 1.7 for 50, 1.0 for 200 and 0.91 for 500 ms. Each class but the sub-threshold ones lies on both sides of that curve. Its far
 /// corner drives the potential to at most 160 mV (200 A/F for 1 ms: 142; 40 for 5 ms: 155): beyond, the equations say nothing of a cell
 /// (200 A/F for 2 ms: 330 mV), so strong currents are short.
-const OHARA_RUDY: Cell = Cell {
+const OHARA_RUDY: CellStimuli = CellStimuli {
     name: "ohara-rudy",
     t_end: 500.0,
     units: "A/F, ms",
@@ -153,7 +153,7 @@ const OHARA_RUDY: Cell = Cell {
     period: range(200.0, 450.0),
 };
 
-impl Cell {
+impl CellStimuli {
     fn family(&self, kind: &str, description: String, classes: Vec<Class>) -> ProtocolFamily {
         ProtocolFamily {
             name: format!("{}-{kind}", self.name),
@@ -231,6 +231,6 @@ impl Cell {
 pub(super) fn all() -> Vec<ProtocolFamily> {
     [FITZHUGH_NAGUMO, HODGKIN_HUXLEY, OHARA_RUDY]
         .iter()
-        .flat_map(Cell::all)
+        .flat_map(CellStimuli::all)
         .collect()
 }

@@ -29,7 +29,7 @@ pub enum Stimulus {
     Ramp(Ramp),
     /// A sine wave.
     Sine(Sine),
-    /// Coloured noise.
+    /// Colored noise.
     Noise(Noise),
     /// A current given by its values at some times.
     Sampled(Sampled),

@@ -122,7 +122,7 @@ impl Protocol {
         spans.retain(|([start, end], _)| start < end);
         spans.sort_by(|a, b| a.0[0].total_cmp(&b.0[0]));
         for pair in spans.windows(2) {
-            // Of sorted intervals, two overlap only if two neighbours do.
+            // Of sorted intervals, two overlap only if two neighbors do.
             let [([_, end], a), ([start, _], b)] = [pair[0], pair[1]];
             if start < end - tolerance(start) {
                 let described = |k: usize| {

@@ -76,10 +76,10 @@ impl<const N: usize> Not for LaneMask<N> {
     }
 }
 
-/// An index of a lane in a list that the vectoriser cannot look through. It shall put the numbers of a lane side by side, which lie
+/// An index of a lane in a list that the vectorizer cannot look through. It shall put the numbers of a lane side by side, which lie
 /// together; in a short loop over several lanes it may take those instead and gather them from memory, which costs up to half of the speed.
 #[inline(always)]
-pub(crate) fn hidden<const N: usize>(k: usize) -> usize {
+pub(crate) fn optimization_barrier<const N: usize>(k: usize) -> usize {
     if N == 1 { k } else { std::hint::black_box(k) }
 }
 

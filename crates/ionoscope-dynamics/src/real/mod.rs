@@ -10,7 +10,7 @@ mod scalar;
 
 pub use dual::Dual;
 pub(crate) use instructions::InstructionSet;
-pub(crate) use lane::hidden;
+pub(crate) use lane::optimization_barrier;
 pub use lane::{Lane, LaneMask};
 pub use operations::Real;
 pub(crate) use recorder::{Binary, Logic, Node, Recorder, Unary, record};

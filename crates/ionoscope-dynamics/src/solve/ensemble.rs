@@ -1,6 +1,6 @@
 //! A batch of experiments over lanes and threads.
 //!
-//! Workers take experiments one by one from the batch; a lane that has finished takes the next. Since no lane depends on its neighbours,
+//! Workers take experiments one by one from the batch; a lane that has finished takes the next. Since no lane depends on its neighbors,
 //! it does not matter who computes what beside what, and every trajectory has the same bits for any number of threads and lanes.
 //! A trajectory whose steps the stability of the explicit method limits, not its accuracy, goes on with the stiff method.
 

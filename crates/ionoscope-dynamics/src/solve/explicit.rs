@@ -1,12 +1,12 @@
 //! One step of the method, for all lanes of a group at once.
 //!
 //! Each lane has its own time, step, tolerance test and end; a lane that rejects its step keeps its state under a mask. Everything here
-//! works component by component, so a lane's numbers never depend on its neighbours.
+//! works component by component, so a lane's numbers never depend on its neighbors.
 
 use super::dop853::{ERROR_5, EXTENSION, NODES, ORDER_3, Row, STAGES, error_of_step};
 use crate::{
     curve::{Factor, TERMS, nest},
-    real::{Lane, Real, hidden},
+    real::{Lane, Real, optimization_barrier},
     solve::clock::{Clock, Control, DOWN, any, norm},
     system::Model,
 };
@@ -43,10 +43,14 @@ pub struct Group<const D: usize, const P: usize, const W: usize> {
     pub inside: [[Lane<W>; D]; SLOTS],
 }
 
-/// [`hidden`], where it pays: up to three variables stay in registers.
+/// [`optimization_barrier`], where it pays: up to three variables stay in registers.
 #[inline(always)]
 fn variable<const D: usize, const W: usize>(d: usize) -> usize {
-    if D < 4 { d } else { hidden::<W>(d) }
+    if D < 4 {
+        d
+    } else {
+        optimization_barrier::<W>(d)
+    }
 }
 
 /// The weighted sum of the stages for one variable.
@@ -261,7 +265,7 @@ impl<const D: usize, const P: usize, const W: usize> Group<D, P, W> {
                 }
                 let theta = (time - self.clock.t) / h;
                 for d in 0..D {
-                    let d = hidden::<W>(d);
+                    let d = optimization_barrier::<W>(d);
                     self.inside[slot][d] = extension(|term| self.extension[term][d], theta);
                 }
             }

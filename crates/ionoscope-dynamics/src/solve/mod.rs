@@ -50,7 +50,7 @@ mod tests {
         t.x.iter().map(|v| v.to_bits()).collect()
     }
 
-    /// Neighbours that end at other times, diverge at once, or need other steps.
+    /// Neighbors that end at other times, diverge at once, or need other steps.
     fn mixed_batch() -> Vec<Experiment> {
         let spec = BetaCell::ORIGINAL.definition();
         (0..45)
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_never_depends_on_its_neighbours_threads_or_instruction_set() {
+    fn a_lane_never_depends_on_its_neighbors_threads_or_instruction_set() {
         // The second switches some of the trajectories to the stiff method.
         for (method, rtol) in [
             (Method::Explicit, 1e-7),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     curve::{Factor, TERMS, elevated, nest},
     program::{Machine, Recording},
-    real::{Lane, Real, hidden},
+    real::{Lane, Real, optimization_barrier},
 };
 
 /// Safety and memory of the step control (order 5).
@@ -89,7 +89,7 @@ fn add_weighted<const W: usize>(y: &mut [Lane<W>], terms: &[Vec<Lane<W>>], weigh
     } else {
         // Lanes side by side, and the sum in registers.
         for k in 0..y.len() {
-            let k = hidden::<W>(k);
+            let k = optimization_barrier::<W>(k);
             let mut sum = y[k];
             for (term, weight) in terms.iter().zip(weights) {
                 sum = sum + term[k] * *weight;
@@ -227,7 +227,7 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
                 add_weighted(b, before, C[stage - 1]);
             }
             for k in 0..d {
-                let k = hidden::<W>(k);
+                let k = optimization_barrier::<W>(k);
                 b[k] = self.f[k] + b[k] * per_h;
             }
             if stage < SHARES.len() {
@@ -245,7 +245,7 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
         let mut sum = zero;
         let mut sound = zero;
         for k in 0..d {
-            let k = hidden::<W>(k);
+            let k = optimization_barrier::<W>(k);
             let x_new = self.y[k] + last[k];
             self.y[k] = x_new;
             let share = last[k] / self.clock.scale(self.x[k].abs().max(x_new.abs()));
@@ -271,7 +271,7 @@ impl<'a, const W: usize> Rosenbrock<'a, W> {
             }
         }
         for k in 0..d {
-            let k = hidden::<W>(k);
+            let k = optimization_barrier::<W>(k);
             self.x[k] = Lane::select(accept, self.y[k], self.x[k]);
         }
         self.clock.book(tried, error, CONTROL);

@@ -111,7 +111,7 @@ impl Network {
     }
 
     /// The increments of its variables in units of their standard deviations, into `out`, and their derivatives by the inputs, into
-    /// `gradients` (row-major, one row of D_u + D_p an increment), for standardised `input` (state, then control).
+    /// `gradients` (row-major, one row of D_u + D_p an increment), for standardized `input` (state, then control).
     pub fn increments(&self, input: &[f64], out: &mut [f64], gradients: &mut [f64]) {
         match self {
             Network::Own(n) => out[0] = n.increment_and_gradient(input, gradients),

@@ -3,7 +3,7 @@
 //! ```text
 //! u_i(t + dt) = u_i + tanh(u_i a_i + alpha_i + tanh(u A_i + q B_i + beta_i)) b_i + gamma_i
 //! ```
-//! one sub-network per state variable, with u the standardised state (row vector of D_u entries), q the standardised control parameters
+//! one sub-network per state variable, with u the standardized state (row vector of D_u entries), q the standardized control parameters
 //! (D_p), N_h hidden units, and row i of A_i zero, so that u_i enters only through a_i. Here `b_i` and `gamma_i` are kept in units of the
 //! increment's standard deviation, which the normalizer turns back; the map is the same. A stimulus, where the map was trained with one, is one
 //! more control parameter, the last: its mean over the step, which may be another one in every step.
@@ -118,7 +118,7 @@ impl NeuralMap {
         self.networks.iter().map(Network::weight_count).sum()
     }
 
-    /// The standardised control parameters, and the stimulus where the map takes one.
+    /// The standardized control parameters, and the stimulus where the map takes one.
     fn control(&self, p: &[f64], i_stim: f64) -> Vec<f64> {
         let stimulus = self.spec.trained_stimulus().map(|_| i_stim);
         p.iter()
@@ -129,7 +129,7 @@ impl NeuralMap {
             .collect()
     }
 
-    /// Derivatives of the increments, in units of their standard deviations, by the standardised state and control: `[D_u][D_u + D_p]`.
+    /// Derivatives of the increments, in units of their standard deviations, by the standardized state and control: `[D_u][D_u + D_p]`.
     fn gradients(&self, x: &[f64], i_stim: f64, p: &[f64]) -> Vec<f64> {
         let d = self.dimension();
         let mut input: Vec<f64> = x

@@ -2,7 +2,7 @@
 
 use ionoscope_dynamics::real::Real;
 
-/// The weights of one sub-network with N_h hidden units; inputs and output are standardised.
+/// The weights of one sub-network with N_h hidden units; inputs and output are standardized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubNetwork {
     /// Index of the variable whose increment it gives.
@@ -67,7 +67,7 @@ impl SubNetwork {
         groups
     }
 
-    /// The increment in units of its standard deviation, and its derivatives by the inputs, for standardised `input` (state, then control).
+    /// The increment in units of its standard deviation, and its derivatives by the inputs, for standardized `input` (state, then control).
     pub fn increment_and_gradient(&self, input: &[f64], gradient: &mut [f64]) -> f64 {
         gradient.fill(0.0);
         let mut out = self.gamma;

@@ -3,7 +3,7 @@
 //! ```text
 //! u(t + dt) = u(t) + tanh(u A + q B + beta) C + gamma
 //! ```
-//! with u the standardised state (row vector of D_u entries), q the standardised control parameters (D_p) and N_h hidden units. Kuptsov, Kuptsova,
+//! with u the standardized state (row vector of D_u entries), q the standardized control parameters (D_p) and N_h hidden units. Kuptsov, Kuptsova,
 //! Stankevich, Russ. J. Nonlinear Dyn. 17 (2021) 5, doi 10.20537/nd210102, arXiv 2104.05402, show that it learns the Lorenz, Rossler and Hindmarsh-Rose
 //! systems (with the logistic function in the place of tanh, which gives the same maps: 2 s(2 x) = 1 + tanh x); by Kuptsov et al. (2023),
 //! section 1, bursting with two time scales asks for more, which holds for their training, not for ours (docs/results). `C` and `gamma` are kept in units of the
@@ -11,7 +11,7 @@
 
 use ionoscope_dynamics::real::Real;
 
-/// The weights of a two-layer map; inputs and outputs are standardised.
+/// The weights of a two-layer map; inputs and outputs are standardized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TwoLayerNetwork {
     /// Inner weights, D_u + D_p rows of `[N_h]`: the rows of A, then those of B.
@@ -64,7 +64,7 @@ impl TwoLayerNetwork {
     }
 
     /// The increments in units of their standard deviations, into `out`, and their derivatives by the inputs, into `gradients` (row-major), for
-    /// standardised `input` (state, then control).
+    /// standardized `input` (state, then control).
     pub fn increments(&self, input: &[f64], out: &mut [f64], gradients: &mut [f64]) {
         let m = self.inner.len();
         out.copy_from_slice(&self.gamma);

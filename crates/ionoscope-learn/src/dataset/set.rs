@@ -38,10 +38,10 @@ pub struct Dataset {
     pub redrawn: Redrawn,
 }
 
-/// One network's regression problem, standardised, structure of arrays.
+/// One network's regression problem, standardized, structure of arrays.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Design {
-    /// D_u + D_p rows, each one value a pair: standardised state, then standardised control parameters.
+    /// D_u + D_p rows, each one value a pair: standardized state, then standardized control parameters.
     pub inputs: Vec<Vec<f64>>,
     /// One row a variable to be learned: its increment in units of the increment's standard deviation, one a pair.
     pub targets: Vec<Vec<f64>>,

@@ -72,7 +72,7 @@ impl Backend {
         }
     }
 
-    /// A kernel without its instructions would be undefined behaviour; asking costs nothing beside a block.
+    /// A kernel without its instructions would be undefined behavior; asking costs nothing beside a block.
     fn require(self) {
         assert!(self.is_available(), "this processor has no {}", self.name());
     }
@@ -206,7 +206,7 @@ impl Packed {
     }
 }
 
-/// The samples of one sub-network: rows of equal length, single precision, standardised.
+/// The samples of one sub-network: rows of equal length, single precision, standardized.
 #[derive(Debug, Clone)]
 pub struct Samples<'a> {
     /// The inner layer's inputs, in the order of the weights.

@@ -133,7 +133,7 @@ impl Layout {
     }
 }
 
-/// Absolute coefficients of a linear least-squares fit of the (first) target by the standardised inputs.
+/// Absolute coefficients of a linear least-squares fit of the (first) target by the standardized inputs.
 fn linear_relevance(design: &Design) -> Vec<f64> {
     let m = design.inputs.len();
     let n = design.len() as f64;

@@ -356,7 +356,7 @@ impl WithSimd for Acceleration<'_> {
             }
         }
         let dot = |a: &[f64], b: &[f64]| {
-            // Eight partial sums, so that the loop vectorises with a fixed order of additions.
+            // Eight partial sums, so that the loop vectorizes with a fixed order of additions.
             let mut parts = [0.0; 8];
             let (a8, a_rest) = a.as_chunks::<8>();
             let (b8, b_rest) = b.as_chunks::<8>();

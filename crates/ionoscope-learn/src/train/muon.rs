@@ -1,4 +1,4 @@
-//! Steps along orthogonalised gradients (Muon, Jordan et al. 2024) for the matrices of an operator: the mean gradient `M = U S V'` of a matrix moves
+//! Steps along orthogonalized gradients (Muon, Jordan et al. 2024) for the matrices of an operator: the mean gradient `M = U S V'` of a matrix moves
 //! it along `U V'`, so that all directions of its image are learned at the same pace. All else is moved by Adam.
 
 use std::ops::Range;

@@ -11,7 +11,7 @@ use ionoscope_dynamics::{
     watch::Watcher,
 };
 
-pub use config::{FLOOR, LossConfig, Normaliser, OperatorConfig, Optimizer};
+pub use config::{FLOOR, LossConfig, Normalization, OperatorConfig, Optimizer};
 use engine::{Cpu, Engine, Epoch, Moving};
 use loss::Problem;
 pub use loss::{overall_sd, time_statistics};
@@ -49,7 +49,7 @@ pub struct TrainedOperator {
     pub ending: Ending,
     /// Seconds it took, interruptions left out.
     pub seconds: f64,
-    /// Smallest validation error (the normalised error, whatever the loss), and the epoch after which it was reached: 0 where it is that of the
+    /// Smallest validation error (the normalized error, whatever the loss), and the epoch after which it was reached: 0 where it is that of the
     /// network that was given to start from.
     pub validation: Option<(f64, u64)>,
     /// Validation error of the network that was given to start from.
@@ -240,14 +240,14 @@ fn check_start(fno: &Fno, data: &ResponseData, config: &OperatorConfig) -> Resul
             fno.spec.id, fno.config, data.spec.id
         )));
     }
-    if fno.scaling.per_point.is_some() != (config.normaliser == Normaliser::PerPoint) {
+    if fno.scaling.per_point.is_some() != (config.normalization == Normalization::PerPoint) {
         return Err(Error::Invalid(
-            "the network to start from has another normaliser than the configuration".into(),
+            "the network to start from has another normalization than the configuration".into(),
         ));
     }
     if fno.scaling.per_point.is_some() && fno.points != data.config.points {
         return Err(Error::Invalid(format!(
-            "the network to start from is scaled at each of {} times, the data have {}; with normaliser = \"per_point\" both need the same responses.points",
+            "the network to start from is scaled at each of {} times, the data have {}; with normalization = \"per_point\" both need the same responses.points",
             fno.points, data.config.points
         )));
     }

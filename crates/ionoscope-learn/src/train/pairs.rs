@@ -10,7 +10,7 @@ use crate::{
     kernels::{Samples, Shape},
 };
 
-/// Standardised pairs: D_u + D_p rows of inputs, then D_u rows of targets, `[row][pair]`.
+/// Standardized pairs: D_u + D_p rows of inputs, then D_u rows of targets, `[row][pair]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows {
     rows: Vec<Vec<f32>>,
@@ -18,7 +18,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// The pairs of a dataset, standardised by its normalizer.
+    /// The pairs of a dataset, standardized by its normalizer.
     pub fn new(dataset: &Dataset, pairs: &Pairs) -> Self {
         let single = |row: &Vec<f64>| row.iter().map(|v| *v as f32).collect::<Vec<f32>>();
         let design = dataset.design(0..pairs.dimension, pairs);

@@ -1,6 +1,6 @@
 //! Whether a learning rate is too high for the weights that it moves: told by an error that rises far above what it was before the first step.
 //!
-//! It is the error that networks are judged by, of training samples and of the validation set: that of operators is the normalised one, whatever their
+//! It is the error that networks are judged by, of training samples and of the validation set: that of operators is the normalized one, whatever their
 //! loss.
 
 use super::record::{AdamRecord, Record, WarningRecord};

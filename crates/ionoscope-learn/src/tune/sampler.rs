@@ -220,7 +220,7 @@ impl Kernels {
         let width = |center: &f64| {
             let k = sorted.partition_point(|v| v < center);
             let last = sorted.len() - 1;
-            // The outermost look at their inner neighbour alone.
+            // The outermost look at their inner neighbor alone.
             let left = if k > 0 {
                 center - sorted[k - 1]
             } else if last > 0 {

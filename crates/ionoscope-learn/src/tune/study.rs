@@ -116,7 +116,7 @@ pub struct Suggestion<'a> {
 
 /// How a trial ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum TrialOutcome {
     /// With a value for each objective.
     Complete(Vec<f64>),
     /// Given up, because its reporter said so.
@@ -128,7 +128,7 @@ pub enum Outcome {
 }
 
 /// What the study tells of a trial.
-pub enum Told<'a> {
+pub enum StudyEvent<'a> {
     /// It begins.
     Begun(&'a Trial),
     /// It ended.
@@ -147,7 +147,7 @@ pub type Fit<'a> = dyn Fn(&BTreeMap<String, Value>) -> Option<BTreeMap<String, V
 /// Takes a step and a value, and says whether to go on.
 pub type Reporter<'a> = &'a mut dyn FnMut(u64, f64) -> Result<bool>;
 /// Does a trial.
-pub type Objective<'a> = dyn Fn(&Suggestion, Reporter) -> Result<Outcome> + Sync + 'a;
+pub type Objective<'a> = dyn Fn(&Suggestion, Reporter) -> Result<TrialOutcome> + Sync + 'a;
 
 /// What the closures of a study do.
 pub struct Work<'a> {
@@ -158,7 +158,7 @@ pub struct Work<'a> {
     /// Does a trial.
     pub objective: &'a Objective<'a>,
     /// Hears of every trial.
-    pub tell: &'a (dyn Fn(Told) + Sync),
+    pub tell: &'a (dyn Fn(StudyEvent) + Sync),
     /// Nobody else works on the study, and the journal takes no locks.
     pub alone: bool,
 }
@@ -234,7 +234,7 @@ fn worker(
             return Ok(());
         };
         let trial = journal.trials()[number].clone();
-        (work.tell)(Told::Begun(&trial));
+        (work.tell)(StudyEvent::Begun(&trial));
         let ended = attempt(journal, config, &trial, &me, work);
         if !matches!(ended, Ok(true)) {
             // It waits for whoever comes next, unless it is in other hands by now. Where the journal itself cannot be written, it is found to be left
@@ -244,7 +244,7 @@ fn worker(
                 released?;
             }
         }
-        (work.tell)(Told::Ended(&journal.trials()[number]));
+        (work.tell)(StudyEvent::Ended(&journal.trials()[number]));
         if !ended? {
             return Ok(());
         }
@@ -284,18 +284,20 @@ fn attempt(
     journal.sync()?;
     me.check(&journal.trials()[number], config.grace)?;
     match outcome {
-        Outcome::Complete(values) if values.len() != config.objectives.len() => {
+        TrialOutcome::Complete(values) if values.len() != config.objectives.len() => {
             let count = config.objectives.len();
             return Err(Error::Failed(format!(
                 "{} values of a trial; the study has {count} objectives",
                 values.len()
             )));
         }
-        Outcome::Complete(values) if values.iter().all(|v| v.is_finite()) => {
+        TrialOutcome::Complete(values) if values.iter().all(|v| v.is_finite()) => {
             journal.finish(number, State::Complete, &values)?
         }
-        Outcome::Complete(values) => journal.fail(number, &format!("its value is {values:?}"))?,
-        Outcome::Pruned => {
+        TrialOutcome::Complete(values) => {
+            journal.fail(number, &format!("its value is {values:?}"))?
+        }
+        TrialOutcome::Pruned => {
             let last: Vec<f64> = journal.trials()[number]
                 .last()
                 .map(|l| l.1)
@@ -303,8 +305,8 @@ fn attempt(
                 .collect();
             journal.finish(number, State::Pruned, &last)?;
         }
-        Outcome::Failed(reason) => journal.fail(number, &reason)?,
-        Outcome::Interrupted => return Ok(false),
+        TrialOutcome::Failed(reason) => journal.fail(number, &reason)?,
+        TrialOutcome::Interrupted => return Ok(false),
     }
     Ok(true)
 }

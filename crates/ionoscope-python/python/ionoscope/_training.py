@@ -41,7 +41,7 @@ class Training:
     seconds: float
     weights: int
     validation: float | None
-    """Of an operator the normalised error, of a map the mean squared error of a step."""
+    """Of an operator the normalized error, of a map the mean squared error of a step."""
     measured: dict[str, Any]
     """What else was measured; with a surrogate to start from, under "start" what that was worth."""
     warnings: list[str] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ionoscope_analysis::compare::distance_standardised;
+use ionoscope_analysis::compare::distance_standardized;
 use ionoscope_dynamics::{
     system::Time,
     trajectory::{Experiment, SolveOptions, TimeGrid, Trajectory},
@@ -255,7 +255,7 @@ impl Reference {
         let mut errors: Vec<f64> = found
             .iter()
             .zip(&self.later)
-            .map(|(x, y)| distance_standardised(x, y, &self.sd))
+            .map(|(x, y)| distance_standardized(x, y, &self.sd))
             .collect();
         errors.sort_by(f64::total_cmp);
         Ok(errors[errors.len() / 2])

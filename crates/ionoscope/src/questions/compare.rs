@@ -52,7 +52,7 @@ pub struct Compare {
     #[cfg_attr(feature = "clap", arg(long = "x0", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ','))]
     #[serde(default, deserialize_with = "by_name::deserialize")]
     pub x0: Vec<(String, f64)>,
-    /// A constant stimulus of both; positive depolarises [default: none]
+    /// A constant stimulus of both; positive depolarizes [default: none]
     #[cfg_attr(feature = "clap", arg(long, value_name = "I", value_parser = options::number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"]))]
     #[serde(default)]
     pub i_stim: Option<f64>,

@@ -45,7 +45,7 @@ pub struct Coupled {
     /// Who is coupled with whom: ring:N, chain:N, lattice:NxM, or a table of pairs of cells, counted from 0
     #[cfg_attr(feature = "clap", arg(long, value_name = "GRAPH", required = true))]
     pub graph: Option<String>,
-    /// Strength of a coupling: a cell gains D times the difference of its neighbour's potential to its own, as a stimulus
+    /// Strength of a coupling: a cell gains D times the difference of its neighbor's potential to its own, as a stimulus
     #[cfg_attr(feature = "clap", arg(long, value_name = "D", value_parser = options::number, required = true, allow_negative_numbers = true))]
     pub coupling: Option<f64>,
     /// Time at which the run ends
@@ -85,7 +85,7 @@ pub enum Precision {
     Single,
 }
 
-/// How the pull of the neighbours enters a map.
+/// How the pull of the neighbors enters a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]

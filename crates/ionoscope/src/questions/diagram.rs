@@ -84,7 +84,7 @@ pub struct Diagram {
     /// The parameter, or i_stim, and its values
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO[:N]", value_parser = options::over, allow_hyphen_values = true))]
     pub over: Over,
-    /// From where a column starts: from its neighbour's end, forward, backward or outwards:VALUE, or none: all from the same start
+    /// From where a column starts: from its neighbor's end, forward, backward or outwards:VALUE, or none: all from the same start
     #[cfg_attr(feature = "clap", arg(long, value_name = "HOW", value_parser = inherit, default_value = "forward"))]
     #[serde(deserialize_with = "inherit_in")]
     pub inherit: Inherit,

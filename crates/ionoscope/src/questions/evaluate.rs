@@ -24,7 +24,7 @@ use crate::{
     text::short,
 };
 
-/// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalised and physical errors, spikes, by variable and class of stimulus
+/// Measures a Fourier neural operator, or a map that takes a stimulus, on a dataset: normalized and physical errors, spikes, by variable and class of stimulus
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
@@ -199,14 +199,14 @@ fn errors(document: &Value) -> Table {
         let numbers = STATISTICS.map(|s| Cell::from(errors[s].as_f64()));
         table.push(words.into_iter().chain(numbers).collect());
     };
-    push("all", &Value::Null, "normalised", &document["normalised"]);
+    push("all", &Value::Null, "normalized", &document["normalized"]);
     for (of, list, metrics) in [
         (
             "variable",
             "variables",
-            &["normalised", "l2", "l1", "h1"][..],
+            &["normalized", "l2", "l1", "h1"][..],
         ),
-        ("class", "classes", &["normalised"]),
+        ("class", "classes", &["normalized"]),
     ] {
         for one in document[list].as_array().into_iter().flatten() {
             for metric in metrics {
@@ -244,13 +244,13 @@ fn write_errors(answer: &mut Answer, document: &Value) {
     let name = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     rows.push(
         [
-            vec!["all".into(), "normalised".into()],
-            of(&document["normalised"]).to_vec(),
+            vec!["all".into(), "normalized".into()],
+            of(&document["normalized"]).to_vec(),
         ]
         .concat(),
     );
     for q in document["variables"].as_array().into_iter().flatten() {
-        for metric in ["normalised", "l2", "l1", "h1"] {
+        for metric in ["normalized", "l2", "l1", "h1"] {
             rows.push(
                 [
                     vec![name(&q["name"]), metric.into()],
@@ -283,8 +283,8 @@ fn write_errors(answer: &mut Answer, document: &Value) {
         let label = format!("{} ({})", name(&c["name"]), c["samples"]);
         classes.push(
             [
-                vec![label, "normalised".into()],
-                of(&c["normalised"]).to_vec(),
+                vec![label, "normalized".into()],
+                of(&c["normalized"]).to_vec(),
                 within(c),
             ]
             .concat(),
@@ -326,12 +326,12 @@ fn write_events(answer: &mut Answer, document: &Value) {
     }
     let unlike = &document["unlike_training"];
     if let Some(count) = unlike["samples"].as_u64().filter(|n| *n > 0) {
-        let (all, mean) = (&document["samples"], percent(&unlike["normalised"]["mean"]));
-        answer.line(format!("{count} of {all} stimuli are unlike those of the training (`simulate` would refuse them): normalised error {mean} %"));
+        let (all, mean) = (&document["samples"], percent(&unlike["normalized"]["mean"]));
+        answer.line(format!("{count} of {all} stimuli are unlike those of the training (`simulate` would refuse them): normalized error {mean} %"));
     }
     let apd = &document["apd90"];
     if apd.is_object() {
-        answer.line(format!("duration to 90 % repolarisation of the first action potential: {} samples, mean error {} {} ({} %)",
+        answer.line(format!("duration to 90 % repolarization of the first action potential: {} samples, mean error {} {} ({} %)",
                 apd["samples"],
                 apd["error"]["mean"].as_f64().map_or("-".into(), short),
                 unit("apd90"),

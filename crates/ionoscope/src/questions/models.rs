@@ -185,7 +185,7 @@ fn write_operator(answer: &mut Answer, fno: &Fno) {
     }
     if let Some(error) = provenance["validation"].as_f64() {
         answer.line(format!(
-            "normalised error on its validation set {:.3} %",
+            "normalized error on its validation set {:.3} %",
             100.0 * error
         ));
     }

@@ -309,7 +309,7 @@ fn document(spec: &Spec, q: &Quantity, options: &ObserveOptions, seen: &Observat
         "bursts": b.bursts,
         "action_potentials": b.action_potentials,
         "failed_captures": b.failed_captures,
-        "early_afterdepolarisations": b.afterdepolarisations,
+        "early_afterdepolarizations": b.afterdepolarizations,
     })
 }
 
@@ -411,10 +411,10 @@ fn write(answer: &mut Answer, spec: &Spec, q: &Quantity, stimulated: bool, seen:
             ),
         ));
     }
-    if !b.afterdepolarisations.is_empty() {
+    if !b.afterdepolarizations.is_empty() {
         rows.push((
-            "afterdepolarisations",
-            format!("{} early", b.afterdepolarisations.len()),
+            "afterdepolarizations",
+            format!("{} early", b.afterdepolarizations.len()),
         ));
     }
     let cut = if b.begins_within_an_action_potential {
@@ -483,10 +483,10 @@ fn action_potentials(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Vec<Vec<Strin
         if a.disturbed > 0 {
             remarks.push("a failed stimulus before its end".into());
         }
-        if a.afterdepolarisations > 0 {
+        if a.afterdepolarizations > 0 {
             remarks.push(format!(
-                "{} early afterdepolarisations",
-                a.afterdepolarisations
+                "{} early afterdepolarizations",
+                a.afterdepolarizations
             ));
         }
         vec![
@@ -531,7 +531,7 @@ fn responses_table(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Table {
         digits,
     ));
     columns.push(Column::number(
-        "early_afterdepolarisations",
+        "early_afterdepolarizations",
         "",
         Format::Shortest,
     ));
@@ -557,7 +557,7 @@ fn responses_table(spec: &Spec, q: &Quantity, b: &Biomarkers) -> Table {
             a.apd50.into(),
             a.apd90.into(),
             a.dvdt_max.into(),
-            a.afterdepolarisations.into(),
+            a.afterdepolarizations.into(),
         ]);
         table.push(row);
     }

@@ -88,7 +88,7 @@ impl Extent {
         }
     }
 
-    /// About `wanted` labelled ticks at round values, with minor ones between them on a logarithmic axis.
+    /// About `wanted` labeled ticks at round values, with minor ones between them on a logarithmic axis.
     pub fn ticks(&self, wanted: usize) -> Vec<Tick> {
         match self.scale {
             Scale::Linear => self.linear_ticks(wanted),

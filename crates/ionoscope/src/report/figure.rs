@@ -19,7 +19,7 @@ pub struct Figure {
     pub caption: String,
     /// Number of columns of the grid.
     pub columns: usize,
-    /// Whether panels of one column share their horizontal axis, which is then labelled once, at the bottom.
+    /// Whether panels of one column share their horizontal axis, which is then labeled once, at the bottom.
     pub share_x: bool,
     /// The panels.
     pub panels: Vec<Panel>,
@@ -317,7 +317,7 @@ pub enum Role {
     Network,
     /// The network where it stands alone: orange, solid.
     Orbit,
-    /// A second, a third network beside it: other colours, other dashes.
+    /// A second, a third network beside it: other colors, other dashes.
     Second,
     /// See [`Role::Second`].
     Third,

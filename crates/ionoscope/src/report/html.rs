@@ -165,7 +165,7 @@ fn cell(cell: &Cell, column: &Column, numeric: bool) -> String {
             rich::html(&number(*v, column.format))
         ),
         Cell::Text(t) => format!("<td{class}>{}</td>", rich::html(t)),
-        // A word beside the colour: colour alone says nothing to some.
+        // A word beside the color: color alone says nothing to some.
         Cell::Verdict { met, text } => {
             let kind = if *met { "met" } else { "missed" };
             let text = if text.is_empty() {

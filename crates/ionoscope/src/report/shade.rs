@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The byte of what is not there.
 const NOTHING: u8 = 255;
-/// Stops of the colours, dark to light: perceptually even, and told apart by people with any form of colour blindness (viridis, by
+/// Stops of the colors, dark to light: perceptually even, and told apart by people with any form of color blindness (viridis, by
 /// Smith and van der Walt, in the public domain).
 const STOPS: [[u8; 3]; 9] = [
     [68, 1, 84],
@@ -170,7 +170,7 @@ fn png(width: usize, height: usize, cells: &[u8]) -> Vec<u8> {
     chunk(
         &mut out,
         *b"PLTE",
-        &(0..=255).flat_map(colour).collect::<Vec<u8>>(),
+        &(0..=255).flat_map(color).collect::<Vec<u8>>(),
     );
     let mut opacity = [255; 256];
     opacity[usize::from(NOTHING)] = 0;
@@ -198,7 +198,7 @@ fn png(width: usize, height: usize, cells: &[u8]) -> Vec<u8> {
     out
 }
 
-fn colour(shade: u8) -> [u8; 3] {
+fn color(shade: u8) -> [u8; 3] {
     let at = f64::from(shade.min(254)) / 254.0 * (STOPS.len() - 1) as f64;
     let k = (at as usize).min(STOPS.len() - 2);
     std::array::from_fn(|c| {

@@ -22,20 +22,16 @@ const MARGIN: f64 = 18.0;
 /// Dropped points lie this near, in pixels, to the line that is drawn.
 const TOLERANCE: f64 = 0.12;
 
-/// How a role looks: colour, width of the line and its dashes.
+/// How a role looks: color, width of the line and its dashes.
 struct Look {
-    colour: &'static str,
+    color: &'static str,
     width: f64,
     dash: &'static str,
 }
 
-/// Colours after Okabe and Ito, which people with any form of colour blindness can tell apart.
+/// Colors after Okabe and Ito, which people with any form of color blindness can tell apart.
 fn look(role: Role) -> Look {
-    let l = |colour, width, dash| Look {
-        colour,
-        width,
-        dash,
-    };
+    let l = |color, width, dash| Look { color, width, dash };
     match role {
         Role::Equations => l("#1d3557", 1.3, ""),
         Role::Network => l("#e66100", 1.3, "5 4"),
@@ -78,13 +74,13 @@ pub fn draw(figure: &Figure) -> String {
             .map(|k| figure.panels[k].height)
             .fold(0.0, f64::max);
         let top = y + if titled { 22.0 } else { 8.0 };
-        let mut labelled = false;
+        let mut labeled = false;
         let mut x = 0.0;
         for k in range {
             x += left[k % columns];
             let last = k + columns >= figure.panels.len();
             let below = last || !figure.share_x;
-            labelled |= below;
+            labeled |= below;
             let area = Area {
                 x,
                 y: top,
@@ -105,7 +101,7 @@ pub fn draw(figure: &Figure) -> String {
             .iter()
             .take(columns)
             .any(|p| p.z.is_none());
-        y = top + height + if labelled && flat { 40.0 } else { 4.0 };
+        y = top + height + if labeled && flat { 40.0 } else { 4.0 };
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {y:.0}\" width=\"{WIDTH:.0}\" height=\"{y:.0}\" role=\"img\" \
@@ -215,14 +211,14 @@ fn legend(figure: &Figure, out: &mut String) -> f64 {
                     r#"<circle cx="{:.1}" cy="{:.1}" r="2.6" fill="{}"/>"#,
                     x + 14.0,
                     y - 4.0,
-                    look(role).colour
+                    look(role).color
                 );
             }
             Some((role, Kind::Area)) => {
-                let colour = look(role).colour;
+                let color = look(role).color;
                 let _ = write!(
                     out,
-                    r#"<rect x="{x:.1}" y="{:.1}" width="28" height="11" fill="{colour}" fill-opacity=".55"/>"#,
+                    r#"<rect x="{x:.1}" y="{:.1}" width="28" height="11" fill="{color}" fill-opacity=".55"/>"#,
                     y - 9.5
                 );
             }
@@ -232,7 +228,7 @@ fn legend(figure: &Figure, out: &mut String) -> f64 {
                     out,
                     r#"<path d="M{x:.1} {:.1}h28" stroke="{}" stroke-width="{}"{} fill="none"/>"#,
                     y - 4.0,
-                    look.colour,
+                    look.color,
                     look.width.max(1.4),
                     dashes(look.dash)
                 );
@@ -344,7 +340,7 @@ impl Frame {
             }
         }
         let mut grid = String::new();
-        for (tick, at) in labelled(&x_ticks).map(|t| (t, area.x + x.position(t.value) * area.width))
+        for (tick, at) in labeled(&x_ticks).map(|t| (t, area.x + x.position(t.value) * area.width))
         {
             let _ = write!(grid, "M{at:.1} {:.1}v{:.1}", area.y, area.height);
             if below {
@@ -356,7 +352,7 @@ impl Frame {
             }
         }
         for (tick, at) in
-            labelled(&y_ticks).map(|t| (t, area.y + (1.0 - y.position(t.value)) * area.height))
+            labeled(&y_ticks).map(|t| (t, area.y + (1.0 - y.position(t.value)) * area.height))
         {
             let _ = write!(grid, "M{:.1} {at:.1}h{:.1}", area.x, area.width);
             let (x, y, label) = (area.x - 6.0, at + 4.0, rich::svg(&tick.label));
@@ -437,7 +433,7 @@ impl Frame {
     }
 }
 
-fn labelled(ticks: &[Tick]) -> impl Iterator<Item = &Tick> {
+fn labeled(ticks: &[Tick]) -> impl Iterator<Item = &Tick> {
     ticks.iter().filter(|t| !t.label.is_empty())
 }
 
@@ -453,7 +449,7 @@ fn draw_series(out: &mut String, s: &Series, points: &[[f64; 2]], area: &Area) {
             (-3.0..area.width + 3.0).contains(&p[0]) && (-3.0..area.height + 3.0).contains(&p[1])
         };
         let dots: Vec<[f64; 2]> = points.iter().filter(|p| inside(p)).copied().collect();
-        draw_dots(out, &dots, look.colour);
+        draw_dots(out, &dots, look.color);
         return;
     }
     let stairs: Vec<[f64; 2]>;
@@ -492,22 +488,22 @@ fn draw_series(out: &mut String, s: &Series, points: &[[f64; 2]], area: &Area) {
         let _ = write!(
             out,
             r#"<path d="{path}z" fill="{}" fill-opacity=".55"/>"#,
-            look.colour
+            look.color
         );
         return;
     }
     let _ = write!(
         out,
         r#"<path d="{path}" stroke="{}" stroke-width="{}"{} stroke-linejoin="round" fill="none"/>"#,
-        look.colour,
+        look.color,
         look.width,
         dashes(look.dash)
     );
 }
 
 /// Draws dots as one path of round pieces of no length, far shorter than a list of circles. Many dots are a cloud: one a cell of a fine
-/// grid, neighbours in a row joined.
-fn draw_dots(out: &mut String, dots: &[[f64; 2]], colour: &str) {
+/// grid, neighbors in a row joined.
+fn draw_dots(out: &mut String, dots: &[[f64; 2]], color: &str) {
     const CELL: f64 = 1.2;
     let mut path = String::new();
     let mut pen = Pen::default();
@@ -540,7 +536,7 @@ fn draw_dots(out: &mut String, dots: &[[f64; 2]], colour: &str) {
     let width = if cloud { 1.6 } else { 5.0 };
     let _ = write!(
         out,
-        r#"<path d="{path}" stroke="{colour}" stroke-width="{width}" stroke-linecap="round" fill="none"/>"#
+        r#"<path d="{path}" stroke="{color}" stroke-width="{width}" stroke-linecap="round" fill="none"/>"#
     );
 }
 

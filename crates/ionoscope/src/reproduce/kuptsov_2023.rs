@@ -17,8 +17,8 @@ use crate::{
     report::store,
 };
 use drawing::Figures;
-use findings::{Cell, Network};
-use networks::{Recipe, Workshop};
+use findings::{BetaCell, Network};
+use networks::{NetworkTrainer, Recipe};
 use rasters::Rasters;
 
 mod answers;
@@ -145,10 +145,10 @@ impl Cost {
 }
 
 /// Everything that the report needs.
-pub(crate) struct Outcome {
+pub(crate) struct Findings {
     options: Options,
     recipes: Vec<Recipe>,
-    cells: Vec<Cell>,
+    cells: Vec<BetaCell>,
     networks: Vec<Network>,
     cost: Cost,
     figures: Figures,
@@ -184,7 +184,7 @@ fn run_all(options: &Options, recipes: Vec<Recipe>, watch: &Watcher) -> Result<(
         .map(|m| cell(m, options, watch))
         .collect::<Result<Vec<_>>>()?;
     watch.check()?;
-    let workshop = Workshop {
+    let workshop = NetworkTrainer {
         dir: &options.dir,
         resume: options.resume,
         watch: watch.clone(),
@@ -199,7 +199,7 @@ fn run_all(options: &Options, recipes: Vec<Recipe>, watch: &Watcher) -> Result<(
             .iter()
             .find(|c| c.system == recipe.dataset.model)
             .ok_or_else(|| Error::Failed("a network without a model".into()))?;
-        let network = analyse(&made, recipe, cell, options, watch)?;
+        let network = analyze(&made, recipe, cell, options, watch)?;
         watch.check()?;
         analysis += begin.elapsed();
         // What the paper's own method gives in the paper's 2000 epochs, for the two main networks of a full run.
@@ -255,7 +255,7 @@ fn run_all(options: &Options, recipes: Vec<Recipe>, watch: &Watcher) -> Result<(
         &options.dir.join("summary.json"),
         &findings::summary(&networks, &variables),
     )?;
-    let outcome = Outcome {
+    let outcome = Findings {
         options: options.clone(),
         recipes,
         cells,
@@ -282,11 +282,11 @@ figures/        every figure as SVG, and its data as CSV\n\
 tables/         every table as CSV\n\
 answers/        what the report is drawn from\n";
 
-fn cell(model: &str, options: &Options, watch: &Watcher) -> Result<Cell> {
+fn cell(model: &str, options: &Options, watch: &Watcher) -> Result<BetaCell> {
     let system = Watched::shared(models::find(model)?, watch);
     let points = fixed_points::of_equations(&*system, &fixed_points::grid(), options.starts())?;
     let borders = fixed_points::borders(&*system, &points)?;
-    Ok(Cell {
+    Ok(BetaCell {
         system: model.into(),
         borders,
         points,
@@ -307,10 +307,10 @@ fn rhythms(system: &dyn DynamicalSystem, dt: f64) -> Result<Vec<(f64, oscillatio
     RHYTHMS.iter().map(one).collect()
 }
 
-fn analyse(
-    made: &networks::Made,
+fn analyze(
+    made: &networks::TrainedNetwork,
     recipe: &Recipe,
-    cell: &Cell,
+    cell: &BetaCell,
     options: &Options,
     watch: &Watcher,
 ) -> Result<Network> {

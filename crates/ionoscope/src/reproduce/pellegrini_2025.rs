@@ -17,8 +17,8 @@ use crate::{
     evaluation::{Evaluation, evaluate},
     report::store,
 };
-use cells::Cell;
-use networks::{Made, Workshop};
+use cells::PaperCell;
+use networks::{NetworkTrainer, TrainedNetwork};
 
 pub mod cells;
 mod figures;
@@ -37,7 +37,7 @@ const COMES_ALONG: &str = "comes along";
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The cells, in order.
-    pub cells: Vec<&'static Cell>,
+    pub cells: Vec<&'static PaperCell>,
     /// Short trainings, for a first look.
     pub quick: bool,
     /// The paper's networks without a limit on their size too.
@@ -56,7 +56,7 @@ pub struct Options {
 
 /// A network and how it did on every draw.
 pub(crate) struct Judged {
-    pub made: Made,
+    pub made: TrainedNetwork,
     /// Of each draw.
     pub evaluations: Vec<Evaluation>,
     /// Seconds for the traces of one draw.
@@ -64,8 +64,8 @@ pub(crate) struct Judged {
 }
 
 /// A cell with its networks.
-pub(crate) struct Outcome {
-    pub cell: &'static Cell,
+pub(crate) struct Findings {
+    pub cell: &'static PaperCell,
     pub data: ResponseData,
     /// Test sets.
     pub draws: Vec<ResponseData>,
@@ -118,7 +118,7 @@ tables/         every table as CSV\n\
 answers/        what the report is drawn from\n";
 
 /// Test sets of a cell by the paper's recipe, each under a seed of its own.
-fn draws(cell: &Cell, seed: u64, watch: &Watcher) -> Result<Vec<ResponseData>> {
+fn draws(cell: &PaperCell, seed: u64, watch: &Watcher) -> Result<Vec<ResponseData>> {
     let system = models::find(cell.model)?;
     let draw = |k: u64| {
         let config = ResponseConfig {
@@ -131,8 +131,8 @@ fn draws(cell: &Cell, seed: u64, watch: &Watcher) -> Result<Vec<ResponseData>> {
     (1..=DRAWS).map(draw).collect()
 }
 
-fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcome> {
-    let workshop = Workshop { options, watch };
+fn one(cell: &'static PaperCell, options: &Options, watch: &Watcher) -> Result<Findings> {
+    let workshop = NetworkTrainer { options, watch };
     let draws = draws(cell, options.seed, watch)?;
     let (mut all, data) = workshop.train(cell)?;
     let path = options
@@ -140,7 +140,7 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
         .join(format!("{}-fno.safetensors", cell.name));
     if path.is_file() {
         let fno = Fno::load(&path)?;
-        all.push(Made {
+        all.push(TrainedNetwork {
             name: COMES_ALONG.into(),
             about: path.display().to_string(),
             fno,
@@ -148,7 +148,7 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
             seconds: None,
         });
     }
-    let judge = |made: Made| {
+    let judge = |made: TrainedNetwork| {
         watch.tell(&format!(
             "{}: {} on {DRAWS} test sets",
             cell.name, made.name
@@ -170,7 +170,7 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
     };
     let networks = all.into_iter().map(judge).collect::<Result<Vec<_>>>()?;
     let solver = solver_seconds(cell, options.seed, watch)?;
-    Ok(Outcome {
+    Ok(Findings {
         cell,
         data,
         draws,
@@ -180,7 +180,7 @@ fn one(cell: &'static Cell, options: &Options, watch: &Watcher) -> Result<Outcom
 }
 
 /// How long the equations take for the traces of a test set, at tolerances whose errors are far below those of any network.
-fn solver_seconds(cell: &Cell, seed: u64, watch: &Watcher) -> Result<f64> {
+fn solver_seconds(cell: &PaperCell, seed: u64, watch: &Watcher) -> Result<f64> {
     let system = models::find(cell.model)?;
     let options = SolveOptions::default();
     let config = ResponseConfig {

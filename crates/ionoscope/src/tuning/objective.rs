@@ -24,17 +24,17 @@ const STEPS: usize = 2000;
 /// What is made small.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objective {
-    /// By what networks are chosen: of an operator the normalised error on the validation set, of a map the MSE of a step.
+    /// By what networks are chosen: of an operator the normalized error on the validation set, of a map the MSE of a step.
     Validation,
-    /// Mean normalised error of whole traces, as `evaluate` measures it, on the validation set.
-    Normalised,
+    /// Mean normalized error of whole traces, as `evaluate` measures it, on the validation set.
+    Normalized,
     /// Mean relative L2 of a variable in physical units over samples with a stimulus.
     RelativeL2(usize),
     /// Share of the samples with a wrong number of spikes.
     WrongSpikes,
     /// Mean absolute time error of spikes.
     SpikeTime,
-    /// Mean relative error of the duration to 90 % repolarisation.
+    /// Mean relative error of the duration to 90 % repolarization.
     Apd90,
     /// Of a map: the largest distance of a fixed point of the model to the nearest of the map, over the model's fixed points, in standard deviations of
     /// each variable, at the middle of the control parameters.
@@ -70,7 +70,7 @@ impl Objective {
         let costs = Cost::ALL.into_iter().find(|c| c.name() == name);
         match name {
             "validation" => Ok(Objective::Validation),
-            "normalised" => fits(traces, Objective::Normalised, whole),
+            "normalized" => fits(traces, Objective::Normalized, whole),
             "wrong_spikes" => fits(
                 traces && spiking,
                 Objective::WrongSpikes,
@@ -104,7 +104,7 @@ impl Objective {
                 }
                 let fixed = [
                     "validation",
-                    "normalised",
+                    "normalized",
                     "wrong_spikes",
                     "spike_time",
                     "apd90",
@@ -125,10 +125,10 @@ impl Objective {
     }
 
     fn of_traces(&self) -> bool {
-        use Objective::{Apd90, Normalised, RelativeL2, SpikeTime, WrongSpikes};
+        use Objective::{Apd90, Normalized, RelativeL2, SpikeTime, WrongSpikes};
         matches!(
             self,
-            Normalised | RelativeL2(_) | WrongSpikes | SpikeTime | Apd90
+            Normalized | RelativeL2(_) | WrongSpikes | SpikeTime | Apd90
         )
     }
 }
@@ -164,7 +164,7 @@ pub(super) fn measure(
                 Surrogate::Map(map) => fixed_point(map, &spec),
                 Surrogate::Operator(_) => Err(missing("a fixed point of an operator")),
             },
-            (Objective::Normalised, Some(e)) => Ok(e.error()),
+            (Objective::Normalized, Some(e)) => Ok(e.error()),
             (Objective::RelativeL2(i), Some(e)) => {
                 mean(&mut e.stimulated().map(|s| s.relative[*i].l2))
                     .ok_or_else(|| missing("without a sample under a stimulus the relative error"))

@@ -91,7 +91,7 @@ impl<'a> Shown<'a> {
     fn of(file: &'a StudyFile) -> Self {
         let name = file.study.objectives[0].as_str();
         let operator = matches!(file.configuration(&[]), Ok(AnyConfiguration::Operator(_)));
-        let relative = ["normalised", "wrong_spikes", "apd90"].contains(&name)
+        let relative = ["normalized", "wrong_spikes", "apd90"].contains(&name)
             || name.starts_with("l2.")
             || (operator && name == "validation");
         let (unit, factor) = if relative { ("%", 100.0) } else { ("", 1.0) };

@@ -181,7 +181,7 @@ impl Orbit {
                 self.mesh[j]
                     + (self.mesh[j + 1] - self.mesh[j]) * (k - j * DEGREE) as f64 / DEGREE as f64
             };
-            // Between the neighbours of the best node, where the curve has one hump.
+            // Between the neighbors of the best node, where the curve has one hump.
             let (mut a, mut b) = (
                 taus(best.saturating_sub(1)),
                 taus((best + 1).min(count - 1)),
@@ -304,9 +304,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 pub struct Solved {
     /// Newton's correction.
     pub correction: Orbit,
-    /// A direction along the branch, not normalised.
+    /// A direction along the branch, not normalized.
     pub direction: Orbit,
-    /// Linearised motion over each interval.
+    /// Linearized motion over each interval.
     steps: Vec<Vec<f64>>,
 }
 
@@ -356,7 +356,7 @@ fn condense(
 }
 
 /// Householder reduction of the first `pivots` columns of a row-major matrix to upper triangular form, in place.
-fn triangularise(a: &mut [f64], rows: usize, columns: usize, pivots: usize) {
+fn triangularize(a: &mut [f64], rows: usize, columns: usize, pivots: usize) {
     for k in 0..pivots {
         let norm = (k..rows)
             .map(|i| a[i * columns + k].powi(2))
@@ -462,7 +462,7 @@ pub fn solve(
             (0..2).for_each(|c| new[3 * n + c] = -row[n + c]);
             new[3 * n + 2] = row[n + 2];
         }
-        triangularise(&mut stack, 2 * n, wide, n);
+        triangularize(&mut stack, 2 * n, wide, n);
         for v in 0..n {
             let new = &stack[(n + v) * wide..][..wide];
             let row = &mut relation[v * narrow..][..narrow];

@@ -18,7 +18,7 @@ pub struct Field<'a> {
 }
 
 /// Value, Jacobian (row-major) and derivative by the parameter, all scaled.
-pub struct Linearised {
+pub struct Linearized {
     pub f: Vec<f64>,
     pub jacobian: Vec<f64>,
     pub by: Vec<f64>,
@@ -60,7 +60,7 @@ impl<'a> Field<'a> {
     }
 
     /// The field at a scaled state `u` and parameter `s`.
-    pub fn at(&self, u: &[f64], s: f64) -> Linearised {
+    pub fn at(&self, u: &[f64], s: f64) -> Linearized {
         let Problem {
             system,
             over,
@@ -106,6 +106,6 @@ impl<'a> Field<'a> {
             by[i] *= span / width[i];
             (0..n).for_each(|j| jacobian[i * n + j] *= width[j] / width[i]);
         }
-        Linearised { f, jacobian, by }
+        Linearized { f, jacobian, by }
     }
 }

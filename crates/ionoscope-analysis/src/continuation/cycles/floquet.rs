@@ -61,7 +61,7 @@ fn scaled_multipliers(
         start.copy_from_slice(&q);
         for (factor, triangle) in factors.iter().zip(&mut triangles) {
             multiply(factor, &q, &mut next, n, n);
-            *triangle = orthonormalise(&mut next, n)?;
+            *triangle = orthonormalize(&mut next, n)?;
             q.copy_from_slice(&next);
         }
     }
@@ -110,8 +110,8 @@ fn scaled_multipliers(
     Some(all)
 }
 
-/// Gram and Schmidt's orthonormalisation of the columns of `a`, repeated until rounding is gone; gives the triangular factor.
-fn orthonormalise(a: &mut [f64], n: usize) -> Option<Vec<f64>> {
+/// Gram and Schmidt's orthonormalization of the columns of `a`, repeated until rounding is gone; gives the triangular factor.
+fn orthonormalize(a: &mut [f64], n: usize) -> Option<Vec<f64>> {
     let mut r = vec![0.0; n * n];
     for k in 0..n {
         let mut length = 1.0;

@@ -196,7 +196,7 @@ fn repetition(
     Ok(None)
 }
 
-/// The cubic through four neighbouring samples, at `t` samples from the first.
+/// The cubic through four neighboring samples, at `t` samples from the first.
 fn between(samples: &[f64], n: usize, t: f64) -> Vec<f64> {
     let k = (t as usize).clamp(1, samples.len() / n - 3);
     let c = t - k as f64;

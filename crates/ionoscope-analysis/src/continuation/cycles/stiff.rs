@@ -1,7 +1,7 @@
 //! Floquet multipliers of what grows or decays fast beside the steps of the mesh.
 //!
 //! Collocation at Gauss points is best for the curve and for the multipliers that pass the unit circle, but turns a decay by exp(-z) over an
-//! interval into one by almost 1 where z is large. Where the linearised motion is so stiff, it is carried along the curve in short steps by
+//! interval into one by almost 1 where z is large. Where the linearized motion is so stiff, it is carried along the curve in short steps by
 //! Magnus' expansion (see `tangent.rs`), and decides what the multipliers are; collocation gives the digits of those that both know. A map
 //! carries it itself, step by step along its closed curve.
 
@@ -60,7 +60,7 @@ pub fn multipliers(
     all
 }
 
-/// All multipliers by the linearised motion in short steps; none where collocation resolves it, or where it is not finite.
+/// All multipliers by the linearized motion in short steps; none where collocation resolves it, or where it is not finite.
 fn carried(field: &Field, orbit: &Orbit) -> Option<Vec<Complex>> {
     match field.problem.system.time() {
         Time::Continuous => carried_by_flow(field, orbit),

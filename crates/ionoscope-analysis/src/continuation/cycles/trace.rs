@@ -222,7 +222,7 @@ fn without_vertical(all: Vec<(Bifurcation, Traced)>, same: f64) -> Vec<(Bifurcat
     kept
 }
 
-/// Whether a multiplier may pass the unit circle unseen between the last two of three neighbours, each with its arclength: whether the
+/// Whether a multiplier may pass the unit circle unseen between the last two of three neighbors, each with its arclength: whether the
 /// logarithm of its absolute value, as a parabola through the three, comes near zero there and keeps its sign at both ends.
 fn unsure(three: [(&Traced, f64); 3]) -> bool {
     let [x0, x1, x2] = three.map(|q| q.1);
@@ -236,7 +236,7 @@ fn unsure(three: [(&Traced, f64); 3]) -> bool {
     })
 }
 
-/// Whether the step between two neighbours passes the first cycle of the branch.
+/// Whether the step between two neighbors passes the first cycle of the branch.
 fn returned(here: &Traced, next: &Traced, first: &Traced, h: f64) -> bool {
     let passed = |share: f64| {
         let s = here.orbit.s + share * (next.orbit.s - here.orbit.s);
@@ -349,7 +349,7 @@ impl Tracer<'_> {
         self.correct(&guess, &from.orbit, &from.tangent, MOST_CORRECTIONS)
     }
 
-    /// The cycle at the scaled parameter `s`, between two neighbours.
+    /// The cycle at the scaled parameter `s`, between two neighbors.
     fn at_parameter(&self, a: &Traced, b: &Traced, s: f64) -> Option<Traced> {
         let share = (s - a.orbit.s) / (b.orbit.s - a.orbit.s);
         let mut guess = a.orbit.plus(share, &b.orbit.plus(-1.0, &a.orbit));

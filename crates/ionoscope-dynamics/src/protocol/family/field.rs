@@ -226,7 +226,7 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
-/// A drawn field as the deserialiser of a stimulus reads it: as what it is, which is all that a tagged enum asks for.
+/// A drawn field as the deserializer of a stimulus reads it: as what it is, which is all that a tagged enum asks for.
 pub struct Drawn(Field);
 
 impl<'de> IntoDeserializer<'de, value::Error> for Field {

@@ -1,4 +1,4 @@
-//! Currents given value by value: coloured noise, and values at some times.
+//! Currents given value by value: colored noise, and values at some times.
 
 use serde::{Deserialize, Serialize};
 

@@ -99,7 +99,7 @@ pub(crate) struct Apply<'a> {
     backend: Backend,
 }
 
-/// Some neighbouring blocks, and what they need.
+/// Some neighboring blocks, and what they need.
 struct Chunk {
     first: usize,
     /// Channels of each block, `[block][width, in whole groups]`.

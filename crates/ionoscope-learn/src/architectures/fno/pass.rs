@@ -173,7 +173,7 @@ fn dense_gradient<T: Scalar>(gradient: &mut [T], [w, b]: [&Block; 2], x: MatRef<
     }
 }
 
-/// Sum in eight parts, so that the loop vectorises with a fixed order of additions.
+/// Sum in eight parts, so that the loop vectorizes with a fixed order of additions.
 fn sum<T: Scalar>(x: &[T]) -> T {
     let (whole, rest) = x.as_chunks::<8>();
     let mut parts = [T::default(); 8];

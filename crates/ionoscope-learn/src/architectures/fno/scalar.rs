@@ -43,7 +43,7 @@ impl Scalar for f32 {
     fn of(value: f64) -> Self {
         value as f32
     }
-    /// Without branches, so that loops over it vectorise: exp by 2^k and a polynomial of degree 6, within 1e-7 of the exact value.
+    /// Without branches, so that loops over it vectorize: exp by 2^k and a polynomial of degree 6, within 1e-7 of the exact value.
     #[inline(always)]
     fn sigmoid(self) -> Self {
         let y = (-self * std::f32::consts::LOG2_E).clamp(-125.0, 125.0);

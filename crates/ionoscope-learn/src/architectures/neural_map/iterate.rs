@@ -85,7 +85,7 @@ impl Packed {
         }
     }
 
-    /// The inner layer's offsets at standardised control parameters `q`, which stay the same along a trajectory.
+    /// The inner layer's offsets at standardized control parameters `q`, which stay the same along a trajectory.
     pub fn offsets(&self, q: &[f64]) -> Vec<Vec<[f64; WIDTH]>> {
         let parts = self.networks.iter().map(|n| match n {
             PackedNetwork::Own(n) => (&n.beta, &n.control),
@@ -133,7 +133,7 @@ impl Packed {
 }
 
 impl PackedOwn {
-    /// The increment in units of its standard deviation at standardised state `u`.
+    /// The increment in units of its standard deviation at standardized state `u`.
     #[inline(always)]
     fn increment(&self, u: &[f64], offset: &[[f64; WIDTH]]) -> f64 {
         let own = u[self.own];
@@ -162,7 +162,7 @@ impl PackedOwn {
 }
 
 impl PackedShared {
-    /// The increments in units of their standard deviations at standardised state `u`; `sums` holds one entry a variable.
+    /// The increments in units of their standard deviations at standardized state `u`; `sums` holds one entry a variable.
     #[inline(always)]
     fn increments(&self, u: &[f64], offset: &[[f64; WIDTH]], sums: &mut [[f64; WIDTH]]) {
         sums.fill([0.0; WIDTH]);
@@ -225,7 +225,7 @@ impl Advance<'_> {
             for i in 0..packed.state {
                 u[i] = normalizer.state(i, x[i]);
             }
-            // Adding to x, not to the standardised state, keeps the digits of a small increment.
+            // Adding to x, not to the standardized state, keeps the digits of a small increment.
             for (k, network) in packed.networks.iter().enumerate() {
                 match network {
                     PackedNetwork::Own(n) => {

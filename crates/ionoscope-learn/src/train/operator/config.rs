@@ -14,12 +14,12 @@ pub const FLOOR: f64 = 0.05;
 /// Chunks of a batch, whose gradients are summed in order: fixed, so that sums do not depend on the number of threads.
 pub(super) const CHUNKS: usize = 8;
 
-/// Weights of the parts of the loss, each relative and averaged over variables and samples. Networks are chosen by the normalised error alone.
+/// Weights of the parts of the loss, each relative and averaged over variables and samples. Networks are chosen by the normalized error alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
     /// `||p - x||_s / ||x - mean||_s`, every time divided by s(t): what networks are judged by.
-    pub normalised: f64,
+    pub normalized: f64,
     /// `||p - x|| / ||x||` in physical units; the size of what is hardly there counts as a twentieth of the variable's standard deviation.
     pub physical: f64,
     /// The same of the derivatives, whose size counts as at least one standard deviation over T: with it the loss is one in H1.
@@ -29,7 +29,7 @@ pub struct LossConfig {
 impl Default for LossConfig {
     fn default() -> Self {
         LossConfig {
-            normalised: 1.0,
+            normalized: 1.0,
             physical: 0.0,
             slope: 0.0,
         }
@@ -42,7 +42,7 @@ impl Default for LossConfig {
 pub enum Optimizer {
     /// Adam, with decoupled weight decay.
     Adam,
-    /// The matrices between hidden channels along their orthogonalised mean gradients, all else by Adam.
+    /// The matrices between hidden channels along their orthogonalized mean gradients, all else by Adam.
     #[default]
     Muon,
 }
@@ -50,18 +50,18 @@ pub enum Optimizer {
 /// What the network's outputs are scaled by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Normaliser {
+pub enum Normalization {
     /// One number a variable, and exact at the start.
     #[default]
     PerChannel,
-    /// Mean and standard deviation at every time, as Pellegrini et al. do, for comparison; the normalised loss is then in their form, where each time is
+    /// Mean and standard deviation at every time, as Pellegrini et al. do, for comparison; the normalized loss is then in their form, where each time is
     /// divided by the standard deviation there plus 1e-5, not floored.
     PerPoint,
 }
 
-impl Normaliser {
+impl Normalization {
     fn is_default(&self) -> bool {
-        *self == Normaliser::default()
+        *self == Normalization::default()
     }
 }
 
@@ -84,9 +84,12 @@ pub struct OperatorConfig {
     pub average: f64,
     /// See [`Scaling::ramp`](crate::architectures::fno::Scaling::ramp).
     pub ramp: f64,
-    /// What outputs are scaled by.
-    #[serde(skip_serializing_if = "Normaliser::is_default")]
-    pub normaliser: Normaliser,
+    /// What outputs are scaled by; older configurations call it `normaliser`.
+    #[serde(
+        skip_serializing_if = "Normalization::is_default",
+        alias = "normaliser"
+    )]
+    pub normalization: Normalization,
     /// Whether the network is also given the charge, the integral of the current.
     pub charge: bool,
     /// The validation error is computed after every so many epochs, and at the end.
@@ -118,7 +121,7 @@ impl Default for OperatorConfig {
             clip: 1.0,
             average: 0.999,
             ramp: 0.005,
-            normaliser: Normaliser::default(),
+            normalization: Normalization::default(),
             charge: true,
             validate_every: 5,
             patience: 0,
@@ -155,7 +158,7 @@ impl OperatorConfig {
             "a number in [0, 1)",
         )?;
         let parts = [
-            ("normalised", self.loss.normalised),
+            ("normalized", self.loss.normalized),
             ("physical", self.loss.physical),
             ("slope", self.loss.slope),
         ];
@@ -201,10 +204,10 @@ impl OperatorConfig {
     /// As [`check`](Self::check); a grid too coarse for the modes; windows with scales by time.
     pub fn check_for(&self, data: &ResponseConfig) -> Result<()> {
         self.check()?;
-        if data.windows > 0 && self.normaliser == Normaliser::PerPoint {
+        if data.windows > 0 && self.normalization == Normalization::PerPoint {
             let expected =
                 "per_channel, or no responses.windows: it is for responses from one start";
-            return Err(Error::setting("normaliser", "\"per_point\"", expected));
+            return Err(Error::setting("normalization", "\"per_point\"", expected));
         }
         Grid::<f32>::new(data.points, self.network.padding, self.network.modes)
             .map(|_| ())

@@ -419,7 +419,7 @@ impl<'a> Cuda<'a> {
             losses,
             points: problem.grid.points as i32,
             variables: problem.layout.outputs as i32,
-            normalised: part.normalised as f32,
+            normalized: part.normalized as f32,
             physical: part.physical as f32,
             slope: part.slope as f32,
         };
@@ -804,7 +804,7 @@ mod tests {
         responses::{ResponseConfig, ResponseData, respond},
         train::{
             Device, Run,
-            operator::{LossConfig, Normaliser, engine::Cpu, train_operator},
+            operator::{LossConfig, Normalization, engine::Cpu, train_operator},
         },
     };
 
@@ -848,7 +848,7 @@ mod tests {
             ),
             OperatorConfig {
                 loss: LossConfig {
-                    normalised: 0.5,
+                    normalized: 0.5,
                     physical: 2.0,
                     slope: 0.3,
                 },
@@ -859,7 +859,7 @@ mod tests {
                 )
             },
             OperatorConfig {
-                normaliser: Normaliser::PerPoint,
+                normalization: Normalization::PerPoint,
                 average: 0.0,
                 ..of(
                     network(40, 4, 2, LayerKind::Residual, Activation::LeakyRelu, 0.1),

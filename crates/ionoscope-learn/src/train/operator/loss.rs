@@ -2,14 +2,14 @@
 
 use ionoscope_dynamics::spec::Spec;
 
-use super::config::{FLOOR, LossConfig, Normaliser, OperatorConfig};
+use super::config::{FLOOR, LossConfig, Normalization, OperatorConfig};
 use crate::{
     Error, Result,
     architectures::fno::{Fno, Frame, Layout, PerPoint, Scaling, charges, grid::Grid, pass::Work},
     responses::{ResponseData, Responses},
 };
 
-/// What the published form of the normalised error adds to the standard deviation at a time, in the variable's unit.
+/// What the published form of the normalized error adds to the standard deviation at a time, in the variable's unit.
 const PUBLISHED: f64 = 1e-5;
 /// Smallest size that an error is relative to, as a share of the variable's standard deviation.
 const LEAST: f64 = 0.05;
@@ -106,7 +106,7 @@ impl Problem {
         config: &OperatorConfig,
         from: Option<&Fno>,
     ) -> Result<Self> {
-        let per_point = config.normaliser == Normaliser::PerPoint;
+        let per_point = config.normalization == Normalization::PerPoint;
         let (mean, scale) = if per_point {
             let (mean, sd) = plain_statistics(&data.training);
             (mean, sd.into_iter().map(|s| s + PUBLISHED).collect())
@@ -220,7 +220,7 @@ impl Problem {
         }
     }
 
-    /// Normalised error of each variable for sample `k`, whose output is in `work`, and the gradient by that output of the mean loss, into `d`.
+    /// Normalized error of each variable for sample `k`, whose output is in `work`, and the gradient by that output of the mean loss, into `d`.
     pub(super) fn loss(
         &self,
         set: &Set,
@@ -245,7 +245,7 @@ impl Problem {
                     self.frame.base(i * points + t, start) + f64::from(gain[t]) * f64::from(y[t])
                         - f64::from(x[t])
                 };
-                let [normalised, physical, slope] = set.size[k * variables + i];
+                let [normalized, physical, slope] = set.size[k * variables + i];
                 let norm = (0..points)
                     .map(|t| (error(t) / s[t]).powi(2))
                     .sum::<f64>()
@@ -254,7 +254,7 @@ impl Problem {
                     let share = |weight: f64, norm: f64, size: f64| {
                         weight / (norm.max(1e-12) * size * variables as f64)
                     };
-                    let first = share(self.weights.normalised, norm, normalised);
+                    let first = share(self.weights.normalized, norm, normalized);
                     (0..points).for_each(|t| by[t] = first * error(t) / s[t].powi(2));
                     if self.weights.physical > 0.0 {
                         let share = share(
@@ -281,7 +281,7 @@ impl Problem {
                         *d = (by[t] * f64::from(gain[t])) as f32;
                     }
                 }
-                norm / normalised
+                norm / normalized
             })
             .collect()
     }
@@ -313,10 +313,10 @@ mod tests {
             [0.0, 0.0, 1.0],
             [0.5, 2.0, 0.3],
         ] {
-            let [normalised, physical, slope] = weights;
+            let [normalized, physical, slope] = weights;
             let config = OperatorConfig {
                 loss: LossConfig {
-                    normalised,
+                    normalized,
                     physical,
                     slope,
                 },
@@ -346,7 +346,7 @@ mod tests {
                     let norm =
                         |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
                     let size = set.size[17 * 2 + i];
-                    normalised
+                    normalized
                         * norm(&mut e.iter().zip(&problem.scale[i * 100..]).map(|(e, s)| e / s))
                         / size[0]
                         + physical * norm(&mut e.iter().copied()) / size[1]

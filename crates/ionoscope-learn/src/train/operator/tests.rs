@@ -57,7 +57,7 @@ fn config(epochs: u64) -> OperatorConfig {
 fn outputs_may_be_scaled_time_by_time() {
     let data = data();
     let config = OperatorConfig {
-        normaliser: Normaliser::PerPoint,
+        normalization: Normalization::PerPoint,
         ..config(100)
     };
     let trained = train_operator(&data, &config, &mut Run::default()).unwrap();
@@ -531,7 +531,7 @@ fn a_network_to_start_from_is_never_made_worse_and_the_rate_is_warned_of() {
     // However heavy the parts of the loss are.
     for weight in [0.01, 100.0] {
         let loss = LossConfig {
-            normalised: 0.0,
+            normalized: 0.0,
             physical: weight,
             slope: 0.0,
         };
@@ -584,12 +584,12 @@ fn a_network_to_start_from_is_never_made_worse_and_the_rate_is_warned_of() {
 }
 
 #[test]
-fn whatever_the_loss_it_is_the_normalised_error_whose_rise_is_warned_of() {
+fn whatever_the_loss_it_is_the_normalized_error_whose_rise_is_warned_of() {
     let data = data();
-    let first = |normalised: f64, physical: f64, slope: f64| {
+    let first = |normalized: f64, physical: f64, slope: f64| {
         let config = OperatorConfig {
             loss: LossConfig {
-                normalised,
+                normalized,
                 physical,
                 slope,
             },

@@ -29,13 +29,13 @@ fn cost(values: &BTreeMap<String, Value>) -> f64 {
     (values["x"].as_f64().unwrap() - 1.0).powi(2) + values["n"].as_f64().unwrap()
 }
 
-fn quadratic(s: &Suggestion, report: Reporter) -> Result<Outcome> {
+fn quadratic(s: &Suggestion, report: Reporter) -> Result<TrialOutcome> {
     for step in 1..=4 {
         if !report(step, cost(s.values) + 1.0 / step as f64)? {
-            return Ok(Outcome::Pruned);
+            return Ok(TrialOutcome::Pruned);
         }
     }
-    Ok(Outcome::Complete(vec![cost(s.values)]))
+    Ok(TrialOutcome::Complete(vec![cost(s.values)]))
 }
 
 fn work<'a>(objective: &'a Objective<'a>) -> Work<'a> {
@@ -128,7 +128,7 @@ fn several_objectives_give_a_front() {
             s.values["x"].as_f64().unwrap(),
             s.values["n"].as_f64().unwrap(),
         );
-        Ok(Outcome::Complete(vec![
+        Ok(TrialOutcome::Complete(vec![
             (x - 1.0).powi(2) + n,
             (x + 1.0).powi(2) + n,
         ]))
@@ -163,7 +163,7 @@ fn several_objectives_give_a_front() {
             .count()
             >= 3
     );
-    let wrong = |_: &Suggestion, _: Reporter| Ok(Outcome::Complete(vec![1.0]));
+    let wrong = |_: &Suggestion, _: Reporter| Ok(TrialOutcome::Complete(vec![1.0]));
     let message = run(
         Some(&file("short")),
         &two,
@@ -211,7 +211,7 @@ fn what_is_interrupted_or_left_behind_is_begun_again_with_its_seed() {
     let interrupted = |s: &Suggestion, report: Reporter| {
         if calls.fetch_add(1, Ordering::Relaxed) == 2 {
             stop.raise();
-            return Ok(Outcome::Interrupted);
+            return Ok(TrialOutcome::Interrupted);
         }
         quadratic(s, report)
     };
@@ -364,12 +364,12 @@ fn kinds() -> Vec<StudyConfig> {
 }
 
 /// As [`quadratic`], for any number of objectives; some trials cannot be done.
-fn several(s: &Suggestion, report: Reporter, objectives: usize) -> Result<Outcome> {
+fn several(s: &Suggestion, report: Reporter, objectives: usize) -> Result<TrialOutcome> {
     if s.number % 5 == 3 {
-        return Ok(Outcome::Failed("too wide".into()));
+        return Ok(TrialOutcome::Failed("too wide".into()));
     }
     Ok(match quadratic(s, report)? {
-        Outcome::Complete(v) => Outcome::Complete(
+        TrialOutcome::Complete(v) => TrialOutcome::Complete(
             (0..objectives)
                 .map(|k| v[0] * (k as f64 - 0.3).abs())
                 .collect(),
@@ -467,7 +467,7 @@ fn interrupted_again_and_again_a_study_tries_and_finds_the_same() {
                     return Err(Error::Failed("no space left".into()));
                 }
                 stop.raise();
-                Ok(Outcome::Interrupted)
+                Ok(TrialOutcome::Interrupted)
             };
             let ended = go(&path, &Watcher::new(stop.clone()), &stopped);
             if n == 30 {
@@ -533,7 +533,7 @@ fn budgets_are_met_or_refused_and_errors_end_the_study() {
         (n % 2 == 0).then(|| BTreeMap::from([("m".to_owned(), json!(10 - n))]))
     };
     let sums = |s: &Suggestion, _: Reporter| {
-        Ok(Outcome::Complete(vec![
+        Ok(TrialOutcome::Complete(vec![
             s.values["n"].as_f64().unwrap() + s.fitted["m"].as_f64().unwrap(),
         ]))
     };
@@ -578,7 +578,7 @@ fn budgets_are_met_or_refused_and_errors_end_the_study() {
     .unwrap_err()
     .to_string();
     assert!(message.contains("no disk"));
-    let hopeless = |_: &Suggestion, _: Reporter| Ok(Outcome::Failed("too wide".into()));
+    let hopeless = |_: &Suggestion, _: Reporter| Ok(TrialOutcome::Failed("too wide".into()));
     let message = run(
         Some(&file("hopeless")),
         &config(2),

@@ -149,7 +149,7 @@ impl Followed<'_> {
         let kinds = [
             (Codimension2::Cusp, Role::Third),
             (Codimension2::BogdanovTakens, Role::Equations),
-            (Codimension2::GeneralisedHopf, Role::Orbit),
+            (Codimension2::GeneralizedHopf, Role::Orbit),
             (Codimension2::FoldHopf, Role::Network),
         ];
         for (kind, role) in kinds {

@@ -1,7 +1,7 @@
 //! The report: sections made of what was found.
 
 use super::{
-    DT, MODELS, Outcome,
+    DT, Findings, MODELS,
     findings::{Network, Side, median},
 };
 use crate::{
@@ -31,7 +31,7 @@ fn say(v: f64, digits: usize) -> String {
 ///
 /// # Errors
 /// None today.
-pub fn report(o: &Outcome) -> Result<(Heading, Vec<Section>)> {
+pub fn report(o: &Findings) -> Result<(Heading, Vec<Section>)> {
     let quick = if o.options.quick {
         " A quick run: two networks, fewer data, fewer steps than the full one."
     } else {
@@ -44,7 +44,7 @@ pub fn report(o: &Outcome) -> Result<(Heading, Vec<Section>)> {
              to end: data, training, analysis.{quick}"
         ),
         footer: vec![
-            format!("Made by ionoscope {} on {}.", provenance::version(), provenance::machine()),
+            format!("TrainedNetwork by ionoscope {} on {}.", provenance::version(), provenance::machine()),
             format!("Command: `{}`", provenance::command()),
             "Models: Sherman, Rinzel, Keizer (1988) Biophys. J. 54:411, doi 10.1016/S0006-3495(88)82975-8; Stankevich, Mosekilde (2017) Chaos \
              27:123101, doi 10.1063/1.4986401."
@@ -68,7 +68,7 @@ pub fn report(o: &Outcome) -> Result<(Heading, Vec<Section>)> {
 }
 
 /// The two main networks that are shipped, with their cells, in the order of [`MODELS`].
-fn main_networks(o: &Outcome) -> Vec<(&'static str, &super::Cell, &Network)> {
+fn main_networks(o: &Findings) -> Vec<(&'static str, &super::BetaCell, &Network)> {
     let of = |k: usize| {
         let network = o
             .networks
@@ -79,7 +79,7 @@ fn main_networks(o: &Outcome) -> Vec<(&'static str, &super::Cell, &Network)> {
     (0..MODELS.len()).filter_map(of).collect()
 }
 
-fn summary(o: &Outcome) -> Section {
+fn summary(o: &Findings) -> Section {
     let mut answer = Section::new("summary", "In short");
     answer = answer.text(
         "A bursting cell rests at a fixed point only if it is stable and the cell is put there; otherwise it bursts or spikes around it. Networks \
@@ -165,7 +165,7 @@ fn time(seconds: f64) -> String {
     }
 }
 
-fn goals(o: &Outcome) -> Section {
+fn goals(o: &Findings) -> Section {
     let (table, missed) = tables::goals(o);
     let mut answer = Section::new("goals", "Goals, met and missed")
         .text("The worst of all seeds counts, at the time step 0.005. Networks are never chosen by their fixed points or eigenvalues.")
@@ -183,13 +183,13 @@ fn goals(o: &Outcome) -> Section {
     answer
 }
 
-fn paper(o: &Outcome) -> Section {
+fn paper(o: &Findings) -> Section {
     Section::new("paper", "Paper and here")
         .text("Every number that the paper reports, beside the equations and the networks of this run (of several seeds, those with the lowest validation error).")
         .with(Part::Table(tables::paper(o)))
 }
 
-fn motion(o: &Outcome) -> Section {
+fn motion(o: &Findings) -> Section {
     let mut answer = Section::new("motion", "Bursting and spiking");
     for figure in &o.figures.motion {
         answer = answer.with(Part::Figure(figure.clone()));
@@ -203,7 +203,7 @@ fn motion(o: &Outcome) -> Section {
         .with(Part::Table(tables::together(o)))
 }
 
-fn over_v_s(o: &Outcome) -> Section {
+fn over_v_s(o: &Findings) -> Section {
     let mut answer = Section::new("over-v-s", "Over V_{S}: rasters, two branches, basins");
     for figure in &o.rasters.figures {
         answer = answer.with(Part::Figure(figure.clone()));
@@ -211,7 +211,7 @@ fn over_v_s(o: &Outcome) -> Section {
     answer
 }
 
-fn data(o: &Outcome) -> Section {
+fn data(o: &Findings) -> Section {
     Section::new("data", "Data: the fixed point is in none of them")
         .text(
             "Trajectories start at random states and values of V_{S}; a transient of 100 s is dropped; then pairs of states one time step apart are \
@@ -221,7 +221,7 @@ fn data(o: &Outcome) -> Section {
         .with(Part::Table(tables::data(o)))
 }
 
-fn fixed_point(o: &Outcome) -> Section {
+fn fixed_point(o: &Findings) -> Section {
     let mut answer = Section::new("fixed-point", "The fixed point")
         .with(Part::Figure(o.figures.distance.clone()));
     for (form, _, n) in main_networks(o) {
@@ -230,7 +230,7 @@ fn fixed_point(o: &Outcome) -> Section {
     answer
 }
 
-fn eigenvalues(o: &Outcome) -> Section {
+fn eigenvalues(o: &Findings) -> Section {
     let mut answer = Section::new("eigenvalues", "Eigenvalues and stability").text(
         "A multiplier λ of a network's fixed point is compared with an eigenvalue μ of the equations by μ = ln(λ)/dt. The fixed point of the \
          original model is unstable throughout; that of the modified one is stable in a window, whose borders are Hopf bifurcations. Near each border \
@@ -245,7 +245,7 @@ fn eigenvalues(o: &Outcome) -> Section {
         .with(Part::Table(tables::time_steps(o)))
 }
 
-fn networks(o: &Outcome) -> Section {
+fn networks(o: &Findings) -> Section {
     Section::new("networks", "All networks, all seeds")
         .text(
             "Of each model and time step, the seed with the lowest validation error is shipped and drawn. The seed decides the data and the initial \
@@ -255,7 +255,7 @@ fn networks(o: &Outcome) -> Section {
         .with(Part::Figure(o.figures.training.clone()))
 }
 
-fn cost(o: &Outcome) -> Section {
+fn cost(o: &Findings) -> Section {
     Section::new("cost", "Cost")
         .text(format!(
             "{} of work: {} for data, {} for training, {} for fixed points, eigenvalues, trajectories and figures. Machine: {}. This run took {}; \
@@ -270,7 +270,7 @@ fn cost(o: &Outcome) -> Section {
         .with(Part::Table(tables::cost(o)))
 }
 
-fn definitions(o: &Outcome) -> Section {
+fn definitions(o: &Findings) -> Section {
     let mut table = Table::new(
         "definitions",
         "What the words mean",
@@ -290,12 +290,12 @@ fn definitions(o: &Outcome) -> Section {
             "Euclidean distance of the fixed points of network and equations in raw units (mV, 1, 1), as in the paper",
         ),
         (
-            "standardised distance",
+            "standardized distance",
             "the same, each variable in units of its standard deviation in the training data",
         ),
         (
             "distance to the data",
-            "the smallest standardised distance from the equations' fixed point to a state of the training or validation pairs with V_{S} within 0.25 mV",
+            "the smallest standardized distance from the equations' fixed point to a state of the training or validation pairs with V_{S} within 0.25 mV",
         ),
         (
             "eigenvalue error",

@@ -12,7 +12,7 @@ use ionoscope_learn::{architectures::neural_map::NeuralMap, dataset::Dataset};
 
 use super::{
     DT, MODELS, Options, SMALLER_DT, TRANSIENT, answers, figures,
-    findings::{Cell, Network},
+    findings::{BetaCell, Network},
     fixed_points,
     networks::Recipe,
     oscillations,
@@ -35,7 +35,7 @@ pub(crate) struct Figures {
 struct Drawing<'a> {
     options: &'a Options,
     recipes: &'a [Recipe],
-    cells: &'a [Cell],
+    cells: &'a [BetaCell],
     networks: &'a [Network],
     maps: &'a [NeuralMap],
     watch: &'a Watcher,
@@ -48,7 +48,7 @@ struct Drawing<'a> {
 pub(crate) fn draw(
     options: &Options,
     recipes: &[Recipe],
-    cells: &[Cell],
+    cells: &[BetaCell],
     networks: &[Network],
     maps: &[NeuralMap],
     watch: &Watcher,
@@ -125,7 +125,7 @@ impl Drawing<'_> {
             .position(|n| n.shipped && n.system == model && n.dt == dt)
     }
 
-    fn motion(&self, k: usize, cell: &Cell) -> Result<Motion> {
+    fn motion(&self, k: usize, cell: &BetaCell) -> Result<Motion> {
         let name = answers::FORMS[k];
         let equations = Watched::shared(models::find(&cell.system)?, self.watch);
         let at = self
@@ -166,7 +166,7 @@ impl Drawing<'_> {
     }
 
     /// The branch of fixed points of the equations of a cell.
-    fn branch(&self, cell: &Cell, range: [f64; 2]) -> Result<figures::Branch> {
+    fn branch(&self, cell: &BetaCell, range: [f64; 2]) -> Result<figures::Branch> {
         let equations = Watched::shared(models::find(&cell.system)?, self.watch);
         Ok(figures::Branch {
             name: "equations".into(),

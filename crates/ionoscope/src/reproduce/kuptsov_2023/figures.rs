@@ -5,7 +5,7 @@ use ionoscope_dynamics::trajectory::Trajectory;
 use ionoscope_learn::dataset::Dataset;
 
 use super::{
-    findings::{Cell, Network},
+    findings::{BetaCell, Network},
     fixed_points::Comparison,
 };
 use crate::report::figure::{Axis, Figure, Panel, Role, Series};
@@ -250,7 +250,7 @@ pub fn fixed_point_distances(
             let distance = |c: &Comparison| {
                 (
                     c.point.v_s,
-                    c.data_distance_standardised.unwrap_or(f64::NAN),
+                    c.data_distance_standardized.unwrap_or(f64::NAN),
                 )
             };
             let (x, y) = network.comparisons.iter().map(distance).unzip();
@@ -331,7 +331,7 @@ pub fn complex_eigenvalues(
     caption: &str,
     branches: &[Branch],
     zoom: &[Branch],
-    cell: &Cell,
+    cell: &BetaCell,
 ) -> Figure {
     let window = match cell.borders[..] {
         [a, b] => Some([a, b]),

@@ -11,7 +11,7 @@ use super::{
 
 /// What the equations of one model do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
+pub struct BetaCell {
     /// Identifier of the model.
     pub system: String,
     /// Fixed points over the grid.
@@ -39,9 +39,9 @@ pub struct Network {
     pub adam_alone: Option<Metrics>,
     /// Fixed points over the grid, beside those of the equations.
     pub comparisons: Vec<Comparison>,
-    /// As [`Cell::borders`].
+    /// As [`BetaCell::borders`].
     pub borders: Vec<f64>,
-    /// As [`Cell::rhythms`].
+    /// As [`BetaCell::rhythms`].
     pub rhythms: Vec<(f64, Rhythm)>,
     /// How long it stayed within half a standard deviation of the equations, from each of several starts (s).
     pub together: Vec<f64>,
@@ -94,7 +94,7 @@ impl Network {
     }
 
     /// Largest difference of the borders of stability to those of the equations; infinite where their numbers differ.
-    pub fn border_error(&self, cell: &Cell) -> f64 {
+    pub fn border_error(&self, cell: &BetaCell) -> f64 {
         if self.borders.len() != cell.borders.len() {
             return f64::INFINITY;
         }
@@ -141,8 +141,8 @@ pub fn summary(networks: &[Network], variables: &[String]) -> Value {
         json!({
             "v_s": c.point.v_s,
             "distance": c.distance,
-            "distance_standardised": c.distance_standardised,
-            "data_distance_standardised": c.data_distance_standardised,
+            "distance_standardized": c.distance_standardized,
+            "data_distance_standardized": c.data_distance_standardized,
             "number_in_box": c.point.number_in_box,
             "eigenvalue_error": c.eigenvalue_error,
             "eigenvalues": c.point.found.as_ref().map(|f| f.eigenvalues.as_slice()).unwrap_or_default(),
@@ -192,8 +192,8 @@ mod tests {
                 number_in_box: 0,
             },
             distance,
-            distance_standardised: distance,
-            data_distance_standardised: Some(1.0),
+            distance_standardized: distance,
+            data_distance_standardized: Some(1.0),
             eigenvalue_error: None,
             others_in_training_range: 0,
             eigenvalues_of_equations: vec![],

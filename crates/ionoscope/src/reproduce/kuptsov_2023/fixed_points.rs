@@ -1,7 +1,7 @@
 //! The fixed point that no network was shown: of the equations, of a map, and how far they are apart.
 
 use ionoscope_analysis::{
-    compare::{distance, distance_standardised, nearest},
+    compare::{distance, distance_standardized, nearest},
     fixed_points::{FixedPoint, FixedPointOptions, fixed_points_over, refine},
     spectrum::{Complex, eigenvalue_error},
 };
@@ -36,10 +36,10 @@ pub struct Comparison {
     /// Euclidean distance to that of the equations, in raw units (mV, 1, 1), as in the paper.
     pub distance: Option<f64>,
     /// The same, each variable in units of its standard deviation in the training data.
-    pub distance_standardised: Option<f64>,
-    /// How far the nearest data are: the smallest standardised distance from the fixed point of the equations to a state of the training
+    pub distance_standardized: Option<f64>,
+    /// How far the nearest data are: the smallest standardized distance from the fixed point of the equations to a state of the training
     /// or validation pairs with a control parameter within [`NEAR`]. None where there are no such pairs.
-    pub data_distance_standardised: Option<f64>,
+    pub data_distance_standardized: Option<f64>,
     /// Largest relative difference of the eigenvalues under the best pairing.
     pub eigenvalue_error: Option<f64>,
     /// Number of further fixed points with a state inside what the map was trained on.
@@ -131,8 +131,8 @@ fn compare(equations: &Point, found: Vec<FixedPoint>, data: &Dataset) -> Result<
     let both = reference.zip(found.as_ref());
     Ok(Comparison {
         distance: both.map(|(r, f)| distance(&r.x, &f.x)),
-        distance_standardised: both.map(|(r, f)| distance_standardised(&r.x, &f.x, sd)),
-        data_distance_standardised: reference
+        distance_standardized: both.map(|(r, f)| distance_standardized(&r.x, &f.x, sd)),
+        data_distance_standardized: reference
             .and_then(|r| distance_to_data(&r.x, equations.v_s, data)),
         eigenvalue_error: both
             .map(|(r, f)| eigenvalue_error(&r.eigenvalues, &f.eigenvalues))
@@ -152,7 +152,7 @@ fn distance_to_data(x: &[f64], v_s: f64, data: &Dataset) -> Option<f64> {
     let near = |pairs: &Pairs| {
         let close = (0..pairs.len()).filter(|k| (pairs.p(*k)[0] - v_s).abs() <= NEAR);
         close
-            .map(|k| distance_standardised(pairs.u(k), x, sd))
+            .map(|k| distance_standardized(pairs.u(k), x, sd))
             .min_by(f64::total_cmp)
     };
     [near(&data.training), near(&data.validation)]

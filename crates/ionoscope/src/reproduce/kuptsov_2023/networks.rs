@@ -71,7 +71,7 @@ pub struct Metrics {
 }
 
 /// Where the stages work.
-pub struct Workshop<'a> {
+pub struct NetworkTrainer<'a> {
     /// Folder of the run.
     pub dir: &'a Path,
     /// Whether files of an earlier run with the same configuration are used.
@@ -81,7 +81,7 @@ pub struct Workshop<'a> {
 }
 
 /// A network with what it was trained on.
-pub struct Made {
+pub struct TrainedNetwork {
     /// The map.
     pub map: NeuralMap,
     /// Its data.
@@ -96,22 +96,22 @@ struct Finished {
     metrics: Metrics,
 }
 
-impl Workshop<'_> {
+impl NetworkTrainer<'_> {
     /// Makes a network, or finds it made.
     ///
     /// # Errors
     /// A configuration that does not fit, data or training that fail, files that cannot be written.
-    pub fn make(&self, recipe: &Recipe) -> Result<Made> {
+    pub fn make(&self, recipe: &Recipe) -> Result<TrainedNetwork> {
         let stem = recipe.file_stem();
         let (data, seconds_data) = self.data(recipe, &stem)?;
         let (map, metrics) = self.network(recipe, &data, &stem, seconds_data)?;
-        Ok(Made { map, data, metrics })
+        Ok(TrainedNetwork { map, data, metrics })
     }
 
     /// Errors and cost of the same network trained by Adam alone on the same data.
     ///
     /// # Errors
-    /// As [`Workshop::make`].
+    /// As [`NetworkTrainer::make`].
     pub fn adam_alone(&self, recipe: &Recipe, data: &Dataset) -> Result<Metrics> {
         let mut recipe = recipe.clone();
         recipe.train.adam.epochs = ADAM_EPOCHS;

@@ -9,12 +9,12 @@ use ionoscope_learn::{
     adam::{AdamConfig, Schedule},
     architectures::fno::{Activation, FnoConfig, LayerKind},
     responses::{FamilySource, ResponseConfig},
-    train::operator::{Normaliser, OperatorConfig, Optimizer},
+    train::operator::{Normalization, OperatorConfig, Optimizer},
 };
 
 /// A cell of the paper.
 #[derive(Debug)]
-pub struct Cell {
+pub struct PaperCell {
     /// Short name.
     pub name: &'static str,
     /// As people say it.
@@ -35,7 +35,7 @@ pub struct Cell {
     pub ours: Ours,
     /// What is published of the paper's network, and what we want to reach, both of a network of at most its size.
     pub published: Numbers,
-    /// See [`Cell::published`].
+    /// See [`PaperCell::published`].
     pub goals: Numbers,
     /// Samples of the paper's training set.
     pub samples: usize,
@@ -76,8 +76,8 @@ pub struct Ours {
 /// Errors.
 #[derive(Debug)]
 pub struct Numbers {
-    /// Normalised, mean over test sets.
-    pub normalised: f64,
+    /// Normalized, mean over test sets.
+    pub normalized: f64,
     /// In the paper's own form.
     pub published: Option<f64>,
     /// Relative L2 of the potential in physical units.
@@ -89,10 +89,10 @@ pub struct Numbers {
 }
 
 const GOALS: &str = "goal";
-const PUBLISHED: &str = "the published network on three draws, normalised with the floor";
+const PUBLISHED: &str = "the published network on three draws, normalized with the floor";
 
 /// FitzHugh-Nagumo.
-pub static FHN: Cell = Cell {
+pub static FHN: PaperCell = PaperCell {
     name: "fhn",
     title: "FitzHugh-Nagumo",
     model: "fitzhugh-nagumo-1961",
@@ -127,14 +127,14 @@ pub static FHN: Cell = Cell {
         rate: 1e-3,
     },
     published: Numbers {
-        normalised: 0.0071,
+        normalized: 0.0071,
         published: Some(0.0086),
         potential: Some(0.025),
         miscounted: None,
         source: PUBLISHED,
     },
     goals: Numbers {
-        normalised: 0.0035,
+        normalized: 0.0035,
         published: None,
         potential: Some(0.008),
         miscounted: None,
@@ -144,7 +144,7 @@ pub static FHN: Cell = Cell {
 };
 
 /// Hodgkin-Huxley.
-pub static HH: Cell = Cell {
+pub static HH: PaperCell = PaperCell {
     name: "hh",
     title: "Hodgkin-Huxley",
     model: "hodgkin-huxley-1952",
@@ -179,14 +179,14 @@ pub static HH: Cell = Cell {
         rate: 1e-3,
     },
     published: Numbers {
-        normalised: 0.03,
+        normalized: 0.03,
         published: Some(0.0271),
         potential: Some(0.052),
         miscounted: Some(0.025),
         source: PUBLISHED,
     },
     goals: Numbers {
-        normalised: 0.014,
+        normalized: 0.014,
         published: None,
         potential: Some(0.02),
         miscounted: Some(0.003),
@@ -196,7 +196,7 @@ pub static HH: Cell = Cell {
 };
 
 /// O'Hara-Rudy, endocardial.
-pub static ORD: Cell = Cell {
+pub static ORD: PaperCell = PaperCell {
     name: "ord",
     title: "O'Hara-Rudy",
     model: "ohara-rudy-2011",
@@ -231,14 +231,14 @@ pub static ORD: Cell = Cell {
         rate: 1e-3,
     },
     published: Numbers {
-        normalised: 0.0242,
+        normalized: 0.0242,
         published: Some(0.0242),
         potential: None,
         miscounted: None,
         source: "paper, without the floor, on stimuli of its own that are not published",
     },
     goals: Numbers {
-        normalised: 0.015,
+        normalized: 0.015,
         published: None,
         potential: None,
         miscounted: None,
@@ -248,11 +248,11 @@ pub static ORD: Cell = Cell {
 };
 
 /// All of them.
-pub static ALL: [&Cell; 3] = [&FHN, &HH, &ORD];
+pub static ALL: [&PaperCell; 3] = [&FHN, &HH, &ORD];
 
 /// For tests.
 #[cfg(test)]
-pub static TINY: Cell = Cell {
+pub static TINY: PaperCell = PaperCell {
     points: 120,
     paper: Paper {
         size: [6, 4, 2],
@@ -276,14 +276,14 @@ pub static TINY: Cell = Cell {
         rate: 1e-3,
     },
     published: Numbers {
-        normalised: 0.0071,
+        normalized: 0.0071,
         published: None,
         potential: None,
         miscounted: None,
         source: PUBLISHED,
     },
     goals: Numbers {
-        normalised: 0.0035,
+        normalized: 0.0035,
         published: None,
         potential: None,
         miscounted: None,
@@ -309,7 +309,7 @@ pub struct Stage {
     pub operator: OperatorConfig,
 }
 
-impl Cell {
+impl PaperCell {
     /// The paper's data.
     pub fn responses(&self, seed: u64) -> ResponseConfig {
         ResponseConfig {
@@ -360,7 +360,7 @@ impl Cell {
             clip: 0.0,
             average: 0.0,
             optimizer: Optimizer::Adam,
-            normaliser: Normaliser::PerPoint,
+            normalization: Normalization::PerPoint,
             validate_every: 1,
             seed,
             ..OperatorConfig::default()

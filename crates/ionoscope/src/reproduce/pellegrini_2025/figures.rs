@@ -2,7 +2,7 @@
 
 use ionoscope_analysis::metrics::Summary;
 
-use super::{COMES_ALONG, Judged, OURS, Outcome};
+use super::{COMES_ALONG, Findings, Judged, OURS};
 use crate::report::figure::{Axis, Figure, Panel, Role, Series};
 
 /// Variables in a figure of traces.
@@ -14,7 +14,7 @@ const MOST_NAMES: usize = 12;
 const ROLES: [Role; 3] = [Role::Second, Role::Network, Role::Third];
 
 /// The membrane potential first, then the others in order.
-fn shown(o: &Outcome) -> Vec<usize> {
+fn shown(o: &Findings) -> Vec<usize> {
     let spec = &o.data.spec;
     let v = spec.membrane_potential_index().unwrap_or(0);
     std::iter::once(v)
@@ -23,14 +23,14 @@ fn shown(o: &Outcome) -> Vec<usize> {
         .collect()
 }
 
-fn times(o: &Outcome) -> Vec<f64> {
+fn times(o: &Findings) -> Vec<f64> {
     (0..o.cell.points)
         .map(|t| o.cell.t_end * t as f64 / o.cell.points as f64)
         .collect()
 }
 
 /// The network that the figures of single traces are of: the one that comes along, else ours.
-pub(super) fn best(o: &Outcome) -> &Judged {
+pub(super) fn best(o: &Findings) -> &Judged {
     let named = |name: &str| o.networks.iter().find(|j| j.made.name == name);
     named(COMES_ALONG)
         .or_else(|| named(OURS))
@@ -39,7 +39,7 @@ pub(super) fn best(o: &Outcome) -> &Judged {
 
 /// One panel: a variable of a sample of the first draw, by the equations and by a network.
 fn panel(
-    o: &Outcome,
+    o: &Findings,
     judged: &Judged,
     sample: usize,
     variable: usize,
@@ -85,7 +85,7 @@ fn panel(
 }
 
 /// The stimulus of a sample in words, with its error.
-fn describe(o: &Outcome, judged: &Judged, sample: usize) -> String {
+fn describe(o: &Findings, judged: &Judged, sample: usize) -> String {
     let input = o.draws[0].test.input(sample);
     let dt = o.cell.t_end / o.cell.points as f64;
     let level = f64::from(input[0]);
@@ -102,7 +102,7 @@ fn describe(o: &Outcome, judged: &Judged, sample: usize) -> String {
 }
 
 /// Three samples of the first draw: of middling error, near the 95th percentile, and the worst.
-pub(super) fn traces(o: &Outcome) -> Figure {
+pub(super) fn traces(o: &Findings) -> Figure {
     let judged = best(o);
     let order = judged.evaluations[0].worst(usize::MAX);
     let picked = [order[order.len() / 2], order[order.len() / 20], order[0]];
@@ -138,7 +138,7 @@ pub(super) fn traces(o: &Outcome) -> Figure {
 }
 
 /// The ten worst samples of the first draw.
-pub(super) fn worst(o: &Outcome) -> Figure {
+pub(super) fn worst(o: &Findings) -> Figure {
     let judged = best(o);
     let caption = format!(
         "The ten samples of the first draw with the largest errors of the network '{}'.",
@@ -172,8 +172,8 @@ fn five(values: impl Iterator<Item = f64>) -> [f64; 5] {
 }
 
 /// Errors of all networks on all draws, by variable and by class.
-pub(super) fn boxes(o: &Outcome) -> Figure {
-    let caption = "Normalised errors of all test samples: the middle half as a box with the median, whiskers to the 5th and the 95th percentile.";
+pub(super) fn boxes(o: &Findings) -> Figure {
+    let caption = "Normalized errors of all test samples: the middle half as a box with the median, whiskers to the 5th and the 95th percentile.";
     let mut figure = Figure::new(
         &format!("{}-boxes", o.cell.name),
         &format!("{}: errors", o.cell.title),
@@ -198,11 +198,11 @@ pub(super) fn boxes(o: &Outcome) -> Figure {
         group as f64 + 1.0 + width * (network as f64 - (o.networks.len() - 1) as f64 / 2.0)
     };
     let mut by_variable =
-        Panel::new("", axis, Axis::new("normalised error", "%").log()).with_height(180.0);
+        Panel::new("", axis, Axis::new("normalized error", "%").log()).with_height(180.0);
     let mut by_class = Panel::new(
         "",
         Axis::new("class of stimulus", "").with_names(classes.clone()),
-        Axis::new("normalised error", "%").log(),
+        Axis::new("normalized error", "%").log(),
     )
     .with_height(180.0);
     for (n, judged) in o.networks.iter().enumerate() {
@@ -211,7 +211,7 @@ pub(super) fn boxes(o: &Outcome) -> Figure {
             |groups: usize, of: &dyn Fn(usize) -> [f64; 5]| (0..groups).map(of).collect::<Vec<_>>();
         let at = |groups: usize| (0..groups).map(|g| place(g, n)).collect::<Vec<_>>();
         let role = ROLES[n % ROLES.len()];
-        let variables = fives(names.len(), &|i| five(samples().map(|s| s.normalised[i])));
+        let variables = fives(names.len(), &|i| five(samples().map(|s| s.normalized[i])));
         let of_class = fives(classes.len(), &|c| {
             five(samples().filter(|s| s.class == c).map(|s| s.error()))
         });
@@ -235,7 +235,7 @@ pub(super) fn boxes(o: &Outcome) -> Figure {
 }
 
 /// Errors over the samples seen in training.
-pub(super) fn learning(o: &Outcome) -> Figure {
+pub(super) fn learning(o: &Findings) -> Figure {
     let caption = "Mean error of the loss over a training; dots: on the validation set. A jump in ours is the change from the coarse grid to the whole one.";
     let mut panel = Panel::new(
         "",

@@ -11,12 +11,12 @@ use ionoscope_learn::{
 
 use super::{
     OURS, Options,
-    cells::{Cell, Stage},
+    cells::{PaperCell, Stage},
 };
 use crate::{Error, Result, artifact, config::OperatorConfiguration};
 
 /// A trained network.
-pub(crate) struct Made {
+pub(crate) struct TrainedNetwork {
     /// Short name.
     pub name: String,
     /// How it was made.
@@ -29,14 +29,14 @@ pub(crate) struct Made {
 }
 
 /// Makes networks.
-pub(crate) struct Workshop<'a> {
+pub(crate) struct NetworkTrainer<'a> {
     pub options: &'a Options,
     pub watch: &'a Watcher,
 }
 
-impl Workshop<'_> {
+impl NetworkTrainer<'_> {
     /// The paper's network of fixed size, ours, and, where it is asked for, the paper's without a limit; and the data of the first.
-    pub fn train(&self, cell: &Cell) -> Result<(Vec<Made>, ResponseData)> {
+    pub fn train(&self, cell: &PaperCell) -> Result<(Vec<TrainedNetwork>, ResponseData)> {
         let Options {
             quick, free, seed, ..
         } = *self.options;
@@ -53,7 +53,12 @@ impl Workshop<'_> {
         Ok((made, data))
     }
 
-    fn recipe(&self, cell: &Cell, name: &str, stages: &[Stage]) -> Result<(Made, ResponseData)> {
+    fn recipe(
+        &self,
+        cell: &PaperCell,
+        name: &str,
+        stages: &[Stage],
+    ) -> Result<(TrainedNetwork, ResponseData)> {
         let (mut curve, mut seconds, mut seen) = (Vec::new(), 0.0, 0.0);
         let mut last: Option<(Fno, ResponseData)> = None;
         for (k, stage) in stages.iter().enumerate() {
@@ -138,7 +143,7 @@ impl Workshop<'_> {
             .collect::<Vec<_>>()
             .join(", then ");
         Ok((
-            Made {
+            TrainedNetwork {
                 name: name.into(),
                 about,
                 fno,

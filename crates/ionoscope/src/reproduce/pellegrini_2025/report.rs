@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DRAWS, Judged, Options, Outcome, SAMPLES, cells::Numbers, figures};
+use super::{DRAWS, Findings, Judged, Options, SAMPLES, cells::Numbers, figures};
 use crate::{
     evaluation::Evaluation,
     provenance,
@@ -38,7 +38,7 @@ impl Spread {
 
 /// The numbers of one network.
 struct Scores {
-    normalised: Spread,
+    normalized: Spread,
     /// In the published form, of a network that is scaled time by time.
     published: Option<Spread>,
     potential: Spread,
@@ -46,7 +46,7 @@ struct Scores {
     miscounted: Option<Spread>,
 }
 
-fn scores(o: &Outcome, judged: &Judged) -> Scores {
+fn scores(o: &Findings, judged: &Judged) -> Scores {
     let spec = &o.data.spec;
     let v = spec.membrane_potential_index().unwrap_or(0);
     let over = |of: &dyn Fn(&Evaluation) -> f64| {
@@ -54,7 +54,7 @@ fn scores(o: &Outcome, judged: &Judged) -> Scores {
     };
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
     Scores {
-        normalised: over(&|e| e.error()),
+        normalized: over(&|e| e.error()),
         published: judged
             .made
             .fno
@@ -77,7 +77,7 @@ fn scores(o: &Outcome, judged: &Judged) -> Scores {
 }
 
 /// The numbers of a cell.
-pub(super) fn summary(o: &Outcome) -> Value {
+pub(super) fn summary(o: &Findings) -> Value {
     let network = |judged: &Judged| {
         let s = scores(o, judged);
         let spread = |s: Spread| json!({"mean": s.mean, "sd": s.sd});
@@ -85,7 +85,7 @@ pub(super) fn summary(o: &Outcome) -> Value {
             "name": judged.made.name,
             "about": judged.made.about,
             "weights": judged.made.fno.weights.len(),
-            "error": spread(s.normalised),
+            "error": spread(s.normalized),
             "error_in_the_published_form": s.published.map(spread),
             "potential_l2": spread(s.potential),
             "wrong_number_of_spikes": s.miscounted.map(spread),
@@ -120,7 +120,7 @@ fn time(seconds: f64) -> String {
 /// Heading and sections.
 pub(super) fn report(
     options: &Options,
-    outcomes: &[Outcome],
+    outcomes: &[Findings],
     seconds: f64,
 ) -> (Heading, Vec<Section>) {
     let quick = if options.quick {
@@ -135,7 +135,7 @@ pub(super) fn report(
         ),
         footer: vec![
             format!(
-                "Made by ionoscope {} on {} in {}.",
+                "TrainedNetwork by ionoscope {} on {} in {}.",
                 provenance::version(),
                 provenance::machine(),
                 time(seconds)
@@ -150,7 +150,7 @@ pub(super) fn report(
     (heading, sections)
 }
 
-fn in_short(options: &Options, outcomes: &[Outcome]) -> Section {
+fn in_short(options: &Options, outcomes: &[Findings]) -> Section {
     let mut answer = Section::new("summary", "In short").text(
         "A network learns the operator from a stimulus over time to all variables of a cell over time, from simulated responses to random steps of \
          current. Networks are chosen by their errors on a validation set and judged on test sets that are drawn anew.",
@@ -159,13 +159,13 @@ fn in_short(options: &Options, outcomes: &[Outcome]) -> Section {
     for o in outcomes {
         let judged = figures::best(o);
         facts.push(Fact {
-            value: format!("{} %", percent(scores(o, judged).normalised)),
+            value: format!("{} %", percent(scores(o, judged).normalized)),
             text: format!(
-                "normalised error, {}, network '{}' ({} weights; published: {} %)",
+                "normalized error, {}, network '{}' ({} weights; published: {} %)",
                 o.cell.title,
                 judged.made.name,
                 judged.made.fno.weights.len(),
-                number(100.0 * o.cell.published.normalised, Format::Significant(2))
+                number(100.0 * o.cell.published.normalized, Format::Significant(2))
             ),
         });
     }
@@ -180,13 +180,13 @@ fn in_short(options: &Options, outcomes: &[Outcome]) -> Section {
     answer
 }
 
-fn section(options: &Options, o: &Outcome) -> Section {
+fn section(options: &Options, o: &Findings) -> Section {
     let name = o.cell.name;
     let columns = vec![
         Column::text("network"),
         Column::text("trained on"),
         Column::number("weights", "", Format::Shortest),
-        Column::text("normalised error (%)"),
+        Column::text("normalized error (%)"),
         Column::text("in the published form (%)"),
         Column::text("V, relative L2 (%)"),
         Column::text("wrong number of spikes (%)"),
@@ -202,7 +202,7 @@ fn section(options: &Options, o: &Outcome) -> Section {
             judged.made.name.as_str().into(),
             judged.made.about.as_str().into(),
             judged.made.fno.weights.len().into(),
-            percent(s.normalised).into(),
+            percent(s.normalized).into(),
             s.published.map(percent).into(),
             percent(s.potential).into(),
             s.miscounted.map(percent).into(),
@@ -215,7 +215,7 @@ fn section(options: &Options, o: &Outcome) -> Section {
             title.into(),
             n.source.into(),
             o.cell.paper.weights.into(),
-            text(n.normalised).into(),
+            text(n.normalized).into(),
             n.published.map(text).into(),
             n.potential.map(text).into(),
             n.miscounted.map(text).into(),
@@ -236,11 +236,11 @@ fn section(options: &Options, o: &Outcome) -> Section {
     let mut answer = Section::new(name, o.cell.title)
         .with(Part::Table(table))
         .with(Part::Table(variables(o)));
-    let best = scores(o, figures::best(o)).normalised.mean;
-    if best > o.cell.goals.normalised {
+    let best = scores(o, figures::best(o)).normalized.mean;
+    if best > o.cell.goals.normalized {
         answer = answer.with(Part::Note(format!(
             "The goal of {} % is missed: {} %.",
-            number(100.0 * o.cell.goals.normalised, Format::Significant(2)),
+            number(100.0 * o.cell.goals.normalized, Format::Significant(2)),
             number(100.0 * best, Format::Significant(2))
         )));
     }
@@ -255,12 +255,12 @@ fn section(options: &Options, o: &Outcome) -> Section {
 }
 
 /// Errors of every variable, in physical units, of the network that the figures are of.
-fn variables(o: &Outcome) -> Table {
+fn variables(o: &Findings) -> Table {
     let judged = figures::best(o);
     let percent = |name: &str| Column::number(name, "%", Format::Significant(3));
     let columns = vec![
         Column::text("variable"),
-        percent("normalised"),
+        percent("normalized"),
         percent("L2, mean"),
         percent("L2, median"),
         percent("L2, 95 %"),
@@ -280,7 +280,7 @@ fn variables(o: &Outcome) -> Table {
         };
         let Some((n, l2, l1, h1)) = (|| {
             Some((
-                of(&|s| s.normalised[i])?,
+                of(&|s| s.normalized[i])?,
                 of(&|s| s.relative[i].l2)?,
                 of(&|s| s.relative[i].l1)?,
                 of(&|s| s.relative[i].h1)?,
@@ -304,7 +304,7 @@ fn variables(o: &Outcome) -> Table {
     }
 }
 
-fn cost(outcomes: &[Outcome]) -> Section {
+fn cost(outcomes: &[Findings]) -> Section {
     let columns = vec![
         Column::text("cell"),
         Column::text("network"),
@@ -349,15 +349,15 @@ fn cost(outcomes: &[Outcome]) -> Section {
 fn definitions() -> Section {
     Section::new("definitions", "Definitions")
         .text(
-            "**Normalised error**: of a sample and variable the root mean square of (p − x)/s over that of (x − mean)/s, with mean(t) and s(t) of the \
+            "**Normalized error**: of a sample and variable the root mean square of (p − x)/s over that of (x − mean)/s, with mean(t) and s(t) of the \
              test set, s at least 5 % of the variable's standard deviation over all times; averaged over variables, then samples. The paper's own form \
-             adds 10^{−5} in place of the floor, and can be asked only of networks that are normalised at each time.",
+             adds 10^{−5} in place of the floor, and can be asked only of networks that are normalized at each time.",
         )
         .text("**Relative L2** of V: in physical units, samples without a stimulus left out. **Wrong number of spikes**: upward crossings of the model's threshold.")
         .text(
             "**Ours**: no more weights than the paper's network. A long training on a coarse grid, on more samples than the paper's, then a short one on the whole grid; \
-             steps along orthogonalised gradients; the input of a cell of the grid is the mean current over it; the start is exact by construction. \
-             **The paper's**: its size, activation, learning rate, weight decay, schedule, loss and normalisation at each time (its learning curve is of its own form of the error), by our code, for fewer epochs than the paper's 1000 where \
+             steps along orthogonalized gradients; the input of a cell of the grid is the mean current over it; the start is exact by construction. \
+             **The paper's**: its size, activation, learning rate, weight decay, schedule, loss and normalization at each time (its learning curve is of its own form of the error), by our code, for fewer epochs than the paper's 1000 where \
              the table says so.",
         )
 }

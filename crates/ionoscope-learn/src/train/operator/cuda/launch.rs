@@ -44,7 +44,7 @@ arguments! {
     Gather { inputs: Pointer, order: Pointer, x: Pointer, length: i64 }
     Loss {
         y: Pointer, x: Pointer, base: Pointer, gain: Pointer, scale: Pointer, size: Pointer, order: Pointer, d: Pointer, losses: Pointer,
-        points: i32, variables: i32, normalised: f32, physical: f32, slope: f32
+        points: i32, variables: i32, normalized: f32, physical: f32, slope: f32
     }
     Reduce { parts: Pointer, gradient: Pointer, stride: i64, length: i64, count: i32, share: f64 }
     Status { factor: f64, bad: i64 }

@@ -146,7 +146,7 @@ impl Weights {
     }
 }
 
-/// Matrices of one shape that move along orthogonalised gradients.
+/// Matrices of one shape that move along orthogonalized gradients.
 pub(super) struct Group {
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -158,7 +158,7 @@ pub(super) struct Group {
     pub(super) square: Buffer<f32>,
 }
 
-/// The matrices that move along orthogonalised gradients, by shape.
+/// The matrices that move along orthogonalized gradients, by shape.
 pub(super) fn groups(gpu: &Gpu, muon: &Muon) -> Result<Vec<Group>> {
     let mut shapes: BTreeMap<[usize; 2], Vec<i64>> = BTreeMap::new();
     for (at, rows) in muon.matrices() {

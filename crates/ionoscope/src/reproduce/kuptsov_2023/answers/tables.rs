@@ -4,7 +4,7 @@ use ionoscope_analysis::spectrum::Complex;
 
 use super::{
     super::{
-        DT, MODELS, Outcome, RUN_LENGTH,
+        DT, Findings, MODELS, RUN_LENGTH,
         findings::{Network, Side, median},
         oscillations::Rhythm,
     },
@@ -22,7 +22,7 @@ fn form(system: &str) -> &'static str {
 }
 
 /// Goals, and the number of those missed.
-pub fn goals(o: &Outcome) -> (Table, usize) {
+pub fn goals(o: &Findings) -> (Table, usize) {
     let columns = vec![
         Column::text("goal"),
         Column::text("model"),
@@ -116,7 +116,7 @@ pub fn goals(o: &Outcome) -> (Table, usize) {
 }
 
 /// Every number of the paper beside equations and networks.
-pub fn paper(o: &Outcome) -> Table {
+pub fn paper(o: &Findings) -> Table {
     let columns = vec![
         Column::text("quantity"),
         Column::text("paper"),
@@ -284,7 +284,7 @@ fn complex(z: &Complex, digits: usize) -> String {
 }
 
 /// Rhythms of equations and networks.
-pub fn rhythms(o: &Outcome) -> Table {
+pub fn rhythms(o: &Findings) -> Table {
     let fixed = Format::Fixed(3);
     let columns = vec![
         Column::text("model"),
@@ -325,7 +325,7 @@ pub fn rhythms(o: &Outcome) -> Table {
 }
 
 /// How long networks stay with the equations.
-pub fn together(o: &Outcome) -> Table {
+pub fn together(o: &Findings) -> Table {
     let seconds = |name: &str| Column::number(name, "s", Format::Fixed(2));
     let columns = vec![
         Column::text("model"),
@@ -358,7 +358,7 @@ pub fn together(o: &Outcome) -> Table {
 }
 
 /// What the networks were trained on.
-pub fn data(o: &Outcome) -> Table {
+pub fn data(o: &Findings) -> Table {
     let columns = vec![
         Column::text("model"),
         Column::number("dt", "s", Format::Shortest),
@@ -407,7 +407,7 @@ pub fn fixed_points(form: &str, n: &Network) -> Table {
         Column::number("n", "", five),
         Column::number("S", "", five),
         Column::number("distance", "mV, 1, 1", SHORT),
-        Column::number("standardised", "sd", SHORT),
+        Column::number("standardized", "sd", SHORT),
         Column::number("to the data", "sd", SHORT),
         Column::number("in the box", "", Format::Fixed(0)),
         Column::number("eigenvalue error", "", SHORT),
@@ -434,8 +434,8 @@ pub fn fixed_points(form: &str, n: &Network) -> Table {
             x(1),
             x(2),
             c.distance.into(),
-            c.distance_standardised.into(),
-            c.data_distance_standardised.into(),
+            c.distance_standardized.into(),
+            c.data_distance_standardized.into(),
             c.point.number_in_box.into(),
             c.eigenvalue_error.into(),
             found.map(|f| list(&f.eigenvalues)).into(),
@@ -446,7 +446,7 @@ pub fn fixed_points(form: &str, n: &Network) -> Table {
 }
 
 /// Borders of the window of stability, every seed.
-pub fn windows(o: &Outcome) -> Table {
+pub fn windows(o: &Findings) -> Table {
     let fixed = Format::Fixed(4);
     let columns = vec![
         Column::text("system"),
@@ -488,7 +488,7 @@ pub fn windows(o: &Outcome) -> Table {
 }
 
 /// The study of the time step.
-pub fn time_steps(o: &Outcome) -> Table {
+pub fn time_steps(o: &Findings) -> Table {
     let columns = vec![
         Column::number("dt", "s", Format::Shortest),
         Column::number("seeds", "", Format::Fixed(0)),
@@ -539,7 +539,7 @@ pub fn time_steps(o: &Outcome) -> Table {
 }
 
 /// Every network.
-pub fn networks(o: &Outcome) -> Table {
+pub fn networks(o: &Findings) -> Table {
     let n = |name: &str, unit: &str| Column::number(name, unit, SHORT);
     let columns = vec![
         Column::text("model"),
@@ -584,7 +584,7 @@ pub fn networks(o: &Outcome) -> Table {
 }
 
 /// Seconds and samples a second.
-pub fn cost(o: &Outcome) -> Table {
+pub fn cost(o: &Findings) -> Table {
     let seconds = |name: &str| Column::number(name, "s", Format::Fixed(1));
     let columns = vec![
         Column::text("model"),
