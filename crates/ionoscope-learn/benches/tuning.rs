@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use ionoscope_dynamics::watch::Watcher;
 use ionoscope_learn::tune::{
-    Outcome, Pruner, Reporter, Sampler, StudyConfig, Suggestion, Work, run,
+    Pruner, Reporter, Sampler, StudyConfig, Suggestion, TrialOutcome, Work, run,
 };
 
 fn main() {
@@ -40,7 +40,7 @@ fn main() {
             + (f("y").ln() - 0.1f64.ln()).powi(2) / 4.0
             + (f("n") - 5.0).powi(2) / 4.0
             + c;
-        Ok(Outcome::Complete(vec![value]))
+        Ok(TrialOutcome::Complete(vec![value]))
     };
     // "-": nothing is kept.
     let path = (folder != "-").then(|| Path::new(folder).join("journal.log"));
