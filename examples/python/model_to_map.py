@@ -72,7 +72,8 @@ import matplotlib.pyplot as plt
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(9, 6), layout="constrained")
 above.plot(equations.time, equations["v"], label="equations", color="0.6", linewidth=2)
-above.plot(learned.time, learned["v"], label=f"map, {training.weights} weights", color="C0", linewidth=0.8)
+label = f"map, {training.weights} weights"
+above.plot(learned.time, learned["v"], label=label, color="C0", linewidth=0.8)
 above.set(xlabel=f"time ({cell.time_unit})", ylabel="v (mV)")
 above.legend(loc="upper right")
 for variable, curve in curves.items():
