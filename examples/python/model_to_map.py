@@ -1,8 +1,9 @@
 # %% [markdown]
 # # From a model to a trained map to a plot
 #
-# The beta cell of Sherman, Rinzel and Keizer (1988) bursts. A neural map, u(t + dt) = F(u), learns it from pieces of its oscillation, and is then
-# compared with the equations: over time, and at the fixed point, of which it saw nothing. A quarter of a minute on two cores:
+# The beta cell of Sherman, Rinzel and Keizer (1988) bursts. A neural map, u(t + dt) = F(u), learns
+# it from pieces of its oscillation. It is then compared with the equations: over time, and at the
+# fixed point, of which it saw nothing. A quarter of a minute on two cores:
 #
 #     pip install './crates/ionoscope-python[plot]'
 #     python examples/python/model_to_map.py out/python
@@ -56,7 +57,9 @@ print(network, f"validation MSE {training.validation:.1e}, {training.seconds:.0f
 learned = network.simulate(30, dt=network.dt, x0=equations.x[0])
 for name, system in [("equations", cell), ("map", network)]:
     for point in system.fixed_points():
-        print(f"{name:9} fixed point v = {point['v']:.3f} mV, {'stable' if point.stable else 'unstable'}, eigenvalues {np.round(point.eigenvalues, 3)}")
+        stability = "stable" if point.stable else "unstable"
+        print(f"{name:9} fixed point v = {point['v']:.3f} mV, {stability}")
+        print(f"{name:9} eigenvalues (1/s) {np.round(point.eigenvalues, 3)}")
 
 # %% [markdown]
 # ## A plot
@@ -69,7 +72,8 @@ import matplotlib.pyplot as plt
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(9, 6), layout="constrained")
 above.plot(equations.time, equations["v"], label="equations", color="0.6", linewidth=2)
-above.plot(learned.time, learned["v"], label=f"map, {training.weights} weights", color="C0", linewidth=0.8)
+label = f"map, {training.weights} weights"
+above.plot(learned.time, learned["v"], label=label, color="C0", linewidth=0.8)
 above.set(xlabel=f"time ({cell.time_unit})", ylabel="v (mV)")
 above.legend(loc="upper right")
 for variable, curve in curves.items():
