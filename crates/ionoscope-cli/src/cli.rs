@@ -7,11 +7,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
-
-use ionoscope_dynamics::watch::Watcher;
+use clap::{Parser, Subcommand};
 
 use ionoscope::{Error, Result};
+use shared::Shared;
 
 mod arguments;
 mod basins;
@@ -27,6 +26,7 @@ mod lyapunov;
 mod models;
 mod report;
 mod reproduce;
+mod shared;
 mod simulate;
 mod spikes;
 mod terminal;
@@ -94,35 +94,6 @@ impl Verb {
     }
 }
 
-/// What all verbs share.
-#[derive(Args, Clone, Debug)]
-pub struct Shared {
-    /// One JSON document on standard output
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Number of threads; all cores when not given
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), allow_negative_numbers = true)]
-    pub threads: Option<u16>,
-    /// Errors only on standard error: no warnings, no progress
-    #[arg(long, global = true)]
-    pub quiet: bool,
-    /// Who is told how far the work is, and may stop it: the terminal.
-    #[arg(skip)]
-    pub watch: Watcher,
-}
-
-impl Shared {
-    /// Tells the user how far the work is.
-    pub fn tell(&self, message: &str) {
-        self.watch.tell(message);
-    }
-
-    /// Tells the user something that does not stop the work.
-    pub fn warn(&self, message: &str) {
-        self.watch.tell(&format!("warning: {message}"));
-    }
-}
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let mut cli = match Cli::try_parse() {
@@ -168,18 +139,4 @@ fn set_threads(shared: &Shared) -> Result<()> {
         .num_threads(threads.into())
         .build_global();
     built.map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))
-}
-
-/// Writes data to standard output, buffered.
-fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    terminal::clear();
-    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    write(&mut out)
-        .and_then(|()| out.flush())
-        .map_err(Error::Stdout)
-}
-
-/// Writes a JSON document to standard output.
-fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(|w| ionoscope::artifact::json_to(w, value))
 }

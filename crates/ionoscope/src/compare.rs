@@ -95,7 +95,7 @@ impl Side {
     /// A stimulus that changes over time; a range that has no meaning for the system.
     pub fn new(subject: Subject, name: &str, over: &Over) -> Result<Self> {
         subject.system()?;
-        over.refuse_fixed(&subject)?;
+        subject.refuse_fixed(over)?;
         Ok(Side {
             name: name.to_owned(),
             over: over.input(&subject.spec)?.0,

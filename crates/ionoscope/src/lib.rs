@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod protocol_file;
 pub mod report;
 
+pub mod by_name;
 pub mod text;
 
 pub mod answer;

@@ -5,7 +5,7 @@
 use ionoscope_dynamics::{protocol::Step, spec::Spec, system::Input};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{Error, Result, subject::Subject};
+use crate::{Error, Result};
 
 /// `&str` keys, as [`Spec::parameters_with`] wants them.
 pub fn borrowed(pairs: &[(String, f64)]) -> impl Iterator<Item = (&str, f64)> {
@@ -139,29 +139,6 @@ impl Over {
         }
         let k = spec.parameter_index(&self.name)?;
         Ok((Input::Parameter(k), spec.parameters[k].unit.clone()))
-    }
-
-    /// Refuses a value of what is varied: by `--param`, or a stimulus where that is.
-    ///
-    /// # Errors
-    /// Such a value.
-    pub fn refuse_fixed(&self, subject: &Subject) -> Result<()> {
-        let given = subject.set.iter().find(|(n, _)| *n == self.name);
-        let fixed = match given {
-            Some((n, v)) if n == "i_stim" => Some(format!("--i-stim {v}")),
-            Some((n, v)) => Some(format!("--param {n}={v}")),
-            None if self.name == "i_stim" && !subject.protocol.is_none() => {
-                Some("the --stimulus or --protocol".into())
-            }
-            None => None,
-        };
-        match fixed {
-            Some(fixed) => Err(Error::Input(format!(
-                "--over varies {}, and {fixed} gives it one value; leave one of them out",
-                self.name
-            ))),
-            None => Ok(()),
-        }
     }
 
     /// The values, `default` of them where their number was not given.

@@ -17,6 +17,7 @@ pub mod evaluate;
 pub mod fixed_points;
 pub mod lyapunov;
 pub mod models;
+mod question;
 pub mod report;
 pub mod reproduce;
 pub mod simulate;
@@ -31,28 +32,11 @@ pub use evaluate::Evaluate;
 pub use fixed_points::FixedPoints;
 pub use lyapunov::Lyapunov;
 pub use models::Models;
+pub use question::{Question, Task};
 pub use report::Report;
 pub use reproduce::Reproduce;
 pub use simulate::Simulate;
 pub use spikes::Spikes;
-
-/// Something that can be asked about a system.
-pub trait Question {
-    /// The answer; `watch` hears how far it is, and may stop it.
-    ///
-    /// # Errors
-    /// Options that make no sense of this subject; an analysis that fails; being stopped.
-    fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer>;
-}
-
-/// Work that says itself what it is about: files, two systems, a paper.
-pub trait Task {
-    /// Does it; `watch` hears how far it is, and may stop it.
-    ///
-    /// # Errors
-    /// Options that make no sense; work that fails; being stopped.
-    fn run(&self, watch: &Watcher) -> Result<Answer>;
-}
 
 type Ask = fn(Value, &Subject, &Watcher) -> Result<Answer>;
 
@@ -122,52 +106,6 @@ fn by_options<Q: Question + DeserializeOwned>(
 ) -> Result<Answer> {
     let question: Q = serde_json::from_value(options).map_err(|e| Error::Input(e.to_string()))?;
     question.ask(subject, watch)
-}
-
-/// Options that name values, as `{"v": [-75, 25]}`: those of the command line are repeated as `v=-75:25`.
-pub(crate) mod by_name {
-    use std::{fmt, marker::PhantomData};
-
-    use serde::{
-        Deserialize, Deserializer,
-        de::{MapAccess, Visitor},
-    };
-
-    struct Pairs<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {
-        type Value = Vec<(String, T)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of names and values")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut all = Vec::new();
-            while let Some(pair) = map.next_entry()? {
-                all.push(pair);
-            }
-            Ok(all)
-        }
-    }
-
-    /// The one pair of an object, where there is one.
-    pub fn one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        d: D,
-    ) -> Result<Option<(String, T)>, D::Error> {
-        let mut pairs = d.deserialize_map(Pairs(PhantomData))?;
-        match pairs.len() {
-            0 | 1 => Ok(pairs.pop()),
-            n => Err(serde::de::Error::custom(format!("{n} names; expected one"))),
-        }
-    }
-
-    /// The pairs of an object, in its order.
-    pub fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        d: D,
-    ) -> Result<Vec<(String, T)>, D::Error> {
-        d.deserialize_map(Pairs(PhantomData))
-    }
 }
 
 #[cfg(test)]

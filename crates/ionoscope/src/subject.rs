@@ -16,7 +16,12 @@ use ionoscope_learn::architectures::fno::{Fno, Operator};
 
 use serde_json::{Value, json};
 
-use crate::{Error, Result, artifact, named::named, options::borrowed, report::figure::Role};
+use crate::{
+    Error, Result, artifact,
+    named::named,
+    options::{Over, borrowed},
+    report::figure::Role,
+};
 
 /// What is set of a system; the rest is at its defaults.
 #[derive(Clone, Debug, Default)]
@@ -220,6 +225,29 @@ impl Subject {
             "x0": named(&self.spec.variables, &self.x0),
             "protocol": (!self.protocol.is_none()).then_some(&self.protocol),
         })
+    }
+
+    /// Refuses a value of what is varied: by `--param`, or a stimulus where that is.
+    ///
+    /// # Errors
+    /// Such a value.
+    pub fn refuse_fixed(&self, over: &Over) -> Result<()> {
+        let given = self.set.iter().find(|(n, _)| *n == over.name);
+        let fixed = match given {
+            Some((n, v)) if n == "i_stim" => Some(format!("--i-stim {v}")),
+            Some((n, v)) => Some(format!("--param {n}={v}")),
+            None if over.name == "i_stim" && !self.protocol.is_none() => {
+                Some("the --stimulus or --protocol".into())
+            }
+            None => None,
+        };
+        match fixed {
+            Some(fixed) => Err(Error::Input(format!(
+                "--over varies {}, and {fixed} gives it one value; leave one of them out",
+                over.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The stimulus, of a question that is asked under a constant one.

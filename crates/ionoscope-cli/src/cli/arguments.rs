@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ionoscope_dynamics::protocol::{Protocol, Step, Stimulus};
 
-use super::Shared;
+use super::shared::Shared;
 use ionoscope::{
     Result,
     options::{name_value, number, stimulus},

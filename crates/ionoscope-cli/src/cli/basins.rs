@@ -1,6 +1,6 @@
 //! `ionoscope basins`.
 
-use super::{Shared, arguments::SystemArguments, delivery::Delivery};
+use super::{arguments::SystemArguments, delivery::Delivery, shared::Shared};
 use ionoscope::{
     Error, Result,
     questions::{Basins, Question},

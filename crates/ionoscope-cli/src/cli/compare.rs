@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ionoscope_dynamics::protocol::Step;
 use serde_json::Value;
 
-use super::{Shared, arguments::SystemArguments, delivery::Delivery};
+use super::{arguments::SystemArguments, delivery::Delivery, shared::Shared};
 use ionoscope::{
     Result, options,
     questions::{Compare, Task},

@@ -1,6 +1,6 @@
 //! `ionoscope continue`.
 
-use super::{Shared, arguments::SystemArguments, delivery::Delivery};
+use super::{arguments::SystemArguments, delivery::Delivery, shared::Shared};
 use ionoscope::{
     Result,
     questions::{Continuation, Question},

@@ -10,7 +10,10 @@ use ionoscope_learn::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Shared, print, print_json, training::ConfigurationArguments};
+use super::{
+    shared::{Shared, print, print_json},
+    training::ConfigurationArguments,
+};
 use ionoscope::{
     Result,
     pipeline::{self, Data},

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Shared, print, print_json};
+use super::shared::{Shared, print, print_json};
 use ionoscope::{
     Error, Result,
     answer::{Answer, Text},

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Shared, delivery::Delivery};
+use super::{delivery::Delivery, shared::Shared};
 use ionoscope::{
     Result,
     questions::{Evaluate, Task},

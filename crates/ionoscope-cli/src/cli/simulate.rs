@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Shared, arguments::SystemArguments, print, print_json};
+use super::{
+    arguments::SystemArguments,
+    shared::{Shared, print, print_json},
+};
 use ionoscope::{
     Error, Result,
     answer::{Answer, Course},

@@ -1,6 +1,6 @@
 //! `ionoscope spikes`.
 
-use super::{Shared, arguments::SystemArguments, delivery::Delivery};
+use super::{arguments::SystemArguments, delivery::Delivery, shared::Shared};
 use ionoscope::{
     Result,
     questions::{Question, Spikes},

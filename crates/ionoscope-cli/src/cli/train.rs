@@ -8,7 +8,10 @@ use std::{
 use ionoscope_learn::train::{Ending, Existing, Record, StepErrors};
 use serde::Serialize;
 
-use super::{Shared, print, print_json, training::ConfigurationArguments};
+use super::{
+    shared::{Shared, print, print_json},
+    training::ConfigurationArguments,
+};
 use ionoscope::{
     Error, Result,
     config::AnyConfiguration,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Shared;
+use super::shared::Shared;
 use ionoscope::{
     Result,
     config::{self, AnyConfiguration},

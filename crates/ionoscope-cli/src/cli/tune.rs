@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ionoscope_learn::tune::journal::{State, Trial};
 use serde_json::{Value, json};
 
-use super::{Shared, print, print_json};
+use super::shared::{Shared, print, print_json};
 use ionoscope::{
     Error, Result,
     shard::has_rank,

@@ -11,7 +11,7 @@ use ionoscope_learn::{
     train::{Device, operator::OperatorConfig},
 };
 
-use super::{Surrogate, check_device};
+use super::surrogate::{Surrogate, check_device};
 use crate::{
     Error, Result,
     config::{self, AnyConfiguration, Configuration, OperatorConfiguration},

@@ -12,10 +12,11 @@ use ionoscope_dynamics::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Question, by_name};
+use super::question::Question;
 use crate::{
     Error, Result,
     answer::{Answer, Text},
+    by_name,
     named::{named, units},
     options::{self, Over},
     report::{
@@ -162,7 +163,7 @@ impl Basins {
     ) -> Result<Vec<Found>> {
         let (input, values) = match &self.over {
             Some(over) => {
-                over.refuse_fixed(subject)?;
+                subject.refuse_fixed(over)?;
                 (Some(over.input(&subject.spec)?.0), over.values(11))
             }
             None => (None, vec![f64::NAN]),

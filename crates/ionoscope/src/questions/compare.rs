@@ -9,11 +9,11 @@ use ionoscope_dynamics::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Task, by_name};
+use super::question::Task;
 use crate::{
     Error, Result,
     answer::Answer,
-    artifact,
+    artifact, by_name,
     compare::{Comparison, Effort, Side},
     options::{self, Over},
     provenance,

@@ -14,10 +14,11 @@ use ionoscope_dynamics::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Question, by_name};
+use super::question::Question;
 use crate::{
     Error, Result,
     answer::Answer,
+    by_name,
     options::{self, Over},
     subject::Subject,
 };
@@ -94,7 +95,7 @@ impl Default for Continuation {
 impl Question for Continuation {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
         let spec = &subject.spec;
-        self.over.refuse_fixed(subject)?;
+        subject.refuse_fixed(&self.over)?;
         self.check()?;
         let unit = self.over.input(spec)?.1;
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {

@@ -16,10 +16,11 @@ use ionoscope_dynamics::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Question, by_name};
+use super::question::Question;
 use crate::{
     Error, Result,
     answer::{Answer, Text},
+    by_name,
     named::named,
     options::{self, Over},
     report::{
@@ -151,7 +152,7 @@ impl Question for Diagram {
     fn ask(&self, subject: &Subject, watch: &Watcher) -> Result<Answer> {
         let spec = &subject.spec;
         let (over, unit) = self.over.input(spec)?;
-        self.over.refuse_fixed(subject)?;
+        subject.refuse_fixed(&self.over)?;
         let default = if self.kind == Kind::Raster { 400 } else { 201 };
         let values = self.over.values(default);
         let shown = match self.show.as_ref().or(spec.membrane_potential.as_ref()) {

@@ -14,7 +14,7 @@ use ionoscope_learn::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Task;
+use super::question::Task;
 use crate::{
     Error, Result,
     answer::{Answer, Text},

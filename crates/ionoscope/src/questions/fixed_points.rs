@@ -9,10 +9,11 @@ use ionoscope_dynamics::{spec::Spec, watch::Watcher};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Question, by_name};
+use super::question::Question;
 use crate::{
     Result,
     answer::{Answer, Text},
+    by_name,
     named::{named, rate_unit, units},
     options,
     report::{

@@ -5,7 +5,7 @@ use ionoscope_dynamics::{spec::Spec, trajectory::SolveOptions, watch::Watcher};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Question;
+use super::question::Question;
 use crate::{
     Result,
     answer::{Answer, Text},

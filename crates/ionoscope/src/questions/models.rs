@@ -12,7 +12,7 @@ use ionoscope_learn::architectures::{fno::Fno, neural_map::NeuralMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Task;
+use super::question::Task;
 use crate::{
     Result,
     answer::{Answer, Text},

@@ -6,7 +6,7 @@ use ionoscope_dynamics::watch::Watcher;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Task;
+use super::question::Task;
 use crate::{Result, answer::Answer, report::store};
 
 /// Draws the report of a folder again from its saved answers; computes nothing

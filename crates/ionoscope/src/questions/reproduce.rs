@@ -7,7 +7,7 @@ use ionoscope_learn::train::Device;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Task;
+use super::question::Task;
 use crate::{
     Error, Result,
     answer::Answer,

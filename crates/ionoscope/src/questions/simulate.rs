@@ -10,7 +10,7 @@ use ionoscope_dynamics::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Question;
+use super::question::Question;
 use crate::{
     Error, Result,
     answer::{Answer, Course},

@@ -13,7 +13,7 @@ use ionoscope_dynamics::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Question;
+use super::question::Question;
 use crate::{
     Error, Result,
     answer::{Answer, Text},

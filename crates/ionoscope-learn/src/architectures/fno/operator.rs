@@ -10,7 +10,7 @@ use ionoscope_dynamics::{
     trajectory::{Experiment, Outcome, SolveOptions, Statistics, TimeGrid, Trajectory},
 };
 
-use super::Fno;
+use super::surrogate::Fno;
 
 /// Experiments that are answered before it is asked again whether to stop.
 const PART: usize = 512;
