@@ -121,7 +121,7 @@ def ten_tusscher(x, i, p):
         if name == "AV_s_inf":
             value = repr_of(1 / (1 + exp((v - p.v_s) / 5)))
         if name == "AV_tau_s":
-            bell = p.tau_s_peak * exp(-((v - p.tau_s_center) ** 2) / p.tau_s_width)
+            bell = p.tau_s_peak * exp(-((v - p.tau_s_centre) ** 2) / p.tau_s_width)
             value = repr_of(bell + p.tau_s_step / (1 + exp((v - 20) / 5)) + p.tau_s_floor)
         exec(f"{name} = {value}", space)
     d = dict(zip(ORDER, space["fy_ptrs"]))
@@ -336,8 +336,8 @@ MODELS = {
         parameters=numbers(g_na=14.838, g_k1=5.405, g_to=0.294, g_kr=0.153, g_ks=0.392, g_ca_l=3.98e-5, g_p_k=0.0146, g_p_ca=0.1238,
                            g_b_na=0.00029, g_b_ca=0.000592, p_na_k=2.724, k_na_ca=1000, p_k_na=0.03, na_o=140, k_o=5.4, ca_o=2, temperature=310,
                            v_max_up=0.006375, v_leak=0.00036, v_rel=0.102, v_xfer=0.0038, buf_c=0.2, buf_sr=10, buf_ss=0.4, v_s=-20,
-                           tau_s_peak=85, tau_s_center=-45, tau_s_width=320, tau_s_step=5, tau_s_floor=3),
-        presets={"endo": numbers(g_to=0.073, v_s=-28, tau_s_peak=1000, tau_s_center=-67, tau_s_width=1000, tau_s_step=0, tau_s_floor=8),
+                           tau_s_peak=85, tau_s_centre=-45, tau_s_width=320, tau_s_step=5, tau_s_floor=3),
+        presets={"endo": numbers(g_to=0.073, v_s=-28, tau_s_peak=1000, tau_s_centre=-67, tau_s_width=1000, tau_s_step=0, tau_s_floor=8),
                  "mid": numbers(g_ks=0.098)},
         potentials=["-85.23", "15", "-110", "-60", "-40", "-15", "0", "40"]),
     "ohara-rudy-2011": dict(

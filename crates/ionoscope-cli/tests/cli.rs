@@ -740,7 +740,10 @@ fn wrong_configurations_and_folders_end_with_2() {
         &["small.toml is a file"],
     );
     refused(2, &["report", &folder.path("")], &["report.json"]);
-    set("train.hidden=999999999999", &["hidden units", "at most"]);
+    set(
+        "train.hidden=999999999999",
+        &["train.hidden = 999999999999", "at most"],
+    );
     set("train.hidden=50000", &["second stage", "at most"]);
     // Nothing of the above has left anything.
     assert_eq!(folder.names(), ["small.toml"]);

@@ -354,8 +354,7 @@ fn an_operator_is_judged_and_used() {
     ]));
     assert!(
         marked.status.success()
-            && String::from_utf8_lossy(&marked.stderr)
-                .contains("unlike what the network was trained on")
+            && String::from_utf8_lossy(&marked.stderr).contains("outside the training range")
     );
     assert!(
         fs::read_to_string(&csv)
@@ -405,12 +404,23 @@ fn an_operator_is_judged_and_used() {
         ),
         &["width: 9"],
     );
-    let much = ["--set", "responses.samples=[40000000,10,10]"];
+    let many = ["--set", "responses.samples=[40000000,10,10]"];
+    refused(
+        2,
+        &train(&config, &folder.path("memory"), &many),
+        &["responses.samples", "expected at most"],
+    );
+    let much = [
+        "--set",
+        "operator.network.width=4096",
+        "--set",
+        "operator.network.layers=64",
+    ];
     if cfg!(target_os = "linux") {
         refused(
             2,
             &train(&config, &folder.path("memory"), &much),
-            &["GiB of memory", "responses.samples"],
+            &["GiB of memory", "a smaller network"],
         );
     }
     refused(

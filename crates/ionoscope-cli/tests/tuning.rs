@@ -505,7 +505,7 @@ fn several_objectives_give_a_front() {
     let wrong = |objective: &str| format!("objectives=[\"{objective}\"]");
     refused(
         2,
-        &tune(&study, &folder.path("a"), &["--set", &wrong("normalized")]),
+        &tune(&study, &folder.path("a"), &["--set", &wrong("normal")]),
         &["did you mean 'normalized'"],
     );
     refused(

@@ -109,7 +109,7 @@ impl Model for TenTusscherPanfilov {
                 q("buf_ss", "mM", "buffer of the subspace", 0.4, [0.0, 100.0]),
                 q("v_s", "mV", "half inactivation of s", -20.0, [-100.0, 100.0]),
                 q("tau_s_peak", "ms", "time constant of s: height of the bell", 85.0, [0.0, 1e4]),
-                q("tau_s_center", "mV", "time constant of s: center of the bell", -45.0, [-200.0, 200.0]),
+                q("tau_s_centre", "mV", "time constant of s: center of the bell", -45.0, [-200.0, 200.0]),
                 q("tau_s_width", "mV^2", "time constant of s: squared width of the bell", 320.0, [1.0, 1e5]),
                 q("tau_s_step", "ms", "time constant of s: step at 20 mV", 5.0, [0.0, 1e4]),
                 q("tau_s_floor", "ms", "time constant of s: smallest", 3.0, [0.1, 1e4]),
@@ -125,7 +125,7 @@ impl Model for TenTusscherPanfilov {
                         ("g_to", 0.073),
                         ("v_s", -28.0),
                         ("tau_s_peak", 1000.0),
-                        ("tau_s_center", -67.0),
+                        ("tau_s_centre", -67.0),
                         ("tau_s_width", 1000.0),
                         ("tau_s_step", 0.0),
                         ("tau_s_floor", 8.0),
@@ -224,7 +224,7 @@ impl Model for TenTusscherPanfilov {
             buf_ss,
             v_s,
             tau_s_peak,
-            tau_s_center,
+            tau_s_centre,
             tau_s_width,
             tau_s_step,
             tau_s_floor,
@@ -318,7 +318,7 @@ impl Model for TenTusscherPanfilov {
         let r_inf = one / (exp(-20.0, -1.0 / 6.0) + 1.0);
         let tau_r = bell(-40.0, 1800.0) * 9.5 + 0.8;
         let s_inf = one / (((v - v_s) * 0.2).exp() + 1.0);
-        let tau_s = tau_s_peak * (-square(v - tau_s_center) / tau_s_width).exp()
+        let tau_s = tau_s_peak * (-square(v - tau_s_centre) / tau_s_width).exp()
             + tau_s_step / (e5(-20.0) + 1.0)
             + tau_s_floor;
         let i_to = g_to * r * s * (v - v_k);

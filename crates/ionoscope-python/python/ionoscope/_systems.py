@@ -257,7 +257,7 @@ class System:
             "t_end": t_end, "dt": dt, "rtol": rtol, "atol": atol, "method": method, "step": step, "max_steps": max_steps, "pace": pace,
             "extrapolate": extrapolate or None, "bands": bands or None, "show": list(show) or None,
         }
-        return Trajectory(self._units(), *self._ask("simulate", options, x0, p, stimulus, 6))
+        return Trajectory(self._units(), *self._told("simulate", options, x0, p, stimulus))
 
     def _units(self) -> dict[str, str]:
         return {"time": self.time_unit} | {q.name: q.unit for q in self.variables}
@@ -289,11 +289,13 @@ class System:
             x[:, :, n:] if bands else None, self._units(),
         )
 
-    def _ask(self, verb: str, options: Mapping[str, Any], x0: Values, p: Values, stimulus: Stimulus, parts: int = 5) -> tuple[Any, ...]:
+    def _told(self, verb: str, options: Mapping[str, Any], x0: Values, p: Values, stimulus: Stimulus) -> tuple[Any, ...]:
+        """What the native module tells: document, tables, figure, warnings, trajectory."""
         given = _json(verb, {name: value for name, value in options.items() if value is not None})
-        asked = self._native.ask(verb, given, _one(self.variables, x0, "x0"), _one(self.parameters, p, "p"), text_of(stimulus), None)
-        found = (*asked[:4], asked[4])
-        return found if parts == 6 else found[:4]
+        return self._native.ask(verb, given, _one(self.variables, x0, "x0"), _one(self.parameters, p, "p"), text_of(stimulus), None)
+
+    def _ask(self, verb: str, options: Mapping[str, Any], x0: Values, p: Values, stimulus: Stimulus) -> tuple[Any, ...]:
+        return self._told(verb, options, x0, p, stimulus)[:4]
 
     def fixed_points(
         self, p: Values = None, stimulus: Stimulus = None, *, bounds: Bounds = None, starts: int | None = None, seed: int | None = None,

@@ -216,11 +216,7 @@ impl Basins {
                 at: x0.to_vec(),
             }
         };
-        let solve = SolveOptions {
-            rtol: self.rtol,
-            atol: 0.01 * self.rtol,
-            ..SolveOptions::default()
-        };
+        let solve = SolveOptions::with_rtol(self.rtol);
         Ok(BasinOptions {
             solve,
             longest: self.t_end,

@@ -98,7 +98,9 @@ impl Compare {
     fn comparison(&self, watch: &Watcher) -> Result<Comparison> {
         let opened = [Opened::open(&self.a)?, Opened::open(&self.b)?];
         let plain = |o: &Opened| o.subject(&Settings::default(), watch);
-        let specs = [plain(&opened[0])?.spec, plain(&opened[1])?.spec];
+        let both = [plain(&opened[0])?, plain(&opened[1])?];
+        both.iter().try_for_each(|s| s.system().map(drop))?;
+        let specs = both.map(|s| s.spec);
         let pair = [&specs[0], &specs[1]];
         crate::compare::check_alike(pair)?;
         self.check_names(pair)?;

@@ -1,5 +1,6 @@
 //! Cells coupled through their membrane potentials.
 
+use ionoscope_analysis::synchrony::Synchrony;
 use ionoscope_dynamics::{
     coupled::{CoupledCells, Graph, Scheme},
     protocol::Protocol,
@@ -144,10 +145,8 @@ impl Question for Coupled {
         let (n, variable) = (spec.variables.len(), spec.variable_index(name)?);
         let (mut seen, mut outside) = (Seen::default(), false);
         let options = SolveOptions {
-            rtol: self.rtol,
-            atol: 0.01 * self.rtol,
             watch: watch.silent(),
-            ..SolveOptions::default()
+            ..SolveOptions::with_rtol(self.rtol)
         };
         let run = cells.run(x0, times, &options, &mut |k, _, x| {
             seen.look(x.iter().skip(variable).step_by(n).copied(), self.potentials);
@@ -170,8 +169,8 @@ impl Question for Coupled {
             "i_stim": i_stim,
             "precision": self.precision,
             "scheme": self.scheme,
-            "synchrony": Some(seen.synchrony()).filter(|s| s.is_finite()),
-            "spread_at_the_end": seen.spread,
+            "synchrony": seen.synchrony.chi(),
+            "spread_at_the_end": seen.synchrony.spread(),
             "steps": statistics.accepted,
             "rejected": statistics.rejected,
             "extrapolated": outside,
@@ -213,8 +212,10 @@ fn write(answer: &mut Answer, unit: &str, seen: &Seen) {
     let row = [
         answer.document["cells"].to_string(),
         answer.document["couplings"].to_string(),
-        format!("{:.4}", seen.synchrony()),
-        short(seen.spread),
+        seen.synchrony
+            .chi()
+            .map_or("-".into(), |chi| format!("{chi:.4}")),
+        short(seen.synchrony.spread()),
         answer.document["steps"].to_string(),
     ];
     answer
@@ -240,7 +241,7 @@ fn check_size(cells: usize, times: usize) -> Result<()> {
 
 /// A row for every time, a column for every cell.
 fn potentials(spec: &Spec, variable: usize, times: TimeGrid, seen: Seen) -> Table {
-    let (q, cells) = (&spec.variables[variable], seen.cells.len());
+    let (q, cells) = (&spec.variables[variable], seen.kept.len() / times.count);
     let mut columns = vec![Column::number("time", &spec.time_unit, Format::Shortest)];
     columns.extend(
         (0..cells)
@@ -256,7 +257,7 @@ fn potentials(spec: &Spec, variable: usize, times: TimeGrid, seen: Seen) -> Tabl
 
 /// Time across, cells up; too many times are thinned by their means, too many cells in the shade.
 fn raster(spec: &Spec, variable: usize, caption: &str, times: TimeGrid, seen: &Seen) -> Figure {
-    let (q, cells) = (&spec.variables[variable], seen.cells.len());
+    let (q, cells) = (&spec.variables[variable], seen.kept.len() / times.count);
     let bins = times.count.min(COLUMNS);
     let column = |bin: usize| -> Vec<f64> {
         let first = bin * times.count / bins;
@@ -280,43 +281,17 @@ fn raster(spec: &Spec, variable: usize, caption: &str, times: TimeGrid, seen: &S
 /// What is seen of a run.
 #[derive(Default)]
 struct Seen {
-    /// Sums over time: of the mean potential and its square, and for every cell of its potential and its square.
-    mean: [f64; 2],
-    cells: Vec<[f64; 2]>,
-    /// Largest difference between two cells at the last time.
-    spread: f64,
-    count: f64,
+    synchrony: Synchrony,
     /// Potentials, `[time][cell]`, where they are kept.
     kept: Vec<f64>,
 }
 
 impl Seen {
-    fn look(&mut self, v: impl Iterator<Item = f64>, keep: bool) {
-        let (mut sum, mut low, mut high, mut n) = (0.0, f64::INFINITY, f64::NEG_INFINITY, 0);
-        for (k, v) in v.enumerate() {
-            if self.cells.len() == k {
-                self.cells.push([0.0; 2]);
-            }
-            self.cells[k][0] += v;
-            self.cells[k][1] += v * v;
-            (sum, low, high, n) = (sum + v, low.min(v), high.max(v), k + 1);
-            if keep {
-                self.kept.push(v);
-            }
+    fn look(&mut self, v: impl Iterator<Item = f64> + Clone, keep: bool) {
+        if keep {
+            self.kept.extend(v.clone());
         }
-        let mean = sum / n as f64;
-        self.mean[0] += mean;
-        self.mean[1] += mean * mean;
-        self.spread = high - low;
-        self.count += 1.0;
-    }
-
-    /// Variance over time of the mean potential, over the mean of the cells' variances (Golomb 2007, Scholarpedia 2(1) 1347,
-    /// doi 10.4249/scholarpedia.1347), as its root: 1 in full synchrony, of the order of 1/sqrt(N) in asynchrony. NaN at rest.
-    fn synchrony(&self) -> f64 {
-        let variance = |[sum, square]: [f64; 2]| square / self.count - (sum / self.count).powi(2);
-        let cells = self.cells.iter().map(|c| variance(*c)).sum::<f64>() / self.cells.len() as f64;
-        (variance(self.mean).max(0.0) / cells).sqrt()
+        self.synchrony.look(v);
     }
 }
 

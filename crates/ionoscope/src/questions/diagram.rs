@@ -223,11 +223,7 @@ impl Diagram {
             early: self.transient.is_none(),
             window: self.window.map(|window| 2.0 * window),
             dt: self.dt,
-            solve: SolveOptions {
-                rtol: self.rtol,
-                atol: 0.01 * self.rtol,
-                ..SolveOptions::default()
-            },
+            solve: SolveOptions::with_rtol(self.rtol),
         };
         let mut times = watch.unless_stopped(sweep_times(task, &options))?;
         let flow = task.system.time() == Time::Continuous;

@@ -78,11 +78,7 @@ impl Question for Lyapunov {
             trajectories: self.trajectories,
             accuracy: self.accuracy,
             longest: self.t_end,
-            solve: SolveOptions {
-                rtol: self.rtol,
-                atol: 0.01 * self.rtol,
-                ..SolveOptions::default()
-            },
+            solve: SolveOptions::with_rtol(self.rtol),
         };
         let found = watch.unless_stopped(lyapunov(
             subject.system()?,

@@ -70,7 +70,8 @@ impl Objective {
         let costs = Cost::ALL.into_iter().find(|c| c.name() == name);
         match name {
             "validation" => Ok(Objective::Validation),
-            "normalized" => fits(traces, Objective::Normalized, whole),
+            // The second is what older studies call it.
+            "normalized" | "normalised" => fits(traces, Objective::Normalized, whole),
             "wrong_spikes" => fits(
                 traces && spiking,
                 Objective::WrongSpikes,
