@@ -1,9 +1,11 @@
 //! How far coupled cells are in step.
 //!
 //! The measure is chi of Golomb and Rinzel (1993, Phys. Rev. E 48, 4810; Golomb 2007, Scholarpedia 2(1) 1347, doi
-//! 10.4249/scholarpedia.1347), with <> the mean over time and v(t) the mean of the potentials v_i(t) of N cells:
+//! 10.4249/scholarpedia.1347), with `<>` the mean over time and v(t) the mean of the potentials v_i(t) of N cells:
 //!
+//! ```text
 //! chi^2 = (<v^2> - <v>^2) / ((1/N) sum_i (<v_i^2> - <v_i>^2))
+//! ```
 //!
 //! It is 1 in full synchrony and of the order of 1/sqrt(N) in asynchrony.
 

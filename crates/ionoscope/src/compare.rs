@@ -206,7 +206,7 @@ const ROLES: [Role; 2] = [Role::Equations, Role::Network];
 pub type Sections = (Vec<Section>, Vec<String>);
 
 impl Comparison {
-    /// Two systems with the same variables (see [`check_alike`]) over a range that both have.
+    /// Two systems with the same variables (`check_alike`) over a range that both have.
     ///
     /// # Errors
     /// Systems that measure what is varied, or their stimulus, in different units.
