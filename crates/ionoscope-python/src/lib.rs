@@ -178,13 +178,12 @@ fn run<T: Send>(
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Ok(Message::Say(text)) => say.map_or(Ok(()), |f| f.call1(py, (text,)).map(|_| ())),
                 Ok(Message::Record(record, answer)) => {
-                    let answer_parts = callback.map_or(Ok(true), |f| {
+                    let told = callback.map_or(Ok(true), |f| {
                         let said = f.call1(py, (loads(py, &record)?,))?;
                         Ok(said.is_none(py) || said.is_truthy(py)?)
                     });
-                    let _ =
-                        answer.send(*answer_parts.as_ref().unwrap_or(&false) && problem.is_none());
-                    answer_parts.map(|_| ())
+                    let _ = answer.send(*told.as_ref().unwrap_or(&false) && problem.is_none());
+                    told.map(|_| ())
                 }
             };
             if let Err(e) = handled.and_then(|()| py.check_signals()) {
@@ -354,7 +353,7 @@ fn answer_parts<'py>(py: Python<'py>, answer: Answer) -> PyResult<AnswerParts<'p
         loads(py, &answer.document)?,
         loads(py, &json!(answer.tables))?,
         figure,
-        answer.warnings,
+        answer.warnings.iter().map(|w| in_python(w)).collect(),
         course.transpose()?,
     ))
 }

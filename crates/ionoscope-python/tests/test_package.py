@@ -149,7 +149,7 @@ def test_every_question_has_the_document_of_the_command_line(method, system, opt
 def test_tasks_have_the_documents_of_the_command_line(tmp_path):
     for system in ("hodgkin-huxley-1952", SHERMAN_MAP, HH_FNO):
         assert ionoscope.load(system).describe() == document("models", system)
-    data = ionoscope.dataset(OPERATOR, tmp_path).path
+    data = ionoscope.dataset(OPERATOR, tmp_path, set={"responses.points": 1000}).path
     for surrogate in (FHN_FNO, ROOT / "pretrained" / "fhn-map.safetensors"):
         assert ionoscope.evaluate(surrogate, data).document == document("evaluate", surrogate, data)
     pair = ["lorenz-1963", "lorenz-1963"]

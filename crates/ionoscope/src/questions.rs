@@ -95,8 +95,21 @@ pub fn run(verb: &str, options: Value, watch: &Watcher) -> Result<Answer> {
 }
 
 fn task_by_options<T: Task + DeserializeOwned>(options: Value, watch: &Watcher) -> Result<Answer> {
-    let task: T = serde_json::from_value(options).map_err(|e| Error::Input(e.to_string()))?;
+    let task: T = read(options)?;
     task.run(watch)
+}
+
+/// Options from JSON; what is wrong is named by its key.
+fn read<T: DeserializeOwned>(options: Value) -> Result<T> {
+    serde_path_to_error::deserialize(options).map_err(|e| {
+        let key = e.path().to_string();
+        let place = if key == "." {
+            String::new()
+        } else {
+            format!("{key}: ")
+        };
+        Error::Input(format!("{place}{}", e.into_inner()))
+    })
 }
 
 fn by_options<Q: Question + DeserializeOwned>(
@@ -104,7 +117,7 @@ fn by_options<Q: Question + DeserializeOwned>(
     subject: &Subject,
     watch: &Watcher,
 ) -> Result<Answer> {
-    let question: Q = serde_json::from_value(options).map_err(|e| Error::Input(e.to_string()))?;
+    let question: Q = read(options)?;
     question.ask(subject, watch)
 }
 
