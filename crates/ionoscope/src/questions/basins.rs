@@ -456,6 +456,7 @@ fn plane(spec: &Spec, options: &BasinOptions, found: &analysis::Basins) -> Optio
 }
 
 /// Parses `NAME:N`.
+#[cfg(feature = "clap")]
 fn axis(text: &str) -> std::result::Result<(String, usize), String> {
     let (name, n) = text
         .split_once(':')

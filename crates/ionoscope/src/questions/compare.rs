@@ -37,7 +37,7 @@ pub struct Compare {
     #[cfg_attr(feature = "clap", arg(value_name = "B"))]
     pub b: String,
     /// What is varied, a parameter of both or i_stim [default: a parameter on which a surrogate was trained, or else the stimulus, over its training range]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO", value_parser = options::over, allow_hyphen_values = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=FROM:TO", value_parser = crate::options::over, allow_hyphen_values = true))]
     #[serde(default)]
     pub over: Option<Over>,
     /// A named alternative to the default start and parameters, of every system that has it; another one takes its values of what it has
@@ -45,15 +45,15 @@ pub struct Compare {
     #[serde(default)]
     pub preset: Option<String>,
     /// A parameter other than its default, in every system that has it; may be repeated
-    #[cfg_attr(feature = "clap", arg(long = "param", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ','))]
+    #[cfg_attr(feature = "clap", arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::options::name_value, value_delimiter = ','))]
     #[serde(default, deserialize_with = "by_name::deserialize")]
     pub parameters: Vec<(String, f64)>,
     /// A start of both other than the default; may be repeated
-    #[cfg_attr(feature = "clap", arg(long = "x0", value_name = "NAME=VALUE", value_parser = options::name_value, value_delimiter = ','))]
+    #[cfg_attr(feature = "clap", arg(long = "x0", value_name = "NAME=VALUE", value_parser = crate::options::name_value, value_delimiter = ','))]
     #[serde(default, deserialize_with = "by_name::deserialize")]
     pub x0: Vec<(String, f64)>,
     /// A constant stimulus of both; positive depolarizes [default: none]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "I", value_parser = options::number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"]))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "I", value_parser = crate::options::number, allow_negative_numbers = true, conflicts_with_all = ["stimulus", "protocol"]))]
     #[serde(default)]
     pub i_stim: Option<f64>,
     /// A glance: fewer values, columns and starts

@@ -20,7 +20,6 @@ use crate::{
     answer::{Answer, Text},
     artifact,
     named::named,
-    options,
     report::{
         figure::{Axis, Figure, Panel},
         shade::Shade,
@@ -47,22 +46,22 @@ pub struct Coupled {
     #[cfg_attr(feature = "clap", arg(long, value_name = "GRAPH", required = true))]
     pub graph: Option<String>,
     /// Strength of a coupling: a cell gains D times the difference of its neighbor's potential to its own, as a stimulus
-    #[cfg_attr(feature = "clap", arg(long, value_name = "D", value_parser = options::number, required = true, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "D", value_parser = crate::options::number, required = true, allow_negative_numbers = true))]
     pub coupling: Option<f64>,
     /// Time at which the run ends
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, required = true, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::positive, required = true, allow_negative_numbers = true))]
     pub t_end: Option<f64>,
     /// Time between two outputs, of which --t-end is a multiple [default: t-end in 1000 parts; of a map in 1000 or more, of whole steps]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub dt: Option<f64>,
     /// Time over which a single cell runs before; every cell starts somewhere in the second half of it, at random. 0: all start alike
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::number, default_value_t = Coupled::default().scatter, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::number, default_value_t = Coupled::default().scatter, allow_negative_numbers = true))]
     pub scatter: f64,
     /// Seed of the starts
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Coupled::default().seed, allow_negative_numbers = true))]
     pub seed: u64,
     /// Relative tolerance of equations; the absolute one is a hundredth of it
-    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = options::positive, default_value_t = Coupled::default().rtol, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = crate::options::positive, default_value_t = Coupled::default().rtol, allow_negative_numbers = true))]
     pub rtol: f64,
     /// How the pull enters a map: additive as published, or symmetric, of the second order in dt and some hundred times closer to coupled equations
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t = Coupling::Additive))]

@@ -10,7 +10,6 @@ use crate::{
     Result,
     answer::{Answer, Text},
     named::{named, rate_unit},
-    options,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         table::{Column, Format, Table},
@@ -34,22 +33,22 @@ pub struct Lyapunov {
     )]
     pub count: Option<usize>,
     /// Time before anything is counted, at least [default: until the trajectory has settled]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::number, allow_negative_numbers = true))]
     pub transient: Option<f64>,
     /// Error, per unit of time, at which to stop [default: 0.005 / time of a turn; at rest / slowest decay time; or 1e-5 of the exponent]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "E", value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "E", value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub accuracy: Option<f64>,
     /// Time of each trajectory after which to stop in any case [default: 8000 turns of the motion, or some minutes of work]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub t_end: Option<f64>,
     /// Time between two looks at the errors, rounded up to whole turns of the motion [default: four]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub segment: Option<f64>,
     /// Trajectories side by side
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Lyapunov::default().trajectories, allow_negative_numbers = true))]
     pub trajectories: usize,
     /// Relative tolerance of a flow's trajectories; the absolute one is a hundredth of it
-    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = options::positive, default_value_t = Lyapunov::default().rtol, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", value_parser = crate::options::positive, default_value_t = Lyapunov::default().rtol, allow_negative_numbers = true))]
     pub rtol: f64,
 }
 

@@ -18,7 +18,6 @@ use crate::{
     Error, Result,
     answer::{Answer, Text},
     named::named,
-    options,
     report::{
         figure::{Axis, Figure, Panel, Role, Series},
         table::{Column, Format, Table},
@@ -40,25 +39,25 @@ const MOST_BURSTS: u32 = 1_000_000;
 #[serde(default, deny_unknown_fields)]
 pub struct Spikes {
     /// Time to leave out at the beginning [default: until the cell is seen to rest, to repeat itself or to go on in the same way; 0 with a stimulus that changes over time]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::number, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::number, allow_negative_numbers = true))]
     pub t_transient: Option<f64>,
     /// Complete bursts to wait for, or 20 times as many spikes where there is no pause
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Spikes::default().bursts, value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_negative_numbers = true))]
     pub bursts: u32,
     /// Record up to this time, transient included, whatever there is to see; needed with a stimulus that changes after the transient
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub t_end: Option<f64>,
     /// Time, transient included, after which waiting ends [default: measured on the cell]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = options::positive, allow_negative_numbers = true, conflicts_with = "t_end"))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "T", value_parser = crate::options::positive, allow_negative_numbers = true, conflicts_with = "t_end"))]
     pub t_limit: Option<f64>,
     /// Variable to look at [default: the membrane potential]
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub variable: Option<String>,
     /// A spike is an upward crossing of this value [default: the system's own]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "V", value_parser = options::number, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "V", value_parser = crate::options::number, allow_negative_numbers = true))]
     pub threshold: Option<f64>,
     /// A burst ends where an interval exceeds so many usual ones, the longest of the shorter half of all
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Spikes::default().pause, value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = Spikes::default().pause, value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub pause: f64,
     /// From when durations of action potentials are counted
     #[cfg_attr(
@@ -67,7 +66,7 @@ pub struct Spikes {
     )]
     pub upstroke: From,
     /// Spacing of the samples, with a cubic between them [default: the step of a map; equations need none, the integrator's own polynomials are looked at]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = options::positive, allow_negative_numbers = true))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DT", value_parser = crate::options::positive, allow_negative_numbers = true))]
     pub dt: Option<f64>,
 }
 
