@@ -15,7 +15,7 @@ use crate::{
     answer::Answer,
     artifact, by_name,
     compare::{Comparison, Effort, Side},
-    options::{self, Over},
+    options::Over,
     provenance,
     report::{
         html::Heading,
