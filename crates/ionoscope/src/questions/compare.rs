@@ -276,7 +276,7 @@ mod tests {
             over_training([a.spec(), b.spec()])
         };
         let cells = over("sherman-1988", &map("sherman-1988-dt0.005")).unwrap();
-        assert_eq!(cells, options::over("v_s=-40:-30").unwrap());
+        assert_eq!(cells, crate::options::over("v_s=-40:-30").unwrap());
         let fibers = over("hodgkin-huxley-1952", &map("hh-map")).unwrap();
         assert_eq!(fibers.name, "i_stim");
         assert!(fibers.from < fibers.to);
